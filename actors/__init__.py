@@ -1,0 +1,1 @@
+"""Floor 2: the scheduler: its model, its store, and the actors that act."""

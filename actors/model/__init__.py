@@ -1,0 +1,1 @@
+"""Immutable records and pure functions: what a task is and what becomes of it."""

@@ -1,0 +1,1 @@
+"""Where tasks, executions and the ledger are kept: one port, several adapters."""

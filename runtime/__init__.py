@@ -1,0 +1,1 @@
+"""Floor 1: the actor runtime and the cluster fabric. Knows nothing of tasks or schedules."""
