@@ -1,0 +1,70 @@
+"""A world whose time, chance and threads are all in the hand of a seed. Runs under trio's `MockClock`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import trio
+
+from .clock import SECOND, Instant, Micros
+from .ids import IdSource
+from .world import Alarm, PollingAlarm
+
+T = TypeVar("T")
+
+DEFAULT_START = Instant(1_767_225_600_000_000)
+"""2026-01-01T00:00:00Z."""
+
+
+class SimulatedWorld:
+    """Virtual time (wall = start + monotonic + steps), seeded streams, blocking work run inline.
+
+    `failures` maps a failpoint's name to what is called when it is passed.
+    """
+
+    def __init__(self, seed: int = 0, start: Instant = DEFAULT_START, origin: float | None = None) -> None:
+        self._seed = seed
+        self._start = start
+        self._origin = trio.current_time() if origin is None else origin
+        self._stepped = 0
+        self._ids = IdSource(self.rng("ids"))
+        self.failures: dict[str, Callable[[], None]] = {}
+
+    def now(self) -> Instant:
+        return Instant(self._start + self._stepped + round((trio.current_time() - self._origin) * SECOND))
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+    def step(self, by: Micros) -> None:
+        """Move the wall clock, not the monotonic one, by so many microseconds."""
+        self._stepped += by
+
+    def rng(self, stream: str) -> random.Random:
+        return random.Random(f"{self._seed}:{stream}")
+
+    def new_id(self) -> str:
+        return self._ids.next(self.now())
+
+    def secret(self, size: int) -> str:
+        return self.rng(f"secret:{self.new_id()}").randbytes(size).hex()
+
+    def alarm(self) -> Alarm:
+        return PollingAlarm(self)
+
+    async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
+        del lane, abandon
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    def failpoint(self, name: str) -> None:
+        if (action := self.failures.get(name)) is not None:
+            action()
+
+    async def open_process(self, argv: Sequence[str], **options: Any) -> trio.Process:
+        raise NotImplementedError(f"no processes in a simulated world: {list(argv)!r} {options!r}")
+
+    def environment(self) -> Mapping[str, str]:
+        return {}

@@ -1,0 +1,277 @@
+"""The one seam to everything impure: clocks, randomness, ids, threads, processes, failpoints.
+
+Two implementations: `RealWorld` here, `SimulatedWorld` in `simulation.py`. A test keeps clocks, random numbers, threads,
+sockets and drivers out of every other file, so that what runs in the simulation is what runs in production.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Protocol, TypeVar
+
+import trio
+
+from .clock import SECOND, Instant, Micros
+from .ids import IdSource
+
+T = TypeVar("T")
+
+STEP_TOLERANCE: Final = Micros(100_000)
+"""Wall time may move against monotonic time by this much (100 ms) before it counts as a step: NTP slews stay far below."""
+
+STEP_CHECK_SECONDS: Final = 0.5
+"""How often a waiting alarm without a kernel timer looks for steps; half of the second in which a step must be noticed."""
+
+
+class Alarm(Protocol):
+    """One wake-up at a wall-clock instant. Setting it again replaces the former instant; it may ring early or twice."""
+
+    def set(self, at: Instant | None) -> None:
+        """Ring at `at` (at once if it is past), or not at all for None."""
+        ...
+
+    async def run(self, ring: Callable[[], None]) -> None:
+        """Call `ring` at each instant set, and whenever the wall clock was stepped. Runs until cancelled."""
+        ...
+
+
+class World(Protocol):
+    """Time, chance, identity and blocking work, as one argument."""
+
+    def now(self) -> Instant:
+        """The wall clock."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never step; the clock of trio's deadlines."""
+        ...
+
+    def rng(self, stream: str) -> random.Random:
+        """A random stream of its own per purpose, so that new draws in one place do not move another's."""
+        ...
+
+    def new_id(self) -> str:
+        """A UUIDv7 text."""
+        ...
+
+    def secret(self, size: int) -> str:
+        """A URL-safe unguessable text of `size` bytes of entropy."""
+        ...
+
+    def alarm(self) -> Alarm:
+        """A new alarm."""
+        ...
+
+    async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
+        """Run `function` away from the loop. Calls of one lane with width 1 never overlap.
+
+        `abandon`: on cancellation leave the thread behind instead of waiting for it.
+        """
+        ...
+
+    def failpoint(self, name: str) -> None:
+        """A named place where a test may end the process or raise."""
+        ...
+
+    async def open_process(self, argv: Sequence[str], **options: Any) -> trio.Process:
+        """Start a child process; options as `subprocess.Popen`'s."""
+        ...
+
+    def environment(self) -> Mapping[str, str]:
+        """The environment variables of this process."""
+        ...
+
+
+class RealWorld:
+    """The machine as it is.
+
+    `lanes` names the thread lanes and their widths; a lane of its own keeps the store's commits from queueing behind
+    handlers that block.
+    """
+
+    def __init__(self, lanes: Mapping[str, int] | None = None) -> None:
+        self._lanes = dict(lanes or {})
+        self._limiters: dict[str, trio.CapacityLimiter] = {}
+        self._ids = IdSource(random.Random(secrets.randbits(128)))
+        self._failpoints = _parse_failpoints(os.environ.get("TOCSIN_FAILPOINTS", ""))
+
+    def now(self) -> Instant:
+        return Instant(time.time_ns() // 1000)
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+    def rng(self, stream: str) -> random.Random:
+        return random.Random(f"{stream}:{secrets.randbits(64)}")
+
+    def new_id(self) -> str:
+        return self._ids.next(time.time_ns() // 1000)
+
+    def secret(self, size: int) -> str:
+        return secrets.token_urlsafe(size)
+
+    def alarm(self) -> Alarm:
+        return KernelAlarm() if _libc is not None else PollingAlarm(self)
+
+    async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
+        limiter = self._limiters.get(lane)
+        if limiter is None:
+            limiter = self._limiters[lane] = trio.CapacityLimiter(self._lanes.get(lane, 1))
+        return await trio.to_thread.run_sync(function, *arguments, limiter=limiter, abandon_on_cancel=abandon)
+
+    def failpoint(self, name: str) -> None:
+        left = self._failpoints.get(name)
+        if left is None:
+            return
+        if left <= 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._failpoints[name] = left - 1
+
+    async def open_process(self, argv: Sequence[str], **options: Any) -> trio.Process:
+        return await trio.lowlevel.open_process(list(argv), **options)
+
+    def environment(self) -> Mapping[str, str]:
+        return os.environ
+
+
+def _parse_failpoints(text: str) -> dict[str, int]:
+    """`name=3,other=1` : at its third passing, `name` kills the process with SIGKILL."""
+    pairs = (part.partition("=") for part in text.split(",") if part)
+    return {name: int(count or 1) for name, _, count in pairs}
+
+
+PIPE: Final = subprocess.PIPE
+STDOUT: Final = subprocess.STDOUT
+DEVNULL: Final = subprocess.DEVNULL
+
+
+class PollingAlarm:
+    """An alarm over trio's own clock; the loop rounds its waits up to whole milliseconds, and steps are polled for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._at: Instant | None = None
+        self._changed = trio.Event()
+
+    def set(self, at: Instant | None) -> None:
+        if at != self._at:
+            self._at = at
+            self._changed.set()
+
+    async def run(self, ring: Callable[[], None]) -> None:
+        offset = self._offset()
+        while True:
+            self._changed = trio.Event()
+            with trio.move_on_after(self._wait_seconds()):
+                await self._changed.wait()
+            drifted = self._offset() - offset
+            if abs(drifted) > STEP_TOLERANCE:
+                offset += drifted
+                ring()
+            elif self._at is not None and self._world.now() >= self._at:
+                self._at = None
+                ring()
+
+    def _offset(self) -> int:
+        return self._world.now() - int(self._world.monotonic() * SECOND)
+
+    def _wait_seconds(self) -> float:
+        if self._at is None:
+            return STEP_CHECK_SECONDS
+        return min(max(0.0, (self._at - self._world.now()) / SECOND), STEP_CHECK_SECONDS)
+
+
+_CLOCK_REALTIME: Final = 0
+_TFD_FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC
+_TFD_TIMER_ABSTIME: Final = 1
+_TFD_TIMER_CANCEL_ON_SET: Final = 2
+_FAR_AWAY: Final = 4_102_444_800
+"""2100-01-01 in seconds: an unset alarm still wants to hear of steps, so it is set to a date that does not come."""
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = (
+        ("interval_seconds", ctypes.c_long),
+        ("interval_nanoseconds", ctypes.c_long),
+        ("seconds", ctypes.c_long),
+        ("nanoseconds", ctypes.c_long),
+    )
+
+
+def _load_libc() -> ctypes.CDLL | None:
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None, use_errno=True)
+        library.timerfd_create.restype = ctypes.c_int
+        library.timerfd_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        return library
+    return None
+
+
+_libc = _load_libc()
+
+
+class KernelAlarm:
+    """An alarm over Linux' timerfd on the real-time clock: exact to tens of microseconds, and told of every step.
+
+    Re-arming is one system call and wakes nobody.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: Instant | None = None
+        self._descriptor: int | None = None
+
+    def set(self, at: Instant | None) -> None:
+        self._wanted = at
+        if self._descriptor is not None:
+            self._arm(self._descriptor)
+
+    async def run(self, ring: Callable[[], None]) -> None:
+        with self._open() as descriptor:
+            self._arm(descriptor)
+            while True:
+                await trio.lowlevel.wait_readable(descriptor)
+                try:
+                    os.read(descriptor, 8)
+                    self._wanted = None
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    # ECANCELED: the wall clock was set, or the machine woke from a suspend.
+                    self._arm(descriptor)
+                ring()
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        assert _libc is not None
+        descriptor = _libc.timerfd_create(_CLOCK_REALTIME, _TFD_FLAGS)
+        if descriptor < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._descriptor = descriptor
+        try:
+            yield descriptor
+        finally:
+            self._descriptor = None
+            os.close(descriptor)
+
+    def _arm(self, descriptor: int) -> None:
+        # An instant at or before the epoch would disarm the timer; one nanosecond after it rings at once.
+        microseconds = _FAR_AWAY * SECOND if self._wanted is None else max(self._wanted, 1)
+        seconds, rest = divmod(microseconds, SECOND)
+        spec = _TimerSpec(0, 0, seconds, rest * 1000)
+        assert _libc is not None
+        _libc.timerfd_settime(descriptor, _TFD_TIMER_ABSTIME | _TFD_TIMER_CANCEL_ON_SET, ctypes.byref(spec), None)
+
+
+async def termination_signals() -> AsyncIterator[signal.Signals]:
+    """SIGINT and SIGTERM as they arrive."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async for number in received:
+            yield signal.Signals(number)
