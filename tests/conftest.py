@@ -1,0 +1,46 @@
+"""Settings of the whole test run: hypothesis profiles and the seed of trio's scheduler.
+
+`--seed N` repeats the interleavings of an earlier run, whose seed its header shows. Each test starts from the run's seed
+and its own name, so one test alone sees what it saw in the whole run.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.seeds import seed_scheduler
+
+settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
+settings.register_profile(
+    "ci", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("dev")
+
+_SEED = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=None, help="seed of trio's scheduler; random unless given")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    given = config.getoption("--seed")
+    config.stash[_SEED] = secrets.randbelow(2**32) if given is None else given
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"scheduler seed: {config.stash[_SEED]} (repeat with --seed {config.stash[_SEED]})"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    seed_scheduler(f"{item.config.stash[_SEED]}:{item.nodeid}")
+
+
+@pytest.fixture
+def run_seed(request: pytest.FixtureRequest) -> int:
+    """The run's seed, for tests that drive a generator of their own."""
+    return request.config.stash[_SEED]
