@@ -1,0 +1,92 @@
+"""The work done for one occurrence or one manual run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import attrs
+
+from runtime.clock import Instant
+
+from .lifecycle import OPEN_STATES, State
+from .occurrence import Outcome, Reason
+
+
+class WaitsFor(StrEnum):
+    """What an open execution that does not run is waiting for."""
+
+    SLOT = "slot"
+    OVERLAP = "overlap"
+    RETRY = "retry"
+    NODE = "node"
+
+
+class Kind(StrEnum):
+    """Why the execution exists: the trigger, or a person or program that asked for it."""
+
+    OCCURRENCE = "occurrence"
+    MANUAL = "manual"
+
+
+@attrs.frozen
+class Failure:
+    """Why an attempt did not complete: the exception's type name, its text, and the end of its traceback."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+@attrs.frozen
+class Execution:
+    """One execution with its newest attempt; former attempts are rows of their own.
+
+    An execution with a nominal time is that occurrence's row of the ledger: `outcome` is None until attempt 1 starts.
+    `fence` is the newest attempt's (0: none yet). `boot` is the boot id of the node that runs it. `due` is the retry instant
+    while it waits for one. `crashes` counts crashes in a row without a new checkpoint.
+    """
+
+    id: str
+    task_id: str
+    kind: Kind
+    state: State
+    created_at: Instant
+    nominal: Instant | None = None
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    waits_for: WaitsFor | None = None
+    due: Instant | None = None
+    attempt: int = 0
+    failures: int = 0
+    crashes: int = 0
+    fence: int = 0
+    boot: str | None = None
+    node: str | None = None
+    channel: str = "scheduler"
+    correlation: str | None = None
+    first_started_at: Instant | None = None
+    started_at: Instant | None = None
+    ended_at: Instant | None = None
+    failure: Failure | None = None
+    parameters: str | None = None
+    cancel_reason: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still occupies its task: waiting or running."""
+        return self.state in OPEN_STATES
+
+
+@attrs.frozen
+class Attempt:
+    """A former try of an execution, kept when the next one is made."""
+
+    execution_id: str
+    number: int
+    fence: int
+    node: str | None
+    boot: str | None
+    state: State
+    started_at: Instant
+    ended_at: Instant | None
+    failure: Failure | None

@@ -1,0 +1,131 @@
+"""A task: its definition, its state, and its open executions."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import attrs
+
+from runtime.clock import Instant
+
+from .execution import Execution, WaitsFor
+from .lifecycle import FAILED_STATES, Phase, State, Status
+from .policy import DEFAULT_POLICIES, Policies
+from .trigger import UNBOUNDED, Bounds, Trigger
+
+MAX_NAME: Final = 128
+"""Characters in a task's name: fits a terminal's line."""
+
+MAX_PARAMETERS: Final = 256 * 1024
+"""Bytes of JSON in a task's parameters; larger data belongs where the parameters can point to."""
+
+MAX_EXTRA: Final = 1024 * 1024
+"""Bytes of opaque data delivered to the handler exactly as given."""
+
+
+@attrs.frozen
+class Extra:
+    """Opaque bytes for the handler, with their content type."""
+
+    data: bytes
+    content_type: str = "application/octet-stream"
+
+
+@attrs.frozen
+class Definition:
+    """What a person wrote: what to run, when, and how. Changed only by an edit, which makes a revision.
+
+    `parameters` is canonical JSON text of an object.
+    """
+
+    id: str
+    name: str
+    type: str
+    trigger: Trigger
+    bounds: Bounds = UNBOUNDED
+    parameters: str = "{}"
+    extra: Extra | None = None
+    policies: Policies = DEFAULT_POLICIES
+    tags: tuple[str, ...] = ()
+    persistent: bool = True
+    tenant: str = ""
+    owner: str = ""
+    created_at: Instant = Instant(0)
+
+
+@attrs.frozen
+class TaskState:
+    """What changes while a task lives. `version` grows with every change and is what compare-and-set compares.
+
+    `settled_through`: every nominal time at or before it has its outcome; it only moves forward. `fence`: the counter from
+    which attempts draw. `runs`: executions started by the trigger since the last activation, counted against `max_runs`.
+    `failure_count`: of the current sequence. `trigger_started`: when the present revision of the trigger began.
+    """
+
+    version: int = 1
+    revision: int = 1
+    phase: Phase = Phase.ACTIVE
+    status: Status = Status.SCHEDULED
+    next_fire: Instant | None = None
+    settled_through: Instant = Instant(0)
+    fence: int = 0
+    runs: int = 0
+    failure_count: int = 0
+    completed: int = 0
+    failed: int = 0
+    last_execution: str | None = None
+    last_state: State | None = None
+    last_started_at: Instant | None = None
+    last_ended_at: Instant | None = None
+    note: str | None = None
+    changed_by: str | None = None
+
+
+@attrs.frozen
+class Task:
+    """Definition, state and the executions that are open or held. `open` is in order of creation."""
+
+    definition: Definition
+    state: TaskState
+    open: tuple[Execution, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The task's id, a UUIDv7 text."""
+        return self.definition.id
+
+    @property
+    def due(self) -> Instant | None:
+        """When its owner must next look at it: the next fire or the earliest retry instant, whichever is first."""
+        instants = [execution.due for execution in self.open if execution.due is not None]
+        if self.state.next_fire is not None:
+            instants.append(self.state.next_fire)
+        return min(instants, default=None)
+
+
+def status_of(state: TaskState, executions: tuple[Execution, ...]) -> Status:
+    """The contract's status; the first rule that matches wins (design page 3, "Task")."""
+    if state.phase is Phase.CANCELLED:
+        return Status.CANCELLED
+    states = [execution.state for execution in executions]
+    if State.RUNNING in states:
+        return Status.RUNNING
+    if State.CRASHED in states:
+        return Status.CRASHED
+    if any(execution.state is State.WAITING and execution.waits_for is not WaitsFor.RETRY for execution in executions):
+        return Status.WAITING
+    if state.phase is Phase.PAUSED or state.next_fire is not None or states or state.last_state is None:
+        return Status.SCHEDULED
+    return _status_of_last(state.last_state)
+
+
+def _status_of_last(last: State) -> Status:
+    if last in FAILED_STATES:
+        return Status.FAILED
+    return Status(last.value)
+
+
+def partition_of(task_id: str, partitions: int) -> int:
+    """The partition that a task hashes into: stable over processes and releases."""
+    return int.from_bytes(hashlib.blake2b(task_id.encode(), digest_size=4).digest()) % partitions
