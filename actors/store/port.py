@@ -1,0 +1,320 @@
+"""The port between the actors and whatever keeps their records: SQLite, memory, later PostgreSQL.
+
+All calls are synchronous and are run in a thread lane of the world: `commit` and the raising of epochs in the lane of the one
+writer, the reads in another. One conformance suite runs over every adapter.
+
+The contract of `commit`:
+
+- All or nothing per task. A `Commit` is a batch of many tasks' changes in one durable transaction. Each change carries its
+  guard; a task whose guard fails is named in `CommitResult.refused` and nothing of it is written, the rest commits.
+- Guards: partitions' epochs (`StaleEpoch` for every task of that partition), the version of a task's row
+  (`StaleVersion`), an execution's fence and state (`StaleFence`), uniqueness of (tenant, name) (`Conflict`).
+- When it returns, what it wrote survives kill -9 and power loss (the memory adapter's promises hold for its process).
+- It raises `StoreUnavailable` when nothing could be written (disk full, locked, gone); then nothing was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import attrs
+
+from runtime.clock import Instant
+from runtime.errors import TocsinError
+
+from ..model.execution import Attempt, Execution
+from ..model.lifecycle import State, Status
+from ..model.occurrence import Outcome, Settled
+from ..model.task import Definition, Task, TaskState
+
+DEFAULT_PARTITIONS: Final = 256
+"""Partitions of a new cluster: enough to spread over 16 nodes with 6 % granularity, few enough to list on a page."""
+
+
+@attrs.frozen
+class Create:
+    """A new task, with executions that its creation already started (rows in `task.open`)."""
+
+    task: Task
+    partition: int
+    settled: tuple[Settled, ...] = ()
+
+
+@attrs.frozen
+class ExecutionWrite:
+    """An execution as it shall be. `former` None: a new row. Else the row must still have `former`'s state and fence.
+
+    `archive` is the former attempt, kept as a row of its own.
+    """
+
+    execution: Execution
+    former: Execution | None = None
+    archive: Attempt | None = None
+    result: str | None = None
+    drop_checkpoint: bool = False
+
+
+@attrs.frozen
+class CheckpointWrite:
+    """A checkpoint of a running attempt: accepted only if the row is RUNNING under this fence. Resets `crashes`."""
+
+    execution_id: str
+    task_id: str
+    fence: int
+    data: str
+
+
+@attrs.frozen
+class ProgressWrite:
+    """The newest progress of a running attempt (JSON text); a stale fence is dropped without complaint."""
+
+    execution_id: str
+    fence: int
+    progress: str
+
+
+@attrs.frozen
+class LogWrite:
+    """Lines an attempt logged: (instant, level, text)."""
+
+    execution_id: str
+    attempt: int
+    lines: tuple[tuple[Instant, str, str], ...]
+
+
+@attrs.frozen
+class Update:
+    """A change of one existing task. The row must have version `expected`; it gets `state`.
+
+    `definition` is given when an edit changed it; `delete` removes the task with all that belongs to it.
+    """
+
+    task_id: str
+    partition: int
+    expected: int
+    state: TaskState
+    due: Instant | None
+    executions: tuple[ExecutionWrite, ...] = ()
+    settled: tuple[Settled, ...] = ()
+    checkpoints: tuple[CheckpointWrite, ...] = ()
+    definition: Definition | None = None
+    delete: bool = False
+
+
+@attrs.frozen
+class Audit:
+    """Who changed what: one record per accepted change by a person or program."""
+
+    at: Instant
+    actor: str
+    action: str
+    task_id: str
+    detail: str = ""
+
+
+@attrs.frozen
+class Commit:
+    """One transaction. `epochs`: the epoch under which this node acts, for every partition touched."""
+
+    epochs: Mapping[int, int]
+    creates: tuple[Create, ...] = ()
+    updates: tuple[Update, ...] = ()
+    progress: tuple[ProgressWrite, ...] = ()
+    logs: tuple[LogWrite, ...] = ()
+    audits: tuple[Audit, ...] = ()
+
+
+@attrs.frozen
+class CommitResult:
+    """What was refused: task id to the error that says why. All else is durable."""
+
+    refused: Mapping[str, TocsinError] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Identity:
+    """What the store says of itself. `cluster_id` is made when it is founded and never changes."""
+
+    cluster_id: str
+    partitions: int
+    schema_version: int
+    timezone_database: str
+
+
+@attrs.frozen
+class TaskFilter:
+    """Which tasks a list holds; all conditions combine. `sort` is a column name of `TASK_SORTS`."""
+
+    status: Status | None = None
+    type: str | None = None
+    tenant: str | None = None
+    text: str | None = None
+    sort: str = "id"
+    descending: bool = False
+    offset: int = 0
+    limit: int = 50
+
+
+TASK_SORTS: Final = ("id", "name", "type", "status", "next_fire", "last_started_at", "failure_count", "created_at")
+"""What a list may be sorted by."""
+
+
+@attrs.frozen
+class TaskPage:
+    """Some tasks and the true total of the filter."""
+
+    tasks: tuple[Task, ...]
+    total: int
+
+
+@attrs.frozen
+class OutcomeRow:
+    """One row of a task's ledger as people read it: a slot or a range of slots and what became of it."""
+
+    first: Instant
+    last: Instant
+    count: int | None
+    outcome: Outcome | None
+    reason: str | None
+    execution_id: str | None
+    state: State | None
+    started_at: Instant | None
+    revision: int
+
+
+@attrs.frozen
+class LogLine:
+    """One line that a handler logged. `sequence` orders the lines of an execution."""
+
+    sequence: int
+    attempt: int
+    at: Instant
+    level: str
+    text: str
+
+
+@attrs.frozen
+class ExecutionDetail:
+    """An execution with everything that belongs to it. Texts are JSON."""
+
+    execution: Execution
+    attempts: tuple[Attempt, ...] = ()
+    result: str | None = None
+    checkpoint: str | None = None
+    progress: str | None = None
+
+
+@attrs.frozen
+class Counts:
+    """Totals over the whole store."""
+
+    tasks: int
+    by_status: Mapping[str, int]
+    by_outcome: Mapping[str, int]
+
+
+@attrs.frozen
+class Revision:
+    """One version of a task's definition: what `why` needs to say that an edit took a slot away."""
+
+    revision: int
+    definition: Definition
+    began_at: Instant
+
+
+class Store(Protocol):
+    """What an adapter offers. `begin(identity)` founds or opens; every other call needs it first."""
+
+    def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
+        """Found a new store with these values, or open the one that is there, bringing its schema up to date.
+
+        Raises StoreDamaged for a store of a newer schema or one that is not ours.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release everything. Idempotent."""
+        ...
+
+    # -- the writer's lane
+
+    def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
+        """Take the partitions (number to grant) for a boot id: epochs grow by one, committed. Answers the new epochs.
+
+        A grant not higher than the recorded one is left out of the answer.
+        """
+        ...
+
+    def last_grants(self) -> Mapping[int, int]:
+        """The recorded grant of every partition that was ever taken."""
+        ...
+
+    def commit(self, commit: Commit) -> CommitResult:
+        """See the module's docstring."""
+        ...
+
+    def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
+        """Remove at most `limit` ended executions (with attempts, results, logs) that ended before an instant, oldest first,
+
+        keeping the newest `keep` of each task, and ledger rows of that age. Answers how many executions went. Never touches an open execution.
+        """
+        ...
+
+    # -- reads
+
+    def tasks(self, ids: Sequence[str]) -> list[Task]:
+        """The tasks of these ids that exist, each with its open and CRASHED (held) executions; any order."""
+        ...
+
+    def find(self, tenant: str, name: str) -> str | None:
+        """The id of the task of that name."""
+        ...
+
+    def due(self, partitions: Sequence[int] | None, until: Instant, limit: int) -> list[tuple[Instant, str]]:
+        """(due, task id) of tasks due at or before `until`, earliest first, at most `limit`. None: all partitions."""
+        ...
+
+    def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
+        """Ids of tasks that have an execution RUNNING under a boot id that is not alive."""
+        ...
+
+    def waiting(self, limit: int) -> list[str]:
+        """Ids of tasks that have an execution waiting for a slot, by priority and age."""
+        ...
+
+    def page(self, wanted: TaskFilter) -> TaskPage:
+        """One page of tasks, with the true total."""
+        ...
+
+    def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
+        """A task's executions, newest first, and their number."""
+        ...
+
+    def execution(self, execution_id: str) -> ExecutionDetail | None:
+        """One execution in full."""
+        ...
+
+    def checkpoint(self, execution_id: str) -> str | None:
+        """The last accepted checkpoint, JSON text."""
+        ...
+
+    def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
+        """Lines with a sequence above `after`, in order."""
+        ...
+
+    def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
+        """Ledger rows that touch [since, until], in order of time: executions with a nominal time, and settled ranges."""
+        ...
+
+    def revisions(self, task_id: str) -> list[Revision]:
+        """Every revision of a task's definition, oldest first."""
+        ...
+
+    def audits(self, *, offset: int, limit: int) -> list[Audit]:
+        """The newest audit records first."""
+        ...
+
+    def counts(self) -> Counts:
+        """Totals, from counters or indexes."""
+        ...
