@@ -43,7 +43,8 @@ class Execution:
 
     An execution with a nominal time is that occurrence's row of the ledger: `outcome` is None until attempt 1 starts.
     `fence` is the newest attempt's (0: none yet). `boot` is the boot id of the node that runs it. `due` is the retry instant
-    while it waits for one. `crashes` counts crashes in a row without a new checkpoint.
+    while it waits for one. `crashes` counts crashes in a row without a new checkpoint, `checkpoints` the accepted ones.
+    `revision` is the task's at creation.
     """
 
     id: str
@@ -70,6 +71,8 @@ class Execution:
     failure: Failure | None = None
     parameters: str | None = None
     cancel_reason: str | None = None
+    checkpoints: int = 0
+    revision: int = 1
 
     @property
     def is_open(self) -> bool:

@@ -57,7 +57,7 @@ class ExecutionWrite:
 
 @attrs.frozen
 class CheckpointWrite:
-    """A checkpoint of a running attempt: accepted only if the row is RUNNING under this fence. Resets `crashes`."""
+    """A checkpoint of a running attempt: accepted only if the row is RUNNING under this fence. Sets `crashes` to 0, `checkpoints` + 1."""
 
     execution_id: str
     task_id: str
