@@ -22,6 +22,7 @@ DOORS = {
     "hypercorn": ("tocsin/api/*",),
     "kazoo": ("runtime/zookeeper.py",),
     "litestar": ("tocsin/api/*",),
+    "outcome": ("runtime/*",),
     "rich": ("tocsin/cli/*",),
     "sqlite3": ("actors/store/sqlite.py", "actors/store/sqlite_*.py"),
     "trio_websocket": ("runtime/websocket.py",),
