@@ -1,0 +1,323 @@
+"""The keeper's vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from runtime.clock import Instant
+from runtime.mailbox import Reply
+
+from .model.execution import Execution, Failure
+from .model.lifecycle import State
+from .model.task import Definition, Task
+from .model.trigger import Bounds, Trigger
+
+# What the keeper hears.
+
+
+@attrs.frozen
+class Own:
+    """The coordinator: this node acts for exactly these partitions, under these epochs."""
+
+    epochs: Mapping[int, int]
+
+
+@attrs.frozen
+class Settle:
+    """The timer: these tasks are due."""
+
+    task_ids: tuple[str, ...]
+
+
+@attrs.frozen
+class Recover:
+    """The coordinator: these tasks have executions that run under boot ids that are dead."""
+
+    task_ids: tuple[str, ...]
+    dead: frozenset[str]
+
+
+@attrs.frozen
+class InSync:
+    """The executor: what it has. `slots`: free ones; `running`: executions it is running now; all others of this boot are not."""
+
+    slots: int
+    running: frozenset[str]
+
+
+@attrs.frozen
+class AttemptEnd:
+    """How an attempt ended. `state` WAITING means interrupted: it costs nothing and is run again.
+
+    `holds_slot`: an abandoned thread still sits on the slot; `SlotsFreed` follows when it returns.
+    """
+
+    task_id: str
+    execution_id: str
+    fence: int
+    state: State
+    started_at: Instant
+    ended_at: Instant
+    failure: Failure | None = None
+    result: str | None = None
+    retryable: bool = True
+    reason: str | None = None
+    holds_slot: bool = False
+
+
+@attrs.frozen
+class AttemptsEnded:
+    """The executor: these attempts have ended. Told again after a restart until `Recorded` names them."""
+
+    ends: tuple[AttemptEnd, ...]
+
+
+@attrs.frozen
+class SlotsFreed:
+    """The executor: so many slots are free again that an ended attempt still held."""
+
+    count: int
+
+
+@attrs.frozen
+class Backlog:
+    """Tasks that have executions waiting for a slot, found in the store."""
+
+    task_ids: tuple[str, ...]
+    complete: bool
+
+
+@attrs.frozen
+class Checkpoint:
+    """A running attempt: make this durable."""
+
+    task_id: str
+    execution_id: str
+    fence: int
+    data: str
+    reply: Reply[None]
+
+
+@attrs.frozen
+class Progress:
+    """A running attempt: how far it is (JSON text). Nobody waits for it."""
+
+    execution_id: str
+    fence: int
+    data: str
+
+
+@attrs.frozen
+class Logged:
+    """A running attempt: lines it logged, (instant, level, text)."""
+
+    execution_id: str
+    attempt: int
+    lines: tuple[tuple[Instant, str, str], ...]
+
+
+@attrs.frozen
+class CreateTasks:
+    """New tasks. Answers, for each, the task or the error that refused it."""
+
+    definitions: tuple[Definition, ...]
+    actor: str
+    reply: Reply[tuple[Task | Exception, ...]]
+
+
+@attrs.frozen
+class EditTask:
+    """Replace the definition (same id). `expected` is the version that the editor saw, None = whatever there is."""
+
+    definition: Definition
+    expected: int | None
+    actor: str
+    reply: Reply[Task]
+
+    @property
+    def task_id(self) -> str:
+        """The task concerned."""
+        return self.definition.id
+
+
+@attrs.frozen
+class PauseTask:
+    """Fire no more until activated."""
+
+    task_id: str
+    note: str | None
+    actor: str
+    reply: Reply[Task]
+
+
+@attrs.frozen
+class ActivateTask:
+    """Go on after a pause, or begin anew after a finish or cancel, with the old trigger or another one."""
+
+    task_id: str
+    trigger: Trigger | None
+    bounds: Bounds | None
+    actor: str
+    reply: Reply[Task]
+
+
+@attrs.frozen
+class CancelTask:
+    """End the definition and what it has open. Answers the task, also when it was cancelled before."""
+
+    task_id: str
+    actor: str
+    reply: Reply[Task]
+
+
+@attrs.frozen
+class DeleteTask:
+    """Remove the task with its history, for good. What runs is interrupted."""
+
+    task_id: str
+    actor: str
+    reply: Reply[Task]
+
+
+@attrs.frozen
+class RunTask:
+    """Run now, whatever the trigger says; works when paused, obeys overlap. Answers the execution."""
+
+    task_id: str
+    parameters: str | None
+    channel: str
+    correlation: str | None
+    actor: str
+    reply: Reply[Execution]
+
+
+@attrs.frozen
+class RetryTask:
+    """Run the last execution again, which has failed. `reset` sets the failure count to 0. Answers the task."""
+
+    task_id: str
+    reset: bool
+    actor: str
+    reply: Reply[Task]
+
+
+@attrs.frozen
+class ResumeTask:
+    """Go on with the execution that is held after a crash. Answers the task."""
+
+    task_id: str
+    actor: str
+    reply: Reply[Task]
+
+
+@attrs.frozen
+class CancelExecution:
+    """End one execution and leave the task as it is. Answers the execution."""
+
+    task_id: str
+    execution_id: str
+    actor: str
+    reply: Reply[Execution]
+
+
+@attrs.frozen
+class ConfigureTask:
+    """Change retry numbers only; None leaves a value as it is. `delay` in microseconds. Answers the task."""
+
+    task_id: str
+    max_retries: int | None
+    delay: int | None
+    actor: str
+    reply: Reply[Task]
+
+
+Command = (
+    EditTask
+    | PauseTask
+    | ActivateTask
+    | CancelTask
+    | DeleteTask
+    | RunTask
+    | RetryTask
+    | ResumeTask
+    | CancelExecution
+    | ConfigureTask
+)
+"""What people and programs ask for about one task: every one of them has `task_id`, `actor` and `reply`."""
+
+Event = (
+    Own
+    | Settle
+    | Recover
+    | InSync
+    | AttemptsEnded
+    | SlotsFreed
+    | Backlog
+    | Checkpoint
+    | Progress
+    | Logged
+    | CreateTasks
+    | Command
+)
+
+# What the keeper wants done, after the commit.
+
+
+@attrs.frozen
+class Start:
+    """The executor: run this attempt; it is claimed."""
+
+    definition: Definition
+    execution: Execution
+
+
+@attrs.frozen
+class Interrupt:
+    """The executor: end this attempt, if it still runs; its handler sees the reason."""
+
+    execution_id: str
+    fence: int
+    reason: str
+
+
+@attrs.frozen
+class Recorded:
+    """The executor: the ends of these executions (with their fences) are durable, or were fenced off."""
+
+    ended: tuple[tuple[str, int], ...]
+
+
+@attrs.frozen
+class Reschedule:
+    """The timer: look at these tasks at these instants (None: not at all)."""
+
+    due: tuple[tuple[str, Instant | None], ...]
+
+
+@attrs.frozen
+class Happened:
+    """The herald: these executions changed, these tasks are as they are now."""
+
+    executions: tuple[Execution, ...]
+    tasks: tuple[Task, ...]
+
+
+@attrs.frozen
+class Answer:
+    """An asker: the answer."""
+
+    reply: Reply[object]
+    value: object
+
+
+@attrs.frozen
+class Refuse:
+    """An asker: the error."""
+
+    reply: Reply[object]
+    error: Exception
+
+
+Directive = Start | Interrupt | Recorded | Reschedule | Happened | Answer | Refuse
