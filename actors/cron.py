@@ -2,9 +2,9 @@
 
 Theory of operation. An expression is checked here field by field, then croniter expands each field to its values, and
 these become bit masks: one of the 1,440 minutes of a day, one of the 60 seconds of a minute, one of the months, and for
-each weekday on which a month can begin one of its days. The search runs over a zone's stretches of constant offset. Inside
-a stretch the wall clock is plain arithmetic, so the next match is the lowest bit of a shifted mask. What is special
-happens at the stretch's ends only:
+each weekday on which a month can begin one of its days. The search runs over a zone's stretches of constant offset.
+Inside a stretch the wall clock is plain arithmetic, so the next match is the lowest bit of a shifted mask. What is
+special happens at the stretch's ends only:
 
 - A *wildcard job*, whose minute or hour begins with `*`, runs whenever the wall clock matches: in both passes of an
   overlap, never for a wall time that a gap swallowed. The policies `gap` and `fold` do not touch it.
@@ -52,6 +52,9 @@ LONGEST_EXPRESSION: Final = 256
 _ZONE_MOVE: Final = 3 * 3_600
 """Seconds. Debian's cron catches up over forward changes under this, and holds back over backward ones up to it."""
 
+_LISTED_TIMES: Final = 6
+"""Times of day that an explanation lists one by one; more are told by their fields."""
+
 _DAY: Final = 86_400
 _EPOCH_ORDINAL: Final = 719_163
 _EARLIEST: Final = -62_135_596_800 + 3 * _DAY
@@ -69,18 +72,32 @@ _ALIASES: Final = {
     "@annually": "0 0 1 1 *",
 }
 _ITEM: Final = re.compile(r"(?:(\*)|([0-9]+|[a-z]+)(?:-([0-9]+|[a-z]+))?)(?:/([0-9]+))?")
-_MONTHS: Final = tuple("January February March April May June July August September October November December".split())
-_WEEKDAYS: Final = tuple("Sunday Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
+_MONTHS: Final = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_WEEKDAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @attrs.frozen
 class _Field:
-    """One field of an expression: its bounds, how many different values it has, and names for them from `low` on."""
+    """One field of an expression: its bounds, how many different values it has, its unit, and names from `low` on."""
 
     name: str
     low: int
     high: int
     width: int
+    unit: str
     names: tuple[str, ...] = ()
 
     def number(self, text: str) -> int | None:
@@ -92,12 +109,12 @@ class _Field:
 
 
 _FIELDS: Final = (
-    _Field("second", 0, 59, 60),
-    _Field("minute", 0, 59, 60),
-    _Field("hour", 0, 23, 24),
-    _Field("day of month", 1, 31, 31),
-    _Field("month", 1, 12, 12, _MONTHS),
-    _Field("day of week", 0, 7, 7, _WEEKDAYS),
+    _Field("second", 0, 59, 60, "second"),
+    _Field("minute", 0, 59, 60, "minute"),
+    _Field("hour", 0, 23, 24, "hour"),
+    _Field("day of month", 1, 31, 31, "day"),
+    _Field("month", 1, 12, 12, "month", _MONTHS),
+    _Field("day of week", 0, 7, 7, "day", _WEEKDAYS),
 )
 
 
@@ -105,9 +122,9 @@ _FIELDS: Final = (
 class CronSpec:
     """A parsed expression; equal and hashed by its text.
 
-    `fields` are the texts of six fields, seconds first, names as numbers. `minutes` has a bit for each minute of the day,
-    `seconds` for each second of the minute, `months` for 1 to 12, and `days[w]` for the days 1 to 31 of a month that
-    begins on weekday `w` (0 is Sunday). `first` is the first matching second of a matching day.
+    `fields` are the texts of six fields, seconds first, names as numbers. `minutes` has a bit for each minute of the
+    day, `seconds` for each second of the minute, `months` for 1 to 12, and `days[w]` for the days 1 to 31 of a month
+    that begins on weekday `w` (0 is Sunday). `first` is the first matching second of a matching day.
     """
 
     text: str
@@ -125,13 +142,14 @@ class CronSpec:
 
 @lru_cache(maxsize=4_096)
 def parse(expression: str) -> CronSpec:
-    """Parses five fields, six with seconds first, or one of `@hourly @daily @midnight @weekly @monthly @yearly @annually`.
+    """Parses five fields, six with seconds first, or one of the names `@hourly`, `@daily`, `@midnight`, `@weekly`,
+    `@monthly`, `@yearly`, `@annually`.
 
     Raises InvalidRequest that names the field and shows the value for everything else. An expression that parses may
     still never fire: see `check_fires`.
     """
     _check_text(expression)
-    texts = _ALIASES.get(expression.strip(" \t"), expression).lower().split()
+    texts = _ALIASES.get(expression.strip(" \t"), expression).split()
     if len(texts) not in (5, 6):
         raise InvalidRequest(
             f"cron expression {expression!r} has {len(texts)} field(s); "
@@ -146,7 +164,7 @@ def parse(expression: str) -> CronSpec:
 def _check_text(expression: str) -> None:
     if len(expression) > LONGEST_EXPRESSION:
         raise InvalidRequest(
-            f"cron expression {expression[:40]!r}... has {len(expression)} characters; the limit is {LONGEST_EXPRESSION}"
+            f"cron expression {expression[:40]!r}... has {len(expression)} characters, limit {LONGEST_EXPRESSION}"
         )
     odd = [character for character in expression if character != "\t" and not " " <= character <= "~"]
     if odd:
@@ -164,9 +182,9 @@ def _numeric_item(field: _Field, item: str, expression: str) -> str:
     def refuse(reason: str) -> InvalidRequest:
         return InvalidRequest(f"cron field {field.name!r}: {item!r} {reason} (in {expression!r})")
 
-    match = _ITEM.fullmatch(item)
+    match = _ITEM.fullmatch(item.lower())
     if match is None:
-        raise refuse(_reason(item))
+        raise refuse(_reason(item.lower()))
     star, low_text, high_text, step = match.groups()
     if step is not None and not 1 <= int(step) <= field.width:
         raise refuse(f"has a step outside 1-{field.width}")
@@ -177,11 +195,13 @@ def _numeric_item(field: _Field, item: str, expression: str) -> str:
         raise refuse("has a step after a single value; write it after * or a range")
     low, high = field.number(low_text), field.number(high_text or low_text)
     if low is None or high is None:
-        raise refuse(_reason(item))
+        raise refuse(_reason(item.lower()))
     if not (field.low <= low <= field.high and field.low <= high <= field.high):
         raise refuse(f"is out of range {field.low}-{field.high}")
     if low > high:
         raise refuse("is a range that runs backwards; split it in two, or write 7 for a Sunday at the end")
+    if low == high and step is not None:
+        raise refuse("has a step over a range of one value")
     return str(low) if low == high else f"{low}-{high}{suffix}"
 
 
@@ -194,9 +214,8 @@ def _reason(item: str) -> str:
 
 
 def _spec(text: str, fields: tuple[str, ...]) -> CronSpec:
-    seconds, minutes, hours, days, months, weekdays = (
-        _mask(*pair) for pair in zip(_FIELDS, _expand(fields), strict=True)
-    )
+    masks = [_mask(field, values) for field, values in zip(_FIELDS, _expand(fields), strict=True)]
+    seconds, minutes, hours, days, months, weekdays = masks
     star = fields[3].startswith("*") or fields[5].startswith("*")
     minutes_of_day = sum(minutes << (60 * hour) for hour in range(24) if hours >> hour & 1)
     return CronSpec(
@@ -243,8 +262,8 @@ def next_fire(
 ) -> Instant | None:
     """The first instant strictly later than `after` at which `spec` fires by the clock of `zone`.
 
-    None if there is none within `HORIZON`. `gap` and `fold` touch fixed-time jobs only, at changes of offset under three
-    hours (see the module's text).
+    None if there is none within `HORIZON`. `gap` and `fold` touch fixed-time jobs only, at changes of offset that are
+    no move of the zone (see the module's text).
     """
     begin = max(after // SECOND + 1, _EARLIEST)
     limit = min(begin + HORIZON // SECOND, _LATEST)
@@ -412,7 +431,7 @@ def explain(spec: CronSpec) -> str:
     """The trigger in plain English, e.g. `at 02:30, on Monday to Friday`."""
     parts = [_explain_time(spec), _explain_days(spec)]
     if spec.fields[4] != "*":
-        parts.append("in " + _explain_field(_FIELDS[4], spec.fields[4]))
+        parts.append("in " + _explain_items(_FIELDS[4], spec.fields[4]))
     return ", ".join(part for part in parts if part)
 
 
@@ -421,17 +440,20 @@ def _explain_time(spec: CronSpec) -> str:
     if all(part.isdigit() for part in [second, *minute.split(","), *hour.split(",")]):
         tail = "" if second == "0" else f":{int(second):02}"
         times = sorted({(int(h), int(m)) for h in hour.split(",") for m in minute.split(",")})
-        if len(times) <= 6:
+        if len(times) <= _LISTED_TIMES:
             return "at " + _join([f"{h:02}:{m:02}{tail}" for h, m in times])
-    words = "" if second == "0" else _explain_field(_FIELDS[0], second, unit=True) + " of "
-    words += _explain_field(_FIELDS[1], minute, unit=True)
-    return words if hour == minute == "*" else words + " of " + _explain_field(_FIELDS[2], hour, unit=True)
+    units = [] if second == "0" else [_explain_unit(_FIELDS[0], second)]
+    units.append(_explain_unit(_FIELDS[1], minute))
+    if hour != "*" or minute != "*":
+        units.append(_explain_unit(_FIELDS[2], hour))
+    words = " of ".join(units)
+    return words if words.startswith("every") else "at " + words
 
 
 def _explain_days(spec: CronSpec) -> str:
     day, weekday = spec.fields[3], spec.fields[5]
-    by_day = "on " + _explain_field(_FIELDS[3], day, unit=True).replace("of month", "of the month")
-    by_weekday = "on " + _explain_field(_FIELDS[5], weekday)
+    by_day = f"on {_explain_unit(_FIELDS[3], day)} of the month"
+    by_weekday = "on " + _explain_items(_FIELDS[5], weekday)
     if day == weekday == "*":
         return "" if spec.wildcard else "every day"
     if day == "*" or weekday == "*":
@@ -440,19 +462,22 @@ def _explain_days(spec: CronSpec) -> str:
     return f"{by_day} {'and only' if both else 'or'} {by_weekday}"
 
 
-def _explain_field(field: _Field, text: str, *, unit: bool = False) -> str:
-    items = text.split(",")
-    prefix = f"{field.name} " if unit and not any(item.startswith("*") for item in items) else ""
-    return prefix + _join([_explain_item(field, item) for item in items])
+def _explain_unit(field: _Field, text: str) -> str:
+    words = _explain_items(field, text)
+    return words if words.startswith("every") else f"{field.unit} {words}"
+
+
+def _explain_items(field: _Field, text: str) -> str:
+    return _join([_explain_item(field, item) for item in text.split(",")])
 
 
 def _explain_item(field: _Field, item: str) -> str:
     span, _, step = item.partition("/")
-    every = f"every {_ordinal(int(step))} " if step and step != "1" else "every "
+    every = f"every {_ordinal(int(step))} {field.unit}" if step and step != "1" else f"every {field.unit}"
     if span == "*":
-        return every + field.name
+        return f"{every} of the week" if field.names is _WEEKDAYS else every
     ends = " to ".join(field.names[int(end) - field.low] if field.names else end for end in span.split("-"))
-    return f"{every}from {ends}" if step else ends
+    return f"{every} from {ends}" if step else ends
 
 
 def _ordinal(number: int) -> str:
