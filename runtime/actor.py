@@ -50,7 +50,7 @@ class Actor(Generic[M]):
     on every way out, a crash and a kill included.
 
     name: unique in the node. capacity: of its mailbox, messages. budget: messages per batch. deadline_seconds: what the
-    watchdog allows one batch. monotonic: the clock of `busy_since`.
+    watchdog allows one batch. monotonic: the clock of `busy_since`, trio's own unless given.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Actor(Generic[M]):
         capacity: int = DEFAULT_CAPACITY,
         budget: int = DEFAULT_BUDGET,
         deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
-        monotonic: Callable[[], float] = trio.current_time,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         self.name: Final = name
         self.mailbox: Final[Mailbox[M]] = Mailbox(name, capacity)
@@ -110,7 +110,8 @@ class Actor(Generic[M]):
             self._busy_since = None
 
     async def _work(self) -> None:
-        receive, budget, monotonic = self.mailbox.receive, self._budget, self._monotonic
+        receive, budget = self.mailbox.receive, self._budget
+        monotonic = self._monotonic or trio.lowlevel.current_clock().current_time
         while batch := await receive(budget):
             self._busy_since = monotonic()
             try:

@@ -30,28 +30,36 @@ class Expiring(Protocol):
 
 
 class Deadlines:
-    """The deadlines of one trio run; see `deadlines()`."""
+    """The deadlines of one trio run, by trio's clock; see `deadlines()`."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Expiring]] = []
+        self._now = trio.lowlevel.current_clock().current_time
         self._sequence = itertools.count()
         self._scope = trio.CancelScope(deadline=math.inf)
         self._compact_at = COMPACT_ABOVE
 
-    def add(self, deadline: float, subject: Expiring) -> None:
-        """Expire `subject` at `deadline`, seconds of trio's clock, if it still waits then."""
-        heapq.heappush(self._heap, (deadline, next(self._sequence), subject))
+    def add(self, timeout_seconds: float, subject: Expiring) -> None:
+        """Expire `subject` in so many seconds, if it still waits then."""
+        deadline = self._now() + timeout_seconds
+        heap = self._heap
+        entry = (deadline, next(self._sequence), subject)
+        if heap and not heap[0][2].waiting:
+            # Most asks are answered long before they are due: reusing their place keeps the heap as small as what waits.
+            heapq.heapreplace(heap, entry)
+        else:
+            heapq.heappush(heap, entry)
+            if len(heap) > self._compact_at:
+                self._compact()
         if deadline < self._scope.deadline:
             self._scope.deadline = deadline
-        if len(self._heap) > self._compact_at:
-            self._compact()
 
     async def sweep(self) -> None:
         """Expire what is due, for ever. Runs as a system task."""
         while True:
             with self._scope:
                 await trio.sleep_forever()
-            self._expire_due(trio.current_time())
+            self._expire_due(self._now())
             self._scope = trio.CancelScope(deadline=self._heap[0][0] if self._heap else math.inf)
 
     def _expire_due(self, now: float) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 import outcome
@@ -146,23 +146,19 @@ class Mailbox(Generic[M]):
         """
         if self._queue or self._closed or self._woken:
             await trio.lowlevel.checkpoint()
+        elif self._reader is not None:
+            raise InternalError(f"{self._name!r} has two readers")
         else:
-            await self._park()
+            self._reader = current_task()
+            await wait_task_rescheduled(self._reader_cancelled)
         if self._woken:
             self._woken = False
             return []
         return self._take(budget)
 
-    async def _park(self) -> None:
-        if self._reader is not None:
-            raise InternalError(f"{self._name!r} has two readers")
-        self._reader = current_task()
-
-        def give_up(_: object) -> Abort:
-            self._reader = None
-            return Abort.SUCCEEDED
-
-        await wait_task_rescheduled(give_up)
+    def _reader_cancelled(self, _: object) -> Abort:
+        self._reader = None
+        return Abort.SUCCEEDED
 
     def _take(self, budget: int) -> list[M]:
         queue = self._queue
@@ -241,6 +237,13 @@ class Mailbox(Generic[M]):
         )
 
 
+_OPEN: Final = 0
+_GIVEN_UP: Final = 1
+_ANSWERED: Final = 2
+_REFUSED: Final = 3
+_LATE: Final = 4
+
+
 class Reply(Generic[R]):
     """The slot for one answer; a message that expects one carries it in a field named `reply`.
 
@@ -249,20 +252,18 @@ class Reply(Generic[R]):
     own.
     """
 
-    __slots__ = ("_abandoned", "_answered", "_error", "_mailbox", "_task", "_value")
+    __slots__ = ("_mailbox", "_state", "_task", "_value")
 
-    def __init__(self, mailbox: Mailbox[object] | None = None) -> None:
+    def __init__(self, mailbox: Mailbox[Any] | None = None) -> None:
         self._mailbox = mailbox
+        self._state = _OPEN
         self._task: Task | None = None
-        self._answered = False
-        self._abandoned = False
-        self._value: R | None = None
-        self._error: BaseException | None = None
+        self._value: Any = None
 
     @property
     def answered(self) -> bool:
         """Whether an answer or a refusal was given, in time or late."""
-        return self._answered
+        return self._state >= _ANSWERED
 
     @property
     def waiting(self) -> bool:
@@ -271,27 +272,26 @@ class Reply(Generic[R]):
 
     def answer(self, value: R) -> None:
         """Give the answer. Never waits."""
-        if self._settle():
-            self._value = value
+        self._settle(_ANSWERED, value)
 
     def refuse(self, error: BaseException) -> None:
         """Make the asker raise `error`. Never waits."""
-        if self._settle():
-            self._error = error
+        self._settle(_REFUSED, error)
 
-    def _settle(self) -> bool:
-        if self._answered:
-            raise InternalError("a question was answered twice")
-        self._answered = True
-        if self._abandoned:
+    def _settle(self, state: int, value: object) -> None:
+        if self._state == _OPEN:
+            self._state = state
+            self._value = value
+            task = self._task
+            if task is not None:
+                self._task = None
+                reschedule(task)
+        elif self._state == _GIVEN_UP:
+            self._state = _LATE
             if self._mailbox is not None:
                 self._mailbox.note_late_answer()
-            return False
-        task = self._task
-        if task is not None:
-            self._task = None
-            reschedule(task)
-        return True
+        else:
+            raise InternalError(f"a question was answered twice, then with {value!r}")
 
     async def wait(self, timeout_seconds: float, asked: str = "a question") -> R:
         """The answer, or the error it was refused with.
@@ -303,29 +303,33 @@ class Reply(Generic[R]):
         return self.result()
 
     async def settled(self, timeout_seconds: float) -> bool:
-        """Wait until there is an answer, at most so long; False when there is none, and a later one will be dropped."""
-        if not self._answered:
+        """Wait until there is an answer, at most so long; False when there is none, and a later one will be dropped.
+
+        An answer that is already there is not a checkpoint.
+        """
+        if self._state == _OPEN:
             self._task = current_task()
-            deadlines().add(trio.current_time() + timeout_seconds, self)
-            await wait_task_rescheduled(self._give_up)
-        return self._answered and not self._abandoned
+            deadlines().add(timeout_seconds, self)
+            await wait_task_rescheduled(self._cancelled)
+        return self._state == _ANSWERED or self._state == _REFUSED
 
     def result(self) -> R:
         """The answer that was given, or raise the error that refused it."""
-        if self._error is not None:
-            raise self._error
-        return cast(R, self._value)
+        if self._state == _REFUSED:
+            raise self._value
+        answer: R = self._value
+        return answer
 
     def expire(self) -> None:
         """End the wait without an answer."""
         task, self._task = self._task, None
-        self._abandoned = True
+        self._state = _GIVEN_UP
         if task is not None:
             reschedule(task)
 
-    def _give_up(self, _: object) -> Abort:
+    def _cancelled(self, _: object) -> Abort:
         self._task = None
-        self._abandoned = True
+        self._state = _GIVEN_UP
         return Abort.SUCCEEDED
 
 
@@ -336,7 +340,7 @@ async def ask(mailbox: Mailbox[M], make: Callable[[Reply[R]], M], timeout_second
     (nothing was sent), ReplyTimeout when there was no answer (the outcome is unknown), ActorStopped or ActorCrashed
     when the receiver went away, and whatever error it refuses with.
     """
-    reply: Reply[R] = Reply(cast("Mailbox[object]", mailbox))
+    reply: Reply[R] = Reply(mailbox)
     message = make(reply)
     remaining = timeout_seconds
     try:
