@@ -195,9 +195,13 @@ class RunTask:
 
 @attrs.frozen
 class RetryTask:
-    """Run the last execution again, which has failed. `reset` sets the failure count to 0. Answers the task."""
+    """Run the last execution again, which has failed. `reset` sets the failure count to 0. Answers the task.
+
+    `last` is that execution as the asker read it, None if there is none.
+    """
 
     task_id: str
+    last: Execution | None
     reset: bool
     actor: str
     reply: Reply[Task]

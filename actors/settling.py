@@ -54,7 +54,7 @@ def settle(task: Task, now: Instant) -> Settlement:
     definition, state = task.definition, task.state
     first = state.next_fire
     assert first is not None and first <= now, f"{task.id} owes nothing at {now}: next fire {first}"
-    if _is_fixed_delay(task):
+    if is_fixed_delay(task):
         following, newest = None, first
     else:
         following = next_after(definition.trigger, definition.bounds, first)
@@ -67,7 +67,7 @@ def settle(task: Task, now: Instant) -> Settlement:
     return _judge(task, runnable, dropped, newest, following, now)
 
 
-def _is_fixed_delay(task: Task) -> bool:
+def is_fixed_delay(task: Task) -> bool:
     trigger = task.definition.trigger
     return isinstance(trigger, Interval) and trigger.fixed_delay
 
@@ -134,7 +134,7 @@ def _judge(
         admitted.append(admission)
         if limit is not None and task.state.runs + len(admitted) >= limit:
             return Settlement(tuple(admitted), tuple(dropped), nominal, None, finished=True)
-    if _is_fixed_delay(task):
+    if is_fixed_delay(task):
         return _fixed_delay(task, admitted, dropped, newest, now)
     return Settlement(tuple(admitted), tuple(dropped), newest, following, finished=following is None)
 
@@ -178,18 +178,19 @@ def after_delay(task: Task, ended_at: Instant) -> Instant | None:
     return None if end is not None and following > end else following
 
 
-def paused_range(task: Task, now: Instant) -> Settled | None:
-    """The row for the slots that passed while the task was paused, or None if none did."""
+def drop_owed(task: Task, now: Instant, reason: Reason) -> Settled | None:
+    """The row for all slots up to now that are not settled, to be skipped for this reason; None if there are none."""
     definition = task.definition
-    if _is_fixed_delay(task):
-        return None
+    if is_fixed_delay(task):
+        first = task.state.next_fire
+        return None if first is None or first > now else _single(task, first, reason, now, None)
     first = next_after(definition.trigger, definition.bounds, task.state.settled_through)
     if first is None or first > now:
         return None
     last = last_through(definition.trigger, definition.bounds, Instant(first - 1), now)
     assert last is not None
     count = count_between(definition.trigger, definition.bounds, first, last)
-    return Settled(task.id, first, last, count, Outcome.SKIPPED, Reason.PAUSED, now, task.state.revision)
+    return Settled(task.id, first, last, count, Outcome.SKIPPED, reason, now, task.state.revision)
 
 
 def outcome_of_start(nominal: Instant, created_at: Instant, started_at: Instant) -> tuple[Outcome, Reason | None]:
@@ -197,12 +198,6 @@ def outcome_of_start(nominal: Instant, created_at: Instant, started_at: Instant)
     if started_at - nominal <= LATE_AFTER:
         return Outcome.FIRED, None
     return Outcome.LATE, Reason.DOWNTIME if created_at - nominal > LATE_AFTER else Reason.QUEUE
-
-
-def runs_left(task: Task) -> bool:
-    """Whether the run limit allows the trigger another execution."""
-    limit = task.definition.bounds.max_runs
-    return limit is None or task.state.runs < limit
 
 
 def is_blocked(task: Task, but: str) -> bool:

@@ -1,0 +1,203 @@
+"""What may become of an execution: pure functions from one `Execution` to the next.
+
+Theory of operation. An execution makes attempts; each draws a fence, one higher than any attempt of the task before it, in the
+commit that creates it. The newest attempt's data stand in the execution's own row; when another one will follow, the ended
+one is archived as an `Attempt`. The transition table in `model/lifecycle.py` is consulted for every change of state.
+
+Budgets: a failure or time-out counts against `max_retries`. A crash counts in `crashes`, which a new checkpoint sets to 0;
+one that happened before any checkpoint counts as a failure too. An interruption (drain, lost lease, operator) costs nothing.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import attrs
+
+from runtime.clock import Instant, Micros
+from runtime.errors import Conflict
+from runtime.records import evolve
+
+from .keeper_messages import AttemptEnd
+from .model.execution import Attempt, Execution, Failure, Kind, WaitsFor
+from .model.lifecycle import Event, State, change_state
+from .model.occurrence import Outcome, Reason
+from .model.policy import MAX_CRASHES, OnCrash, Policies, Retry
+from .settling import outcome_of_start
+
+
+@attrs.frozen
+class Ended:
+    """An execution after one of its attempts ended; `archive` is that attempt if another one may follow."""
+
+    execution: Execution
+    archive: Attempt | None = None
+    drop_checkpoint: bool = False
+
+
+def claim(execution: Execution, fence: int, boot: str, node: str, now: Instant) -> Execution:
+    """A new attempt, claimed by a node. Closes the occurrence's outcome if it is the first one."""
+    state = change_state(execution.state, Event.CLAIM)
+    outcome, reason, first = execution.outcome, execution.reason, execution.first_started_at
+    if first is None:
+        first = now
+        if execution.nominal is not None:
+            outcome, reason = outcome_of_start(execution.nominal, execution.created_at, now)
+    return evolve(
+        execution,
+        state=state,
+        waits_for=None,
+        due=None,
+        attempt=execution.attempt + 1,
+        fence=fence,
+        boot=boot,
+        node=node,
+        outcome=outcome,
+        reason=reason,
+        first_started_at=first,
+        started_at=now,
+        ended_at=None,
+        failure=None,
+    )
+
+
+_EVENTS = {
+    State.COMPLETED: Event.COMPLETE,
+    State.FAILED: Event.FAIL,
+    State.TIMED_OUT: Event.TIME_OUT,
+    State.CANCELLED: Event.CANCEL,
+    State.WAITING: Event.INTERRUPT,
+}
+
+
+def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Random) -> Ended:
+    """What an attempt's end makes of its execution: final, waiting for a retry, or waiting to be run again."""
+    state = change_state(execution.state, _EVENTS[report.state])
+    ended = evolve(
+        execution, state=state, started_at=report.started_at, ended_at=report.ended_at, failure=report.failure
+    )
+    match state:
+        case State.COMPLETED:
+            return Ended(ended, drop_checkpoint=execution.checkpoints > 0)
+        case State.FAILED | State.TIMED_OUT:
+            return _failed(ended, policies.retry, report.retryable, random)
+        case State.WAITING:
+            return Ended(
+                evolve(ended, waits_for=WaitsFor.SLOT, failure=None, boot=None),
+                _archive(ended, State.CANCELLED, Failure("Interrupted", report.reason or "interrupted")),
+            )
+        case _:
+            return Ended(evolve(ended, cancel_reason=report.reason))
+
+
+def _failed(execution: Execution, retry: Retry, retryable: bool, random: Random) -> Ended:
+    failures = execution.failures + 1
+    if not retryable or failures > retry.max_retries:
+        return Ended(evolve(execution, failures=failures))
+    assert execution.ended_at is not None
+    due = Instant(execution.ended_at + retry_delay(retry, failures, random))
+    again = evolve(
+        execution,
+        state=change_state(execution.state, Event.RETRY),
+        waits_for=WaitsFor.RETRY,
+        due=due,
+        failures=failures,
+        boot=None,
+    )
+    return Ended(again, _archive(execution, execution.state, execution.failure))
+
+
+def retry_delay(retry: Retry, failures: int, random: Random) -> Micros:
+    """How long to wait after the n-th failure (n >= 1): fixed, or growing by `factor` up to `cap`; then up to `jitter` more."""
+    delay = float(retry.delay)
+    if retry.backoff == "exponential":
+        # The exponent is bounded because a float overflows long before the cap would bite.
+        delay = min(delay * retry.factor ** min(failures - 1, 64), float(retry.cap))
+    return Micros(round(delay * (1 + retry.jitter * random.random())))
+
+
+def crash(execution: Execution, policies: Policies, now: Instant) -> Ended:
+    """What the death of its process makes of a running execution: run again, or held."""
+    crashed = evolve(
+        execution,
+        state=change_state(execution.state, Event.CRASH),
+        crashes=execution.crashes + 1,
+        failures=execution.failures + (0 if execution.checkpoints else 1),
+        ended_at=now,
+        failure=Failure("NodeCrashed", f"the process that ran attempt {execution.attempt} died"),
+    )
+    archive = _archive(crashed, State.CRASHED, crashed.failure)
+    if policies.on_crash is OnCrash.HOLD:
+        return Ended(crashed)
+    if crashed.crashes >= MAX_CRASHES:
+        poison = Failure("Poison", f"{crashed.crashes} crashes in a row without a new checkpoint")
+        return Ended(evolve(crashed, failure=poison))
+    if not execution.checkpoints and crashed.failures > policies.retry.max_retries:
+        return Ended(crashed)
+    again = evolve(crashed, state=change_state(crashed.state, Event.RESUME), waits_for=WaitsFor.SLOT, boot=None)
+    if policies.on_crash is OnCrash.RERUN:
+        return Ended(evolve(again, checkpoints=0), archive, drop_checkpoint=True)
+    return Ended(again, archive)
+
+
+def resume(execution: Execution) -> Ended:
+    """An operator lets a held execution go on; its crashes are forgiven."""
+    state = change_state(execution.state, Event.RESUME)
+    again = evolve(execution, state=state, waits_for=WaitsFor.SLOT, crashes=0, boot=None)
+    return Ended(again, _archive(execution, execution.state, execution.failure))
+
+
+def retry_by_hand(execution: Execution, reset: bool) -> Ended:
+    """An operator has a failed execution run once more, or with the whole budget where the count is reset."""
+    state = change_state(execution.state, Event.RETRY)
+    failures = 0 if reset else execution.failures
+    again = evolve(execution, state=state, waits_for=WaitsFor.SLOT, failures=failures, crashes=0, boot=None)
+    return Ended(again, _archive(execution, execution.state, execution.failure))
+
+
+def cancel(execution: Execution, reason: str, now: Instant) -> Execution:
+    """An execution that does not run is ended; an occurrence that never started is `skipped`."""
+    if execution.state is State.RUNNING:
+        raise Conflict(f"execution {execution.id} is RUNNING and has to be interrupted first")
+    cancelled = evolve(
+        execution,
+        state=change_state(execution.state, Event.CANCEL),
+        waits_for=None,
+        due=None,
+        ended_at=now,
+        cancel_reason=reason,
+    )
+    if execution.nominal is None or execution.outcome is not None:
+        return cancelled
+    return evolve(cancelled, outcome=Outcome.SKIPPED, reason=Reason.CANCELLED)
+
+
+def new_execution(
+    execution_id: str,
+    task_id: str,
+    kind: Kind,
+    now: Instant,
+    *,
+    revision: int,
+    nominal: Instant | None = None,
+    waits_for: WaitsFor = WaitsFor.SLOT,
+    **manual: str | None,
+) -> Execution:
+    """An execution that waits. `manual`: channel, correlation and parameters of a run by hand."""
+    fresh = Execution(execution_id, task_id, kind, State.WAITING, now, nominal, revision=revision, waits_for=waits_for)
+    return evolve(fresh, **manual) if manual else fresh
+
+
+def _archive(execution: Execution, state: State, failure: Failure | None) -> Attempt:
+    assert execution.started_at is not None
+    return Attempt(
+        execution.id,
+        execution.attempt,
+        execution.fence,
+        execution.node,
+        execution.boot,
+        state,
+        execution.started_at,
+        execution.ended_at,
+        failure,
+    )
