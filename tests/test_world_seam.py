@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from typing import TypeGuard
 
 import pytest
 
@@ -155,18 +156,25 @@ def _hash_order(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
     hashers = {
         id(inner) for node in ast.walk(tree) if getattr(node, "name", "") == "__hash__" for inner in ast.walk(node)
     }
+    reduced = {id(argument) for node in ast.walk(tree) if _is_reduction(node) for argument in node.args}
     for node in ast.walk(tree):
         match node:
             case ast.For(iter=iterated) | ast.AsyncFor(iter=iterated) if _is_set(iterated):
                 yield node.lineno, "for over a set", "order: sorted()"
             case ast.ListComp(generators=parts) | ast.DictComp(generators=parts) | ast.GeneratorExp(generators=parts):
-                if any(_is_set(part.iter) for part in parts):
+                if id(node) not in reduced and any(_is_set(part.iter) for part in parts):
                     yield node.lineno, "comprehension over a set", "order: sorted()"
             case ast.Call(func=ast.Name(id="list" | "tuple" | "iter" | "enumerate"), args=[argument, *_]):
                 if _is_set(argument):
                     yield node.lineno, "sequence of a set", "order: sorted()"
             case ast.Call(func=ast.Name(id="hash")) if id(node) not in hashers:
                 yield node.lineno, "hash()", "order: zlib.crc32 or hashlib"
+
+
+def _is_reduction(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Calls whose answer does not depend on the order of what they are given."""
+    names = ("all", "any", "frozenset", "len", "max", "min", "set", "sorted", "sum")
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
 def _is_set(node: ast.expr) -> bool:
@@ -232,6 +240,7 @@ ESCAPES = [
     "for x in set(y) - z: pass",
     "[x for x in {f(y) for y in z}]",
     "list(set(y))",
+    "send(f(x) for x in set(y))",
     "hash('partition')",
 ]
 
@@ -250,6 +259,7 @@ HARMLESS = [
     "import subprocess\nworld.open_process(argv, stdout=subprocess.PIPE)",
     "for x in sorted(set(y)): pass",
     "{x for x in set(y)}",
+    "sum(1 << x for x in {int(y) for y in z})",
     "world.time.sleep(1)",
     "def __hash__(self): return hash(self.key)",
 ]
