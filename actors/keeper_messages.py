@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -312,7 +313,7 @@ class Happened:
 class Answer:
     """An asker: the answer."""
 
-    reply: Reply[object]
+    reply: Reply[Any]
     value: object
 
 
@@ -320,7 +321,7 @@ class Answer:
 class Refuse:
     """An asker: the error."""
 
-    reply: Reply[object]
+    reply: Reply[Any]
     error: Exception
 
 

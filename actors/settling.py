@@ -68,6 +68,7 @@ def settle(task: Task, now: Instant) -> Settlement:
 
 
 def is_fixed_delay(task: Task) -> bool:
+    """Whether the next nominal time is only known when an execution has ended."""
     trigger = task.definition.trigger
     return isinstance(trigger, Interval) and trigger.fixed_delay
 

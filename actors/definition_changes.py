@@ -1,0 +1,112 @@
+"""What creating, editing, pausing, activating and cancelling do to a task's state: pure, one function each.
+
+The rule of edits and activation (design page 3): what the old definition still owed is settled first, by the caller; the new
+trigger begins after max(now, settled through). No past occurrence is fired because a trigger changed.
+"""
+
+from __future__ import annotations
+
+from runtime.clock import Instant, Micros, isoformat
+from runtime.errors import Conflict, InvalidRequest, StaleVersion
+from runtime.records import evolve
+
+from .model.lifecycle import Change, Phase, change_phase
+from .model.occurrence import Reason, Settled
+from .model.task import Definition, Task, TaskState
+from .model.trigger import Bounds, Once, Trigger
+from .settling import drop_owed
+from .triggers import next_after
+
+
+def first_state(definition: Definition, now: Instant) -> TaskState:
+    """The state of a new task. A one-time task whose instant is past is due at once.
+
+    Raises InvalidRequest if the trigger has no nominal time left.
+    """
+    begin = now
+    if isinstance(definition.trigger, Once):
+        begin = min(now, Instant(definition.trigger.at - 1))
+    first = next_after(definition.trigger, definition.bounds, begin)
+    if first is None:
+        raise InvalidRequest(f"trigger: never fires after {isoformat(now)}: {definition.trigger!r}")
+    return TaskState(next_fire=first, settled_through=begin)
+
+
+def edit(task: Task, definition: Definition, expected: int | None, now: Instant) -> tuple[Definition, TaskState]:
+    """Replace the definition. Raises Conflict in a phase that cannot be edited, StaleVersion if the task was changed since."""
+    phase = change_phase(task.state.phase, Change.EDIT)
+    if expected is not None and expected != task.state.version:
+        raise StaleVersion(f"task {task.id} has version {task.state.version}, the edit was made on {expected}")
+    state = evolve(task.state, phase=phase, revision=task.state.revision + 1)
+    same_times = (definition.trigger, definition.bounds) == (task.definition.trigger, task.definition.bounds)
+    if same_times or phase is not Phase.ACTIVE:
+        return definition, state
+    begin = max(now, state.settled_through)
+    first = next_after(definition.trigger, definition.bounds, begin)
+    if first is None:
+        raise Conflict(f"trigger: has no nominal time after {isoformat(begin)}: {definition.trigger!r}")
+    return definition, evolve(state, next_fire=first, settled_through=begin)
+
+
+def configure(definition: Definition, max_retries: int | None, delay: int | None) -> Definition:
+    """Change retry numbers; None leaves one as it is."""
+    retry = definition.policies.retry
+    changed = evolve(
+        retry,
+        max_retries=retry.max_retries if max_retries is None else max_retries,
+        delay=retry.delay if delay is None else Micros(delay),
+    )
+    return evolve(definition, policies=evolve(definition.policies, retry=changed))
+
+
+def pause(task: Task, note: str | None, actor: str) -> TaskState:
+    """Fire no more. Raises Conflict unless active."""
+    phase = change_phase(task.state.phase, Change.PAUSE)
+    return evolve(task.state, phase=phase, next_fire=None, note=note, changed_by=actor)
+
+
+def activate(
+    task: Task, trigger: Trigger | None, bounds: Bounds | None, now: Instant
+) -> tuple[Definition, TaskState, tuple[Settled, ...]]:
+    """Go on after a pause, or begin anew; with the row for the time it was paused.
+
+    Raises Conflict when active already, when a cancelled task is given no trigger, and when no nominal time is left.
+    """
+    phase = change_phase(task.state.phase, Change.ACTIVATE)
+    if task.state.phase is Phase.CANCELLED and trigger is None:
+        raise Conflict("a cancelled task can only be activated with a trigger")
+    rows: tuple[Settled, ...] = ()
+    if task.state.phase is Phase.PAUSED and (row := drop_owed(task, now, Reason.PAUSED)) is not None:
+        rows = (row,)
+    definition = task.definition
+    if trigger is not None or bounds is not None:
+        definition = evolve(definition, trigger=trigger or definition.trigger, bounds=bounds or definition.bounds)
+    begin = max(now, task.state.settled_through)
+    if isinstance(trigger, Once):
+        # A one-time task activated for an instant just past is due at once, as when it is created so.
+        begin = max(min(now, Instant(trigger.at - 1)), task.state.settled_through)
+    first = next_after(definition.trigger, definition.bounds, begin)
+    if first is None:
+        raise Conflict(f"every nominal time of {definition.trigger!r} is settled: activate with another trigger")
+    changed = definition is not task.definition
+    state = evolve(
+        task.state,
+        phase=phase,
+        revision=task.state.revision + changed,
+        next_fire=first,
+        settled_through=begin,
+        runs=0,
+        note=None,
+        changed_by=None,
+    )
+    return definition, state, rows
+
+
+def cancel_definition(task: Task, actor: str, now: Instant) -> tuple[TaskState, tuple[Settled, ...]]:
+    """Fire never again, unless activated. What it owed up to now is skipped."""
+    phase = change_phase(task.state.phase, Change.CANCEL)
+    reason = Reason.PAUSED if task.state.phase is Phase.PAUSED else Reason.CANCELLED
+    row = drop_owed(task, now, reason) if task.state.phase is not Phase.FINISHED else None
+    through = max(now, task.state.settled_through)
+    state = evolve(task.state, phase=phase, next_fire=None, settled_through=through, changed_by=actor)
+    return state, () if row is None else (row,)
