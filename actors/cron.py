@@ -59,6 +59,8 @@ _DAY: Final = 86_400
 _EPOCH_ORDINAL: Final = 719_163
 _EARLIEST: Final = -62_135_596_800 + 3 * _DAY
 _LATEST: Final = 253_402_300_799 - 3 * _DAY
+_EVERY_DAY: Final = (1 << 32) - 2
+_FIVE_WEEKS: Final = sum(2 << 7 * week for week in range(5))
 _MONTH_DAYS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _WEEKDAY_OF_EPOCH: Final = 4
 
@@ -191,11 +193,11 @@ def _numeric_item(field: _Field, item: str, expression: str) -> str:
     suffix = "" if step is None else f"/{int(step)}"
     if star:
         return f"*{suffix}"
-    if step is not None and high_text is None:
-        raise refuse("has a step after a single value; write it after * or a range")
     low, high = field.number(low_text), field.number(high_text or low_text)
     if low is None or high is None:
         raise refuse(_reason(item.lower()))
+    if step is not None and high_text is None:
+        raise refuse("has a step after a single value; write it after * or a range")
     if not (field.low <= low <= field.high and field.low <= high <= field.high):
         raise refuse(f"is out of range {field.low}-{field.high}")
     if low > high:
@@ -246,7 +248,8 @@ def _mask(field: _Field, values: list[int | str]) -> int:
 
 def _days(days: int, weekdays: int, first: int, star: bool) -> int:
     """The matching days, bits 1 to 31, of a month that begins on weekday `first`."""
-    by_weekday = sum(1 << day for day in range(1, 32) if weekdays >> (first + day - 1) % 7 & 1)
+    week = (weekdays >> first | weekdays << (7 - first)) & 0b1111111
+    by_weekday = week * _FIVE_WEEKS & _EVERY_DAY
     return days & by_weekday if star else days | by_weekday
 
 
@@ -315,7 +318,9 @@ def count_fires(
 
 def check_fires(spec: CronSpec, zone: Zone, after: Instant, *, gap: Gap = "shift", fold: Fold = "first") -> None:
     """Raises InvalidRequest if `spec` never fires after `after`, or not within ten years of it."""
-    instant = next_fire(spec, zone, after, gap=gap, fold=fold)
+    today = max(after // DAY, _EARLIEST // _DAY)
+    never = _next_day(spec, today - 1, today + HORIZON // DAY) is None
+    instant = None if never else next_fire(spec, zone, after, gap=gap, fold=fold)
     if instant is None:
         raise InvalidRequest(f"cron expression {spec.text!r} never fires")
     if instant > after + LATEST_FIRST_FIRE:
