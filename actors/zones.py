@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from runtime.errors import InvalidRequest
+from runtime.errors import InternalError, InvalidRequest
 
 _DAY: Final = 86_400
 _SECOND: Final = timedelta(seconds=1)
@@ -79,8 +79,8 @@ class Zone:
 
     def __init__(self, name: str, data: bytes) -> None:
         self.name = name
-        self._info = ZoneInfo.from_file(BytesIO(data), key=name)
         times, footer = _read_tzif(data)
+        self._info = ZoneInfo.from_file(BytesIO(data), key=name)
         self._recurs = "," in footer
         self._changes = self._actual_changes(times)
         self._times = [change.at for change in self._changes]
@@ -230,7 +230,7 @@ def _read_tzif(data: bytes) -> tuple[list[int], str]:
     """The transition times and the footer of a zone file of version 2 or later (RFC 9636)."""
     first = struct.unpack_from(">4s16x6l", data)
     if first[0] != b"TZif":
-        raise InvalidRequest("the time zone database holds a file that is no zone file")
+        raise InternalError(f"the time zone database {database_version()} holds a file that begins {first[0]!r}")
     at = 44 + _block_size(first, time_size=4)
     second = struct.unpack_from(">4s16x6l", data, at)
     times = struct.unpack_from(f">{second[4]}q", data, at + 44)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from actors.zones import FOREVER, Change, database_version, zone, zone_names
-from runtime.errors import InvalidRequest
+from actors.zones import FOREVER, Change, Zone, database_version, zone, zone_names
+from runtime.errors import InternalError, InvalidRequest
 from tests.actors.cron_reference import changes_of_offset, distinct_zones, reference_zone
 
 HOUR = 3_600
@@ -135,3 +135,8 @@ def test_kept_buckets_are_bounded() -> None:
     for bucket in range(60, 60 + 1_100):
         berlin.stretch(bucket << 25)
     assert len(berlin._buckets) <= 1_024
+
+
+def test_a_damaged_database_is_noticed() -> None:
+    with pytest.raises(InternalError, match="begins b'Junk'"):
+        Zone("Europe/Berlin", b"Junk" * 50)
