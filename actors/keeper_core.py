@@ -55,6 +55,7 @@ from .keeper_messages import (
     Own,
     PauseTask,
     Progress,
+    Purge,
     Recorded,
     Recover,
     Refuse,
@@ -133,7 +134,7 @@ class KeeperCore:
                     free += slots
                 case SlotsFreed(count=count):
                     free += count
-                case Own() | CreateTasks() | Progress() | Logged():
+                case Own() | CreateTasks() | Progress() | Logged() | Purge():
                     pass
                 case _:
                     wanted.add(message.task_id)
@@ -149,6 +150,11 @@ class KeeperCore:
     def wants_backlog(self) -> bool:
         """Whether executions wait in the store that should be read now, because those in memory are used up."""
         return not self._backlog_complete and not self._backlog and self._slots > 0
+
+    @property
+    def backlog_room(self) -> int:
+        """How many more waiting executions fit into memory."""
+        return max(1, BACKLOG_SIZE - len(self._backlog))
 
     # -- a batch
 
@@ -181,14 +187,16 @@ class KeeperCore:
                 self._create(message, now)
             case Own(epochs=epochs):
                 self._epochs = epochs
-            case Recover(task_ids=ids, dead=dead):
-                self._recover(ids, lambda execution: execution.boot in dead, now)
+            case Recover(task_ids=ids, live=live):
+                self._recover(ids, live, now)
             case InSync():
                 self._synchronise(message, running, now)
             case SlotsFreed(count=count):
                 self._slots += count
             case Backlog():
                 self._note_backlog(message)
+            case Purge():
+                self._directives.append(message)
             case _:
                 self._command(message, now)
 
@@ -245,14 +253,14 @@ class KeeperCore:
             )
             self._admit(staged, execution, now)
 
-    def _recover(self, task_ids: Iterable[str], lost: Callable[[Execution], bool], now: Instant) -> None:
+    def _recover(self, task_ids: Iterable[str], live: frozenset[str], now: Instant) -> None:
         """Executions whose process died: run again, or held, by their policy."""
         for task_id in task_ids:
             staged = self._stage(task_id)
             if staged is None:
                 continue
             for execution in list(staged.executions.values()):
-                if execution.state is State.RUNNING and lost(execution):
+                if execution.state is State.RUNNING and execution.boot not in live:
                     self._apply_end(staged, attempts.crash(execution, staged.definition.policies, now), now)
 
     def _synchronise(self, message: InSync, running: Iterable[str], now: Instant) -> None:

@@ -34,10 +34,10 @@ class Settle:
 
 @attrs.frozen
 class Recover:
-    """The coordinator: these tasks have executions that run under boot ids that are dead."""
+    """The coordinator: these tasks have executions that run under boot ids that are not `live`."""
 
     task_ids: tuple[str, ...]
-    dead: frozenset[str]
+    live: frozenset[str]
 
 
 @attrs.frozen
@@ -88,6 +88,19 @@ class Backlog:
 
     task_ids: tuple[str, ...]
     complete: bool
+
+
+@attrs.frozen
+class Purge:
+    """The janitor: remove at most `limit` executions that ended before an instant, keeping the newest `keep` of each task.
+
+    Answers how many went.
+    """
+
+    before: Instant
+    keep: int
+    limit: int
+    reply: Reply[int]
 
 
 @attrs.frozen
@@ -260,6 +273,7 @@ Event = (
     | AttemptsEnded
     | SlotsFreed
     | Backlog
+    | Purge
     | Checkpoint
     | Progress
     | Logged
@@ -325,4 +339,4 @@ class Refuse:
     error: Exception
 
 
-Directive = Start | Interrupt | Recorded | Reschedule | Happened | Answer | Refuse
+Directive = Start | Interrupt | Recorded | Reschedule | Happened | Answer | Refuse | Purge

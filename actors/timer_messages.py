@@ -1,0 +1,56 @@
+"""The timer's vocabulary. `Reschedule`, which it hears, is the keeper's word; `Settle`, which it says, too."""
+
+from __future__ import annotations
+
+import attrs
+
+from runtime.clock import Instant
+
+from .keeper_messages import Reschedule, Settle
+
+# What the timer hears.
+
+
+@attrs.frozen
+class Owned:
+    """The coordinator: this node acts for exactly these partitions; `everything`: there are no others."""
+
+    partitions: tuple[int, ...]
+    everything: bool = False
+
+
+@attrs.frozen
+class Tick:
+    """Look at the time. May come early, late or twice."""
+
+
+@attrs.frozen
+class Loaded:
+    """What the store has due up to `horizon`: (due, task id), earliest first."""
+
+    entries: tuple[tuple[Instant, str], ...]
+    horizon: Instant
+
+
+Event = Owned | Tick | Loaded | Reschedule
+
+# What the timer wants done.
+
+
+@attrs.frozen
+class Load:
+    """Read what is due up to `until` from the store, at most `limit` tasks; `Loaded` follows. Partitions None: all."""
+
+    partitions: tuple[int, ...] | None
+    until: Instant
+    limit: int
+
+
+@attrs.frozen
+class SetAlarm:
+    """Tick at this instant, or never."""
+
+    at: Instant | None
+
+
+Directive = Settle | Load | SetAlarm
