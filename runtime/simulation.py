@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import trio
@@ -58,6 +58,12 @@ class SimulatedWorld:
         del lane, abandon
         await trio.lowlevel.checkpoint()
         return function(*arguments)
+
+    def from_thread(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        raise NotImplementedError(f"no threads in a simulated world: {function!r} {arguments!r}")
+
+    def from_thread_soon(self, function: Callable[..., object], *arguments: Any) -> None:
+        function(*arguments)
 
     def failpoint(self, name: str) -> None:
         if (action := self.failures.get(name)) is not None:

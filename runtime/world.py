@@ -13,7 +13,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
 
@@ -77,6 +77,14 @@ class World(Protocol):
         """
         ...
 
+    def from_thread(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """In a thread that `blocking` started: run an async function in the loop and wait for what it returns or raises."""
+        ...
+
+    def from_thread_soon(self, function: Callable[..., object], *arguments: Any) -> None:
+        """In a thread that `blocking` started: have the loop call a function, in order, without waiting for it."""
+        ...
+
     def failpoint(self, name: str) -> None:
         """A named place where a test may end the process or raise."""
         ...
@@ -100,6 +108,7 @@ class RealWorld:
     def __init__(self, lanes: Mapping[str, int] | None = None) -> None:
         self._lanes = dict(lanes or {})
         self._limiters: dict[str, trio.CapacityLimiter] = {}
+        self._token: trio.lowlevel.TrioToken | None = None
         self._ids = IdSource(random.Random(secrets.randbits(128)))
         self._failpoints = _parse_failpoints(os.environ.get("TOCSIN_FAILPOINTS", ""))
 
@@ -125,7 +134,17 @@ class RealWorld:
         limiter = self._limiters.get(lane)
         if limiter is None:
             limiter = self._limiters[lane] = trio.CapacityLimiter(self._lanes.get(lane, 1))
+            self._token = trio.lowlevel.current_trio_token()
         return await trio.to_thread.run_sync(function, *arguments, limiter=limiter, abandon_on_cancel=abandon)
+
+    def from_thread(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        return trio.from_thread.run(function, *arguments)
+
+    def from_thread_soon(self, function: Callable[..., object], *arguments: Any) -> None:
+        assert self._token is not None, "no thread was started by this world"
+        # A thread that was left behind may outlive the loop; nobody is there to hear it then.
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(function, *arguments)
 
     def failpoint(self, name: str) -> None:
         left = self._failpoints.get(name)

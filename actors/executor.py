@@ -1,0 +1,330 @@
+"""The executor: runs the handlers of claimed attempts as tasks, threads or processes, and tells the keeper how they ended.
+
+Its loop never waits for the keeper, which may be waiting for room in this mailbox: what is to be told goes through a list and a
+task of its own. The list is bounded by what can end and be logged between two of the keeper's batches: slots, and the log
+limits of each attempt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, assert_never
+
+import attrs
+import trio
+
+from runtime.actor import Actor
+from runtime.clock import Instant
+from runtime.errors import ActorCrashed, ActorStopped, MailboxFull
+from runtime.mailbox import Mailbox, Reply, ask
+from runtime.world import World
+
+from .catalogue import Catalogue, TaskType
+from .context import LINES_AT_ONCE, Context
+from .executor_core import ExecutorCore
+from .executor_messages import (
+    AlarmRang,
+    Beat,
+    Cancel,
+    Directive,
+    Drained,
+    Event,
+    HandlerEnded,
+    Message,
+    Notify,
+    Report,
+    ReportEnd,
+    Resync,
+    SetAlarm,
+    Spawn,
+)
+from .failures import failure_of, names_of
+from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress
+from .keeper_messages import Event as KeeperEvent
+from .model.execution import Failure
+from .payload import MAX_RESULT, encode_json
+from .runners.process import run_in_process
+from .runners.thread import run_in_thread
+
+DEFAULT_SLOTS: Final = 100
+"""Attempts at the same time: handlers mostly wait for something; work that does not belongs in processes or on more nodes."""
+
+FLUSH_SECONDS: Final = 0.25
+"""How long lines and progress are gathered before they are sent on: four times a second is what a person can follow."""
+
+CHECKPOINT_SECONDS: Final = 30.0
+"""How long a checkpoint may take: a store that needs longer is not working."""
+
+CHECKPOINT_RETRY_SECONDS: Final = 0.1
+"""Pause before a checkpoint is told again to a keeper that was restarted."""
+
+
+@attrs.define(eq=False)
+class Job:
+    """An attempt whose handler runs, as the shell holds it."""
+
+    context: Context
+    type: TaskType
+    scope: trio.CancelScope
+    fence: int
+
+
+class Executor(Actor[Message]):
+    """Runs what it is told to start, at once; it never queues.
+
+    keeper: the mailbox of the only keeper it knows. node: its node's name, shown to handlers. slots: attempts at the same
+    time. load_checkpoint: reads the last checkpoint of an execution, JSON text.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        catalogue: Catalogue,
+        keeper: Mailbox[KeeperEvent],
+        load_checkpoint: Callable[[str], Awaitable[str | None]],
+        *,
+        name: str = "executor",
+        node: str = "",
+        slots: int = DEFAULT_SLOTS,
+    ) -> None:
+        super().__init__(name)
+        self.core: Final = ExecutorCore(slots)
+        self._world = world
+        self._catalogue = catalogue
+        self._keeper = keeper
+        self._load_checkpoint = load_checkpoint
+        self._node = node
+        self._jobs: dict[tuple[str, int], Job] = {}
+        self._nursery: trio.Nursery | None = None
+        self._outbox: deque[KeeperEvent | list[AttemptEnd]] = deque()
+        self._posting = trio.Event()
+        self._unsent: dict[Context, None] = {}
+        self._flushing = trio.Event()
+        self._alarm_at = math.inf
+        self._alarm_scope: trio.CancelScope | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """See `Actor.run`. However it ends, the attempts it was running have ended, and the keeper is told if it can be."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._post)
+                nursery.start_soon(self._flush)
+                nursery.start_soon(self._watch_deadlines)
+                await super().run(task_status=task_status)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            self._jobs.clear()
+            self._post_last()
+
+    async def started(self) -> None:
+        self._apply(Resync())
+
+    async def receive(self, message: Message) -> None:
+        self._apply(message)
+
+    # -- directives
+
+    def _apply(self, event: Event) -> None:
+        for directive in self.core.handle(event, self._world.now(), self._world.monotonic()):
+            self._perform(directive)
+
+    def _perform(self, directive: Directive) -> None:
+        match directive:
+            case Spawn():
+                self._spawn(directive)
+            case ReportEnd(end=end):
+                self._report_end(end)
+            case Report(message=message):
+                self._tell_later(message)
+            case SetAlarm(at=at):
+                self._alarm_at = at
+                if self._alarm_scope is not None:
+                    self._alarm_scope.deadline = at
+            case Cancel(execution_id=execution_id, fence=fence, reason=reason):
+                self._cancel((execution_id, fence), reason)
+            case Notify(execution_id=execution_id, fence=fence, reason=reason):
+                if (job := self._jobs.get((execution_id, fence))) is not None:
+                    job.context.notify(reason)
+            case Drained(reply=reply):
+                reply.answer(None)
+            case _:
+                assert_never(directive)
+
+    def _spawn(self, directive: Spawn) -> None:
+        definition, execution = directive.definition, directive.execution
+        assert self._nursery is not None
+        entry = self._catalogue.get(definition.type)
+        if entry is None:
+            text = (
+                f"this node has no task type {definition.type!r}; it has {', '.join(self._catalogue.names()) or 'none'}"
+            )
+            failure = Failure("UnknownTaskType", text)
+            self._apply(HandlerEnded(execution.id, execution.fence, "failed", None, failure, ("UnknownTaskType",)))
+            return
+        context = Context(definition, execution, self._world.now(), self._node, self)
+        job = Job(context, entry, trio.CancelScope(), execution.fence)
+        self._jobs[execution.id, execution.fence] = job
+        self._nursery.start_soon(self._attempt, job)
+
+    def _cancel(self, key: tuple[str, int], reason: str) -> None:
+        job = self._jobs.get(key)
+        if job is not None:
+            job.context.notify(reason)
+            # A thread cannot be interrupted: it sees the reason, and is abandoned by and by.
+            if job.type.isolation != "thread":
+                job.scope.cancel()
+
+    # -- attempts
+
+    async def _attempt(self, job: Job) -> None:
+        """One attempt from its first step to its report. Whatever the handler does, this raises nothing."""
+        context = job.context
+        execution = context._execution
+        result: str | None = None
+        failed: BaseException | None = None
+        how: Any = "completed"
+        try:
+            with job.scope:
+                if execution.checkpoints:
+                    context._resumed = await self._load_checkpoint(execution.id)
+                value = await self._run_handler(job)
+                result = None if value is None else encode_json(value, MAX_RESULT, "the result")
+            if job.scope.cancelled_caught:
+                how = "interrupted"
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            # Everything a handler can raise ends its attempt and nothing else, KeyboardInterrupt and SystemExit included.
+            failed = error
+            how = "interrupted" if self._stopping() else "failed"
+        self._jobs.pop((execution.id, job.fence), None)
+        if context in self._unsent:
+            self._send_on(context)
+        self._apply(_ended(execution.id, job.fence, how, result, failed))
+
+    async def _run_handler(self, job: Job) -> object:
+        context = job.context
+        match job.type.isolation:
+            case "async":
+                parameters = context.parameters
+                if job.type.has_datetimes:
+                    parameters = job.type.arguments(parameters)
+                return await job.type.function(context, **parameters)
+            case "thread":
+                return await run_in_thread(self._world, job.type, context)
+            case "process":
+                return await run_in_process(self._world, job.type, context)
+            case _:
+                assert_never(job.type.isolation)
+
+    def _stopping(self) -> bool:
+        """Whether the executor itself is on its way out; a Cancelled is the handler's own mistake else."""
+        return trio.current_effective_deadline() == -math.inf
+
+    # -- what contexts ask for
+
+    def now(self) -> Instant:
+        """See `Host`."""
+        return self._world.now()
+
+    def beat(self, context: Context) -> None:
+        """See `Host`."""
+        if context._definition.policies.heartbeat_timeout is not None:
+            self._apply(Beat(context.execution_id, context.fence))
+
+    def changed(self, context: Context) -> None:
+        """See `Host`."""
+        if context.book is not None and len(context.book.waiting) >= LINES_AT_ONCE:
+            self._send_on(context)
+        elif context not in self._unsent:
+            self._unsent[context] = None
+            self._flushing.set()
+
+    async def checkpoint(self, context: Context, data: str) -> None:
+        """See `Host`. Told again to a keeper that crashed on it: the same checkpoint twice does no harm."""
+        deadline = self._world.monotonic() + CHECKPOINT_SECONDS
+
+        def make(reply: Reply[None]) -> Checkpoint:
+            return Checkpoint(context.task_id, context.execution_id, context.fence, data, reply)
+
+        while True:
+            try:
+                await ask(self._keeper, make, deadline - self._world.monotonic())
+                return
+            except ActorCrashed:
+                if self._world.monotonic() + CHECKPOINT_RETRY_SECONDS >= deadline:
+                    raise
+                await trio.sleep(CHECKPOINT_RETRY_SECONDS)
+
+    def _send_on(self, context: Context) -> None:
+        self._unsent.pop(context, None)
+        if lines := context.take_lines():
+            self._tell_later(Logged(context.execution_id, context.attempt, lines))
+        if (progress := context.take_progress()) is not None:
+            self._tell_later(Progress(context.execution_id, context.fence, progress))
+
+    async def _flush(self) -> None:
+        while True:
+            await self._flushing.wait()
+            await trio.sleep(FLUSH_SECONDS)
+            self._flushing = trio.Event()
+            for context in list(self._unsent):
+                self._send_on(context)
+
+    # -- what the keeper is told
+
+    def _report_end(self, end: AttemptEnd) -> None:
+        last = self._outbox[-1] if self._outbox else None
+        if isinstance(last, list):
+            last.append(end)
+        else:
+            self._outbox.append([end])
+            self._posting.set()
+
+    def _tell_later(self, message: KeeperEvent) -> None:
+        self._outbox.append(message)
+        self._posting.set()
+
+    async def _post(self) -> None:
+        while True:
+            await self._posting.wait()
+            self._posting = trio.Event()
+            while self._outbox:
+                entry = self._outbox.popleft()
+                try:
+                    await self._keeper.tell(_message(entry))
+                except trio.Cancelled:
+                    self._outbox.appendleft(entry)
+                    raise
+
+    def _post_last(self) -> None:
+        """On the way out: what has room is told; the ends that have none are told again after a restart."""
+        with suppress(MailboxFull, ActorStopped):
+            for entry in self._outbox:
+                self._keeper.tell_nowait(_message(entry))
+        self._outbox.clear()
+        self._unsent.clear()
+
+    # -- deadlines
+
+    async def _watch_deadlines(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self._alarm_at) as self._alarm_scope:
+                await trio.sleep_forever()
+            self._alarm_at = math.inf
+            self._apply(AlarmRang())
+
+
+def _message(entry: KeeperEvent | list[AttemptEnd]) -> KeeperEvent:
+    return AttemptsEnded(tuple(entry)) if isinstance(entry, list) else entry
+
+
+def _ended(execution_id: str, fence: int, how: Any, result: str | None, error: BaseException | None) -> HandlerEnded:
+    if error is None:
+        return HandlerEnded(execution_id, fence, how, result)
+    return HandlerEnded(execution_id, fence, how, None, failure_of(error), names_of(error))

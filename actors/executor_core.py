@@ -1,0 +1,309 @@
+"""What becomes of attempts while they run: slots, deadlines, interruption, and how each end is told.
+
+Theory of operation. An attempt is `running` from its Start until its handler has ended, or until it is abandoned because its
+handler did not give way. Four things ask a running attempt to end: its timeout, its missing heartbeat, an Interrupt of the
+keeper, a Drain. The first one that interrupts decides the end that is told:
+
+    timeout, heartbeat   TIMED_OUT
+    "cancel..."          CANCELLED
+    any other reason     WAITING: interrupted, costs no attempt
+
+A handler that was interrupted and still returns a value has completed, if the interruption was none of its own making (WAITING):
+the work is done, doing it again would help nobody. After a cancellation or a timeout a late value is dropped. While a Drain
+only asks, a handler may still complete or fail as always.
+
+A handler that has not ended ABANDON_SECONDS after its interruption is abandoned: its end is told with `holds_slot`, and
+`SlotsFreed` follows when it returns, if ever.
+
+Every end is kept until the keeper says `Recorded`, and told again after each `InSync`. The slots told there leave out those of
+ends not yet recorded: the keeper counts them when it hears the ends again. The core outlives a restart of its actor, whose
+attempts then end as interrupted, so nothing is lost but the message that crashed it.
+
+Not guaranteed: that an interrupted handler stops at once; that the keeper hears of an end only once.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Final, assert_never
+
+import attrs
+
+from runtime.clock import SECOND, Instant
+from runtime.mailbox import Reply
+
+from .executor_messages import (
+    AlarmRang,
+    Beat,
+    Cancel,
+    Directive,
+    Drain,
+    Drained,
+    Event,
+    HandlerEnded,
+    Notify,
+    Report,
+    ReportEnd,
+    Resync,
+    SetAlarm,
+    Spawn,
+)
+from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed, Start
+from .model.execution import Failure
+from .model.lifecycle import State
+from .model.policy import Retry
+
+ABANDON_SECONDS: Final = 10.0
+"""Time between the interruption of a handler and its abandonment: longer than a child process is given before it is killed."""
+
+COMPACT_ABOVE: Final = 1_024
+"""Deadlines that are kept before those of ended attempts are swept out; below this the memory does not matter."""
+
+DEADLINES_EACH: Final = 8
+"""Deadlines that a running attempt can have (timeout, heartbeat, drain, abandon), twice: a sweep halves the heap."""
+
+Key = tuple[str, int]
+"""Execution id and fence."""
+
+
+@attrs.define
+class Running:
+    """An attempt whose handler runs. `ending` is set by its interruption: the state and the reason of its end."""
+
+    task_id: str
+    execution_id: str
+    fence: int
+    retry: Retry
+    started_at: Instant
+    heartbeat_seconds: float | None = None
+    beat_at: float = 0.0
+    ending: tuple[State, str] | None = None
+    failure: Failure | None = None
+
+
+class ExecutorCore:
+    """The state of one executor. `slots`: attempts it runs at the same time."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._running: dict[Key, Running] = {}
+        self._newest: dict[str, int] = {}
+        self._abandoned: set[Key] = set()
+        self._unrecorded: dict[Key, AttemptEnd] = {}
+        self._deadlines: list[tuple[float, str, int, str]] = []
+        self._alarm_at: float | None = None
+        self._draining: list[Reply[None]] = []
+        self._drained = False
+
+    @property
+    def running(self) -> int:
+        """Attempts whose handlers run, those not counted that were abandoned."""
+        return len(self._running)
+
+    @property
+    def abandoned(self) -> int:
+        """Handlers that were abandoned and have not returned."""
+        return len(self._abandoned)
+
+    @property
+    def unrecorded(self) -> int:
+        """Ends that the keeper has not recorded yet."""
+        return len(self._unrecorded)
+
+    def handle(self, event: Event, now: Instant, monotonic: float) -> list[Directive]:
+        """What follows from an event. now: the wall clock; monotonic: the clock of deadlines, seconds."""
+        directives: list[Directive] = []
+        match event:
+            case Start():
+                self._start(event, now, monotonic, directives)
+            case HandlerEnded():
+                self._handler_ended(event, now, directives)
+            case Beat(execution_id=execution_id, fence=fence):
+                if (attempt := self._running.get((execution_id, fence))) is not None:
+                    attempt.beat_at = monotonic
+            case Recorded(ended=ended):
+                for key in ended:
+                    self._unrecorded.pop(key, None)
+            case Interrupt(execution_id=execution_id, fence=fence, reason=reason):
+                state = State.CANCELLED if reason.startswith("cancel") else State.WAITING
+                self._interrupt((execution_id, fence), state, reason, monotonic, directives)
+            case Resync():
+                self._sync(directives)
+            case Drain():
+                self._drain(event, monotonic, directives)
+            case AlarmRang():
+                self._ring(now, monotonic, directives)
+            case _:
+                assert_never(event)
+        return directives
+
+    def _start(self, event: Start, now: Instant, monotonic: float, directives: list[Directive]) -> None:
+        definition, execution = event.definition, event.execution
+        key = (execution.id, execution.fence)
+        if key in self._running or key in self._unrecorded or key in self._abandoned:
+            return
+        attempt = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
+        if self._drained:
+            self._end(attempt, AttemptEnd(*_identity(attempt), State.WAITING, now, now, reason="drain"), directives)
+            return
+        former = self._newest.get(execution.id)
+        self._running[key] = attempt
+        self._newest[execution.id] = execution.fence
+        directives.append(Spawn(definition, execution))
+        policies = definition.policies
+        if policies.timeout is not None:
+            self._set_deadline(monotonic + policies.timeout / SECOND, key, "timeout", directives)
+        if policies.heartbeat_timeout is not None:
+            attempt.beat_at = monotonic
+            attempt.heartbeat_seconds = policies.heartbeat_timeout / SECOND
+            self._set_deadline(monotonic + attempt.heartbeat_seconds, key, "heartbeat", directives)
+        if former is not None:
+            # A newer attempt fences the former one, whatever that is doing.
+            self._interrupt((execution.id, former), State.WAITING, "superseded", monotonic, directives)
+
+    def _handler_ended(self, event: HandlerEnded, now: Instant, directives: list[Directive]) -> None:
+        key = (event.execution_id, event.fence)
+        attempt = self._running.get(key)
+        if attempt is not None:
+            self._end(attempt, _end_of(attempt, event, now), directives)
+        elif key in self._abandoned:
+            self._abandoned.discard(key)
+            directives.append(Report(SlotsFreed(1)))
+
+    def _end(self, attempt: Running, end: AttemptEnd, directives: list[Directive]) -> None:
+        key = (attempt.execution_id, attempt.fence)
+        self._running.pop(key, None)
+        if self._newest.get(attempt.execution_id) == attempt.fence:
+            del self._newest[attempt.execution_id]
+        self._unrecorded[key] = end
+        directives.append(ReportEnd(end))
+        if self._draining:
+            self._answer_drains(directives)
+
+    def _interrupt(self, key: Key, state: State, reason: str, monotonic: float, directives: list[Directive]) -> None:
+        attempt = self._running.get(key)
+        if attempt is None or attempt.ending is not None:
+            return
+        attempt.ending = (state, reason)
+        directives.append(Cancel(*key, reason))
+        self._set_deadline(monotonic + ABANDON_SECONDS, key, "abandon", directives)
+
+    def _sync(self, directives: list[Directive]) -> None:
+        held = sum(not end.holds_slot for end in self._unrecorded.values())
+        free = max(0, self._slots - len(self._running) - len(self._abandoned) - held)
+        known = frozenset(key[0] for key in (*self._running, *self._unrecorded))
+        directives.append(Report(InSync(free, known)))
+        if self._unrecorded:
+            directives.append(Report(AttemptsEnded(tuple(self._unrecorded.values()))))
+
+    def _drain(self, event: Drain, monotonic: float, directives: list[Directive]) -> None:
+        self._drained = True
+        self._draining.append(event.reply)
+        directives.extend(Notify(*key, "drain") for key in self._running)
+        for key in self._running:
+            self._set_deadline(monotonic + event.grace_seconds, key, "drain", directives)
+        self._answer_drains(directives)
+
+    def _answer_drains(self, directives: list[Directive]) -> None:
+        if not self._running:
+            directives.extend(Drained(reply) for reply in self._draining)
+            self._draining.clear()
+
+    # -- deadlines
+
+    def _set_deadline(self, at: float, key: Key, kind: str, directives: list[Directive]) -> None:
+        heapq.heappush(self._deadlines, (at, *key, kind))
+        if len(self._deadlines) > COMPACT_ABOVE + DEADLINES_EACH * len(self._running):
+            # Handlers mostly end long before their deadlines; what they leave behind is swept out now and then.
+            self._deadlines = [entry for entry in self._deadlines if (entry[1], entry[2]) in self._running]
+            heapq.heapify(self._deadlines)
+        if self._alarm_at is None or at < self._alarm_at:
+            self._alarm_at = at
+            directives.append(SetAlarm(at))
+
+    def _ring(self, now: Instant, monotonic: float, directives: list[Directive]) -> None:
+        self._alarm_at = None
+        heap = self._deadlines
+        while heap and (heap[0][0] <= monotonic or (heap[0][1], heap[0][2]) not in self._running):
+            _, execution_id, fence, kind = heapq.heappop(heap)
+            attempt = self._running.get((execution_id, fence))
+            if attempt is not None:
+                self._deadline_passed(attempt, kind, now, monotonic, directives)
+        if heap and self._alarm_at != heap[0][0]:
+            self._alarm_at = heap[0][0]
+            directives.append(SetAlarm(heap[0][0]))
+
+    def _deadline_passed(
+        self, attempt: Running, kind: str, now: Instant, monotonic: float, directives: list[Directive]
+    ) -> None:
+        key = (attempt.execution_id, attempt.fence)
+        match kind:
+            case "abandon":
+                self._abandon(attempt, now, directives)
+            case "drain":
+                self._interrupt(key, State.WAITING, "drain", monotonic, directives)
+            case "heartbeat":
+                self._heartbeat_due(attempt, now, monotonic, directives)
+            case _:
+                self._time_out(
+                    attempt, "timeout", f"still running after {_elapsed(attempt, now)}", monotonic, directives
+                )
+
+    def _heartbeat_due(self, attempt: Running, now: Instant, monotonic: float, directives: list[Directive]) -> None:
+        assert attempt.heartbeat_seconds is not None
+        due = attempt.beat_at + attempt.heartbeat_seconds
+        if due > monotonic:
+            self._set_deadline(due, (attempt.execution_id, attempt.fence), "heartbeat", directives)
+            return
+        text = f"no heartbeat for {attempt.heartbeat_seconds:g} s"
+        self._time_out(attempt, "heartbeat_timeout", text, monotonic, directives)
+
+    def _time_out(
+        self, attempt: Running, reason: str, text: str, monotonic: float, directives: list[Directive]
+    ) -> None:
+        if attempt.ending is None:
+            attempt.failure = Failure("TimedOut", text)
+            self._interrupt((attempt.execution_id, attempt.fence), State.TIMED_OUT, reason, monotonic, directives)
+
+    def _abandon(self, attempt: Running, now: Instant, directives: list[Directive]) -> None:
+        assert attempt.ending is not None
+        state, reason = attempt.ending
+        text = f"the handler went on for {ABANDON_SECONDS:g} s after it was interrupted ({reason}) and still does"
+        failure = attempt.failure or Failure("Stuck", text)
+        end = AttemptEnd(
+            *_identity(attempt), state, attempt.started_at, now, failure=failure, reason=reason, holds_slot=True
+        )
+        self._abandoned.add((attempt.execution_id, attempt.fence))
+        self._end(attempt, end, directives)
+
+
+def _identity(attempt: Running) -> tuple[str, str, int]:
+    return attempt.task_id, attempt.execution_id, attempt.fence
+
+
+def _elapsed(attempt: Running, now: Instant) -> str:
+    return f"{(now - attempt.started_at) / SECOND:g} s"
+
+
+def _end_of(attempt: Running, event: HandlerEnded, now: Instant) -> AttemptEnd:
+    task_id, execution_id, fence = attempt.task_id, attempt.execution_id, attempt.fence
+    started_at = attempt.started_at
+    ending = attempt.ending
+    if event.how == "completed" and (ending is None or ending[0] is State.WAITING):
+        return AttemptEnd(task_id, execution_id, fence, State.COMPLETED, started_at, now, None, event.result)
+    if ending is not None:
+        failure = attempt.failure or event.failure
+        return AttemptEnd(task_id, execution_id, fence, ending[0], started_at, now, failure, reason=ending[1])
+    if event.how == "interrupted":
+        return AttemptEnd(task_id, execution_id, fence, State.WAITING, started_at, now, reason="stopped")
+    retryable = _retryable(attempt.retry, event.names)
+    return AttemptEnd(
+        task_id, execution_id, fence, State.FAILED, started_at, now, failure=event.failure, retryable=retryable
+    )
+
+
+def _retryable(retry: Retry, names: tuple[str, ...]) -> bool:
+    """Whether the policy lets an exception with these class names be tried again."""
+    if any(name in retry.give_up_on for name in names):
+        return False
+    return not retry.retry_on or any(name in retry.retry_on for name in names)

@@ -1,0 +1,126 @@
+"""The executor's vocabulary. `Start`, `Interrupt` and `Recorded`, which it hears too, are the keeper's words."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from runtime.mailbox import Reply
+
+from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed, Start
+from .model.execution import Execution, Failure
+from .model.task import Definition
+
+# What the executor hears.
+
+
+@attrs.frozen
+class Resync:
+    """The keeper has started: tell it what there is."""
+
+
+@attrs.frozen
+class Drain:
+    """Start nothing more; ask handlers to checkpoint, wait `grace_seconds`, then interrupt what still runs.
+
+    Answered when nothing runs; handlers that ignore even the interruption are abandoned first.
+    """
+
+    grace_seconds: float
+    reply: Reply[None]
+
+
+Message = Start | Interrupt | Recorded | Resync | Drain
+"""What comes through its mailbox."""
+
+
+@attrs.frozen
+class HandlerEnded:
+    """The handler has returned, raised, or given way to its interruption.
+
+    `names`: the class names of the exception and its bases, for the retry policy.
+    """
+
+    execution_id: str
+    fence: int
+    how: Literal["completed", "failed", "interrupted"]
+    result: str | None = None
+    failure: Failure | None = None
+    names: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Beat:
+    """A sign of life of the handler."""
+
+    execution_id: str
+    fence: int
+
+
+@attrs.frozen
+class AlarmRang:
+    """The deadline last set with `SetAlarm` has come."""
+
+
+Event = Message | HandlerEnded | Beat | AlarmRang
+"""What the core decides about."""
+
+# What the executor wants done.
+
+
+@attrs.frozen
+class Spawn:
+    """Run the handler of this attempt."""
+
+    definition: Definition
+    execution: Execution
+
+
+@attrs.frozen
+class Notify:
+    """Let the handler see that it shall come to an end; do not interrupt it yet."""
+
+    execution_id: str
+    fence: int
+    reason: str
+
+
+@attrs.frozen
+class Cancel:
+    """Interrupt the handler; it sees the reason."""
+
+    execution_id: str
+    fence: int
+    reason: str
+
+
+@attrs.frozen
+class ReportEnd:
+    """Tell the keeper that an attempt has ended; ends in a row go in one message."""
+
+    end: AttemptEnd
+
+
+@attrs.frozen
+class Report:
+    """Tell the keeper."""
+
+    message: InSync | AttemptsEnded | SlotsFreed
+
+
+@attrs.frozen
+class SetAlarm:
+    """Ring at this monotonic deadline (seconds) instead of the one set before."""
+
+    at: float
+
+
+@attrs.frozen
+class Drained:
+    """Answer a `Drain`."""
+
+    reply: Reply[None]
+
+
+Directive = Spawn | Notify | Cancel | ReportEnd | Report | SetAlarm | Drained

@@ -1,0 +1,1 @@
+"""How handlers are run outside the node's loop: in threads, and in processes of their own."""

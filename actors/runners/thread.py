@@ -1,0 +1,93 @@
+"""Functions in threads.
+
+A thread cannot be interrupted: its handler sees that it shall end and gives way, or it is left behind. What it says without
+waiting for an answer (lines, progress, signs of life) is gathered on its side and fetched by the loop, so that a thread that
+talks without end costs the loop one call at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from runtime.errors import InvalidRequest
+from runtime.world import World
+
+from ..catalogue import TaskType
+from ..context import MAX_LOG_LINES, Context, SyncContext
+
+LANE: Final = "handlers"
+"""The thread lane of handlers; it must be as wide as the executor has slots, or attempts wait in it that count as running."""
+
+
+class ThreadBridge:
+    """See `Bridge`: the thread's side puts things in, the loop's side takes them out."""
+
+    def __init__(self, world: World, context: Context) -> None:
+        self._world = world
+        self._context = context
+        self._lines: deque[tuple[str, str]] = deque()
+        self._written = 0
+        self._progress: str | None = None
+        self._beaten = False
+        self._called = False
+
+    def checkpoint(self, data: str) -> None:
+        self._world.from_thread(self._context.checkpoint_text, data)
+
+    def progress(self, data: str) -> None:
+        self._progress = data
+        self._call()
+
+    def beat(self) -> None:
+        self._beaten = True
+        self._call()
+
+    def log(self, level: str, text: str) -> None:
+        # Two more than are kept: the loop sees that there were too many, and this side keeps no more than that.
+        if self._written <= MAX_LOG_LINES + 1:
+            self._written += 1
+            self._lines.append((level, text))
+            self._call()
+
+    def reason(self) -> str | None:
+        return self._context.cancellation_reason
+
+    def _call(self) -> None:
+        if not self._called:
+            self._called = True
+            self._world.from_thread_soon(self.fetch)
+
+    def fetch(self) -> None:
+        """In the loop: pass on what has gathered."""
+        self._called = False
+        while self._lines:
+            self._context.write_line(*self._lines.popleft())
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            self._context.progress_text(progress)
+        beaten, self._beaten = self._beaten, False
+        if beaten:
+            self._context.heartbeat()
+
+
+async def run_in_thread(world: World, entry: TaskType, context: Context) -> object:
+    """Run the function of a task type and return what it returns. Cancelled, it leaves the thread behind."""
+    bridge = ThreadBridge(world, context)
+    inner = SyncContext(
+        context._definition, context._execution, context._started_at, context.node, bridge, context._resumed
+    )
+    arguments = entry.arguments(context.parameters)
+    try:
+        return await world.blocking(_call, entry.function, inner, arguments, lane=LANE, abandon=True)
+    finally:
+        bridge.fetch()
+
+
+def _call(function: Any, context: SyncContext, arguments: dict[str, Any]) -> object:
+    result = function(context, **arguments)
+    if hasattr(result, "__await__"):
+        if hasattr(result, "close"):
+            result.close()
+        raise InvalidRequest("the handler is a plain function and returned an awaitable: write it as an async function")
+    return result
