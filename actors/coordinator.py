@@ -15,8 +15,8 @@ from runtime.world import World
 from .addresses import hint
 from .coordinator_core import CoordinatorCore
 from .coordinator_messages import Adopt, Announce, Directive, Event, Raise, Raised
-from .keeper_messages import Backlog, Own, Recover
 from .keeper_messages import Event as KeeperEvent
+from .keeper_messages import Own, Recover
 from .store.port import Store
 from .timer_messages import Event as TimerEvent
 from .timer_messages import Owned
@@ -28,9 +28,6 @@ SLICE: Final = 256
 
 RECOVERY_LIMIT: Final = 1_000_000
 """Orphans looked for at once; there are at most as many as the dead nodes had slots."""
-
-WAITING_LIMIT: Final = 10_000
-"""Waiting executions handed to the keeper at once; it reads more when these are used up."""
 
 
 class Coordinator(Actor[Event]):
@@ -106,6 +103,3 @@ class Coordinator(Actor[Event]):
             logger.info("%d tasks were running under a process that died", len(orphans))
         for start in range(0, len(orphans), SLICE):
             await self._keeper.tell(Recover(tuple(orphans[start : start + SLICE]), frozenset(live)))
-        waiting = await self._world.blocking(self._store.waiting, WAITING_LIMIT, lane=self._reader)
-        if waiting:
-            await self._keeper.tell(Backlog(tuple(waiting), complete=len(waiting) < WAITING_LIMIT))

@@ -40,7 +40,7 @@ class Announce:
 
 @attrs.frozen
 class Adopt:
-    """Look for what the former owners left behind in these partitions: attempts of dead processes, waiting work."""
+    """Look for what the former owners left behind in these partitions: attempts of dead processes."""
 
     partitions: frozenset[int]
 

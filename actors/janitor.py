@@ -52,7 +52,7 @@ class Janitor:
         before = Instant(self._world.now() - self._ttl)
         total = 0
         while True:
-            gone = await ask(keeper, lambda reply: Purge(before, self._keep, PURGE_BATCH, reply), PURGE_TIMEOUT)
+            gone: int = await ask(keeper, lambda reply: Purge(before, self._keep, PURGE_BATCH, reply), PURGE_TIMEOUT)
             total += gone
             if gone < PURGE_BATCH:
                 break

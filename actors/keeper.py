@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import trio
 
@@ -35,6 +35,8 @@ from .store.port import Commit, CommitResult, Store
 from .timer_messages import Event as TimerEvent
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BATCH: Final = 512
 """Messages in one transaction at the most. More gains little on the commit and makes those who ask wait longer."""
@@ -144,7 +146,7 @@ class Keeper(Actor[Event]):
         self._world.failpoint("keeper.committing")
         return await self._world.blocking(self._store.commit, commit, lane=self._writer)
 
-    async def _read[T](self, function: Callable[..., T], *arguments: object) -> T:
+    async def _read(self, function: Callable[..., T], *arguments: object) -> T:
         return await self._world.blocking(function, *arguments, lane=self._reader)
 
     async def _store_failed(self, directives: list[Directive], error: TocsinError) -> None:

@@ -107,7 +107,7 @@ class KeeperCore:
         self._slots = 0
         self._in_sync = False
         self._backlog: list[tuple[int, str, str]] = []
-        self._backlog_complete = True
+        self._backlog_complete = False
         self._staged: dict[str, Staged] = {}
         self._carried: list[AttemptEnd] = []
         self._logs: list[LogWrite] = []

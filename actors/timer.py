@@ -95,7 +95,7 @@ class Timer(Actor[Event]):
             )
             horizon = load.until if len(entries) < load.limit else entries[-1][0]
         except TocsinError as error:
-            logger.error("the timer cannot read the store: %s", error)
+            logger.warning("the timer cannot read the store: %s", error)
         try:
             await self.mailbox.tell(Loaded(tuple(entries), horizon))
         except ActorStopped:

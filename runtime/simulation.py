@@ -74,3 +74,6 @@ class SimulatedWorld:
 
     def environment(self) -> Mapping[str, str]:
         return {}
+
+    def lock_directory(self, path: Path) -> AbstractContextManager[None]:
+        return nullcontext()

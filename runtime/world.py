@@ -7,6 +7,7 @@ sockets and drivers out of every other file, so that what runs in the simulation
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import random
 import secrets
@@ -14,12 +15,14 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
 from .clock import SECOND, Instant, Micros
+from .errors import AlreadyRunning
 from .ids import IdSource
 
 T = TypeVar("T")
@@ -29,6 +32,10 @@ STEP_TOLERANCE: Final = Micros(100_000)
 
 STEP_CHECK_SECONDS: Final = 0.5
 """How often a waiting alarm without a kernel timer looks for steps; half of the second in which a step must be noticed."""
+
+
+INLINE: Final = "inline"
+"""The lane of work that is short and touches no disk: it is called in the loop itself."""
 
 
 class Alarm(Protocol):
@@ -71,7 +78,7 @@ class World(Protocol):
         ...
 
     async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
-        """Run `function` away from the loop. Calls of one lane with width 1 never overlap.
+        """Run `function` away from the loop (but in it for `INLINE`). Calls of one lane with width 1 never overlap.
 
         `abandon`: on cancellation leave the thread behind instead of waiting for it.
         """
@@ -95,6 +102,10 @@ class World(Protocol):
 
     def environment(self) -> Mapping[str, str]:
         """The environment variables of this process."""
+        ...
+
+    def lock_directory(self, path: Path) -> AbstractContextManager[None]:
+        """Hold a directory (made if missing) for this process alone; raises AlreadyRunning if another one holds it."""
         ...
 
 
@@ -131,6 +142,8 @@ class RealWorld:
         return KernelAlarm() if _libc is not None else PollingAlarm(self)
 
     async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
+        if lane == INLINE:
+            return function(*arguments)
         limiter = self._limiters.get(lane)
         if limiter is None:
             limiter = self._limiters[lane] = trio.CapacityLimiter(self._lanes.get(lane, 1))
@@ -159,6 +172,21 @@ class RealWorld:
 
     def environment(self) -> Mapping[str, str]:
         return os.environ
+
+    @contextmanager
+    def lock_directory(self, path: Path) -> Iterator[None]:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise AlreadyRunning(f"another node (process {holder}) holds the data directory {path}") from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
 
 
 def _parse_failpoints(text: str) -> dict[str, int]:

@@ -1,0 +1,143 @@
+"""Definitions and failures as JSON text, the form in which a store keeps them.
+
+A document is sparse: a field that equals its default is left out. Reading is strict: what this version does not know was
+not written by it, so an unknown key is damage and not something to skip.
+"""
+
+from __future__ import annotations
+
+import json
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, Final
+
+import attrs
+
+from runtime.clock import Instant
+from runtime.errors import StoreDamaged
+
+from .execution import Failure
+from .policy import DEFAULT_POLICIES, CatchUp, OnCrash, Overlap, Policies, Retry
+from .task import Definition, Extra
+from .trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
+
+_DEFAULT_RETRY: Final = Retry()
+_SHOWN: Final = 200
+"""Characters of a damaged document that an error shows: enough to recognise it, short enough for a log line."""
+
+
+def encode_definition(definition: Definition) -> str:
+    """The document of a definition, without `extra`: bytes are kept beside it."""
+    parts = [
+        f'{{"id":{quoted(definition.id)},"name":{quoted(definition.name)},"type":{quoted(definition.type)}'
+        f',"trigger":{_encode_trigger(definition.trigger)},"created_at":{definition.created_at}'
+    ]
+    if definition.bounds is not UNBOUNDED and definition.bounds != UNBOUNDED:
+        parts.append(f',"bounds":{_sparse(definition.bounds, UNBOUNDED)}')
+    if definition.parameters != "{}":
+        parts.append(f',"parameters":{quoted(definition.parameters)}')
+    if definition.policies is not DEFAULT_POLICIES and definition.policies != DEFAULT_POLICIES:
+        parts.append(f',"policies":{_encode_policies(definition.policies)}')
+    if definition.tags:
+        parts.append(f',"tags":{json.dumps(definition.tags)}')
+    if not definition.persistent:
+        parts.append(',"persistent":false')
+    if definition.tenant:
+        parts.append(f',"tenant":{quoted(definition.tenant)}')
+    if definition.owner:
+        parts.append(f',"owner":{quoted(definition.owner)}')
+    parts.append("}")
+    return "".join(parts)
+
+
+def _encode_trigger(trigger: Trigger) -> str:
+    match trigger:
+        case Interval(every, anchor, fixed_delay):
+            tail = ',"fixed_delay":true' if fixed_delay else ""
+            return f'{{"every":{every},"anchor":{anchor}{tail}}}'
+        case Cron(expression, timezone, gap, fold):
+            return f'{{"cron":{quoted(expression)},"timezone":{quoted(timezone)},"gap":"{gap}","fold":"{fold}"}}'
+        case Once(at):
+            return f'{{"at":{at}}}'
+
+
+def _sparse(record: Any, default: Any) -> str:
+    """An attrs record without nested ones, as JSON without the fields in which it equals `default`."""
+    return json.dumps(_changed(record, default))
+
+
+def _changed(record: Any, default: Any) -> dict[str, Any]:
+    pairs = ((field.name, getattr(record, field.name)) for field in attrs.fields(type(record)))
+    return {name: value for name, value in pairs if value != getattr(default, name)}
+
+
+def _encode_policies(policies: Policies) -> str:
+    changed = _changed(policies, DEFAULT_POLICIES)
+    if "retry" in changed:
+        changed["retry"] = _changed(policies.retry, _DEFAULT_RETRY)
+    return json.dumps(changed)
+
+
+def decode_definition(text: str, extra: Extra | None) -> Definition:
+    """The definition of a document, with the bytes that were kept beside it. Raises StoreDamaged."""
+    try:
+        return _definition(json.loads(text), extra)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreDamaged(f"not a task definition of this version ({error!r}): {text[:_SHOWN]}") from error
+
+
+def _definition(document: dict[str, Any], extra: Extra | None) -> Definition:
+    # In nearly every document only these five are given; all that is left over is a default that was changed.
+    identity = document.pop("id"), document.pop("name"), document.pop("type"), _trigger(document.pop("trigger"))
+    created_at = Instant(document.pop("created_at"))
+    if document:
+        return Definition(*identity, extra=extra, created_at=created_at, **_rest(document))
+    return Definition(*identity, extra=extra, created_at=created_at)
+
+
+def _rest(document: dict[str, Any]) -> dict[str, Any]:
+    if "bounds" in document:
+        document["bounds"] = Bounds(**document["bounds"])
+    if "policies" in document:
+        document["policies"] = _policies(document["policies"])
+    if "tags" in document:
+        document["tags"] = tuple(document["tags"])
+    return document
+
+
+def _trigger(document: dict[str, Any]) -> Trigger:
+    if "every" in document:
+        return Interval(**document)
+    if "cron" in document:
+        return Cron(document.pop("cron"), **document)
+    return Once(**document)
+
+
+def _policies(document: dict[str, Any]) -> Policies:
+    for name, kind in (("overlap", Overlap), ("catch_up", CatchUp), ("on_crash", OnCrash)):
+        if name in document:
+            document[name] = kind(document[name])
+    if "retry" in document:
+        document["retry"] = _retry(document["retry"])
+    return Policies(**document)
+
+
+def _retry(document: dict[str, Any]) -> Retry:
+    for name in ("retry_on", "give_up_on"):
+        if name in document:
+            document[name] = tuple(document[name])
+    return Retry(**document)
+
+
+def encode_failure(failure: Failure | None) -> str | None:
+    """A failure as a JSON array of type, message and traceback."""
+    return None if failure is None else json.dumps((failure.type, failure.message, failure.traceback))
+
+
+def decode_failure(text: str | None) -> Failure | None:
+    """The failure of such an array. Raises StoreDamaged."""
+    if text is None:
+        return None
+    try:
+        return Failure(*json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise StoreDamaged(f"not a failure of this version ({error!r}): {text[:_SHOWN]}") from error

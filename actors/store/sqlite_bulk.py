@@ -1,0 +1,67 @@
+"""Statements over many rows at once.
+
+The driver gives the interpreter's lock back at every step of a statement, and beside a busy loop it takes up to a whole
+switch interval (5 ms) to get it again. So a commit must take few steps, however many rows it writes: one statement
+writes up to `SIZES[-1]` of them. The sizes are few, so that every statement stays prepared.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+SIZES: Final = (1, 4, 16, 64, 128, 256)
+"""Rows of the prepared statements. What is left of a batch goes into the smallest that holds it, filled up with `_FILLER`."""
+
+_FILLER: Final = -1
+"""Fills unused rows: equals no id, which are texts, and binds faster than None."""
+
+Row = Sequence[Any]
+
+
+class Bulk:
+    """A statement with a place for `VALUES` rows of `width` columns; the first column is a text and never null.
+
+    `template` holds the place as `{values}`; its columns are named column1, column2, and so on.
+    """
+
+    __slots__ = ("_statements", "_width")
+
+    def __init__(self, template: str, width: int) -> None:
+        row = f"({','.join('?' * width)})"
+        self._width = width
+        self._statements = {
+            size: template.replace("{values}", f"(VALUES {','.join([row] * size)})") for size in SIZES
+        }
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        """Execute for all rows; answers how many rows of the table were changed."""
+        changed = 0
+        for start in range(0, len(rows), SIZES[-1]):
+            some = rows[start : start + SIZES[-1]]
+            size = next(size for size in SIZES if size >= len(some))
+            values = list(chain.from_iterable(some))
+            values.extend([_FILLER] * ((size - len(some)) * self._width))
+            changed += connection.execute(self._statements[size], values).rowcount
+        return changed
+
+
+def insert(table: str, columns: Sequence[str], verb: str = "INSERT") -> Bulk:
+    """Insert rows of these columns; a duplicate raises IntegrityError unless `verb` says otherwise."""
+    return Bulk(
+        f"{verb} INTO {table} ({', '.join(columns)}) SELECT * FROM {{values}} WHERE column1 <> {_FILLER}", len(columns)
+    )
+
+
+def update(table: str, keys: Sequence[str], columns: Sequence[str]) -> Bulk:
+    """Set `columns` of the rows that match `keys`; a row to write holds first the keys, then the new values."""
+    settings = ", ".join(f"{column} = v.column{place}" for place, column in enumerate(columns, len(keys) + 1))
+    matches = " AND ".join(f"{table}.{key} = v.column{place}" for place, key in enumerate(keys, 1))
+    return Bulk(f"UPDATE {table} SET {settings} FROM {{values}} AS v WHERE {matches}", len(keys) + len(columns))
+
+
+def delete(table: str, where: str, width: int = 1) -> Bulk:
+    """Delete by a condition that holds `{values}`."""
+    return Bulk(f"DELETE FROM {table} WHERE {where}", width)

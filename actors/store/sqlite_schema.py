@@ -1,0 +1,150 @@
+"""Opening an SQLite file: its settings, its schema, and what its errors mean.
+
+The schema is the sum of the numbered files in `migrations/`, applied in order, each in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from runtime.errors import StoreDamaged, StoreUnavailable, TocsinError
+
+from .port import Identity
+
+APPLICATION_ID: Final = 0x546F6373
+"""`PRAGMA application_id` of our files, "Tocs": tells them from anyone else's."""
+
+BUSY_TIMEOUT_MS: Final = 2_000
+"""How long a statement waits for another process that holds the file (a backup); then the commit is refused and tried again."""
+
+WRITER_CACHE_KIB: Final = 16_384
+"""Page cache of the writer: holds the index pages of some 100,000 tasks that fire."""
+
+READER_CACHE_KIB: Final = 2_048
+"""Page cache of each reader; the kernel's cache stands behind it."""
+
+CHECKPOINT_PAGES: Final = 4_000
+"""The write-ahead log is copied into the database at this length (16 MiB): pages written often are copied once."""
+
+_DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+_PRIMARY_CODE: Final = 0xFF
+"""The low byte of an extended result code is the result code itself."""
+
+# The driver looks for an adapter of every value that is not exactly an int, float or str, which for None costs more than
+# binding it. With this entry in its table it finds one at once: `{}.get(None)` is None.
+sqlite3.register_adapter(type(None), {}.get)
+
+
+def translated(error: sqlite3.Error) -> TocsinError:
+    """Our error for the driver's: the file is damaged (or not ours), or it cannot be used at the moment."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & _PRIMARY_CODE in _DAMAGED_CODES:
+        return StoreDamaged(f"the store's file is damaged or not ours: {error}")
+    return StoreUnavailable(f"the store cannot be used now: {error} ({getattr(error, 'sqlite_errorname', 'no code')})")
+
+
+@contextmanager
+def door() -> Iterator[None]:
+    """No error of the driver passes."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translated(error) from error
+
+
+def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
+    """The connection that writes. `synchronous` as SQLite's pragma: FULL makes a commit durable before it returns."""
+    connection = _connect(path, WRITER_CACHE_KIB)
+    try:
+        _refuse_foreign(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
+        # Debian's SQLite overwrites what it deletes; secrets do not belong into the store, and it doubles the writes.
+        connection.execute("PRAGMA secure_delete = OFF")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads."""
+    connection = _connect(path, READER_CACHE_KIB)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
+    # Connections are handed from thread to thread, never shared by two at a time.
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=BUSY_TIMEOUT_MS / 1000
+    )
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    return connection
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
+        raise StoreDamaged(f"{path} is a database of something else (application id {application_id}, {tables} objects)")
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Bring the schema up to date; answers its version. Raises StoreDamaged for a newer one."""
+    known = _migrations()
+    present, newest = _version(connection), max(known)
+    if present > newest:
+        raise StoreDamaged(f"the store's schema is version {present}; this Tocsin knows versions up to {newest}")
+    for version in range(present + 1, newest + 1):
+        _apply(connection, version, known[version])
+    return newest
+
+
+def _migrations() -> Mapping[int, str]:
+    folder = resources.files(__package__) / "migrations"
+    files = (file for file in folder.iterdir() if file.name.endswith(".sql"))
+    return {int(file.name.partition("_")[0]): file.read_text(encoding="utf-8") for file in files}
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (founded,) = connection.execute("PRAGMA application_id").fetchone()
+    if not founded:
+        return 0
+    row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    if row is None or not row[0].isdecimal():
+        raise StoreDamaged(f"the store does not tell the version of its schema: {row}")
+    return int(row[0])
+
+
+def _apply(connection: sqlite3.Connection, version: int, script: str) -> None:
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
+            f"INSERT OR REPLACE INTO meta VALUES ('schema_version', '{version:d}');\nCOMMIT;"
+        )
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def found(connection: sqlite3.Connection, schema_version: int, fresh: Mapping[str, str]) -> Identity:
+    """Write the identity in `fresh` where the store has none yet, and answer the one it has."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(fresh.items()))
+    connection.execute("COMMIT")
+    held = dict(connection.execute("SELECT key, value FROM meta"))
+    return Identity(
+        cluster_id=held["cluster_id"],
+        partitions=int(held["partitions"]),
+        schema_version=schema_version,
+        timezone_database=held["timezone_database"],
+    )

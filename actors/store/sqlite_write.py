@@ -1,0 +1,469 @@
+"""What `commit` does to the tables.
+
+The way of a batch: everything is written as if no guard failed, with few statements over many rows, and the counts of
+changed rows tell whether all guards held. Where one did not, the transaction is rolled back and the batch is cut in halves,
+each under a savepoint, until the refused tasks stand alone: k refused among n cost about k * log2(n) further statements,
+and only then.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import Final
+
+import attrs
+
+from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
+
+from ..model.occurrence import Outcome
+from ..model.task import Task
+from . import sqlite_bulk as bulk
+from .port import Audit, CheckpointWrite, Commit, CommitResult, Create, ExecutionWrite, LogWrite, ProgressWrite, Update
+from .sqlite_rows import (
+    ATTEMPT_COLUMNS,
+    DEFINITION_COLUMNS,
+    EXECUTION_FIXED,
+    EXECUTION_MUTABLE,
+    SETTLED_COLUMNS,
+    STATE_COLUMNS,
+    TASK_COLUMNS,
+    Row,
+    attempt_row,
+    create_row,
+    definition_row,
+    execution_row,
+    execution_update_row,
+    settled_row,
+    update_row,
+)
+
+_INSERT_TASKS: Final = bulk.insert("tasks", TASK_COLUMNS)
+_UPDATE_TASKS: Final = bulk.update("tasks", ("id", "version"), ("due", *STATE_COLUMNS))
+_INSERT_PARCELS: Final = bulk.insert("parcels", ("task_id", "definition", "content_type", "extra"))
+_INSERT_EXECUTIONS: Final = bulk.insert("executions", (*EXECUTION_FIXED, *EXECUTION_MUTABLE))
+_UPDATE_EXECUTIONS: Final = bulk.update("executions", ("id", "fence", "state"), EXECUTION_MUTABLE)
+_RESET_CRASHES: Final = bulk.Bulk(
+    "UPDATE executions SET crashes = 0 FROM {values} AS v "
+    "WHERE executions.id = v.column1 AND executions.fence = v.column2 AND executions.state = 'RUNNING'",
+    2,
+)
+_PUT_ATTEMPTS: Final = bulk.insert("attempts", ATTEMPT_COLUMNS, "INSERT OR REPLACE")
+_PUT_RESULTS: Final = bulk.insert("results", ("execution_id", "result"), "INSERT OR REPLACE")
+_PUT_CHECKPOINTS: Final = bulk.insert("checkpoints", ("execution_id", "data"), "INSERT OR REPLACE")
+_DROP_CHECKPOINTS: Final = bulk.delete("checkpoints", "execution_id IN {values}")
+_PUT_SETTLED: Final = bulk.insert("settled", SETTLED_COLUMNS, "INSERT OR REPLACE")
+_PUT_PROGRESS: Final = bulk.Bulk(
+    "INSERT OR REPLACE INTO progress SELECT v.column1, v.column3 FROM {values} AS v "
+    "CROSS JOIN executions AS e WHERE e.id = v.column1 AND e.fence = v.column2 AND e.state = 'RUNNING'",
+    3,
+)
+_INSERT_LOGS: Final = bulk.Bulk(
+    "INSERT INTO logs (execution_id, attempt, at, level, text) SELECT * FROM {values} AS v "
+    "WHERE EXISTS (SELECT 1 FROM executions WHERE id = v.column1)",
+    5,
+)
+_INSERT_AUDIT: Final = bulk.insert("audit", ("task_id", "at", "actor", "action", "detail"))
+
+_KEEP_REVISION: Final = (
+    "INSERT OR REPLACE INTO revisions "
+    "SELECT t.id, t.revision, t.began_at, coalesce(nullif(p.definition, ''), t.definition), p.content_type, p.extra "
+    "FROM tasks AS t LEFT JOIN parcels AS p ON p.task_id = t.id WHERE t.id = ? AND t.version = ?"
+)
+_EDIT_TASK: Final = (
+    f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in DEFINITION_COLUMNS)} WHERE id = ? AND version = ?"
+)
+
+_DELETE_TASKS: Final = bulk.delete(
+    "tasks",
+    "number IN (SELECT t.number FROM {values} AS v CROSS JOIN tasks AS t "
+    "WHERE t.id = v.column1 AND t.version = v.column2)",
+    2,
+)
+_OF_EXECUTION: Final = ("attempts", "results", "checkpoints", "progress", "logs")
+_OF_TASK: Final = ("executions", "settled", "revisions", "parcels")
+_DELETE_PARTS: Final = (
+    *(
+        bulk.delete(table, "execution_id IN (SELECT id FROM executions WHERE task_id IN {values})")
+        for table in _OF_EXECUTION
+    ),
+    *(bulk.delete(table, "task_id IN {values}") for table in _OF_TASK),
+)
+
+_COUNT: Final = (
+    "UPDATE totals SET tasks = tasks + ?, fired = fired + ?, late = late + ?, coalesced = coalesced + ?, "
+    "missed = missed + ?, skipped = skipped + ? WHERE takeovers = ?"
+)
+
+
+class _Refusal(Exception):
+    """A guard did not hold for at least one of the tasks written together; `error` is right if there is only one."""
+
+    def __init__(self, error: TocsinError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Moved(Exception):
+    """Somebody took a partition since the epochs were read."""
+
+
+@attrs.frozen
+class _Change:
+    """All that a commit does to one task: it stands or falls together."""
+
+    task_id: str
+    create: Create | None
+    updates: tuple[Update, ...]
+
+
+@attrs.define
+class _Rows:
+    """What the updates of a batch write, table by table."""
+
+    tasks: list[Row] = attrs.field(factory=list)
+    edits: list[Update] = attrs.field(factory=list)
+    deletes: list[Row] = attrs.field(factory=list)
+    checkpoints: dict[tuple[str, int], str] = attrs.field(factory=dict)
+    inserts: list[Row] = attrs.field(factory=list)
+    updates: list[Row] = attrs.field(factory=list)
+    attempts: list[Row] = attrs.field(factory=list)
+    results: list[Row] = attrs.field(factory=list)
+    dropped: list[Row] = attrs.field(factory=list)
+    settled: list[Row] = attrs.field(factory=list)
+
+
+class Writer:
+    """The writing half of the store, over the one connection that writes. Used by one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._epochs: dict[int, int] = {}
+        self._takeovers = -1
+
+    def commit(self, commit: Commit) -> CommitResult:
+        """See the port."""
+        while True:
+            changes, refused = self._admitted(commit)
+            try:
+                with self._transaction():
+                    self._write(changes, refused)
+                    self._write_notes(commit, refused)
+                return CommitResult(refused)
+            except _Moved:
+                self._read_epochs()
+
+    def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
+        """See the port."""
+        raised: dict[int, int] = {}
+        with self._transaction():
+            for partition, grant in grants.items():
+                row = self._connection.execute(
+                    "INSERT INTO partitions VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, "
+                    "granted = excluded.granted, boot = excluded.boot WHERE excluded.granted > granted RETURNING epoch",
+                    (partition, grant, boot),
+                ).fetchall()
+                if row:
+                    raised[partition] = row[0][0]
+            self._connection.execute("UPDATE totals SET takeovers = takeovers + 1")
+        self._takeovers = -1
+        return raised
+
+    def last_grants(self) -> Mapping[int, int]:
+        """See the port."""
+        return dict(self._connection.execute("SELECT id, granted FROM partitions"))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # A full disk may have ended the transaction already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    # -- guards
+
+    def _read_epochs(self) -> None:
+        # In this order: a takeover between the two reads leaves the older count, which the next commit notices.
+        (takeovers,) = self._connection.execute("SELECT takeovers FROM totals").fetchone()
+        self._epochs = dict(self._connection.execute("SELECT id, epoch FROM partitions"))
+        self._takeovers = takeovers
+
+    def _admitted(self, commit: Commit) -> tuple[list[_Change], dict[str, TocsinError]]:
+        """The changes whose partition's epoch holds, and the tasks whose epoch does not."""
+        if self._takeovers < 0:
+            self._read_epochs()
+        stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
+        changes = _grouped(commit)
+        if not stale:
+            return changes, {}
+        refused: dict[str, TocsinError] = {}
+        for change in changes:
+            touched = stale & {part.partition for part in (change.create, *change.updates) if part is not None}
+            for number in touched:
+                refused[change.task_id] = StaleEpoch(
+                    f"partition {number} is at epoch {self._epochs.get(number, 0)}, not {commit.epochs[number]}"
+                )
+        return [change for change in changes if change.task_id not in refused], refused
+
+    def _write(self, changes: list[_Change], refused: dict[str, TocsinError]) -> None:
+        if not changes:
+            return
+        try:
+            self._apply(changes)
+        except _Refusal as refusal:
+            self._connection.execute("ROLLBACK")
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._divide(changes, refusal.error, refused)
+
+    def _divide(self, changes: list[_Change], error: TocsinError, refused: dict[str, TocsinError]) -> None:
+        """Write what can be written of changes that together were refused."""
+        if len(changes) == 1:
+            refused[changes[0].task_id] = error
+            return
+        middle = len(changes) // 2
+        for half in (changes[:middle], changes[middle:]):
+            self._connection.execute("SAVEPOINT half")
+            try:
+                self._apply(half)
+                self._connection.execute("RELEASE half")
+            except _Refusal as refusal:
+                self._connection.execute("ROLLBACK TO half")
+                self._connection.execute("RELEASE half")
+                self._divide(half, refusal.error, refused)
+
+    # -- tasks
+
+    def _apply(self, changes: Sequence[_Change]) -> None:
+        """Write all of it or raise _Refusal; the caller undoes what was written by then."""
+        try:
+            self._count(changes)
+            creates = [change.create for change in changes if change.create is not None]
+            if creates:
+                self._create(creates)
+            for wave in zip_longest(*(change.updates for change in changes)):
+                self._update([update for update in wave if update is not None])
+        except sqlite3.IntegrityError as error:
+            raise _Refusal(_conflict(error, changes[0])) from error
+        except (UnicodeEncodeError, OverflowError, sqlite3.DataError) as error:
+            raise _Refusal(InvalidRequest(f"task {changes[0].task_id} cannot be stored: {error}")) from error
+
+    def _count(self, changes: Sequence[_Change]) -> None:
+        counts = _counted(changes)
+        values = [counts["tasks"], *(counts[outcome._value_] for outcome in Outcome), self._takeovers]
+        if self._connection.execute(_COUNT, values).rowcount != 1:
+            raise _Moved
+
+    def _create(self, creates: Sequence[Create]) -> None:
+        rows, parcels = zip(*map(create_row, creates), strict=True)
+        _INSERT_TASKS.run(self._connection, rows)
+        found = [parcel for parcel in parcels if parcel is not None]
+        if found:
+            _INSERT_PARCELS.run(self._connection, found)
+        executions = [
+            execution_row(ExecutionWrite(execution), create.task.state.revision)
+            for create in creates
+            for execution in create.task.open
+        ]
+        if executions:
+            _INSERT_EXECUTIONS.run(self._connection, executions)
+        settled = [settled_row(row) for create in creates for row in create.settled]
+        if settled:
+            _PUT_SETTLED.run(self._connection, settled)
+
+    def _update(self, updates: Sequence[Update]) -> None:
+        rows = _rows(updates)
+        if rows.checkpoints:
+            self._checkpoint(rows.checkpoints)
+        for update in rows.edits:
+            self._edit(update)
+        if rows.tasks:
+            self._expect(_UPDATE_TASKS.run(self._connection, rows.tasks), rows.tasks)
+        if rows.deletes:
+            self._expect(_DELETE_TASKS.run(self._connection, rows.deletes), rows.deletes)
+            for part in _DELETE_PARTS:
+                part.run(self._connection, [row[:1] for row in rows.deletes])
+        if rows.updates and _UPDATE_EXECUTIONS.run(self._connection, rows.updates) != len(rows.updates):
+            raise _Refusal(_stale_fence(rows.updates[0]))
+        self._put(rows)
+
+    def _put(self, rows: _Rows) -> None:
+        """The tables that have no guard of their own."""
+        for statement, some in (
+            (_INSERT_EXECUTIONS, rows.inserts),
+            (_PUT_ATTEMPTS, rows.attempts),
+            (_PUT_RESULTS, rows.results),
+            (_DROP_CHECKPOINTS, rows.dropped),
+            (_PUT_SETTLED, rows.settled),
+        ):
+            if some:
+                statement.run(self._connection, some)
+
+    def _expect(self, changed: int, rows: Sequence[Row]) -> None:
+        """All rows, each beginning with id and expected version, must have been changed."""
+        if changed == len(rows):
+            return
+        task_id, expected = rows[0][:2]
+        row = self._connection.execute("SELECT version FROM tasks WHERE id = ?", (task_id,)).fetchone()
+        if row is None:
+            raise _Refusal(StaleVersion(f"task {task_id} is gone; version {expected} was expected"))
+        raise _Refusal(StaleVersion(f"task {task_id} has version {row[0]}; version {expected} was expected"))
+
+    def _edit(self, update: Update) -> None:
+        """Keep the present revision as a row and write the new definition; the state follows with the other tasks'."""
+        assert update.definition is not None
+        guard = (update.task_id, update.expected)
+        values, parcel = definition_row(Task(update.definition, update.state))
+        self._connection.execute(_KEEP_REVISION, guard)
+        changed = self._connection.execute(_EDIT_TASK, (*values, *guard)).rowcount
+        self._expect(changed, [guard])
+        self._connection.execute("DELETE FROM parcels WHERE task_id = ?", guard[:1])
+        if parcel is not None:
+            _INSERT_PARCELS.run(self._connection, [parcel])
+
+    def _checkpoint(self, checkpoints: Mapping[tuple[str, int], str]) -> None:
+        keys = list(checkpoints)
+        if _RESET_CRASHES.run(self._connection, keys) != len(keys):
+            raise _Refusal(_stale_fence(keys[0]))
+        _PUT_CHECKPOINTS.run(self._connection, [(execution, data) for (execution, _), data in checkpoints.items()])
+
+    # -- what belongs to no task's guard
+
+    def _write_notes(self, commit: Commit, refused: Mapping[str, TocsinError]) -> None:
+        if commit.progress:
+            _PUT_PROGRESS.run(self._connection, _progress_rows(commit.progress))
+        if commit.logs:
+            _INSERT_LOGS.run(self._connection, _log_rows(commit.logs))
+        audits = _audit_rows(commit.audits, refused) if commit.audits else ()
+        if audits:
+            _INSERT_AUDIT.run(self._connection, audits)
+
+
+def _grouped(commit: Commit) -> list[_Change]:
+    """The commit task by task: creations first, else in the order given."""
+    creates = {create.task.definition.id: create for create in commit.creates}
+    if len(creates) != len(commit.creates):
+        raise InternalError("a commit creates the same task twice")
+    updates: dict[str, tuple[Update, ...]] = {}
+    for update in commit.updates:
+        known = updates.get(update.task_id)
+        updates[update.task_id] = (update,) if known is None else (*known, update)
+    changes = [_Change(task_id, create, updates.pop(task_id, ())) for task_id, create in creates.items()]
+    changes.extend(_Change(task_id, None, some) for task_id, some in updates.items())
+    return changes
+
+
+def _counted(changes: Iterable[_Change]) -> Counter[str]:
+    """By how much the totals grow."""
+    counts: Counter[str] = Counter()
+    for change in changes:
+        create = change.create
+        if create is not None:
+            counts["tasks"] += 1
+            _count_outcomes(counts, [ExecutionWrite(execution) for execution in create.task.open], create)
+        for update in change.updates:
+            if update.delete:
+                counts["tasks"] -= 1
+            _count_outcomes(counts, update.executions, update)
+    return counts
+
+
+def _count_outcomes(counts: Counter[str], executions: Iterable[ExecutionWrite], change: Create | Update) -> None:
+    for write in executions:
+        outcome = write.execution.outcome
+        if outcome is not None and (write.former is None or write.former.outcome is None):
+            counts[outcome._value_] += 1
+    for row in change.settled:
+        counts[row.outcome._value_] += row.count or 0
+
+
+def _rows(updates: Iterable[Update]) -> _Rows:
+    rows = _Rows()
+    for update in updates:
+        if update.checkpoints:
+            _add_checkpoints(rows, update.checkpoints)
+            if not changes_task(update):
+                continue
+        if update.delete:
+            rows.deletes.append((update.task_id, update.expected))
+            continue
+        if update.definition is not None:
+            rows.edits.append(update)
+        rows.tasks.append(update_row(update))
+        for write in update.executions:
+            _add_execution(rows, write, update.state.revision)
+        rows.settled.extend(map(settled_row, update.settled))
+    return rows
+
+
+def changes_task(update: Update) -> bool:
+    """Whether an update with checkpoints does more than store them: else the task's row and version stay as they are."""
+    return bool(
+        update.executions
+        or update.settled
+        or update.delete
+        or update.definition is not None
+        or update.state.version != update.expected
+    )
+
+
+def _add_checkpoints(rows: _Rows, checkpoints: Iterable[CheckpointWrite]) -> None:
+    for write in checkpoints:
+        rows.checkpoints[write.execution_id, write.fence] = write.data
+
+
+def _add_execution(rows: _Rows, write: ExecutionWrite, revision: int) -> None:
+    if write.former is None:
+        rows.inserts.append(execution_row(write, revision))
+    else:
+        rows.updates.append(execution_update_row(write))
+    if write.archive is not None:
+        rows.attempts.append(attempt_row(write.archive))
+    if write.result is not None:
+        rows.results.append((write.execution.id, write.result))
+    if write.drop_checkpoint:
+        rows.dropped.append((write.execution.id,))
+
+
+def _conflict(error: sqlite3.IntegrityError, change: _Change) -> Conflict:
+    if "tasks.name" not in str(error):
+        return Conflict(f"task {change.task_id} breaks a rule of the store: {error}")
+    definitions = [change.create.task.definition] if change.create else []
+    definitions += [update.definition for update in change.updates if update.definition is not None]
+    return Conflict(f"there is another task with the name {definitions[-1].name!r}" if definitions else str(error))
+
+
+def _stale_fence(row: Row) -> StaleFence:
+    return StaleFence(f"execution {row[0]} has ended or has a newer attempt than fence {row[1]}")
+
+
+def _storable(text: str) -> str:
+    """A text that handlers wrote may hold half a surrogate pair, which UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _progress_rows(progress: Iterable[ProgressWrite]) -> list[Row]:
+    return [(write.execution_id, write.fence, _storable(write.progress)) for write in progress]
+
+
+def _log_rows(logs: Iterable[LogWrite]) -> list[Row]:
+    return [
+        (write.execution_id, write.attempt, at, level, _storable(text))
+        for write in logs
+        for at, level, text in write.lines
+    ]
+
+
+def _audit_rows(audits: Iterable[Audit], refused: Mapping[str, TocsinError]) -> list[Row]:
+    return [
+        (audit.task_id, audit.at, _storable(audit.actor), audit.action, _storable(audit.detail))
+        for audit in audits
+        if audit.task_id not in refused
+    ]
