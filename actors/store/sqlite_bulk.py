@@ -32,9 +32,7 @@ class Bulk:
     def __init__(self, template: str, width: int) -> None:
         row = f"({','.join('?' * width)})"
         self._width = width
-        self._statements = {
-            size: template.replace("{values}", f"(VALUES {','.join([row] * size)})") for size in SIZES
-        }
+        self._statements = {size: template.replace("{values}", f"(VALUES {','.join([row] * size)})") for size in SIZES}
 
     def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Execute for all rows; answers how many rows of the table were changed."""

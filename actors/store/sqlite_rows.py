@@ -43,7 +43,10 @@ STATE_COLUMNS: Final = (
 )
 # The driver binds an exact str fast and an enum's member slowly: `_value_` is the exact str.
 _state_values = attrgetter(
-    *("phase._value_" if name == "phase" else "status._value_" if name == "status" else name for name in STATE_COLUMNS[:-1])
+    *(
+        "phase._value_" if name == "phase" else "status._value_" if name == "status" else name
+        for name in STATE_COLUMNS[:-1]
+    )
 )
 
 DEFINITION_COLUMNS: Final = ("tenant", "name", "type", "priority", "began_at", "parcel", "definition")
@@ -53,19 +56,20 @@ TASK_COLUMNS: Final = ("id", "partition", "created_at", *DEFINITION_COLUMNS, "du
 EXECUTION_FIXED: Final = (
     "id",
     "task_id",
-    "revision",
     "kind",
     "created_at",
     "nominal",
     "channel",
     "correlation",
     "parameters",
+    "revision",
 )
 EXECUTION_MUTABLE: Final = (
     "due",
     "attempt",
     "failures",
     "crashes",
+    "checkpoints",
     "fence",
     "boot",
     "node",
@@ -79,8 +83,10 @@ EXECUTION_MUTABLE: Final = (
     "waits_for",
     "failure",
 )
-_fixed_values = attrgetter("kind._value_", "created_at", "nominal", "channel", "correlation", "parameters")
-_mutable_values = attrgetter(*EXECUTION_MUTABLE[:11], "state._value_")
+_fixed_values = attrgetter(
+    "id", "task_id", "kind._value_", "created_at", "nominal", "channel", "correlation", "parameters", "revision"
+)
+_mutable_values = attrgetter(*EXECUTION_MUTABLE[:12], "state._value_")
 
 EXECUTION_COLUMNS: Final = (
     "id",
@@ -107,6 +113,8 @@ EXECUTION_COLUMNS: Final = (
     "failure",
     "parameters",
     "cancel_reason",
+    "checkpoints",
+    "revision",
 )
 """In the order of `Execution`'s fields, for reading."""
 
@@ -255,10 +263,9 @@ def read_task(row: list[Any], parcels: Mapping[str, tuple[str, Extra | None]]) -
         raise StoreDamaged(f"the row of task {task_id} holds an unknown word: {error}") from error
 
 
-def execution_row(write: ExecutionWrite, revision: int) -> Row:
+def execution_row(execution: Execution) -> Row:
     """A new row: fixed, then mutable columns."""
-    execution = write.execution
-    return (execution.id, execution.task_id, revision, *_fixed_values(execution), *_mutable(execution))
+    return (*_fixed_values(execution), *_mutable(execution))
 
 
 def execution_update_row(write: ExecutionWrite) -> Row:
@@ -281,7 +288,9 @@ def _mutable(execution: Execution) -> Row:
 
 def read_execution(row: list[Any]) -> Execution:
     """An execution from the values of EXECUTION_COLUMNS. Raises StoreDamaged for a word that is not ours."""
-    identifier, task_id, kind, state, created_at, nominal, outcome, reason, waits_for, *rest, failure, parameters, why = row
+    identifier, task_id, kind, state, created_at, nominal, outcome, reason, waits_for = row[:9]
+    due, attempt, failures, crashes, fence, boot, node, channel, correlation = row[9:18]
+    first_started_at, started_at, ended_at, failure, parameters, cancel_reason, checkpoints, revision = row[18:]
     try:
         return Execution(
             identifier,
@@ -293,10 +302,23 @@ def read_execution(row: list[Any]) -> Execution:
             None if outcome is None else _OUTCOMES[outcome],
             None if reason is None else _REASONS[reason],
             None if waits_for is None else _WAITS[waits_for],
-            *rest,
-            decode_failure(failure),
+            due,
+            attempt,
+            failures,
+            crashes,
+            fence,
+            boot,
+            node,
+            channel,
+            correlation,
+            first_started_at,
+            started_at,
+            ended_at,
+            None if failure is None else decode_failure(failure),
             parameters,
-            why,
+            cancel_reason,
+            checkpoints,
+            revision,
         )
     except KeyError as error:
         raise StoreDamaged(f"the row of execution {identifier} holds an unknown word: {error}") from error
@@ -320,9 +342,7 @@ def attempt_row(attempt: Attempt) -> Row:
 def read_attempt(row: Row) -> Attempt:
     """An attempt from the values of ATTEMPT_COLUMNS."""
     execution_id, number, fence, node, boot, state, started_at, ended_at, failure = row
-    return Attempt(
-        execution_id, number, fence, node, boot, State(state), started_at, ended_at, decode_failure(failure)
-    )
+    return Attempt(execution_id, number, fence, node, boot, State(state), started_at, ended_at, decode_failure(failure))
 
 
 def settled_row(settled: Settled) -> Row:

@@ -36,8 +36,9 @@ _PRIMARY_CODE: Final = 0xFF
 """The low byte of an extended result code is the result code itself."""
 
 # The driver looks for an adapter of every value that is not exactly an int, float or str, which for None costs more than
-# binding it. With this entry in its table it finds one at once: `{}.get(None)` is None.
-sqlite3.register_adapter(type(None), {}.get)
+# binding it. With this entry in its table it finds one at once, which answers None.
+_NONE: Final[dict[None, None]] = {}
+sqlite3.register_adapter(type(None), _NONE.get)
 
 
 def translated(error: sqlite3.Error) -> TocsinError:
@@ -94,7 +95,9 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
-        raise StoreDamaged(f"{path} is a database of something else (application id {application_id}, {tables} objects)")
+        raise StoreDamaged(
+            f"{path} is a database of something else (application id {application_id}, {tables} objects)"
+        )
 
 
 def migrate(connection: sqlite3.Connection) -> int:

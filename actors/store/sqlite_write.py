@@ -46,10 +46,10 @@ _UPDATE_TASKS: Final = bulk.update("tasks", ("id", "version"), ("due", *STATE_CO
 _INSERT_PARCELS: Final = bulk.insert("parcels", ("task_id", "definition", "content_type", "extra"))
 _INSERT_EXECUTIONS: Final = bulk.insert("executions", (*EXECUTION_FIXED, *EXECUTION_MUTABLE))
 _UPDATE_EXECUTIONS: Final = bulk.update("executions", ("id", "fence", "state"), EXECUTION_MUTABLE)
-_RESET_CRASHES: Final = bulk.Bulk(
-    "UPDATE executions SET crashes = 0 FROM {values} AS v "
+_COUNT_CHECKPOINTS: Final = bulk.Bulk(
+    "UPDATE executions SET crashes = 0, checkpoints = checkpoints + v.column3 FROM {values} AS v "
     "WHERE executions.id = v.column1 AND executions.fence = v.column2 AND executions.state = 'RUNNING'",
-    2,
+    3,
 )
 _PUT_ATTEMPTS: Final = bulk.insert("attempts", ATTEMPT_COLUMNS, "INSERT OR REPLACE")
 _PUT_RESULTS: Final = bulk.insert("results", ("execution_id", "result"), "INSERT OR REPLACE")
@@ -127,7 +127,7 @@ class _Rows:
     tasks: list[Row] = attrs.field(factory=list)
     edits: list[Update] = attrs.field(factory=list)
     deletes: list[Row] = attrs.field(factory=list)
-    checkpoints: dict[tuple[str, int], str] = attrs.field(factory=dict)
+    checkpoints: dict[tuple[str, int], list[str]] = attrs.field(factory=dict)
     inserts: list[Row] = attrs.field(factory=list)
     updates: list[Row] = attrs.field(factory=list)
     attempts: list[Row] = attrs.field(factory=list)
@@ -149,7 +149,7 @@ class Writer:
         while True:
             changes, refused = self._admitted(commit)
             try:
-                with self._transaction():
+                with self.transaction():
                     self._write(changes, refused)
                     self._write_notes(commit, refused)
                 return CommitResult(refused)
@@ -159,7 +159,7 @@ class Writer:
     def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
         """See the port."""
         raised: dict[int, int] = {}
-        with self._transaction():
+        with self.transaction():
             for partition, grant in grants.items():
                 row = self._connection.execute(
                     "INSERT INTO partitions VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, "
@@ -172,15 +172,12 @@ class Writer:
         self._takeovers = -1
         return raised
 
-    def last_grants(self) -> Mapping[int, int]:
-        """See the port."""
-        return dict(self._connection.execute("SELECT id, granted FROM partitions"))
-
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            yield self._connection
             self._connection.execute("COMMIT")
         except BaseException:
             # A full disk may have ended the transaction already.
@@ -267,11 +264,7 @@ class Writer:
         found = [parcel for parcel in parcels if parcel is not None]
         if found:
             _INSERT_PARCELS.run(self._connection, found)
-        executions = [
-            execution_row(ExecutionWrite(execution), create.task.state.revision)
-            for create in creates
-            for execution in create.task.open
-        ]
+        executions = [execution_row(execution) for create in creates for execution in create.task.open]
         if executions:
             _INSERT_EXECUTIONS.run(self._connection, executions)
         settled = [settled_row(row) for create in creates for row in create.settled]
@@ -328,11 +321,12 @@ class Writer:
         if parcel is not None:
             _INSERT_PARCELS.run(self._connection, [parcel])
 
-    def _checkpoint(self, checkpoints: Mapping[tuple[str, int], str]) -> None:
-        keys = list(checkpoints)
-        if _RESET_CRASHES.run(self._connection, keys) != len(keys):
-            raise _Refusal(_stale_fence(keys[0]))
-        _PUT_CHECKPOINTS.run(self._connection, [(execution, data) for (execution, _), data in checkpoints.items()])
+    def _checkpoint(self, checkpoints: Mapping[tuple[str, int], Sequence[str]]) -> None:
+        """Keep the last of each running attempt's checkpoints, and count all of them."""
+        rows = [(*key, len(texts)) for key, texts in checkpoints.items()]
+        if _COUNT_CHECKPOINTS.run(self._connection, rows) != len(rows):
+            raise _Refusal(_stale_fence(rows[0]))
+        _PUT_CHECKPOINTS.run(self._connection, [(key[0], texts[-1]) for key, texts in checkpoints.items()])
 
     # -- what belongs to no task's guard
 
@@ -398,7 +392,7 @@ def _rows(updates: Iterable[Update]) -> _Rows:
             rows.edits.append(update)
         rows.tasks.append(update_row(update))
         for write in update.executions:
-            _add_execution(rows, write, update.state.revision)
+            _add_execution(rows, write)
         rows.settled.extend(map(settled_row, update.settled))
     return rows
 
@@ -416,12 +410,12 @@ def changes_task(update: Update) -> bool:
 
 def _add_checkpoints(rows: _Rows, checkpoints: Iterable[CheckpointWrite]) -> None:
     for write in checkpoints:
-        rows.checkpoints[write.execution_id, write.fence] = write.data
+        rows.checkpoints.setdefault((write.execution_id, write.fence), []).append(write.data)
 
 
-def _add_execution(rows: _Rows, write: ExecutionWrite, revision: int) -> None:
+def _add_execution(rows: _Rows, write: ExecutionWrite) -> None:
     if write.former is None:
-        rows.inserts.append(execution_row(write, revision))
+        rows.inserts.append(execution_row(write.execution))
     else:
         rows.updates.append(execution_update_row(write))
     if write.archive is not None:

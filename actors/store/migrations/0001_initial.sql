@@ -97,6 +97,7 @@ CREATE TABLE executions (
     attempt INTEGER NOT NULL,
     failures INTEGER NOT NULL,
     crashes INTEGER NOT NULL,
+    checkpoints INTEGER NOT NULL,
     fence INTEGER NOT NULL,
     boot TEXT,
     node TEXT,

@@ -1,0 +1,154 @@
+"""The store in one SQLite file, in write-ahead mode: one connection that writes, a few that read.
+
+The file belongs to one node, whose data directory is locked by the node itself. `commit`, `raise_epochs` and `purge` are for
+one thread at a time; reads may come from several threads, each has a connection to itself while it reads.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runtime.clock import Instant
+from runtime.errors import StoreUnavailable
+
+from ..model.execution import Execution
+from ..model.task import Task
+from . import sqlite_purge, sqlite_read, sqlite_schema
+from .port import (
+    Audit,
+    Commit,
+    CommitResult,
+    Counts,
+    ExecutionDetail,
+    Identity,
+    LogLine,
+    OutcomeRow,
+    Revision,
+    TaskFilter,
+    TaskPage,
+)
+from .sqlite_schema import door
+from .sqlite_write import Writer
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """The port's adapter over the file at `path`, whose directory must exist.
+
+    `synchronous`: FULL (a commit survives a power cut) or NORMAL (it survives the process only; for measurements).
+    """
+
+    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._connection: sqlite3.Connection | None = None
+        self._writer: Writer | None = None
+        self._idle: list[sqlite3.Connection] = []
+
+    def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
+        with door():
+            connection = sqlite_schema.connect_writer(self._path, self._synchronous)
+            try:
+                version = sqlite_schema.migrate(connection)
+                fresh = {
+                    "cluster_id": new_cluster_id,
+                    "partitions": str(partitions),
+                    "timezone_database": timezone_database,
+                }
+                identity = sqlite_schema.found(connection, version, fresh)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection, self._writer = connection, Writer(connection)
+        return identity
+
+    def close(self) -> None:
+        with door():
+            while self._idle:
+                self._idle.pop().close()
+            if self._connection is not None:
+                self._connection.close()
+        self._connection = self._writer = None
+
+    # -- the writer's lane
+
+    def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
+        with door():
+            return self._writing().raise_epochs(grants, boot)
+
+    def last_grants(self) -> Mapping[int, int]:
+        return self._read(sqlite_read.last_grants)
+
+    def commit(self, commit: Commit) -> CommitResult:
+        with door():
+            return self._writing().commit(commit)
+
+    def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
+        with door(), self._writing().transaction() as connection:
+            return sqlite_purge.purge(connection, task_id=task_id, before=before, keep=keep, limit=limit)
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise StoreUnavailable(f"the store {self._path} is not open")
+        return self._writer
+
+    # -- reads
+
+    def tasks(self, ids: Sequence[str]) -> list[Task]:
+        return self._read(sqlite_read.tasks, ids)
+
+    def find(self, tenant: str, name: str) -> str | None:
+        return self._read(sqlite_read.find, tenant, name)
+
+    def due(self, partitions: Sequence[int] | None, until: Instant, limit: int) -> list[tuple[Instant, str]]:
+        return self._read(sqlite_read.due, partitions, until, limit)
+
+    def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
+        return self._read(sqlite_read.orphans, live_boots, limit)
+
+    def waiting(self, limit: int) -> list[str]:
+        return self._read(sqlite_read.waiting, limit)
+
+    def page(self, wanted: TaskFilter) -> TaskPage:
+        return self._read(sqlite_read.page, wanted)
+
+    def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
+        return self._read(sqlite_read.executions, task_id, offset=offset, limit=limit)
+
+    def execution(self, execution_id: str) -> ExecutionDetail | None:
+        return self._read(sqlite_read.execution, execution_id)
+
+    def checkpoint(self, execution_id: str) -> str | None:
+        return self._read(sqlite_read.checkpoint, execution_id)
+
+    def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
+        return self._read(sqlite_read.logs, execution_id, after=after, limit=limit)
+
+    def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
+        return self._read(sqlite_read.outcomes, task_id, since=since, until=until, limit=limit)
+
+    def revisions(self, task_id: str) -> list[Revision]:
+        return self._read(sqlite_read.revisions, task_id)
+
+    def audits(self, *, offset: int, limit: int) -> list[Audit]:
+        return self._read(sqlite_read.audits, offset=offset, limit=limit)
+
+    def counts(self) -> Counts:
+        return self._read(sqlite_read.counts)
+
+    def _read(self, question: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Ask on a connection that nobody else uses meanwhile; there are as many as there were readers at once."""
+        self._writing()
+        with door():
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = sqlite_schema.connect_reader(self._path)
+            try:
+                return question(connection, *arguments, **named)
+            finally:
+                self._idle.append(connection)

@@ -1,0 +1,293 @@
+"""The questions to the tables.
+
+Answers of many rows come as one JSON text: one step of the statement instead of one per row, for the reason told in
+`sqlite_bulk.py`. One statement is also one snapshot: a task and its open executions belong together.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from runtime.clock import Instant
+from runtime.errors import InvalidRequest
+
+from ..model.document import decode_definition
+from ..model.execution import Execution
+from ..model.lifecycle import State, Status
+from ..model.occurrence import Outcome
+from ..model.task import Extra, Task
+from .port import (
+    TASK_SORTS,
+    Audit,
+    Counts,
+    ExecutionDetail,
+    LogLine,
+    OutcomeRow,
+    Revision,
+    TaskFilter,
+    TaskPage,
+)
+from .sqlite_rows import (
+    ATTEMPT_COLUMNS,
+    EXECUTION_COLUMNS,
+    STATE_COLUMNS,
+    last_instant,
+    read_attempt,
+    read_execution,
+    read_task,
+)
+
+TASKS_AT_ONCE: Final = 2_000
+"""Tasks of one statement: some megabytes of answer."""
+
+_OPEN: Final = "state IN ('WAITING', 'RUNNING', 'CRASHED')"
+"""Written as in the partial index: SQLite uses it only for the same words."""
+
+_EXECUTION: Final = f"json_array({', '.join(EXECUTION_COLUMNS)})"
+_TASK: Final = (
+    f"json_array(t.id, t.definition, "
+    f"(SELECT json_group_array(json_array({', '.join('e.' + column for column in EXECUTION_COLUMNS)})) "
+    f"FROM (SELECT * FROM executions INDEXED BY executions_open WHERE task_id = t.id AND {_OPEN} ORDER BY number) AS e), "
+    f"{', '.join('t.' + column for column in STATE_COLUMNS)})"
+)
+_IDS: Final = "(SELECT value FROM json_each(?))"
+_TASKS_BY_ID: Final = f"SELECT json_group_array({_TASK}), json_group_array(t.id) FILTER (WHERE t.parcel) FROM tasks AS t WHERE t.id IN {_IDS}"
+
+
+def tasks(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Task]:
+    """See the port."""
+    found: list[Task] = []
+    for start in range(0, len(ids), TASKS_AT_ONCE):
+        answer = connection.execute(_TASKS_BY_ID, (json.dumps(ids[start : start + TASKS_AT_ONCE]),)).fetchone()
+        found += _tasks(connection, *answer)
+    return found
+
+
+def _tasks(connection: sqlite3.Connection, text: str, with_parcel: str) -> list[Task]:
+    parcels = {} if with_parcel == "[]" else _parcels(connection, with_parcel)
+    return [read_task(row, parcels) for row in json.loads(text)]
+
+
+def _parcels(connection: sqlite3.Connection, ids: str) -> dict[str, tuple[str, Extra | None]]:
+    rows = connection.execute(
+        f"SELECT task_id, definition, content_type, extra FROM parcels WHERE task_id IN {_IDS}", (ids,)
+    )
+    return {task_id: (document, _extra(content_type, data)) for task_id, document, content_type, data in rows}
+
+
+def _extra(content_type: str | None, data: bytes | None) -> Extra | None:
+    return None if content_type is None or data is None else Extra(data, content_type)
+
+
+def last_grants(connection: sqlite3.Connection) -> Mapping[int, int]:
+    """See the port."""
+    return dict(connection.execute("SELECT id, granted FROM partitions"))
+
+
+def find(connection: sqlite3.Connection, tenant: str, name: str) -> str | None:
+    """See the port."""
+    row = connection.execute("SELECT id FROM tasks WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def due(
+    connection: sqlite3.Connection, partitions: Sequence[int] | None, until: Instant, limit: int
+) -> list[tuple[Instant, str]]:
+    """See the port."""
+    among = "" if partitions is None else f"AND partition IN {_IDS} "
+    values = (until, limit) if partitions is None else (until, json.dumps(list(partitions)), limit)
+    return [
+        (instant, task_id)
+        for instant, task_id in _all(
+            connection,
+            f"SELECT json_group_array(json_array(due, id)) FROM (SELECT due, id FROM tasks "
+            f"WHERE due IS NOT NULL AND due <= ? {among}ORDER BY due LIMIT ?)",
+            values,
+        )
+    ]
+
+
+def _all(connection: sqlite3.Connection, statement: str, values: Iterable[Any]) -> list[Any]:
+    """The rows of a statement that answers one JSON array."""
+    rows: list[Any] = json.loads(connection.execute(statement, tuple(values)).fetchone()[0])
+    return rows
+
+
+def orphans(connection: sqlite3.Connection, live_boots: Sequence[str], limit: int) -> list[str]:
+    """See the port."""
+    return _all(
+        connection,
+        f"SELECT json_group_array(task_id) FROM (SELECT DISTINCT task_id FROM executions INDEXED BY executions_open "
+        f"WHERE {_OPEN} AND state = 'RUNNING' AND coalesce(boot, '') NOT IN {_IDS} LIMIT ?)",
+        (json.dumps(list(live_boots)), limit),
+    )
+
+
+def waiting(connection: sqlite3.Connection, limit: int) -> list[str]:
+    """See the port."""
+    return _all(
+        connection,
+        f"SELECT json_group_array(task_id) FROM (SELECT e.task_id FROM executions AS e INDEXED BY executions_open "
+        f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE e.{_OPEN} AND e.state = 'WAITING' AND e.waits_for = 'slot' "
+        "GROUP BY e.task_id ORDER BY t.priority, min(e.number) LIMIT ?)",
+        (limit,),
+    )
+
+
+def page(connection: sqlite3.Connection, wanted: TaskFilter) -> TaskPage:
+    """See the port."""
+    if wanted.sort not in TASK_SORTS:
+        raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
+    where, values = _conditions(wanted)
+    direction = "DESC" if wanted.descending else "ASC"
+    order = f"{wanted.sort} {direction}" + ("" if wanted.sort == "id" else f", id {direction}")
+    # Numbers first: sorting carries them instead of whole rows.
+    answer = connection.execute(
+        f"SELECT json_group_array({_TASK}), json_group_array(t.id) FILTER (WHERE t.parcel) FROM "
+        f"(SELECT number FROM tasks {where} ORDER BY {order} LIMIT ? OFFSET ?) AS n CROSS JOIN tasks AS t "
+        "ON t.number = n.number",
+        (*values, wanted.limit, wanted.offset),
+    ).fetchone()
+    return TaskPage(tuple(_tasks(connection, *answer)), _total(connection, wanted, where, values))
+
+
+def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
+    pairs = {"status = ?": wanted.status, "type = ?": wanted.type, "tenant = ?": wanted.tenant}
+    given = {condition: str(value) for condition, value in pairs.items() if value is not None}
+    if wanted.status is not None and wanted.status is not Status.SCHEDULED:
+        given = {f"status <> 'SCHEDULED' AND {condition}": value for condition, value in given.items()}
+    if wanted.text is not None:
+        given["instr(lower(name), lower(?)) > 0"] = wanted.text
+    return (f"WHERE {' AND '.join(given)}" if given else ""), list(given.values())
+
+
+def _total(connection: sqlite3.Connection, wanted: TaskFilter, where: str, values: Sequence[str]) -> int:
+    statement = f"SELECT count(*) FROM tasks {where}"
+    if not where:
+        statement = "SELECT tasks FROM totals"
+    elif wanted == TaskFilter(
+        status=Status.SCHEDULED,
+        sort=wanted.sort,
+        descending=wanted.descending,
+        offset=wanted.offset,
+        limit=wanted.limit,
+    ):
+        statement = "SELECT tasks - (SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED') FROM totals"
+        values = ()
+    (total,) = connection.execute(statement, tuple(values)).fetchone()
+    return int(total)
+
+
+def executions(connection: sqlite3.Connection, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
+    """See the port."""
+    rows = _all(
+        connection,
+        f"SELECT json_group_array({_EXECUTION}) FROM "
+        "(SELECT * FROM executions WHERE task_id = ? ORDER BY number DESC LIMIT ? OFFSET ?)",
+        (task_id, limit, offset),
+    )
+    (total,) = connection.execute("SELECT count(*) FROM executions WHERE task_id = ?", (task_id,)).fetchone()
+    return [read_execution(row) for row in rows], int(total)
+
+
+def execution(connection: sqlite3.Connection, execution_id: str) -> ExecutionDetail | None:
+    """See the port."""
+    row = connection.execute(
+        f"SELECT {_EXECUTION}, (SELECT result FROM results WHERE execution_id = id), "
+        "(SELECT data FROM checkpoints WHERE execution_id = id), "
+        "(SELECT progress FROM progress WHERE execution_id = id) FROM executions WHERE id = ?",
+        (execution_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    former = connection.execute(
+        f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE execution_id = ? ORDER BY number", (execution_id,)
+    )
+    return ExecutionDetail(read_execution(json.loads(row[0])), tuple(map(read_attempt, former)), *row[1:])
+
+
+def checkpoint(connection: sqlite3.Connection, execution_id: str) -> str | None:
+    """See the port."""
+    row = connection.execute("SELECT data FROM checkpoints WHERE execution_id = ?", (execution_id,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def logs(connection: sqlite3.Connection, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
+    """See the port."""
+    rows = connection.execute(
+        "SELECT sequence, attempt, at, level, text FROM logs WHERE execution_id = ? AND sequence > ? "
+        "ORDER BY sequence LIMIT ?",
+        (execution_id, after, limit),
+    )
+    return [LogLine(*row) for row in rows]
+
+
+def outcomes(
+    connection: sqlite3.Connection, task_id: str, *, since: Instant, until: Instant, limit: int
+) -> list[OutcomeRow]:
+    """See the port."""
+    rows = connection.execute(
+        "SELECT nominal AS first, nominal AS last, 1, outcome, reason, id, state, first_started_at, revision "
+        "FROM executions WHERE task_id = :task AND nominal BETWEEN :since AND :until UNION ALL "
+        "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision "
+        "FROM settled WHERE task_id = :task AND last >= :since AND first <= :until ORDER BY first, last LIMIT :limit",
+        {"task": task_id, "since": since, "until": until, "limit": limit},
+    )
+    return [_outcome(row) for row in rows]
+
+
+def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
+    first, last, count, outcome, reason, execution_id, state, started_at, revision = row
+    return OutcomeRow(
+        first=first,
+        last=last,
+        count=count,
+        outcome=None if outcome is None else Outcome(outcome),
+        reason=reason,
+        execution_id=execution_id,
+        state=None if state is None else State(state),
+        started_at=last_instant(started_at),
+        revision=revision,
+    )
+
+
+def revisions(connection: sqlite3.Connection, task_id: str) -> list[Revision]:
+    """See the port."""
+    rows = connection.execute(
+        "SELECT revision, began_at, definition, content_type, extra FROM revisions WHERE task_id = :task UNION ALL "
+        "SELECT t.revision, t.began_at, coalesce(nullif(p.definition, ''), t.definition), p.content_type, p.extra "
+        "FROM tasks AS t LEFT JOIN parcels AS p ON p.task_id = t.id WHERE t.id = :task ORDER BY revision",
+        {"task": task_id},
+    )
+    return [
+        Revision(revision, decode_definition(document, _extra(content_type, data)), began_at)
+        for revision, began_at, document, content_type, data in rows
+    ]
+
+
+def audits(connection: sqlite3.Connection, *, offset: int, limit: int) -> list[Audit]:
+    """See the port."""
+    rows = connection.execute(
+        "SELECT at, actor, action, task_id, detail FROM audit ORDER BY sequence DESC LIMIT ? OFFSET ?", (limit, offset)
+    )
+    return [Audit(*row) for row in rows]
+
+
+def counts(connection: sqlite3.Connection) -> Counts:
+    """See the port."""
+    # One statement, so that the numbers belong together; SCHEDULED is what is left when the others are counted.
+    (text,) = connection.execute(
+        "SELECT json_object('tasks', tasks, 'others', (SELECT json_group_object(status, number) FROM "
+        "(SELECT status, count(*) AS number FROM tasks WHERE status <> 'SCHEDULED' GROUP BY status)), "
+        "'outcomes', json_object('fired', fired, 'late', late, 'coalesced', coalesced, 'missed', missed, "
+        "'skipped', skipped)) FROM totals"
+    ).fetchone()
+    answer = json.loads(text)
+    by_status: dict[str, int] = answer["others"]
+    scheduled = answer["tasks"] - sum(by_status.values())
+    if scheduled:
+        by_status[Status.SCHEDULED.value] = scheduled
+    return Counts(answer["tasks"], by_status, {word: number for word, number in answer["outcomes"].items() if number})
