@@ -154,7 +154,7 @@ class Catalogue:
 
 
 DECLARED: Final = Catalogue()
-"""What the decorators of loaded modules have declared. A node takes from it what it shall run; a worker process finds its handler in it."""
+"""What the decorators of loaded modules have declared. A node takes from it what it shall run, a worker process its handler."""
 
 
 def _place(entry: TaskType) -> str:

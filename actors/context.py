@@ -172,6 +172,15 @@ class Described:
         return self._node
 
     @property
+    def has_checkpoint(self) -> bool:
+        """Whether the store holds a checkpoint of this execution."""
+        return self._execution.checkpoints > 0
+
+    def resume_from(self, checkpoint: str | None) -> None:
+        """Set the last checkpoint, JSON text."""
+        self._resumed = checkpoint
+
+    @property
     def resumed_from(self) -> Any:
         """The last checkpoint of this execution, None if there is none."""
         return decode_json(self._resumed)

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import attrs
 import trio
@@ -46,6 +46,7 @@ from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Prog
 from .keeper_messages import Event as KeeperEvent
 from .model.execution import Failure
 from .payload import MAX_RESULT, encode_json
+from .runners.async_ import How, TaskPool
 from .runners.process import run_in_process
 from .runners.thread import run_in_thread
 
@@ -68,8 +69,8 @@ class Job:
 
     context: Context
     type: TaskType
-    scope: trio.CancelScope
-    fence: int
+    key: tuple[str, int]
+    worker: object = None
 
 
 class Executor(Actor[Message]):
@@ -98,7 +99,7 @@ class Executor(Actor[Message]):
         self._load_checkpoint = load_checkpoint
         self._node = node
         self._jobs: dict[tuple[str, int], Job] = {}
-        self._nursery: trio.Nursery | None = None
+        self._pool: TaskPool[Job] | None = None
         self._outbox: deque[KeeperEvent | list[AttemptEnd]] = deque()
         self._posting = trio.Event()
         self._unsent: dict[Context, None] = {}
@@ -110,14 +111,14 @@ class Executor(Actor[Message]):
         """See `Actor.run`. However it ends, the attempts it was running have ended, and the keeper is told if it can be."""
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+                self._pool = TaskPool(nursery, self._attempt, self._attempt_ended)
                 nursery.start_soon(self._post)
                 nursery.start_soon(self._flush)
                 nursery.start_soon(self._watch_deadlines)
                 await super().run(task_status=task_status)
                 nursery.cancel_scope.cancel()
         finally:
-            self._nursery = None
+            self._pool = None
             self._jobs.clear()
             self._post_last()
 
@@ -157,7 +158,7 @@ class Executor(Actor[Message]):
 
     def _spawn(self, directive: Spawn) -> None:
         definition, execution = directive.definition, directive.execution
-        assert self._nursery is not None
+        assert self._pool is not None
         entry = self._catalogue.get(definition.type)
         if entry is None:
             text = (
@@ -166,65 +167,47 @@ class Executor(Actor[Message]):
             failure = Failure("UnknownTaskType", text)
             self._apply(HandlerEnded(execution.id, execution.fence, "failed", None, failure, ("UnknownTaskType",)))
             return
-        context = Context(definition, execution, self._world.now(), self._node, self)
-        job = Job(context, entry, trio.CancelScope(), execution.fence)
-        self._jobs[execution.id, execution.fence] = job
-        self._nursery.start_soon(self._attempt, job)
+        key = (execution.id, execution.fence)
+        job = Job(Context(definition, execution, directive.started_at, self._node, self), entry, key)
+        self._jobs[key] = job
+        self._pool.start(job)
 
     def _cancel(self, key: tuple[str, int], reason: str) -> None:
         job = self._jobs.get(key)
         if job is not None:
             job.context.notify(reason)
             # A thread cannot be interrupted: it sees the reason, and is abandoned by and by.
-            if job.type.isolation != "thread":
-                job.scope.cancel()
+            if job.type.isolation != "thread" and self._pool is not None:
+                self._pool.cancel(job)
 
     # -- attempts
 
-    async def _attempt(self, job: Job) -> None:
-        """One attempt from its first step to its report. Whatever the handler does, this raises nothing."""
+    async def _attempt(self, job: Job) -> str | None:
+        """One attempt: the result as JSON text."""
+        context, entry = job.context, job.type
+        if context.has_checkpoint:
+            context.resume_from(await self._load_checkpoint(context.execution_id))
+        match entry.isolation:
+            case "async":
+                value = await entry.function(context, **entry.arguments(context.parameters))
+            case "thread":
+                value = await run_in_thread(self._world, entry, context)
+            case "process":
+                value = await run_in_process(self._world, entry, context)
+            case _:
+                assert_never(entry.isolation)
+        return None if value is None else encode_json(value, MAX_RESULT, "the result")
+
+    def _attempt_ended(self, job: Job, how: How, result: str | None, error: BaseException | None) -> None:
         context = job.context
-        execution = context._execution
-        result: str | None = None
-        failed: BaseException | None = None
-        how: Any = "completed"
-        try:
-            with job.scope:
-                if execution.checkpoints:
-                    context._resumed = await self._load_checkpoint(execution.id)
-                value = await self._run_handler(job)
-                result = None if value is None else encode_json(value, MAX_RESULT, "the result")
-            if job.scope.cancelled_caught:
-                how = "interrupted"
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            # Everything a handler can raise ends its attempt and nothing else, KeyboardInterrupt and SystemExit included.
-            failed = error
-            how = "interrupted" if self._stopping() else "failed"
-        self._jobs.pop((execution.id, job.fence), None)
+        key = job.key
+        del self._jobs[key]
         if context in self._unsent:
             self._send_on(context)
-        self._apply(_ended(execution.id, job.fence, how, result, failed))
-
-    async def _run_handler(self, job: Job) -> object:
-        context = job.context
-        match job.type.isolation:
-            case "async":
-                parameters = context.parameters
-                if job.type.has_datetimes:
-                    parameters = job.type.arguments(parameters)
-                return await job.type.function(context, **parameters)
-            case "thread":
-                return await run_in_thread(self._world, job.type, context)
-            case "process":
-                return await run_in_process(self._world, job.type, context)
-            case _:
-                assert_never(job.type.isolation)
-
-    def _stopping(self) -> bool:
-        """Whether the executor itself is on its way out; a Cancelled is the handler's own mistake else."""
-        return trio.current_effective_deadline() == -math.inf
+        if error is None:
+            self._apply(HandlerEnded(*key, how, result))
+        else:
+            self._apply(HandlerEnded(*key, how, None, failure_of(error), names_of(error)))
 
     # -- what contexts ask for
 
@@ -322,9 +305,3 @@ class Executor(Actor[Message]):
 
 def _message(entry: KeeperEvent | list[AttemptEnd]) -> KeeperEvent:
     return AttemptsEnded(tuple(entry)) if isinstance(entry, list) else entry
-
-
-def _ended(execution_id: str, fence: int, how: Any, result: str | None, error: BaseException | None) -> HandlerEnded:
-    if error is None:
-        return HandlerEnded(execution_id, fence, how, result)
-    return HandlerEnded(execution_id, fence, how, None, failure_of(error), names_of(error))

@@ -149,7 +149,7 @@ class ExecutorCore:
         former = self._newest.get(execution.id)
         self._running[key] = attempt
         self._newest[execution.id] = execution.fence
-        directives.append(Spawn(definition, execution))
+        directives.append(Spawn(definition, execution, now))
         policies = definition.policies
         if policies.timeout is not None:
             self._set_deadline(monotonic + policies.timeout / SECOND, key, "timeout", directives)

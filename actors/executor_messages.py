@@ -6,6 +6,7 @@ from typing import Literal
 
 import attrs
 
+from runtime.clock import Instant
 from runtime.mailbox import Reply
 
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed, Start
@@ -75,6 +76,7 @@ class Spawn:
 
     definition: Definition
     execution: Execution
+    started_at: Instant
 
 
 @attrs.frozen
