@@ -108,8 +108,8 @@ class Keeper(Actor[Event]):
             batch = await self._commit(batch)
             if not batch:
                 break
-        if self._core.wants_backlog:
-            await self._read_backlog()
+        if limit := self._core.backlog_wanted:
+            await self._read_backlog(limit)
 
     async def _commit(self, batch: Sequence[Event]) -> list[Event]:
         running = await self._prepare(batch)
@@ -161,8 +161,7 @@ class Keeper(Actor[Event]):
             # Ends of attempts wait to be written and nobody else may come to start a batch.
             self.mailbox.put_back([Own(self._own.epochs if self._own else {})])
 
-    async def _read_backlog(self) -> None:
-        limit = self._core.backlog_room
+    async def _read_backlog(self, limit: int) -> None:
         ids = await self._read(self._store.waiting, limit)
         self.mailbox.put_back([Backlog(tuple(ids), complete=len(ids) < limit)])
 

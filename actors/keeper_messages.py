@@ -83,6 +83,11 @@ class SlotsFreed:
 
 
 @attrs.frozen
+class StopClaiming:
+    """The node is draining: claim nothing more in this life."""
+
+
+@attrs.frozen
 class Backlog:
     """Tasks that have executions waiting for a slot, found in the store."""
 
@@ -272,6 +277,7 @@ Event = (
     | InSync
     | AttemptsEnded
     | SlotsFreed
+    | StopClaiming
     | Backlog
     | Purge
     | Checkpoint

@@ -1,0 +1,420 @@
+"""The node: composition root, supervision tree as data, ordered start, drain, shutdown.
+
+A node has two lanes of the same actors: the durable one over its store, and the memory one, whose tasks live as long as the
+process. Each lane is a supervisor with keeper, coordinator, timer and executor; beside them stand what serves both: herald,
+janitor, watchdog. They start in this order and stop in reverse.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+from runtime.clock import DAY, SECOND, Instant, Micros
+from runtime.coordination import SoloCoordination
+from runtime.errors import NotFound, TocsinError
+from runtime.mailbox import Reply, ask
+from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
+from runtime.watchdog import Watchdog
+from runtime.world import INLINE, RealWorld, World
+
+from .catalogue import Catalogue
+from .coordinator import Coordinator
+from .executor import Executor
+from .executor_messages import Drain
+from .herald import Herald
+from .janitor import Janitor
+from .keeper import Keeper
+from .keeper_core import KeeperCore
+from .keeper_messages import Command, CreateTasks, StopClaiming
+from .model.execution import Execution
+from .model.task import Definition, Task
+from .store.memory import MemoryStore
+from .store.port import (
+    DEFAULT_PARTITIONS,
+    Counts,
+    ExecutionDetail,
+    Identity,
+    LogLine,
+    OutcomeRow,
+    Revision,
+    Store,
+    TaskFilter,
+    TaskPage,
+)
+from .store.sqlite import SqliteStore
+from .timer import Timer
+from .zones import database_version
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ASK_SECONDS: Final = 30.0
+"""How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
+
+LATE_SECONDS: Final = 5.0
+"""A due task waiting so long for its commit makes the node unhealthy: the timer is late, whatever the process says."""
+
+MERGE_LIMIT: Final = 10_000
+"""How deep a page over stored and memory tasks together may reach; pages of stored tasks alone have no such limit."""
+
+SHORTEST_PREFIX: Final = 8
+"""Characters of a task's id that are enough to name it."""
+
+WRITER: Final = "writer"
+READS: Final = "reads"
+
+
+@attrs.frozen
+class NodeConfig:
+    """What a node needs to know to start.
+
+    `name`: unique in the cluster. `data`: the directory it owns. `slots` / `memory_slots`: attempts at the same time per lane.
+    `threads`: sync handlers at the same time. `drain_seconds`: what running handlers get to come to an end. `keep_for`
+    (microseconds) and `keep_newest`: how long ended executions are kept, and how many of each task in any case.
+    """
+
+    data: Path
+    name: str = "node-1"
+    slots: int = 1_000
+    memory_slots: int = 1_000
+    threads: int = 16
+    drain_seconds: float = 5.0
+    purge_every_seconds: float = 60.0
+    keep_for: Micros = Micros(30 * DAY)
+    keep_newest: int = 0
+    partitions: int = DEFAULT_PARTITIONS
+    synchronous: str = "FULL"
+
+
+@attrs.frozen
+class Lane:
+    """One store with the actors that work on it."""
+
+    name: str
+    store: Store
+    keeper: Keeper
+    timer: Timer
+    executor: Executor
+    coordinator: Coordinator
+    reader: str
+
+    def supervisor(self, world: World, on_crash: Callable[[str, BaseException], None]) -> Supervisor:
+        """The lane's part of the tree, in the order of starting."""
+        children = [
+            ChildSpec(self.keeper, shutdown_seconds=30.0),
+            ChildSpec(self.coordinator),
+            ChildSpec(self.timer),
+            ChildSpec(self.executor, shutdown_seconds=10.0),
+        ]
+        return Supervisor(self.name, children, rng=world.rng(f"supervisor {self.name}"), on_crash=on_crash)
+
+
+class Node:
+    """A running node: what people and programs can ask of it. Every call may raise an error of `runtime/errors.py`."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        catalogue: Catalogue,
+        world: World,
+        *,
+        identity: Identity,
+        boot: str,
+        durable: Lane,
+        memory: Lane,
+        herald: Herald,
+        root: Supervisor,
+        watchdog: Watchdog,
+    ) -> None:
+        self.config = config
+        self.catalogue = catalogue
+        self.world = world
+        self.identity = identity
+        self.boot = boot
+        self.herald = herald
+        self._durable = durable
+        self._memory = memory
+        self._root = root
+        self._watchdog = watchdog
+
+    # -- changes
+
+    async def create(self, definitions: Sequence[Definition], actor: str) -> list[Task | Exception]:
+        """Make tasks, durable when this returns. In the same order: the task, or the error that refused it."""
+        if all(definition.persistent for definition in definitions):
+            return list(await self._create(self._durable, definitions, actor))
+        answers: dict[str, Task | Exception] = {}
+        for lane in (self._durable, self._memory):
+            mine = [d for d in definitions if d.persistent is (lane is self._durable)]
+            if mine:
+                made = await self._create(lane, mine, actor)
+                answers.update(zip([d.id for d in mine], made, strict=True))
+        return [answers[definition.id] for definition in definitions]
+
+    async def _create(self, lane: Lane, definitions: Sequence[Definition], actor: str) -> tuple[Task | Exception, ...]:
+        wanted = tuple(definitions)
+        return await ask(lane.keeper.mailbox, lambda reply: CreateTasks(wanted, actor, reply), ASK_SECONDS)
+
+    async def command(self, task_id: str, make: Callable[[Reply[T]], Command]) -> T:
+        """Have a command about one task carried out; durable when this returns."""
+        lane = await self._lane_of(task_id)
+        return await ask(lane.keeper.mailbox, make, ASK_SECONDS)
+
+    # -- reads
+
+    async def task(self, reference: str, tenant: str = "") -> Task:
+        """The task of this id, unique beginning of an id (8 characters or more), or name. Raises NotFound."""
+        for lane in (self._memory, self._durable):
+            found = await self._read(lane, lane.store.tasks, [reference])
+            if not found and (task_id := await self._read(lane, lane.store.find, tenant, reference)):
+                found = await self._read(lane, lane.store.tasks, [task_id])
+            if found:
+                return found[0]
+        matches = await self._by_prefix(reference)
+        if len(matches) != 1:
+            problem = "no task" if not matches else f"{len(matches)} tasks"
+            raise NotFound(f"{problem} with the id or name {reference!r}")
+        return matches[0]
+
+    async def _by_prefix(self, prefix: str) -> list[Task]:
+        if len(prefix) < SHORTEST_PREFIX:
+            return []
+        page = await self.page(TaskFilter(text=prefix, limit=100))
+        return [task for task in page.tasks if task.id.startswith(prefix.lower())]
+
+    async def page(self, wanted: TaskFilter) -> TaskPage:
+        """One page over stored and memory tasks together, with the true total."""
+        everything = attrs.evolve(wanted, offset=0, limit=MERGE_LIMIT)
+        memory = await self._read(self._memory, self._memory.store.page, everything)
+        if not memory.total:
+            return await self._read(self._durable, self._durable.store.page, wanted)
+        reach = min(wanted.offset + wanted.limit, MERGE_LIMIT)
+        stored = await self._read(self._durable, self._durable.store.page, attrs.evolve(wanted, offset=0, limit=reach))
+        merged = sorted([*memory.tasks, *stored.tasks], key=_sort_key(wanted.sort), reverse=wanted.descending)
+        chosen = merged[wanted.offset : wanted.offset + wanted.limit]
+        return TaskPage(tuple(chosen), memory.total + stored.total)
+
+    async def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
+        """A task's executions, newest first, and their number."""
+        lane = await self._lane_of(task_id)
+        return await self._read(lane, lambda: lane.store.executions(task_id, offset=offset, limit=limit))
+
+    async def execution(self, execution_id: str) -> ExecutionDetail:
+        """One execution in full. Raises NotFound."""
+        for lane in (self._memory, self._durable):
+            found = await self._read(lane, lane.store.execution, execution_id)
+            if found is not None:
+                return found
+        raise NotFound(f"no execution with the id {execution_id!r}")
+
+    async def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
+        """Lines that the handler logged, with a sequence above `after`."""
+        for lane in (self._memory, self._durable):
+            lines = await self._read(lane, partial(lane.store.logs, execution_id, after=after, limit=limit))
+            if lines:
+                return lines
+        return []
+
+    async def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
+        """A task's ledger between two instants."""
+        lane = await self._lane_of(task_id)
+        return await self._read(lane, lambda: lane.store.outcomes(task_id, since=since, until=until, limit=limit))
+
+    async def revisions(self, task_id: str) -> list[Revision]:
+        """Every revision of a task's definition."""
+        lane = await self._lane_of(task_id)
+        return await self._read(lane, lane.store.revisions, task_id)
+
+    async def counts(self) -> Counts:
+        """Totals of the store."""
+        return await self._read(self._durable, self._durable.store.counts)
+
+    def snapshot(self) -> Snapshot:
+        """The tree of actors as it is now."""
+        return self._root.snapshot()
+
+    def health(self) -> list[str]:
+        """What is not well; empty when all is. Bad when the timer is late, not only when something is gone."""
+        complaints = [str(complaint) for complaint in self._watchdog.health()]
+        for lane in (self._durable, self._memory):
+            if lane.keeper.trouble is not None:
+                complaints.append(f"the {lane.name} store cannot commit: {lane.keeper.trouble}")
+            if (late := lane.timer.lateness() / SECOND) > LATE_SECONDS:
+                complaints.append(f"the {lane.name} timer is late: a due task has been waiting for {late:.1f} s")
+        return complaints
+
+    async def drain(self) -> None:
+        """Take nothing new, let handlers come to an end within the drain time, interrupt the rest at no cost to them."""
+        async with trio.open_nursery() as nursery:
+            for lane in (self._durable, self._memory):
+                nursery.start_soon(self._drain_lane, lane)
+
+    async def _drain_lane(self, lane: Lane) -> None:
+        grace = self.config.drain_seconds
+        try:
+            await lane.keeper.mailbox.tell(StopClaiming())
+            await ask(lane.executor.mailbox, lambda reply: Drain(grace, reply), grace + ASK_SECONDS)
+        except TocsinError as error:
+            logger.warning("the %s lane was not drained: %s", lane.name, error)
+
+    async def _lane_of(self, task_id: str) -> Lane:
+        known = await self._read(self._memory, self._memory.store.tasks, [task_id])
+        return self._memory if known else self._durable
+
+    async def _read(self, lane: Lane, function: Callable[..., T], *arguments: object) -> T:
+        return await self.world.blocking(function, *arguments, lane=lane.reader)
+
+
+def _sort_key(column: str) -> Callable[[Task], tuple[bool, object]]:
+    def key(task: Task) -> tuple[bool, object]:
+        owner: object = task.definition if column in ("id", "name", "type", "created_at") else task.state
+        value = getattr(owner, column)
+        return value is not None, value if value is not None else 0
+
+    return key
+
+
+def real_world(config: NodeConfig) -> RealWorld:
+    """The world of a node in production: one writer, a few readers, the handlers' threads."""
+    return RealWorld({WRITER: 1, READS: 4, "handlers": config.threads})
+
+
+@asynccontextmanager
+async def open_node(config: NodeConfig, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[Node]:
+    """Start a node, run the block, drain and stop the node in order.
+
+    Raises AlreadyRunning if another node holds the data directory, StoreDamaged or StoreUnavailable if the store does not open.
+    """
+    world = world or real_world(config)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(world.lock_directory(config.data))
+        store = SqliteStore(config.data / "tocsin.db", synchronous=config.synchronous)
+        stack.callback(store.close)
+        identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
+        node = _compose(config, catalogue, world, store, identity)
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        ended = trio.Event()
+        await nursery.start(_run_root, node._root, ended)
+        try:
+            yield node
+        finally:
+            with trio.CancelScope(deadline=trio.current_time() + config.drain_seconds + ASK_SECONDS, shield=True):
+                await node.drain()
+                node._root.stop()
+                await ended.wait()
+
+
+async def _run_root(root: Supervisor, ended: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
+    try:
+        await root.run(task_status=task_status)
+    finally:
+        ended.set()
+
+
+def _open(store: Store, config: NodeConfig, world: World) -> Identity:
+    identity = store.open(
+        new_cluster_id=world.new_id(), partitions=config.partitions, timezone_database=database_version()
+    )
+    if identity.timezone_database != database_version():
+        logger.warning(
+            "the store was last used with the time zone database %s, this node has %s",
+            identity.timezone_database,
+            database_version(),
+        )
+    return identity
+
+
+def _compose(config: NodeConfig, catalogue: Catalogue, world: World, store: Store, identity: Identity) -> Node:
+    boot = world.new_id()
+    memory_store = MemoryStore()
+    memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
+    herald = Herald()
+    durable = _lane("durable", config, catalogue, world, store, identity.partitions, boot, WRITER, READS, config.slots)
+    memory = _lane("memory", config, catalogue, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
+    for lane in (durable, memory):
+        lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox)
+    janitor = Janitor(
+        world=world,
+        keepers=(durable.keeper.mailbox, memory.keeper.mailbox),
+        every_seconds=config.purge_every_seconds,
+        ttl=config.keep_for,
+        keep=config.keep_newest,
+    )
+    watchdog = Watchdog(lambda: root.actor_statistics(), on_complaint=lambda complaint: logger.error("%s", complaint))
+    root = Supervisor(
+        "node",
+        [
+            ChildSpec(durable.supervisor(world, _log_crash), shutdown_seconds=60.0),
+            ChildSpec(memory.supervisor(world, _log_crash), shutdown_seconds=60.0),
+            ChildSpec(herald),
+            ChildSpec(TaskChild("janitor", janitor.run)),
+            ChildSpec(watchdog),
+        ],
+        rng=world.rng("supervisor"),
+        on_crash=_log_crash,
+    )
+    return Node(
+        config,
+        catalogue,
+        world,
+        identity=identity,
+        boot=boot,
+        durable=durable,
+        memory=memory,
+        herald=herald,
+        root=root,
+        watchdog=watchdog,
+    )
+
+
+def _lane(
+    name: str,
+    config: NodeConfig,
+    catalogue: Catalogue,
+    world: World,
+    store: Store,
+    partitions: int,
+    boot: str,
+    writer: str,
+    reader: str,
+    slots: int,
+) -> Lane:
+    def new_core() -> KeeperCore:
+        return KeeperCore(
+            boot=boot, node=config.name, partitions=partitions, random=world.rng("retries"), new_id=world.new_id
+        )
+
+    async def load_checkpoint(execution_id: str) -> str | None:
+        return await world.blocking(store.checkpoint, execution_id, lane=reader)
+
+    keeper = Keeper(f"{name} keeper", store=store, world=world, new_core=new_core, writer=writer, reader=reader)
+    timer = Timer(f"{name} timer", store=store, world=world, keeper=keeper.mailbox, reader=reader)
+    executor = Executor(
+        world, catalogue, keeper.mailbox, load_checkpoint, name=f"{name} executor", node=config.name, slots=slots
+    )
+    coordinator = Coordinator(
+        f"{name} coordinator",
+        boot=boot,
+        partitions=partitions,
+        coordination=SoloCoordination(partitions),
+        store=store,
+        world=world,
+        keeper=keeper.mailbox,
+        timer=timer.mailbox,
+        writer=writer,
+        reader=reader,
+    )
+    return Lane(name, store, keeper, timer, executor, coordinator, reader)
+
+
+def _log_crash(name: str, error: BaseException) -> None:
+    logger.error("%s crashed: %r", name, error, exc_info=error)
