@@ -78,9 +78,6 @@ from .supervision_messages import (
 if TYPE_CHECKING:
     from random import Random
 
-LARGEST_EXPONENT: Final = 64
-"""Crashes in a row after which the pause grows no more: far past any cap, and short of a float's overflow."""
-
 _ALIVE: Final = frozenset({ChildState.STARTING, ChildState.RUNNING, ChildState.STOPPING})
 
 
@@ -95,7 +92,7 @@ class _Child:
     was_ready: bool = False
     ready_since: float | None = None
     not_before: float = 0.0
-    crashes_in_a_row: int = 0
+    pause_seconds: float = 0.0  # the last one, before jitter
     restarts: int = 0
     last_error: BaseException | None = None
 
@@ -187,6 +184,7 @@ class SupervisionCore:
         child.not_before = now + self._pause(child, now)
         for other in self._restarted_with(child):
             other.doomed = other.state in _ALIVE
+            other.not_before = max(other.not_before, child.not_before)
 
     def _gave_up(self, child: _Child, error: BaseException | None) -> RestartIntensityExceeded:
         reason = "ended, and should not" if error is None else repr(error)
@@ -199,10 +197,10 @@ class SupervisionCore:
 
     def _pause(self, child: _Child, now: float) -> float:
         backoff = self._backoff
-        healthy = child.ready_since is not None and now - child.ready_since >= backoff.healthy_seconds
-        exponent = 0 if healthy else min(child.crashes_in_a_row, LARGEST_EXPONENT)
-        child.crashes_in_a_row = exponent + 1
-        pause = min(backoff.cap_seconds, backoff.initial_seconds * backoff.factor**exponent)
+        if child.ready_since is not None and now - child.ready_since >= backoff.healthy_seconds:
+            child.pause_seconds = 0.0
+        pause = min(backoff.cap_seconds, max(backoff.initial_seconds, child.pause_seconds * backoff.factor))
+        child.pause_seconds = pause
         return pause * (1 - backoff.jitter * self._rng.random())
 
     def _restarted_with(self, child: _Child) -> list[_Child]:
