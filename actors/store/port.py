@@ -9,6 +9,9 @@ The contract of `commit`:
   guard; a task whose guard fails is named in `CommitResult.refused` and nothing of it is written, the rest commits.
 - Guards: partitions' epochs (`StaleEpoch` for every task of that partition), the version of a task's row
   (`StaleVersion`), an execution's fence and state (`StaleFence`), uniqueness of (tenant, name) (`Conflict`).
+- At most one `Create` or `Update` per task; a second one is an InternalError. An `Update` that only stores checkpoints leaves
+  the task's row as it is, and only the fences guard it (see `writes_task`).
+- Audit records of refused tasks, and progress and log lines of executions that are gone, are left out.
 - When it returns, what it wrote survives kill -9 and power loss (the memory adapter's promises hold for its process).
 - It raises `StoreUnavailable` when nothing could be written (disk full, locked, gone); then nothing was.
 """
@@ -57,7 +60,10 @@ class ExecutionWrite:
 
 @attrs.frozen
 class CheckpointWrite:
-    """A checkpoint of a running attempt: accepted only if the row is RUNNING under this fence. Sets `crashes` to 0, `checkpoints` + 1."""
+    """A checkpoint of a running attempt: accepted only if the row is RUNNING under this fence.
+
+    The row's `crashes` becomes 0 and its `checkpoints` one more.
+    """
 
     execution_id: str
     task_id: str
@@ -100,6 +106,18 @@ class Update:
     checkpoints: tuple[CheckpointWrite, ...] = ()
     definition: Definition | None = None
     delete: bool = False
+
+
+def writes_task(update: Update) -> bool:
+    """Whether an update changes its task's row; one that only stores checkpoints does not."""
+    return bool(
+        not update.checkpoints
+        or update.executions
+        or update.settled
+        or update.delete
+        or update.definition is not None
+        or update.state.version != update.expected
+    )
 
 
 @attrs.frozen
@@ -207,7 +225,7 @@ class ExecutionDetail:
 
 @attrs.frozen
 class Counts:
-    """Totals over the whole store."""
+    """Totals over the whole store. `by_outcome` counts what was ever recorded: purge and deletion do not lower it."""
 
     tasks: int
     by_status: Mapping[str, int]
@@ -255,9 +273,10 @@ class Store(Protocol):
         ...
 
     def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
-        """Remove at most `limit` ended executions (with attempts, results, logs) that ended before an instant, oldest first,
+        """Remove at most `limit` ended executions (with attempts, results, logs) that ended before an instant, oldest first.
 
-        keeping the newest `keep` of each task, and ledger rows of that age. Answers how many executions went. Never touches an open execution.
+        The newest `keep` executions of each task stay, and so do the newest `keep` of its ledger rows; other ledger rows
+        of that age go, at most `limit`. Never touches an open or held execution. Answers how many executions went.
         """
         ...
 
@@ -308,7 +327,7 @@ class Store(Protocol):
         ...
 
     def revisions(self, task_id: str) -> list[Revision]:
-        """Every revision of a task's definition, oldest first."""
+        """Every revision of a task's definition, oldest first. One begins where the former was settled through at the edit."""
         ...
 
     def audits(self, *, offset: int, limit: int) -> list[Audit]:

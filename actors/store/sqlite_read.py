@@ -132,7 +132,7 @@ def waiting(connection: sqlite3.Connection, limit: int) -> list[str]:
         connection,
         f"SELECT json_group_array(task_id) FROM (SELECT e.task_id FROM executions AS e INDEXED BY executions_open "
         f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE e.{_OPEN} AND e.state = 'WAITING' AND e.waits_for = 'slot' "
-        "GROUP BY e.task_id ORDER BY t.priority, min(e.number) LIMIT ?)",
+        "GROUP BY e.task_id ORDER BY t.priority, min(e.id) LIMIT ?)",
         (limit,),
     )
 

@@ -12,17 +12,27 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Final
 
 import attrs
 
 from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
 
-from ..model.occurrence import Outcome
+from ..model.occurrence import Outcome, Settled
 from ..model.task import Task
 from . import sqlite_bulk as bulk
-from .port import Audit, CheckpointWrite, Commit, CommitResult, Create, ExecutionWrite, LogWrite, ProgressWrite, Update
+from .port import (
+    Audit,
+    CheckpointWrite,
+    Commit,
+    CommitResult,
+    Create,
+    ExecutionWrite,
+    LogWrite,
+    ProgressWrite,
+    Update,
+    writes_task,
+)
 from .sqlite_rows import (
     ATTEMPT_COLUMNS,
     DEFINITION_COLUMNS,
@@ -111,13 +121,7 @@ class _Moved(Exception):
     """Somebody took a partition since the epochs were read."""
 
 
-@attrs.frozen
-class _Change:
-    """All that a commit does to one task: it stands or falls together."""
-
-    task_id: str
-    create: Create | None
-    updates: tuple[Update, ...]
+_Change = Create | Update
 
 
 @attrs.define
@@ -198,17 +202,16 @@ class Writer:
         if self._takeovers < 0:
             self._read_epochs()
         stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
-        changes = _grouped(commit)
+        changes = _changes(commit)
         if not stale:
             return changes, {}
         refused: dict[str, TocsinError] = {}
         for change in changes:
-            touched = stale & {part.partition for part in (change.create, *change.updates) if part is not None}
-            for number in touched:
-                refused[change.task_id] = StaleEpoch(
+            if (number := change.partition) in stale:
+                refused[_task_id(change)] = StaleEpoch(
                     f"partition {number} is at epoch {self._epochs.get(number, 0)}, not {commit.epochs[number]}"
                 )
-        return [change for change in changes if change.task_id not in refused], refused
+        return [change for change in changes if change.partition not in stale], refused
 
     def _write(self, changes: list[_Change], refused: dict[str, TocsinError]) -> None:
         if not changes:
@@ -223,7 +226,7 @@ class Writer:
     def _divide(self, changes: list[_Change], error: TocsinError, refused: dict[str, TocsinError]) -> None:
         """Write what can be written of changes that together were refused."""
         if len(changes) == 1:
-            refused[changes[0].task_id] = error
+            refused[_task_id(changes[0])] = error
             return
         middle = len(changes) // 2
         for half in (changes[:middle], changes[middle:]):
@@ -242,15 +245,15 @@ class Writer:
         """Write all of it or raise _Refusal; the caller undoes what was written by then."""
         try:
             self._count(changes)
-            creates = [change.create for change in changes if change.create is not None]
+            creates = [change for change in changes if isinstance(change, Create)]
             if creates:
                 self._create(creates)
-            for wave in zip_longest(*(change.updates for change in changes)):
-                self._update([update for update in wave if update is not None])
+            if len(creates) < len(changes):
+                self._update([change for change in changes if isinstance(change, Update)])
         except sqlite3.IntegrityError as error:
             raise _Refusal(_conflict(error, changes[0])) from error
         except (UnicodeEncodeError, OverflowError, sqlite3.DataError) as error:
-            raise _Refusal(InvalidRequest(f"task {changes[0].task_id} cannot be stored: {error}")) from error
+            raise _Refusal(InvalidRequest(f"task {_task_id(changes[0])} cannot be stored: {error}")) from error
 
     def _count(self, changes: Sequence[_Change]) -> None:
         counts = _counted(changes)
@@ -340,17 +343,15 @@ class Writer:
             _INSERT_AUDIT.run(self._connection, audits)
 
 
-def _grouped(commit: Commit) -> list[_Change]:
-    """The commit task by task: creations first, else in the order given."""
-    creates = {create.task.definition.id: create for create in commit.creates}
-    if len(creates) != len(commit.creates):
-        raise InternalError("a commit creates the same task twice")
-    updates: dict[str, tuple[Update, ...]] = {}
-    for update in commit.updates:
-        known = updates.get(update.task_id)
-        updates[update.task_id] = (update,) if known is None else (*known, update)
-    changes = [_Change(task_id, create, updates.pop(task_id, ())) for task_id, create in creates.items()]
-    changes.extend(_Change(task_id, None, some) for task_id, some in updates.items())
+def _task_id(change: _Change) -> str:
+    return change.task.definition.id if isinstance(change, Create) else change.task_id
+
+
+def _changes(commit: Commit) -> list[_Change]:
+    """Creations first, else in the order given."""
+    changes: list[_Change] = [*commit.creates, *commit.updates]
+    if len(set(map(_task_id, changes))) != len(changes):
+        raise InternalError("a commit changes the same task twice")
     return changes
 
 
@@ -358,23 +359,22 @@ def _counted(changes: Iterable[_Change]) -> Counter[str]:
     """By how much the totals grow."""
     counts: Counter[str] = Counter()
     for change in changes:
-        create = change.create
-        if create is not None:
+        if isinstance(change, Create):
             counts["tasks"] += 1
-            _count_outcomes(counts, [ExecutionWrite(execution) for execution in create.task.open], create)
-        for update in change.updates:
-            if update.delete:
-                counts["tasks"] -= 1
-            _count_outcomes(counts, update.executions, update)
+            _count_outcomes(counts, map(ExecutionWrite, change.task.open), change.settled)
+        elif change.delete:
+            counts["tasks"] -= 1
+        else:
+            _count_outcomes(counts, change.executions, change.settled)
     return counts
 
 
-def _count_outcomes(counts: Counter[str], executions: Iterable[ExecutionWrite], change: Create | Update) -> None:
+def _count_outcomes(counts: Counter[str], executions: Iterable[ExecutionWrite], settled: Iterable[Settled]) -> None:
     for write in executions:
         outcome = write.execution.outcome
         if outcome is not None and (write.former is None or write.former.outcome is None):
             counts[outcome._value_] += 1
-    for row in change.settled:
+    for row in settled:
         counts[row.outcome._value_] += row.count or 0
 
 
@@ -383,7 +383,7 @@ def _rows(updates: Iterable[Update]) -> _Rows:
     for update in updates:
         if update.checkpoints:
             _add_checkpoints(rows, update.checkpoints)
-            if not changes_task(update):
+            if not writes_task(update):
                 continue
         if update.delete:
             rows.deletes.append((update.task_id, update.expected))
@@ -395,17 +395,6 @@ def _rows(updates: Iterable[Update]) -> _Rows:
             _add_execution(rows, write)
         rows.settled.extend(map(settled_row, update.settled))
     return rows
-
-
-def changes_task(update: Update) -> bool:
-    """Whether an update with checkpoints does more than store them: else the task's row and version stay as they are."""
-    return bool(
-        update.executions
-        or update.settled
-        or update.delete
-        or update.definition is not None
-        or update.state.version != update.expected
-    )
 
 
 def _add_checkpoints(rows: _Rows, checkpoints: Iterable[CheckpointWrite]) -> None:
@@ -428,10 +417,9 @@ def _add_execution(rows: _Rows, write: ExecutionWrite) -> None:
 
 def _conflict(error: sqlite3.IntegrityError, change: _Change) -> Conflict:
     if "tasks.name" not in str(error):
-        return Conflict(f"task {change.task_id} breaks a rule of the store: {error}")
-    definitions = [change.create.task.definition] if change.create else []
-    definitions += [update.definition for update in change.updates if update.definition is not None]
-    return Conflict(f"there is another task with the name {definitions[-1].name!r}" if definitions else str(error))
+        return Conflict(f"task {_task_id(change)} breaks a rule of the store: {error}")
+    definition = change.task.definition if isinstance(change, Create) else change.definition
+    return Conflict(f"there is another task with the name {definition.name!r}" if definition else str(error))
 
 
 def _stale_fence(row: Row) -> StaleFence:

@@ -1,0 +1,466 @@
+"""The store in this process's memory, for tasks that are not persistent. Its promises hold for the process's life.
+
+A commit works on dictionaries and is called in the loop itself. Each task's guards are checked before anything of it is
+written, so nothing needs to be undone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import islice
+from typing import Any, Final
+
+import attrs
+
+from runtime.clock import Instant
+from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
+from runtime.records import evolve
+
+from ..model.execution import Attempt, Execution, WaitsFor
+from ..model.lifecycle import OPEN_STATES, State
+from ..model.occurrence import Outcome, Settled
+from ..model.task import Definition, Task, TaskState
+from .port import (
+    TASK_SORTS,
+    Audit,
+    CheckpointWrite,
+    Commit,
+    CommitResult,
+    Counts,
+    Create,
+    ExecutionDetail,
+    ExecutionWrite,
+    Identity,
+    LogLine,
+    OutcomeRow,
+    Revision,
+    TaskFilter,
+    TaskPage,
+    Update,
+    writes_task,
+)
+
+_HELD: Final = OPEN_STATES | {State.CRASHED}
+
+_SLACK: Final = 64
+"""Outdated entries of the due heap that are always allowed; beyond, half of it may be outdated before it is built anew."""
+
+_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+"""Lower case for ASCII only, as SQLite's."""
+
+
+@attrs.define
+class _Record:
+    """A task with what belongs to it. `open` and `history` are in order of creation."""
+
+    definition: Definition
+    state: TaskState
+    partition: int
+    due: Instant | None
+    began_at: Instant
+    open: dict[str, Execution] = attrs.field(factory=dict)
+    history: dict[str, Execution] = attrs.field(factory=dict)
+    settled: dict[Instant, Settled] = attrs.field(factory=dict)
+    revisions: list[Revision] = attrs.field(factory=list)
+
+    @property
+    def task(self) -> Task:
+        return Task(self.definition, self.state, tuple(self.open.values()))
+
+
+@attrs.define
+class _Parts:
+    """What an execution has besides its row."""
+
+    attempts: dict[int, Attempt] = attrs.field(factory=dict)
+    logs: list[LogLine] = attrs.field(factory=list)
+    result: str | None = None
+    checkpoint: str | None = None
+    progress: str | None = None
+
+
+class MemoryStore:
+    """The port's adapter over dictionaries. For one thread."""
+
+    def __init__(self) -> None:
+        self._identity: Identity | None = None
+        self._epochs: dict[int, int] = {}
+        self._grants: dict[int, int] = {}
+        self._tasks: dict[str, _Record] = {}
+        self._names: dict[tuple[str, str], str] = {}
+        self._executions: dict[str, Execution] = {}
+        self._parts: dict[str, _Parts] = {}
+        self._due: list[tuple[Instant, str]] = []
+        self._audits: list[Audit] = []
+        self._outcomes: Counter[Outcome] = Counter()
+        self._lines = 0
+
+    def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
+        if self._identity is None:
+            self._identity = Identity(new_cluster_id, partitions, 1, timezone_database)
+        return self._identity
+
+    def close(self) -> None:
+        """Nothing is held that could be released; what is stored stays until the process ends."""
+
+    # -- the writer's lane
+
+    def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
+        raised: dict[int, int] = {}
+        for partition, grant in grants.items():
+            if partition not in self._grants or grant > self._grants[partition]:
+                self._grants[partition] = grant
+                raised[partition] = self._epochs[partition] = self._epochs.get(partition, 0) + 1
+        return raised
+
+    def last_grants(self) -> Mapping[int, int]:
+        return dict(self._grants)
+
+    def commit(self, commit: Commit) -> CommitResult:
+        refused: dict[str, TocsinError] = {}
+        stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
+        _refuse_twice(commit)
+        for create in commit.creates:
+            error = _stale_epoch(stale, create.partition) or self._check_create(create)
+            if error is None:
+                self._create(create)
+            else:
+                refused[create.task.id] = error
+        for update in commit.updates:
+            error = _stale_epoch(stale, update.partition) or self._check_update(update)
+            if error is None:
+                self._update(update)
+            else:
+                refused[update.task_id] = error
+        self._write_notes(commit, refused)
+        return CommitResult(refused)
+
+    def _check_create(self, create: Create) -> TocsinError | None:
+        definition = create.task.definition
+        if definition.id in self._tasks:
+            return Conflict(f"there is a task with the id {definition.id} already")
+        if (definition.tenant, definition.name) in self._names:
+            return Conflict(f"there is another task with the name {definition.name!r}")
+        return self._check_executions(map(ExecutionWrite, create.task.open))
+
+    def _create(self, create: Create) -> None:
+        task, definition = create.task, create.task.definition
+        record = _Record(definition, task.state, create.partition, None, definition.created_at)
+        self._tasks[definition.id] = record
+        self._names[definition.tenant, definition.name] = definition.id
+        self._set_due(record, task.due)
+        for execution in task.open:
+            self._write_execution(record, ExecutionWrite(execution))
+        self._settle(record, create.settled)
+
+    def _check_update(self, update: Update) -> TocsinError | None:
+        for checkpoint in update.checkpoints:
+            if not self._runs(checkpoint.execution_id, checkpoint.fence):
+                return _stale_fence(checkpoint.execution_id, checkpoint.fence)
+        if not writes_task(update):
+            return None
+        record = self._tasks.get(update.task_id)
+        if record is None:
+            return StaleVersion(f"task {update.task_id} is gone; version {update.expected} was expected")
+        if record.state.version != update.expected:
+            return StaleVersion(
+                f"task {update.task_id} has version {record.state.version}; version {update.expected} was expected"
+            )
+        if update.delete:
+            return None
+        if update.definition is not None:
+            name = (update.definition.tenant, update.definition.name)
+            if self._names.get(name, update.task_id) != update.task_id:
+                return Conflict(f"there is another task with the name {update.definition.name!r}")
+        return self._check_executions(update.executions)
+
+    def _check_executions(self, writes: Iterable[ExecutionWrite]) -> TocsinError | None:
+        for write in writes:
+            held, former = self._executions.get(write.execution.id), write.former
+            if former is None:
+                if held is not None:
+                    return Conflict(f"there is an execution with the id {held.id} already")
+            elif held is None or held.fence != former.fence or held.state is not former.state:
+                return _stale_fence(former.id, former.fence)
+        return None
+
+    def _runs(self, execution_id: str, fence: int) -> bool:
+        execution = self._executions.get(execution_id)
+        return execution is not None and execution.fence == fence and execution.state is State.RUNNING
+
+    def _update(self, update: Update) -> None:
+        for checkpoint in update.checkpoints:
+            self._checkpoint(checkpoint)
+        if not writes_task(update):
+            return
+        if update.delete:
+            self._delete(update.task_id)
+            return
+        record = self._tasks[update.task_id]
+        if update.definition is not None:
+            self._edit(record, update.definition, update.state)
+        record.state = update.state
+        self._set_due(record, update.due)
+        for write in update.executions:
+            self._write_execution(record, write)
+        self._settle(record, update.settled)
+
+    def _checkpoint(self, write: CheckpointWrite) -> None:
+        execution = self._executions[write.execution_id]
+        counted = evolve(execution, crashes=0, checkpoints=execution.checkpoints + 1)
+        self._put(self._tasks[execution.task_id], counted)
+        self._parts_of(write.execution_id).checkpoint = write.data
+
+    def _edit(self, record: _Record, definition: Definition, state: TaskState) -> None:
+        former = record.definition
+        record.revisions.append(Revision(record.state.revision, former, record.began_at))
+        del self._names[former.tenant, former.name]
+        self._names[definition.tenant, definition.name] = definition.id
+        record.definition, record.began_at = definition, state.settled_through
+
+    def _delete(self, task_id: str) -> None:
+        record = self._tasks.pop(task_id)
+        del self._names[record.definition.tenant, record.definition.name]
+        for execution_id in record.history:
+            del self._executions[execution_id]
+            self._parts.pop(execution_id, None)
+
+    def _write_execution(self, record: _Record, write: ExecutionWrite) -> None:
+        execution = write.execution
+        if execution.outcome is not None and (write.former is None or write.former.outcome is None):
+            self._outcomes[execution.outcome] += 1
+        self._put(record, execution)
+        if write.archive is not None:
+            self._parts_of(execution.id).attempts[write.archive.number] = write.archive
+        if write.result is not None:
+            self._parts_of(execution.id).result = write.result
+        if write.drop_checkpoint and execution.id in self._parts:
+            self._parts[execution.id].checkpoint = None
+
+    def _put(self, record: _Record, execution: Execution) -> None:
+        key = execution.id
+        self._executions[key] = record.history[key] = execution
+        if execution.state not in _HELD:
+            record.open.pop(key, None)
+        elif key in record.open or execution is _newest(record.history):
+            record.open[key] = execution
+        else:
+            # Reopened by a retry: back to its place in the order of creation.
+            record.open = {name: entry for name, entry in record.history.items() if entry.state in _HELD}
+
+    def _parts_of(self, execution_id: str) -> _Parts:
+        return self._parts.setdefault(execution_id, _Parts())
+
+    def _settle(self, record: _Record, rows: Iterable[Settled]) -> None:
+        for row in rows:
+            record.settled[row.first] = row
+            self._outcomes[row.outcome] += row.count or 0
+
+    def _set_due(self, record: _Record, due: Instant | None) -> None:
+        if due is not None and due != record.due:
+            heappush(self._due, (due, record.definition.id))
+            if len(self._due) > 2 * len(self._tasks) + _SLACK:
+                self._rebuild_due()
+        record.due = due
+
+    def _rebuild_due(self) -> None:
+        self._due = [(record.due, task_id) for task_id, record in self._tasks.items() if record.due is not None]
+        heapify(self._due)
+
+    def _write_notes(self, commit: Commit, refused: Mapping[str, TocsinError]) -> None:
+        for progress in commit.progress:
+            if self._runs(progress.execution_id, progress.fence):
+                self._parts_of(progress.execution_id).progress = progress.progress
+        for log in commit.logs:
+            if log.execution_id in self._executions:
+                numbered = enumerate(log.lines, self._lines + 1)
+                self._parts_of(log.execution_id).logs.extend(LogLine(n, log.attempt, *line) for n, line in numbered)
+                self._lines += len(log.lines)
+        self._audits.extend(audit for audit in commit.audits if audit.task_id not in refused)
+
+    def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
+        records = [record for key, record in self._tasks.items() if task_id in (None, key)]
+        old = [execution for record in records for execution in _ended(record, before, keep)]
+        old.sort(key=lambda execution: execution.ended_at or 0)
+        for execution in old[:limit]:
+            del self._tasks[execution.task_id].history[execution.id]
+            del self._executions[execution.id]
+            self._parts.pop(execution.id, None)
+        rows = [(row.last, record, first) for record in records for first, row in _old_rows(record, before, keep)]
+        for _, record, first in sorted(rows, key=lambda entry: entry[0])[:limit]:
+            del record.settled[first]
+        return len(old[:limit])
+
+    # -- reads
+
+    def tasks(self, ids: Sequence[str]) -> list[Task]:
+        return [self._tasks[task_id].task for task_id in dict.fromkeys(ids) if task_id in self._tasks]
+
+    def find(self, tenant: str, name: str) -> str | None:
+        return self._names.get((tenant, name))
+
+    def due(self, partitions: Sequence[int] | None, until: Instant, limit: int) -> list[tuple[Instant, str]]:
+        among = None if partitions is None else frozenset(partitions)
+        found: list[tuple[Instant, str]] = []
+        kept: list[tuple[Instant, str]] = []
+        while self._due and self._due[0][0] <= until and len(found) < limit:
+            entry = heappop(self._due)
+            record = self._tasks.get(entry[1])
+            # An entry is outdated when the task is gone or due at another time; equal entries come one after the other.
+            if record is None or record.due != entry[0] or (kept and kept[-1] == entry):
+                continue
+            kept.append(entry)
+            if among is None or record.partition in among:
+                found.append(entry)
+        for entry in kept:
+            heappush(self._due, entry)
+        return found
+
+    def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
+        lost = (
+            task_id
+            for task_id, record in self._tasks.items()
+            if any(entry.state is State.RUNNING and entry.boot not in live_boots for entry in record.open.values())
+        )
+        return list(islice(lost, limit))
+
+    def waiting(self, limit: int) -> list[str]:
+        ranks = [
+            (record.definition.policies.priority, entry.id, task_id)
+            for task_id, record in self._tasks.items()
+            for entry in record.open.values()
+            if entry.state is State.WAITING and entry.waits_for is WaitsFor.SLOT
+        ]
+        return list(dict.fromkeys(task_id for *_, task_id in sorted(ranks)))[:limit]
+
+    def page(self, wanted: TaskFilter) -> TaskPage:
+        if wanted.sort not in TASK_SORTS:
+            raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
+        found = [record for record in self._tasks.values() if _matches(record, wanted)]
+        found.sort(key=lambda record: _sort_key(record, wanted.sort), reverse=wanted.descending)
+        some = found[wanted.offset : wanted.offset + wanted.limit]
+        return TaskPage(tuple(record.task for record in some), len(found))
+
+    def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
+        record = self._tasks.get(task_id)
+        if record is None:
+            return [], 0
+        return list(islice(reversed(record.history.values()), offset, offset + limit)), len(record.history)
+
+    def execution(self, execution_id: str) -> ExecutionDetail | None:
+        execution = self._executions.get(execution_id)
+        if execution is None:
+            return None
+        parts = self._parts.get(execution_id, _Parts())
+        attempts = tuple(parts.attempts[number] for number in sorted(parts.attempts))
+        return ExecutionDetail(execution, attempts, parts.result, parts.checkpoint, parts.progress)
+
+    def checkpoint(self, execution_id: str) -> str | None:
+        parts = self._parts.get(execution_id)
+        return None if parts is None else parts.checkpoint
+
+    def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
+        parts = self._parts.get(execution_id, _Parts())
+        return list(islice((line for line in parts.logs if line.sequence > after), limit))
+
+    def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
+        record = self._tasks.get(task_id)
+        if record is None:
+            return []
+        rows = [
+            *(_outcome_of(entry, entry.nominal) for entry in record.history.values() if entry.nominal is not None),
+            *map(_outcome_of_range, record.settled.values()),
+        ]
+        touching = (row for row in rows if row.last >= since and row.first <= until)
+        return sorted(touching, key=lambda row: (row.first, row.last))[:limit]
+
+    def revisions(self, task_id: str) -> list[Revision]:
+        record = self._tasks.get(task_id)
+        if record is None:
+            return []
+        return [*record.revisions, Revision(record.state.revision, record.definition, record.began_at)]
+
+    def audits(self, *, offset: int, limit: int) -> list[Audit]:
+        return list(islice(reversed(self._audits), offset, offset + limit))
+
+    def counts(self) -> Counts:
+        by_status = Counter(record.state.status.value for record in self._tasks.values())
+        by_outcome = {outcome.value: number for outcome, number in self._outcomes.items() if number}
+        return Counts(len(self._tasks), dict(by_status), by_outcome)
+
+
+def _refuse_twice(commit: Commit) -> None:
+    ids = {create.task.definition.id for create in commit.creates}
+    ids.update(update.task_id for update in commit.updates)
+    if len(ids) != len(commit.creates) + len(commit.updates):
+        raise InternalError("a commit changes the same task twice")
+
+
+def _stale_epoch(stale: set[int], partition: int) -> StaleEpoch | None:
+    return StaleEpoch(f"partition {partition} has been taken under another epoch") if partition in stale else None
+
+
+def _stale_fence(execution_id: str, fence: int) -> StaleFence:
+    return StaleFence(f"execution {execution_id} has ended or has a newer attempt than fence {fence}")
+
+
+def _newest(history: dict[str, Execution]) -> Execution:
+    return next(reversed(history.values()))
+
+
+def _ended(record: _Record, before: Instant, keep: int) -> Iterator[Execution]:
+    """Executions to remove: ended before the instant, and not among the newest `keep`."""
+    for execution in islice(record.history.values(), max(0, len(record.history) - keep)):
+        if execution.state not in _HELD and execution.ended_at is not None and execution.ended_at < before:
+            yield execution
+
+
+def _old_rows(record: _Record, before: Instant, keep: int) -> Iterator[tuple[Instant, Settled]]:
+    rows = sorted(record.settled.items())
+    return ((first, row) for first, row in rows[: max(0, len(rows) - keep)] if row.last < before)
+
+
+def _matches(record: _Record, wanted: TaskFilter) -> bool:
+    definition = record.definition
+    return (
+        (wanted.status is None or record.state.status is wanted.status)
+        and (wanted.type is None or definition.type == wanted.type)
+        and (wanted.tenant is None or definition.tenant == wanted.tenant)
+        and (wanted.text is None or wanted.text.translate(_LOWER) in definition.name.translate(_LOWER))
+    )
+
+
+def _sort_key(record: _Record, column: str) -> tuple[Any, ...]:
+    owner = record.definition if column in ("id", "name", "type", "created_at") else record.state
+    value = getattr(owner, column)
+    return (value is not None, value, record.definition.id)
+
+
+def _outcome_of(execution: Execution, nominal: Instant) -> OutcomeRow:
+    return OutcomeRow(
+        first=nominal,
+        last=nominal,
+        count=1,
+        outcome=execution.outcome,
+        reason=None if execution.reason is None else execution.reason.value,
+        execution_id=execution.id,
+        state=execution.state,
+        started_at=execution.first_started_at,
+        revision=execution.revision,
+    )
+
+
+def _outcome_of_range(row: Settled) -> OutcomeRow:
+    return OutcomeRow(
+        first=row.first,
+        last=row.last,
+        count=row.count,
+        outcome=row.outcome,
+        reason=row.reason.value,
+        execution_id=row.execution,
+        state=None,
+        started_at=None,
+        revision=row.revision,
+    )
