@@ -31,6 +31,7 @@ from .keeper_messages import (
     Reschedule,
     Start,
 )
+from .model.lifecycle import State
 from .store.port import Commit, CommitResult, Store
 from .timer_messages import Event as TimerEvent
 
@@ -77,6 +78,7 @@ class Keeper(Actor[Event]):
         self._reader = reader
         self._own: Own | None = None
         self._trouble: str | None = None
+        self._completed = 0
 
     def connect(
         self, *, executor: Address[ExecutorMessage], timer: Address[TimerEvent], herald: Address[HeraldEvent]
@@ -85,6 +87,11 @@ class Keeper(Actor[Event]):
         self._executor = executor
         self._timer = timer
         self._herald = herald
+
+    @property
+    def completed(self) -> int:
+        """Executions that this keeper has recorded as COMPLETED, in this life and the former ones."""
+        return self._completed
 
     @property
     def trouble(self) -> str | None:
@@ -182,7 +189,8 @@ class Keeper(Actor[Event]):
                 self._tell_executor(directive)
             case Reschedule():
                 hint(self._timer, directive)
-            case Happened():
+            case Happened(executions=executions):
+                self._completed += sum(execution.state is State.COMPLETED for execution in executions)
                 hint(self._herald, directive)
             case Answer(reply=reply, value=value):
                 reply.answer(value)

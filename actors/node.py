@@ -238,6 +238,10 @@ class Node:
         """Totals of the store."""
         return await self._read(self._durable, self._durable.store.counts)
 
+    def completed(self) -> int:
+        """Executions recorded as COMPLETED since the process started, over both lanes."""
+        return self._durable.keeper.completed + self._memory.keeper.completed
+
     def snapshot(self) -> Snapshot:
         """The tree of actors as it is now."""
         return self._root.snapshot()
