@@ -1,0 +1,1 @@
+"""REST over Litestar and Hypercorn: the only place that knows either."""

@@ -1,0 +1,146 @@
+"""The application: one route for each operation of the table."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from runtime.errors import TooLarge, Unauthenticated
+
+from ..error_table import ErrorRow, row_of, title_of_status
+from ..operations import OPERATIONS, Operation
+from ..services import SERVICES, Call
+from .requests import read_arguments
+
+if TYPE_CHECKING:
+    from actors.node import Node
+
+CHANNEL_HEADER: Final = "tocsin-channel"
+_CHANNELS: Final = ("rest", "cli", "console")
+
+BODY_SECONDS: Final = 30.0
+"""How long a request may take to send its body: 2 MiB in it is 70 kB/s; a trickle must not hold memory for ever."""
+
+_log = logging.getLogger("tocsin.api")
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Api:
+    """What all routes share: the node, the token, and the limit of a body in bytes."""
+
+    def __init__(self, node: Node, token: str, body_limit: int) -> None:
+        self._node = node
+        self._token = token.encode()
+        self._body_limit = body_limit
+
+    def application(self) -> Litestar:
+        """The ASGI application."""
+        handlers = [self._route(operation) for operation in OPERATIONS]
+        return Litestar(
+            route_handlers=handlers,
+            exception_handlers={HTTPException: refused_route, Exception: failed},
+            openapi_config=None,
+            logging_config=None,
+            request_max_body_size=None,
+        )
+
+    def _route(self, operation: Operation) -> HTTPRouteHandler:
+        path = operation.path.replace("}", ":str}")
+        paths = [f"/api{path}", *([f"/cxs{path}"] if operation.seed else [])]
+        return HTTPRouteHandler(paths, http_method=operation.method, status_code=operation.status, name=operation.name)(
+            self._handler(operation)
+        )
+
+    def _handler(self, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
+        service = SERVICES[operation.name]
+
+        async def handle(request: AnyRequest) -> Response[bytes]:
+            try:
+                actor = self._actor(request) if operation.permission != "none" else ""
+                call = Call(await self._arguments(operation, request), actor, _channel(request))
+                answer = await service(self._node, call)
+            except Exception as error:
+                return error_response(error, f"{operation.method} {operation.path}")
+            content = b"" if operation.status == 204 else json.dumps(answer, ensure_ascii=False).encode()
+            return Response(content, status_code=operation.status, media_type="application/json")
+
+        handle.__annotations__ = {"request": Request, "return": Response}
+        return handle
+
+    def _actor(self, request: AnyRequest) -> str:
+        """Who asks. One token exists, the administrator's; it is compared in constant time."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+            raise Unauthenticated("a bearer token is needed; it is in the file 'token' of the node's data directory")
+        return "administrator"
+
+    async def _arguments(self, operation: Operation, request: AnyRequest) -> dict[str, Any]:
+        pairs = request.query_params.multi_items()
+        keys = [key for key, _ in pairs]
+        repeated = [key for key in keys if keys.count(key) > 1]
+        return read_arguments(operation, request.path_params, dict(pairs), repeated, await self._body(request))
+
+    async def _body(self, request: AnyRequest) -> bytes:
+        """The body, read up to the limit and no further: a longer one is refused before it is in memory."""
+        length = request.headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length) > self._body_limit:
+            raise TooLarge(f"body: {length} bytes, at most {self._body_limit}")
+        parts, size, more = [], 0, True
+        with trio.fail_after(BODY_SECONDS):
+            while more:
+                message = await request.receive()
+                if message["type"] != "http.request":
+                    break
+                parts.append(message["body"])
+                size += len(message["body"])
+                more = message["more_body"]
+                if size > self._body_limit:
+                    raise TooLarge(f"body: more than {self._body_limit} bytes")
+        return b"".join(parts)
+
+
+def _channel(request: AnyRequest) -> str:
+    named = request.headers.get(CHANNEL_HEADER, "rest")
+    return named if named in _CHANNELS else "rest"
+
+
+def error_body(title: str, status: int, message: str) -> bytes:
+    """The contract's error body: `code` is a text."""
+    return json.dumps({"error": title, "code": str(status), "message": message}, ensure_ascii=False).encode()
+
+
+def error_response(error: Exception, where: str) -> Response[bytes]:
+    """The response for an error; of one that is not ours only the log tells what it was."""
+    row: ErrorRow = row_of(error)
+    message = str(error)
+    if row.status == 500:
+        _log.error("%s failed", where, exc_info=error)
+        message = "internal error; the node's log has the details" if row.error is Exception else message
+    headers = {"WWW-Authenticate": "Bearer"} if row.status == 401 else {}
+    headers |= {"Retry-After": "1"} if row.status in (429, 503) else {}
+    return _json(error_body(row.title, row.status, message), row.status, headers)
+
+
+def refused_route(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """Litestar's own refusals: no such path, no such method."""
+    status = error.status_code
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return _json(error_body(title_of_status(status), status, message), status, dict(error.headers or {}))
+
+
+def failed(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """Whatever escaped a route."""
+    return error_response(error, f"{request.method} {request.url.path}")
+
+
+def _json(content: bytes, status: int, headers: dict[str, str]) -> Response[bytes]:
+    return Response(content, status_code=status, media_type="application/json", headers=headers)

@@ -1,0 +1,170 @@
+"""The checks that every definition passes, whichever interface it came through.
+
+They are on the way of every task that is added, so each costs a microsecond or two; what is shared by many tasks (policies,
+triggers, tags) is checked once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from actors.catalogue import Catalogue, TaskType
+from actors.model.policy import DEFAULT_POLICIES, Policies, Retry
+from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Extra
+from actors.model.trigger import UNBOUNDED, Bounds, Cron, Trigger
+from actors.triggers import check_trigger
+from runtime.clock import Instant
+from runtime.errors import InvalidRequest, TooLarge
+
+from .config import suggestion
+from .durations import LONGEST, format_duration
+from .fields import one_of, real_number, show, whole_number
+
+MAX_RETRIES: Final = 1_000
+"""More retries than this are an endless loop in disguise."""
+
+MAX_CATCH_UP: Final = 10_000
+"""Occurrences caught up at once: each is an execution row in one commit."""
+
+MAX_TAGS: Final = 32
+MAX_TAG: Final = 64
+"""Tags of a task, and characters of one: labels for people, not data."""
+
+MAX_EXCEPTION_NAMES: Final = 32
+"""Exception type names in `retry_on` and in `give_up_on`."""
+
+LOWEST_PRIORITY: Final = 9
+"""Priorities are 0 (first) to 9 (last); 5 is the default."""
+
+_MAX_CONTENT_TYPE: Final = 128
+_NAMES_SHOWN: Final = 10
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+
+
+def canonical_json(value: object, field: str) -> str:
+    """JSON text with sorted keys and no spaces. Raises InvalidRequest for what JSON cannot hold (NaN, sets, cycles, ...)."""
+    try:
+        text = _encode(value)
+        if not text.isascii():
+            text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{field}: not JSON: {str(error)[:200]}") from None
+    return text
+
+
+def known_type(catalogue: Catalogue, name: object) -> TaskType:
+    """The task type of that name. Raises InvalidRequest, with the nearest known one, if this node has none."""
+    found = catalogue.get(name) if isinstance(name, str) else None
+    if found is None:
+        names = catalogue.names()
+        raise InvalidRequest(f"taskType: unknown type {show(name)}{suggestion(str(name), names)}; known: {_few(names)}")
+    return found
+
+
+def _few(names: list[str]) -> str:
+    more = "" if len(names) <= _NAMES_SHOWN else f" and {len(names) - _NAMES_SHOWN} more"
+    return (", ".join(names[:_NAMES_SHOWN]) or "none") + more
+
+
+def check_name(name: object) -> str:
+    """A task's name: 1 to 128 printable characters without leading or trailing space."""
+    if not isinstance(name, str):
+        raise InvalidRequest(f"name: a text, not {show(name)}")
+    if not 1 <= len(name) <= MAX_NAME:
+        raise InvalidRequest(f"name: 1 to {MAX_NAME} characters, not {len(name)}")
+    if not name.isprintable() or name[0] == " " or name[-1] == " ":
+        raise InvalidRequest(f"name: printable characters, no leading or trailing space, not {show(name)}")
+    return name
+
+
+def parameters_text(parameters: object) -> str:
+    """The parameters as canonical JSON, at most 256 KiB."""
+    if not isinstance(parameters, Mapping):
+        raise InvalidRequest(f"parameters: an object, not {show(parameters)}")
+    if not parameters:
+        return "{}"
+    text = canonical_json(parameters if isinstance(parameters, dict) else dict(parameters), "parameters")
+    # One character is at most four bytes, so most texts need no second encoding to be known as small.
+    if len(text) * 4 > MAX_PARAMETERS and (size := len(text.encode())) > MAX_PARAMETERS:
+        raise TooLarge(f"parameters: {size} bytes of JSON, at most {MAX_PARAMETERS}")
+    return text
+
+
+def check_extra(extra: Extra | None) -> None:
+    """At most 1 MiB, with a plausible content type."""
+    if extra is None:
+        return
+    if len(extra.data) > MAX_EXTRA:
+        raise TooLarge(f"extra: {len(extra.data)} bytes, at most {MAX_EXTRA}")
+    content_type = extra.content_type
+    if not 1 <= len(content_type) <= _MAX_CONTENT_TYPE or not content_type.isprintable() or "/" not in content_type:
+        raise InvalidRequest(f"extra.contentType: a content type such as text/plain, not {show(content_type)}")
+
+
+@lru_cache(maxsize=4_096)
+def check_tags(tags: tuple[str, ...]) -> None:
+    """At most 32 different tags of 1 to 64 printable characters."""
+    if len(tags) > MAX_TAGS:
+        raise InvalidRequest(f"tags: at most {MAX_TAGS}, not {len(tags)}")
+    for tag in tags:
+        if not 1 <= len(tag) <= MAX_TAG or not tag.isprintable() or tag != tag.strip():
+            raise InvalidRequest(f"tags: 1 to {MAX_TAG} printable characters each, not {show(tag)}")
+    if len(dict.fromkeys(tags)) < len(tags):
+        raise InvalidRequest(f"tags: each only once, not {show(list(tags))}")
+
+
+def check_policies(policies: Policies) -> None:
+    """Every number of the policies in its range."""
+    if policies is not DEFAULT_POLICIES:
+        _check_policies(policies)
+
+
+@lru_cache(maxsize=4_096)
+def _check_policies(policies: Policies) -> None:
+    check_retry(policies.retry)
+    whole_number(policies.catch_up_limit, "policies.catchUpLimit", 1, MAX_CATCH_UP)
+    whole_number(policies.priority, "policies.priority", 0, LOWEST_PRIORITY)
+    _positive(policies.lateness_limit, "policies.latenessLimit")
+    _positive(policies.timeout, "policies.timeout")
+    _positive(policies.heartbeat_timeout, "policies.heartbeatTimeout")
+
+
+def check_retry(retry: Retry, path: str = "policies.retry") -> None:
+    """Every number of a retry policy in its range."""
+    whole_number(retry.max_retries, f"{path}.maxRetries", 0, MAX_RETRIES)
+    whole_number(retry.delay, f"{path}.delay", 0, LONGEST)
+    whole_number(retry.cap, f"{path}.cap", 0, LONGEST)
+    one_of(retry.backoff, f"{path}.backoff", ("fixed", "exponential"))
+    real_number(retry.factor, f"{path}.factor", 1, 100)
+    real_number(retry.jitter, f"{path}.jitter", 0, 1)
+    for name, listed in (("retryOn", retry.retry_on), ("giveUpOn", retry.give_up_on)):
+        if len(listed) > MAX_EXCEPTION_NAMES or not all(0 < len(entry) <= MAX_NAME for entry in listed):
+            raise InvalidRequest(
+                f"{path}.{name}: at most {MAX_EXCEPTION_NAMES} exception names, not {show(list(listed))}"
+            )
+
+
+def _positive(amount: int | None, field: str) -> None:
+    if amount is not None and not 0 < amount <= LONGEST:
+        raise InvalidRequest(f"{field}: longer than 0, up to 100 years, not {format_duration(amount)}")
+
+
+def check_when(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
+    """The trigger can be evaluated and fires at all. A cron expression is judged once per distinct one."""
+    if isinstance(trigger, Cron) and bounds is UNBOUNDED:
+        _check_cron(trigger, now // _CRON_REMEMBERED)
+    else:
+        check_trigger(trigger, bounds, now)
+
+
+_CRON_REMEMBERED: Final = 86_400_000_000
+"""A day in microseconds: whether an expression fires within ten years may change from one day to the next."""
+
+
+@lru_cache(maxsize=4_096)
+def _check_cron(trigger: Cron, day: int) -> None:
+    check_trigger(trigger, UNBOUNDED, Instant(day * _CRON_REMEMBERED))

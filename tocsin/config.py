@@ -1,0 +1,309 @@
+"""Configuration: one TOML file, overridden by the environment (`TOCSIN_...`), overridden by flags.
+
+`Config` is the list of everything that can be set, each with its unit, default and reason. `load_config` says for each value
+where it came from. A key nobody knows is an error, with the nearest known one as a suggestion.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from runtime.clock import DAY, SECOND, Micros
+from runtime.errors import InvalidRequest
+
+from .durations import format_duration, parse_duration
+
+DEFAULT_FILE: Final = "tocsin.toml"
+DEFAULT_DATA: Final = ".tocsin"
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_PREFIX: Final = "TOCSIN_"
+
+CLIENT_VARIABLES: Final = frozenset({"TOCSIN_URL", "TOCSIN_TOKEN", "TOCSIN_CONFIG", "TOCSIN_FAILPOINTS", "TOCSIN_NODE"})
+"""Variables of the command line and of tests: no settings of a node."""
+
+
+@attrs.frozen
+class Address:
+    """Where the server listens. Port 0: any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOOPBACK or self.host.startswith("127.")
+
+
+Reader = Callable[[object, str], Any]
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise InvalidRequest(f"{field}: a text, not {value!r}")
+    return value
+
+
+def _path(value: object, field: str) -> Path:
+    return Path(_text(str(value) if isinstance(value, Path) else value, field)).expanduser()
+
+
+def _address(value: object, field: str) -> Address:
+    host, colon, port = _text(value, field).rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise InvalidRequest(f"{field}: HOST:PORT, for example 127.0.0.1:7400, not {value!r}")
+    return Address(host.strip("[]"), int(port))
+
+
+def _whole(low: int, high: int) -> Reader:
+    def read(value: object, field: str) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise InvalidRequest(f"{field}: a whole number from {low} to {high}, not {value!r}")
+        return value
+
+    return read
+
+
+def _span(low: Micros, high: Micros) -> Reader:
+    def read(value: object, field: str) -> Micros:
+        found = parse_duration(value, field)
+        if not low <= found <= high:
+            raise InvalidRequest(f"{field}: from {format_duration(low)} to {format_duration(high)}, not {value!s}")
+        return found
+
+    return read
+
+
+def _one_of(*words: str) -> Reader:
+    def read(value: object, field: str) -> str:
+        if not isinstance(value, str) or value.upper() not in words:
+            raise InvalidRequest(f"{field}: {' or '.join(words)}, not {value!r}")
+        return value.upper()
+
+    return read
+
+
+def _modules(value: object, field: str) -> tuple[str, ...]:
+    entries = [part for part in value.split(",") if part] if isinstance(value, str) else value
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) and entry for entry in entries):
+        raise InvalidRequest(f"{field}: a list of module names or files, not {value!r}")
+    return tuple(entries)
+
+
+def _about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
+    return {"key": key, "read": read, "unit": unit, "reason": reason}
+
+
+@attrs.frozen
+class Config:
+    """Every effective value of a node."""
+
+    data: Path = attrs.field(
+        default=Path(DEFAULT_DATA),
+        metadata=_about(
+            "data", _path, "directory", "everything a node keeps is under one directory, easy to copy or remove"
+        ),
+    )
+    listen: Address = attrs.field(
+        default=Address("127.0.0.1", 7400),
+        metadata=_about("listen", _address, "HOST:PORT", "only this machine, until somebody says otherwise"),
+    )
+    name: str = attrs.field(
+        default="node-1",
+        metadata=_about("name", _text, "text", "shown with every attempt; boot ids tell processes apart"),
+    )
+    tasks: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=_about(
+            "tasks", _modules, "modules or files", "where the handlers are; `tocsin up` adds those it is given"
+        ),
+    )
+    slots: int = attrs.field(
+        default=1_000,
+        metadata=_about(
+            "executor.slots",
+            _whole(1, 100_000),
+            "attempts",
+            "attempts of stored tasks at once: most wait for something",
+        ),
+    )
+    memory_slots: int = attrs.field(
+        default=1_000,
+        metadata=_about(
+            "executor.memory_slots",
+            _whole(1, 100_000),
+            "attempts",
+            "attempts of memory tasks at once; they do not compete",
+        ),
+    )
+    threads: int = attrs.field(
+        default=16,
+        metadata=_about(
+            "executor.threads",
+            _whole(1, 1_000),
+            "threads",
+            "sync handlers at once: more than that mostly fight over the GIL",
+        ),
+    )
+    drain_timeout: Micros = attrs.field(
+        default=Micros(5 * SECOND),
+        metadata=_about(
+            "drain.timeout",
+            _span(Micros(0), DAY),
+            "duration",
+            "what a handler gets to end in peace when the node stops; service managers wait 90 s",
+        ),
+    )
+    keep_for: Micros = attrs.field(
+        default=Micros(30 * DAY),
+        metadata=_about(
+            "retention.keep_for",
+            _span(Micros(0), Micros(36_525 * DAY)),
+            "duration",
+            "how long ended executions and their ledger are kept: a month's review still finds them",
+        ),
+    )
+    keep_newest: int = attrs.field(
+        default=0,
+        metadata=_about(
+            "retention.keep_newest",
+            _whole(0, 1_000_000),
+            "executions",
+            "of each task so many are kept however old they are",
+        ),
+    )
+    purge_every: Micros = attrs.field(
+        default=Micros(60 * SECOND),
+        metadata=_about(
+            "retention.purge_every", _span(SECOND, DAY), "duration", "a purge takes small steps, so it can look often"
+        ),
+    )
+    synchronous: str = attrs.field(
+        default="FULL",
+        metadata=_about(
+            "store.synchronous",
+            _one_of("FULL", "NORMAL"),
+            "FULL or NORMAL",
+            "FULL: what was acknowledged survives power loss; NORMAL only kill -9, and is faster",
+        ),
+    )
+    body_limit: int = attrs.field(
+        default=2 * 1024 * 1024,
+        metadata=_about(
+            "api.body_limit",
+            _whole(1_024, 64 * 1024 * 1024),
+            "bytes",
+            "a request with the largest extra in base64 fits; beyond it the answer is 413",
+        ),
+    )
+
+
+SETTINGS: Final = {field.metadata["key"]: field for field in attrs.fields(Config)}
+"""Key in the file -> the field of `Config`."""
+
+
+@attrs.frozen
+class Loaded:
+    """The effective configuration, and by key where each value came from: `default`, a file, a variable, a flag."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+def load_config(
+    environment: Mapping[str, str], file: Path | None = None, flags: Mapping[str, object] | None = None
+) -> Loaded:
+    """The effective configuration.
+
+    environment: the process's variables; those that begin with `TOCSIN_` count. file: the TOML file, which must exist;
+    without it `tocsin.toml` of the current directory if there is one. flags: key -> value, None for a flag not given.
+    Raises InvalidRequest naming key, value and origin.
+    """
+    given: dict[str, tuple[object, str]] = {}
+    given |= _from_file(file if file is not None else _default_file())
+    given |= _from_environment(environment)
+    given |= {key: (value, "command line") for key, value in (flags or {}).items() if value is not None}
+    values = {SETTINGS[key].name: _read(key, value, origin) for key, (value, origin) in given.items()}
+    return Loaded(Config(**values), {key: given[key][1] if key in given else "default" for key in SETTINGS})
+
+
+def _read(key: str, value: object, origin: str) -> Any:
+    try:
+        return SETTINGS[key].metadata["read"](value, key)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{error} ({origin})") from None
+
+
+def _default_file() -> Path | None:
+    path = Path(DEFAULT_FILE)
+    return path if path.is_file() else None
+
+
+def _from_file(path: Path | None) -> dict[str, tuple[object, str]]:
+    if path is None:
+        return {}
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidRequest(f"configuration file {str(path)!r}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"configuration file {str(path)!r}: {error}") from None
+    return {known(key, str(path)): (value, str(path)) for key, value in _flat(tree, "")}
+
+
+def _flat(tree: Mapping[str, object], prefix: str) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, value in tree.items():
+        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return found
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    by_variable = {variable_of(key): key for key in SETTINGS}
+    found: dict[str, tuple[object, str]] = {}
+    for variable in sorted(environment):
+        if not variable.startswith(_PREFIX) or variable in CLIENT_VARIABLES:
+            continue
+        if variable not in by_variable:
+            raise InvalidRequest(f"unknown variable {variable}{suggestion(variable, by_variable)}")
+        found[by_variable[variable]] = environment[variable], variable
+    return found
+
+
+def variable_of(key: str) -> str:
+    """The environment variable of a key: `executor.slots` -> `TOCSIN_EXECUTOR_SLOTS`."""
+    return _PREFIX + key.replace(".", "_").upper()
+
+
+def known(key: str, origin: str) -> str:
+    """The key itself if there is such a setting, else InvalidRequest with a suggestion."""
+    if key in SETTINGS:
+        return key
+    raise InvalidRequest(f"unknown key {key!r} in {origin}{suggestion(key, SETTINGS)}")
+
+
+def suggestion(word: str, known_words: Mapping[str, object] | list[str]) -> str:
+    """`; did you mean ...?` with the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word[:64], list(known_words), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def shown(key: str, config: Config) -> str:
+    """A value as it would be written in the file."""
+    value = getattr(config, SETTINGS[key].name)
+    return format_duration(value) if SETTINGS[key].metadata["unit"] == "duration" else _plain(value)
+
+
+def _plain(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

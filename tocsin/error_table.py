@@ -1,0 +1,74 @@
+"""What each error class is to a caller over HTTP and on the command line: the one table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from runtime import errors
+
+
+@attrs.frozen
+class ErrorRow:
+    """An error class, its HTTP status, the exit code of the command line, and its title for people."""
+
+    error: type[BaseException]
+    status: int
+    exit_code: int
+    title: str
+
+
+ERRORS: Final = (
+    ErrorRow(errors.TooLarge, 413, 7, "Too large"),
+    ErrorRow(errors.InvalidRequest, 400, 2, "Invalid request"),
+    ErrorRow(errors.Unauthenticated, 401, 3, "Not authenticated"),
+    ErrorRow(errors.Forbidden, 403, 4, "Not allowed"),
+    ErrorRow(errors.NotFound, 404, 5, "Not found"),
+    ErrorRow(errors.Conflict, 409, 6, "Conflict"),
+    ErrorRow(errors.StaleVersion, 409, 6, "Changed meanwhile"),
+    ErrorRow(errors.MailboxFull, 429, 8, "Too busy"),
+    ErrorRow(errors.StoreUnavailable, 503, 9, "Store unavailable"),
+    ErrorRow(errors.ReplyTimeout, 503, 10, "No answer in time"),
+    ErrorRow(errors.ActorStopped, 503, 10, "Not available"),
+    ErrorRow(errors.ActorCrashed, 503, 10, "Not available"),
+    ErrorRow(errors.OwnershipLost, 503, 10, "Not available"),
+    ErrorRow(errors.StaleEpoch, 503, 10, "Not available"),
+    ErrorRow(errors.StaleFence, 409, 6, "Superseded"),
+    ErrorRow(errors.StoreDamaged, 500, 11, "Store damaged"),
+    ErrorRow(errors.AlreadyRunning, 409, 12, "Already running"),
+    ErrorRow(errors.TocsinError, 500, 1, "Internal error"),
+)
+"""The first row whose class fits is the answer, so a special class stands before its base."""
+
+INTERNAL: Final = ErrorRow(Exception, 500, 1, "Internal error")
+"""Anything that is not ours: a bug. Its text stays in the log."""
+
+UNREACHABLE_EXIT: Final = 13
+"""Exit code: no node answers at the address."""
+
+OUTCOME_EXITS: Final = {"COMPLETED": 0, "FAILED": 20, "CANCELLED": 21, "CRASHED": 22, "TIMED_OUT": 23}
+"""Exit code of a followed execution by its state at the end."""
+
+
+def row_of(error: BaseException) -> ErrorRow:
+    """The row of an error."""
+    return next((row for row in ERRORS if isinstance(error, row.error)), INTERNAL)
+
+
+def exit_code_of_status(status: int) -> int:
+    """The exit code for an HTTP status that some node answered with."""
+    return next((row.exit_code for row in ERRORS if row.status == status), INTERNAL.exit_code)
+
+
+def error_of_status(status: int, message: str) -> Exception:
+    """The error class that a status stands for, so that a client raises what the node raised."""
+    found = next((row.error for row in ERRORS if row.status == status), errors.InternalError)
+    raised = found(message)
+    assert isinstance(raised, Exception)
+    return raised
+
+
+def title_of_status(status: int) -> str:
+    """The title of a status that did not come from one of our errors (a wrong path, a wrong method)."""
+    return next((row.title for row in ERRORS if row.status == status), "Request refused")

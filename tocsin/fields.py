@@ -1,0 +1,182 @@
+"""Reading JSON objects field by field: every refusal names the field and shows the value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from actors.zones import zone
+from runtime.clock import SECOND, Instant, Micros, from_datetime, to_datetime
+from runtime.errors import InvalidRequest
+
+from .config import suggestion
+from .durations import parse_duration
+
+E = TypeVar("E")
+
+_SHOWN: Final = 80
+"""Characters of a wrong value that an error repeats."""
+
+NO_LATER_THAN: Final = Instant(7_258_118_400 * SECOND)
+"""2200-01-01: an instant beyond it is a unit mistaken for another, and arithmetic on it stays far from a datetime's end."""
+
+
+def show(value: object) -> str:
+    """A value for an error message, cut to a line."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def parse_instant(value: object, field: str, timezone: str | None = None) -> Instant:
+    """An ISO 8601 time as an instant. One without an offset is read in `timezone`, or refused if there is none."""
+    moment = value if isinstance(value, datetime) else _read_time(value, field)
+    if moment.tzinfo is None and timezone is None:
+        raise InvalidRequest(f"{field}: {show(value)} has no offset from UTC; write for example 2026-03-01T12:00:00Z")
+    found = from_datetime(moment) if moment.tzinfo is not None else _in_zone(moment, timezone or "UTC")
+    if not 0 <= found < NO_LATER_THAN:
+        raise InvalidRequest(f"{field}: from 1970 to 2200, not {show(value)}")
+    return found
+
+
+def _read_time(value: object, field: str) -> datetime:
+    if isinstance(value, str) and len(value) <= _SHOWN:
+        try:
+            return datetime.fromisoformat(value.strip())
+        except ValueError:
+            pass
+    raise InvalidRequest(f"{field}: a time such as 2026-03-01T12:00:00Z, not {show(value)}")
+
+
+def _in_zone(local: datetime, timezone: str) -> Instant:
+    """The instant of a wall clock's time; one that is skipped moves forward, of a repeated one the first counts."""
+    place = zone(timezone)
+    wall = from_datetime(local.replace(tzinfo=UTC))
+    seconds = wall // SECOND
+    earlier = place.offset(seconds - place.offset(seconds - 86_400))
+    later = place.offset(seconds - place.offset(seconds + 86_400))
+    fits = [offset for offset in (earlier, later) if place.offset(seconds - offset) == offset]
+    return Instant(wall - (max(fits) if fits else min(earlier, later)) * SECOND)
+
+
+def show_instant(instant: Instant | None) -> str | None:
+    """An instant as RFC 3339 in UTC with three digits of a second where there are any."""
+    if instant is None:
+        return None
+    moment = to_datetime(instant)
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
+
+
+class Fields:
+    """The fields of one JSON object. Take each one that is known, then `finish`, which refuses what is left.
+
+    `path` is put before names in errors: `policies.retry.`.
+    """
+
+    def __init__(self, value: object, path: str = "") -> None:
+        if not isinstance(value, Mapping):
+            raise InvalidRequest(f"{path.rstrip('.') or 'body'}: an object, not {show(value)}")
+        self._left: dict[str, Any] = dict(value)
+        self._path = path
+        self._known: list[str] = []
+
+    def name(self, key: str) -> str:
+        """The field's name as errors show it."""
+        return self._path + key
+
+    def take(self, key: str) -> Any:
+        """The raw value, or None when it is absent or null."""
+        self._known.append(key)
+        return self._left.pop(key, None)
+
+    def has(self, key: str) -> bool:
+        """Whether the field was given and not taken yet (null counts as given)."""
+        return key in self._left
+
+    def text(self, key: str) -> str | None:
+        """A string."""
+        value = self.take(key)
+        if value is not None and not isinstance(value, str):
+            raise InvalidRequest(f"{self.name(key)}: a text, not {show(value)}")
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        """A boolean."""
+        value = self.take(key)
+        if value is not None and not isinstance(value, bool):
+            raise InvalidRequest(f"{self.name(key)}: true or false, not {show(value)}")
+        return value
+
+    def whole(self, key: str, low: int, high: int) -> int | None:
+        """A whole number in [low, high]."""
+        value = self.take(key)
+        return None if value is None else whole_number(value, self.name(key), low, high)
+
+    def number(self, key: str, low: float, high: float) -> float | None:
+        """A number in [low, high]."""
+        value = self.take(key)
+        return None if value is None else real_number(value, self.name(key), low, high)
+
+    def duration(self, key: str) -> Micros | None:
+        """A duration with units."""
+        value = self.take(key)
+        return None if value is None else parse_duration(value, self.name(key))
+
+    def instant(self, key: str, timezone: str | None = None) -> Instant | None:
+        """A time with an offset, or in the zone."""
+        value = self.take(key)
+        return None if value is None else parse_instant(value, self.name(key), timezone)
+
+    def choice(self, key: str, choices: Iterable[E]) -> E | None:
+        """One of the choices, which are texts or a text enumeration."""
+        value = self.take(key)
+        return None if value is None else one_of(value, self.name(key), choices)
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """A list of strings."""
+        value = self.take(key)
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+            raise InvalidRequest(f"{self.name(key)}: a list of texts, not {show(value)}")
+        return tuple(value)
+
+    def inner(self, key: str) -> Fields | None:
+        """A nested object."""
+        value = self.take(key)
+        return None if value is None else Fields(value, f"{self.name(key)}.")
+
+    def finish(self) -> None:
+        """Refuse every field that nobody took."""
+        for key in self._left:
+            raise InvalidRequest(f"unknown field {show(self._path + str(key))}{suggestion(str(key), self._known)}")
+
+
+def whole_number(value: object, field: str, low: int, high: int) -> int:
+    """The value, if it is a whole number in [low, high]."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidRequest(f"{field}: a whole number from {low} to {high}, not {show(value)}")
+    return value
+
+
+def real_number(value: object, field: str, low: float, high: float) -> float:
+    """The value as a float, if it is a finite number in [low, high]."""
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+        or not low <= value <= high
+    ):
+        raise InvalidRequest(f"{field}: a number from {low:g} to {high:g}, not {show(value)}")
+    return float(value)
+
+
+def one_of(value: object, field: str, choices: Iterable[E]) -> E:
+    """The choice that equals the value."""
+    listed = list(choices)
+    if isinstance(value, str):
+        for choice in listed:
+            if choice == value:
+                return choice
+    raise InvalidRequest(f"{field}: one of {', '.join(str(choice) for choice in listed)}, not {show(value)}")

@@ -1,0 +1,313 @@
+"""A node inside the user's program: `open_node`, and what can be asked of it from Python."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from actors import node as inner
+from actors.catalogue import DECLARED, Catalogue
+from actors.keeper_messages import (
+    ActivateTask,
+    CancelTask,
+    Command,
+    DeleteTask,
+    EditTask,
+    PauseTask,
+    ResumeTask,
+    RetryTask,
+    RunTask,
+)
+from actors.model.execution import Execution
+from actors.model.lifecycle import Phase, Status
+from actors.model.task import Definition, Task
+from actors.model.trigger import Interval
+from actors.store.port import ExecutionDetail, TaskFilter
+from runtime.clock import SECOND
+from runtime.errors import Conflict, InvalidRequest
+from runtime.mailbox import Reply
+from runtime.world import RealWorld, World
+
+from .builder import ACTOR, TaskBuilder, add_many
+from .checks import known_type, parameters_text
+from .config import SETTINGS, Config, load_config, suggestion
+from .durations import Duration
+from .tasks import DECLARED_TASKS, DeclaredTask
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_PAGE: Final = 200
+"""Tasks fetched at a time by the iterator: some 100 kB."""
+
+
+class LocalNode:
+    """A node running in this program. Get it from `open_node`."""
+
+    def __init__(self, node: inner.Node) -> None:
+        self._node = node
+
+    @property
+    def inner(self) -> inner.Node:
+        """The node of the floor below, for servers and tests."""
+        return self._node
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The task types."""
+        return self._node.catalogue
+
+    @property
+    def world(self) -> World:
+        """Time and identity."""
+        return self._node.world
+
+    async def create(self, definitions: Sequence[Definition], actor: str) -> list[Task | Exception]:
+        """Make the tasks durable; for each the task or the error."""
+        return await self._node.create(definitions, actor)
+
+    def new_task(self, type_name: str) -> TaskBuilder:
+        """Begin a task of this type; end with `await ....schedule()`."""
+        return TaskBuilder(self, type_name)
+
+    async def add_many(self, builders: Iterable[TaskBuilder]) -> list[Task | Exception]:
+        """Make many tasks with one call: for each builder the task, or the error that refused it."""
+        return await add_many(self, builders)
+
+    async def every(
+        self, period: Duration, type_name: str, *, name: str | None = None, persistent: bool = True, **parameters: Any
+    ) -> Task:
+        """A task that fires at a fixed rate, in one line. Raises InvalidRequest or Conflict."""
+        return await self._one(self.new_task(type_name).with_period(period), name, persistent, parameters)
+
+    async def cron(
+        self,
+        expression: str,
+        type_name: str,
+        *,
+        timezone: str = "UTC",
+        name: str | None = None,
+        persistent: bool = True,
+        **parameters: Any,
+    ) -> Task:
+        """A task that fires by a cron expression, in one line. Raises InvalidRequest or Conflict."""
+        return await self._one(
+            self.new_task(type_name).with_cron(expression, timezone=timezone), name, persistent, parameters
+        )
+
+    async def once(
+        self,
+        when: datetime | Duration,
+        type_name: str,
+        *,
+        name: str | None = None,
+        persistent: bool = True,
+        **parameters: Any,
+    ) -> Task:
+        """A task that fires once, at an aware datetime or after a delay. Raises InvalidRequest or Conflict."""
+        builder = self.new_task(type_name)
+        builder = builder.at(when) if isinstance(when, datetime) else builder.after(when)
+        return await self._one(builder, name, persistent, parameters)
+
+    async def _one(self, builder: TaskBuilder, name: str | None, persistent: bool, parameters: dict[str, Any]) -> Task:
+        if name is not None:
+            builder.named(name)
+        if not persistent:
+            builder.non_persistent()
+        return await builder.with_parameters(parameters).schedule()
+
+    async def task(self, reference: str) -> Task:
+        """The task of this id, unique prefix of an id (8 characters at least), or name. Raises NotFound."""
+        return await self._node.task(reference)
+
+    async def tasks(
+        self, *, status: str | None = None, type_name: str | None = None, text: str | None = None
+    ) -> AsyncIterator[Task]:
+        """Every task that fits, stored and in memory, in order of id."""
+        wanted = TaskFilter(
+            status=None if status is None else Status(status.upper()), type=type_name, text=text, limit=_PAGE
+        )
+        while True:
+            page = await self._node.page(wanted)
+            for task in page.tasks:
+                yield task
+            if len(page.tasks) < _PAGE:
+                return
+            wanted = attrs.evolve(wanted, offset=wanted.offset + _PAGE)
+
+    async def run(self, reference: str, parameters: Mapping[str, Any] | None = None) -> Execution:
+        """Run a task now, whatever its trigger says. Raises Conflict when overlap forbids it."""
+        task = await self.task(reference)
+        text = None
+        if parameters is not None:
+            text = parameters_text(parameters)
+            known_type(self.catalogue, task.definition.type).check_parameters(dict(parameters))
+        return await self._ask(task, lambda reply: RunTask(task.id, text, "task", None, ACTOR, reply))
+
+    async def execution(self, execution_id: str) -> ExecutionDetail:
+        """One execution with attempts, result, checkpoint and progress. Raises NotFound."""
+        return await self._node.execution(execution_id)
+
+    async def executions(self, reference: str, *, offset: int = 0, limit: int = 50) -> list[Execution]:
+        """A task's executions, newest first."""
+        rows, _ = await self._node.executions((await self.task(reference)).id, offset=offset, limit=limit)
+        return rows
+
+    async def pause(self, reference: str, note: str | None = None) -> Task:
+        """Fire no more until activated."""
+        task = await self.task(reference)
+        return await self._ask(task, lambda reply: PauseTask(task.id, note, ACTOR, reply))
+
+    async def activate(self, reference: str) -> Task:
+        """Go on after a pause, or begin anew."""
+        task = await self.task(reference)
+        return await self._ask(task, lambda reply: ActivateTask(task.id, None, None, ACTOR, reply))
+
+    async def retry(self, reference: str, *, reset: bool = False) -> Task:
+        """Run the last execution again, which has failed; `reset` counts failures from 0."""
+        task = await self.task(reference)
+        last = task.state.last_execution
+        execution = None if last is None else (await self.execution(last)).execution
+        return await self._ask(task, lambda reply: RetryTask(task.id, execution, reset, ACTOR, reply))
+
+    async def resume(self, reference: str) -> Task:
+        """Go on with the execution that is held after a crash."""
+        task = await self.task(reference)
+        return await self._ask(task, lambda reply: ResumeTask(task.id, ACTOR, reply))
+
+    async def cancel(self, reference: str) -> Task:
+        """End a task and what it runs; its record stays."""
+        task = await self.task(reference)
+        return await self._ask(task, lambda reply: CancelTask(task.id, ACTOR, reply))
+
+    async def delete(self, reference: str) -> Task:
+        """Remove a task with its history."""
+        task = await self.task(reference)
+        return await self._ask(task, lambda reply: DeleteTask(task.id, ACTOR, reply))
+
+    async def _ask(self, task: Task, make: Callable[[Reply[T]], Command]) -> T:
+        return await self._node.command(task.id, make)
+
+    def health(self) -> list[str]:
+        """What is wrong with the node; empty when nothing is."""
+        return self._node.health()
+
+    async def drain(self) -> None:
+        """Take no new work, and let what runs come to an end within the drain timeout."""
+        await self._node.drain()
+
+
+def node_config(config: Config) -> inner.NodeConfig:
+    """The settings that concern the node, as the floor below takes them."""
+    return inner.NodeConfig(
+        data=config.data,
+        name=config.name,
+        slots=config.slots,
+        memory_slots=config.memory_slots,
+        threads=config.threads,
+        drain_seconds=config.drain_timeout / SECOND,
+        purge_every_seconds=config.purge_every / SECOND,
+        keep_for=config.keep_for,
+        keep_newest=config.keep_newest,
+        synchronous=config.synchronous,
+    )
+
+
+@asynccontextmanager
+async def open_node(
+    file: str | Path | None = None, *, catalogue: Catalogue | None = None, world: World | None = None, **settings: Any
+) -> AsyncIterator[LocalNode]:
+    """Run a node in this program while the block runs: its store is SQLite in the data directory.
+
+    file: a TOML file; without it `tocsin.toml` of the current directory if there is one. settings: values over it, named as
+    in `Config`: `data=`, `slots=`, ... catalogue: the task types; without it those that decorators declared. Raises
+    InvalidRequest for a wrong setting, AlreadyRunning when another node has the data directory.
+    """
+    flags = {_key_of(name): value for name, value in settings.items()}
+    environment = (world or RealWorld()).environment()
+    config = load_config(environment, None if file is None else Path(file), flags).config
+    with _one_error():
+        async with open_configured(config, DECLARED if catalogue is None else catalogue, world) as node:
+            yield node
+
+
+@asynccontextmanager
+async def open_configured(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[LocalNode]:
+    """`open_node` with settings that are read already: makes the data directory and the declared tasks."""
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with inner.open_node(node_config(config), catalogue, world) as node:
+        face = LocalNode(node)
+        await make_declared(face, DECLARED_TASKS.values())
+        yield face
+
+
+def _key_of(name: str) -> str:
+    keys: dict[str, str] = {field.name: key for key, field in SETTINGS.items()}
+    if name not in keys:
+        raise InvalidRequest(f"unknown setting {name!r}{suggestion(name, keys)}")
+    return keys[name]
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """A single error that the node's nursery wrapped in a group comes out as itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if error is group:
+            raise
+        raise error from None
+
+
+async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> None:
+    """Make the tasks that stand beside their handlers; change one whose code says something else than the store."""
+    for entry in declared:
+        if entry.name not in node.catalogue:
+            continue
+        definition = _declared_builder(node, entry).build()
+        [made] = await node.create((definition,), ACTOR)
+        if isinstance(made, Conflict):
+            await _bring_up_to_date(node, definition)
+        elif isinstance(made, Exception):
+            raise made
+
+
+def _declared_builder(node: LocalNode, entry: DeclaredTask) -> TaskBuilder:
+    builder = node.new_task(entry.name).named(entry.name).with_parameters(entry.parameters).tags(*entry.tags)
+    if not entry.persistent:
+        builder.non_persistent()
+    return (
+        builder.with_cron(entry.cron, timezone=entry.timezone) if entry.cron else builder.with_period(entry.every or "")
+    )
+
+
+async def _bring_up_to_date(node: LocalNode, wanted: Definition) -> None:
+    task = await node.task(wanted.name)
+    former = task.definition
+    if task.state.phase not in (Phase.ACTIVE, Phase.PAUSED) or former.persistent is not wanted.persistent:
+        # Somebody cancelled it, or gave the name to another task: a person's decision stands.
+        return
+    trigger = wanted.trigger
+    if isinstance(trigger, Interval) and isinstance(former.trigger, Interval) and trigger.every == former.trigger.every:
+        trigger = former.trigger
+    definition = attrs.evolve(
+        former,
+        type=wanted.type,
+        trigger=trigger,
+        parameters=wanted.parameters,
+        policies=wanted.policies,
+        tags=wanted.tags,
+    )
+    if definition != former:
+        logger.info("task %r is changed to what its code declares", wanted.name)
+        await node._ask(task, lambda reply: EditTask(definition, task.state.version, "code", reply))

@@ -1,0 +1,269 @@
+"""The table of operations: name, arguments, permission, result and errors. REST, client and command line stand on it.
+
+It is data only, so that the command line can read it without loading a server. What an operation does is the function of
+the same name in `tocsin/services.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import attrs
+
+from runtime import errors
+
+Where = Literal["path", "query", "body"]
+Kind = Literal["text", "whole", "flag", "instant", "json"]
+Permission = Literal["none", "viewer", "operator", "administrator"]
+
+
+@attrs.frozen
+class Argument:
+    """One argument. `low` and `high` bound a whole number; `default` is the value of one that is absent."""
+
+    name: str
+    where: Where
+    kind: Kind
+    about: str
+    required: bool = False
+    default: object = None
+    low: int = 0
+    high: int = 0
+
+
+@attrs.frozen
+class Operation:
+    """One thing that can be asked of a node. `status` is the HTTP status of success, `seed`: also served under `/cxs`."""
+
+    name: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    about: str
+    permission: Permission
+    arguments: tuple[Argument, ...] = ()
+    status: int = 200
+    errors: tuple[type[errors.TocsinError], ...] = ()
+    seed: bool = False
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether a JSON body belongs to it."""
+        return any(argument.where == "body" for argument in self.arguments)
+
+
+MAX_PAGE: Final = 1_000
+"""Rows of one page: about a megabyte of JSON."""
+
+MAX_PREVIEW: Final = 1_000
+"""Instants of one preview: some milliseconds of arithmetic."""
+
+MAX_LOG_LINES: Final = 5_000
+"""Log lines of one answer."""
+
+_TASK: Final = Argument(
+    "task", "path", "text", "id, unique prefix of an id (8 characters at least), or name", required=True
+)
+_EXECUTION: Final = Argument("execution", "path", "text", "id of an execution", required=True)
+_BODY: Final = Argument("body", "body", "json", "a JSON object", required=True)
+_OPTIONAL_BODY: Final = Argument("body", "body", "json", "a JSON object, or nothing")
+_OFFSET: Final = Argument("offset", "query", "whole", "rows to pass over", default=0, high=2**31 - 1)
+
+
+def _limit(default: int, high: int = MAX_PAGE) -> Argument:
+    return Argument("limit", "query", "whole", "rows at most", default=default, high=high)
+
+
+_FIND: Final = (errors.NotFound, errors.Conflict)
+_WRITE: Final = (*_FIND, errors.StaleVersion, errors.MailboxFull, errors.StoreUnavailable, errors.ReplyTimeout)
+_INPUT: Final = (errors.InvalidRequest, errors.TooLarge)
+
+OPERATIONS: Final = (
+    Operation(
+        "list_tasks",
+        "GET",
+        "/tasks",
+        "One page of tasks; all filters combine",
+        "viewer",
+        (
+            Argument("status", "query", "text", "a status in any letter case"),
+            Argument("type", "query", "text", "a task type"),
+            Argument("text", "query", "text", "a part of the name"),
+            Argument("sortBy", "query", "text", "a field name, with :asc or :desc"),
+            _OFFSET,
+            _limit(50),
+        ),
+        errors=_INPUT,
+        seed=True,
+    ),
+    Operation("add_task", "POST", "/tasks", "Make a task", "operator", (_BODY,), 201, (*_INPUT, *_WRITE), seed=True),
+    Operation(
+        "find_task",
+        "GET",
+        "/task",
+        "One task in full, by a name that a path cannot hold",
+        "viewer",
+        (Argument("reference", "query", "text", "id, prefix or name", required=True),),
+        errors=_FIND,
+    ),
+    Operation("show_task", "GET", "/tasks/{task}", "One task in full", "viewer", (_TASK,), errors=_FIND, seed=True),
+    Operation(
+        "edit_task",
+        "PUT",
+        "/tasks/{task}",
+        "Change a definition; absent fields stay, `version` guards against a change meanwhile",
+        "operator",
+        (_TASK, _BODY),
+        errors=(*_INPUT, *_WRITE),
+        seed=True,
+    ),
+    Operation(
+        "cancel_task",
+        "DELETE",
+        "/tasks/{task}",
+        "Cancel a task and what it runs; its record stays, unless `permanent`",
+        "operator",
+        (_TASK, Argument("permanent", "query", "flag", "remove the task with its history", default=False)),
+        204,
+        _WRITE,
+        seed=True,
+    ),
+    Operation(
+        "retry_task",
+        "POST",
+        "/tasks/{task}/retry",
+        "Run the last execution again, which has failed",
+        "operator",
+        (_TASK, Argument("resetFailureCount", "query", "flag", "count failures from 0 again", default=False)),
+        errors=_WRITE,
+        seed=True,
+    ),
+    Operation(
+        "configure_task",
+        "PUT",
+        "/tasks/{task}/config",
+        "Change retry numbers; an absent one stays",
+        "operator",
+        (
+            _TASK,
+            Argument("maxRetries", "query", "whole", "retries after the first attempt", high=1_000),
+            Argument("retryDelay", "query", "whole", "milliseconds between attempts", high=3_155_760_000_000),
+        ),
+        errors=(*_INPUT, *_WRITE),
+        seed=True,
+    ),
+    Operation(
+        "resume_task",
+        "POST",
+        "/tasks/{task}/resume",
+        "Go on with an execution that is held after a crash",
+        "operator",
+        (_TASK,),
+        errors=_WRITE,
+        seed=True,
+    ),
+    Operation(
+        "run_task",
+        "POST",
+        "/tasks/{task}/run",
+        "Run now, with parameters of its own if given; answers the execution",
+        "operator",
+        (_TASK, _OPTIONAL_BODY),
+        202,
+        (*_INPUT, *_WRITE),
+    ),
+    Operation(
+        "pause_task", "POST", "/tasks/{task}/pause", "Fire no more", "operator", (_TASK, _OPTIONAL_BODY), errors=_WRITE
+    ),
+    Operation(
+        "activate_task",
+        "POST",
+        "/tasks/{task}/activate",
+        "Go on after a pause, or begin anew, with another trigger if given",
+        "operator",
+        (_TASK, _OPTIONAL_BODY),
+        errors=(*_INPUT, *_WRITE),
+    ),
+    Operation(
+        "list_executions",
+        "GET",
+        "/tasks/{task}/executions",
+        "Executions, newest first",
+        "viewer",
+        (_TASK, _OFFSET, _limit(50)),
+        errors=_FIND,
+    ),
+    Operation(
+        "list_outcomes",
+        "GET",
+        "/tasks/{task}/outcomes",
+        "The ledger: what became of each nominal time",
+        "viewer",
+        (
+            _TASK,
+            Argument("since", "query", "instant", "from this time on; a day ago if absent"),
+            Argument("until", "query", "instant", "up to this time; now if absent"),
+            _limit(200),
+        ),
+        errors=_FIND,
+    ),
+    Operation(
+        "next_fires",
+        "GET",
+        "/tasks/{task}/next",
+        "The next nominal times",
+        "viewer",
+        (_TASK, Argument("count", "query", "whole", "how many", default=10, low=1, high=MAX_PREVIEW)),
+        errors=_FIND,
+    ),
+    Operation(
+        "why",
+        "GET",
+        "/tasks/{task}/why",
+        "What became of one nominal time, and why",
+        "viewer",
+        (_TASK, Argument("at", "query", "instant", "the nominal time; the last one if absent")),
+        errors=_FIND,
+    ),
+    Operation(
+        "show_execution",
+        "GET",
+        "/executions/{execution}",
+        "One execution with attempts, result and progress",
+        "viewer",
+        (_EXECUTION,),
+        errors=_FIND,
+    ),
+    Operation(
+        "cancel_execution",
+        "POST",
+        "/executions/{execution}/cancel",
+        "End one execution; its task stays",
+        "operator",
+        (_EXECUTION,),
+        errors=_WRITE,
+    ),
+    Operation(
+        "list_logs",
+        "GET",
+        "/executions/{execution}/logs",
+        "Lines that a handler logged, after a sequence number",
+        "viewer",
+        (
+            _EXECUTION,
+            Argument("after", "query", "whole", "sequence number", default=0, high=2**53),
+            _limit(1_000, MAX_LOG_LINES),
+        ),
+        errors=_FIND,
+    ),
+    Operation(
+        "preview_cron", "POST", "/cron/next", "The next times of an expression", "viewer", (_BODY,), errors=_INPUT
+    ),
+    Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
+    Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),
+    Operation("show_node", "GET", "/node", "The tree of actors", "viewer"),
+    Operation("version", "GET", "/version", "Versions", "viewer"),
+    Operation("live", "GET", "/health/live", "The process answers", "none"),
+    Operation("ready", "GET", "/health/ready", "The node keeps time", "viewer", errors=(errors.StoreUnavailable,)),
+)
+
+BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}

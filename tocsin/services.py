@@ -1,0 +1,465 @@
+"""What each operation of the table does: one function per name, on a node.
+
+Every function takes a `Call`, whose arguments were read and checked by the table, and answers JSON (or None). It decides nothing
+about tasks: it reads the request into records, asks the node, and shows what it answers.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from actors.catalogue import TaskType, signature_of
+from actors.cron import explain, parse
+from actors.keeper_messages import (
+    ActivateTask,
+    CancelExecution,
+    CancelTask,
+    ConfigureTask,
+    DeleteTask,
+    EditTask,
+    PauseTask,
+    ResumeTask,
+    RetryTask,
+    RunTask,
+)
+from actors.model.execution import Execution
+from actors.model.lifecycle import State, Status
+from actors.model.task import Task
+from actors.model.trigger import UNBOUNDED, Cron
+from actors.store.port import ExecutionDetail, OutcomeRow, TaskFilter
+from actors.triggers import check_trigger, upcoming
+from actors.zones import database_version
+from runtime.clock import DAY, MILLISECOND, SECOND, Instant
+from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
+
+from .checks import known_type, parameters_text
+from .config import suggestion
+from .definitions import definition_from_json, trigger_from_json
+from .fields import Fields, show, show_instant
+from .operations import MAX_PREVIEW
+from .views import (
+    Json,
+    detail_view,
+    execution_view,
+    log_view,
+    outcome_view,
+    page_view,
+    task_detail_view,
+    task_view,
+)
+from .why import Case, answer, meant, trigger_words
+
+if TYPE_CHECKING:
+    from actors.node import Node
+
+SORTS: Final = {
+    "itemId": "id",
+    "name": "name",
+    "taskType": "type",
+    "status": "status",
+    "nextScheduledExecution": "next_fire",
+    "lastExecutionDate": "last_started_at",
+    "failureCount": "failure_count",
+    "createdAt": "created_at",
+}
+"""What `sortBy` may name -> the store's column."""
+
+MAX_NOTE: Final = 500
+"""Characters of a pause's note: a sentence, not a document."""
+
+_MAX_WORD: Final = 128
+"""Characters of a correlation id or a filter's text."""
+
+
+@attrs.frozen
+class Call:
+    """One request: its arguments by name (checked, defaults filled in), who asks, and through which channel."""
+
+    arguments: Mapping[str, Any]
+    actor: str
+    channel: str
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+
+Service = Callable[["Node", Call], Awaitable[Any]]
+
+
+async def list_tasks(node: Node, call: Call) -> Json:
+    """One page of tasks."""
+    sort, _, direction = (call["sortBy"] or "itemId").partition(":")
+    if sort not in SORTS or direction.lower() not in ("", "asc", "desc"):
+        raise InvalidRequest(f"sortBy: one of {', '.join(SORTS)}, with :asc or :desc, not {show(call['sortBy'])}")
+    wanted = TaskFilter(
+        status=_status(call["status"]),
+        type=call["type"],
+        text=call["text"],
+        sort=SORTS[sort],
+        descending=direction.lower() == "desc",
+        offset=call["offset"],
+        limit=call["limit"],
+    )
+    page = await node.page(wanted)
+    return page_view([task_view(task) for task in page.tasks], wanted.offset, wanted.limit, page.total)
+
+
+def _status(text: str | None) -> Status | None:
+    if text is None:
+        return None
+    try:
+        return Status(text.upper())
+    except ValueError:
+        near = suggestion(text.upper(), list(Status))
+        raise InvalidRequest(f"status: one of {', '.join(Status)}, not {show(text)}{near}") from None
+
+
+async def add_task(node: Node, call: Call) -> Json:
+    """Make a task."""
+    now = node.world.now()
+    definition = definition_from_json(call["body"], node.catalogue, now, task_id=node.world.new_id(), owner=call.actor)
+    [made] = await node.create([definition], call.actor)
+    if isinstance(made, Exception):
+        raise made
+    return task_detail_view(made, None)
+
+
+async def show_task(node: Node, call: Call) -> Json:
+    """One task in full."""
+    return await _full(node, await node.task(call["task"]))
+
+
+async def find_task(node: Node, call: Call) -> Json:
+    """One task in full, by a reference that is no part of the path."""
+    return await _full(node, await node.task(call["reference"]))
+
+
+async def _full(node: Node, task: Task) -> Json:
+    return task_detail_view(task, await _telling(node, task))
+
+
+async def _telling(node: Node, task: Task) -> ExecutionDetail | None:
+    """The execution whose progress and checkpoint tell about the task: the open one, else the last one that did not complete."""
+    execution_id = task.open[-1].id if task.open else task.state.last_execution
+    if execution_id is None or (not task.open and task.state.last_state is State.COMPLETED):
+        return None
+    try:
+        return await node.execution(execution_id)
+    except NotFound:
+        return None
+
+
+async def edit_task(node: Node, call: Call) -> Json:
+    """Change a definition."""
+    task = await node.task(call["task"])
+    body = dict(call["body"]) if isinstance(call["body"], dict) else call["body"]
+    version = body.pop("version", None) if isinstance(body, dict) else None
+    if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
+        raise InvalidRequest(f"version: a whole number, not {show(version)}")
+    definition = definition_from_json(
+        body, node.catalogue, node.world.now(), task_id=task.id, owner=call.actor, base=task.definition
+    )
+    # Without a version the edit still builds on what was read here, not on what came after.
+    expected = task.state.version if version is None else version
+    edited: Task = await node.command(task.id, lambda reply: EditTask(definition, expected, call.actor, reply))
+    return await _full(node, edited)
+
+
+async def cancel_task(node: Node, call: Call) -> None:
+    """Cancel a task, or remove it for good."""
+    task = await node.task(call["task"])
+    if call["permanent"]:
+        await node.command(task.id, lambda reply: DeleteTask(task.id, call.actor, reply))
+    else:
+        await node.command(task.id, lambda reply: CancelTask(task.id, call.actor, reply))
+
+
+async def retry_task(node: Node, call: Call) -> Json:
+    """Run the last execution again."""
+    task = await node.task(call["task"])
+    reset: bool = call["resetFailureCount"]
+    last = await node.execution(task.state.last_execution) if task.state.last_execution else None
+    execution = None if last is None else last.execution
+    retried: Task = await node.command(task.id, lambda reply: RetryTask(task.id, execution, reset, call.actor, reply))
+    return await _full(node, retried)
+
+
+async def configure_task(node: Node, call: Call) -> Json:
+    """Change retry numbers."""
+    task = await node.task(call["task"])
+    retries: int | None = call["maxRetries"]
+    delay = None if call["retryDelay"] is None else call["retryDelay"] * MILLISECOND
+    if retries is None and delay is None:
+        raise InvalidRequest("maxRetries, retryDelay: at least one of them")
+    configured: Task = await node.command(
+        task.id, lambda reply: ConfigureTask(task.id, retries, delay, call.actor, reply)
+    )
+    return await _full(node, configured)
+
+
+async def resume_task(node: Node, call: Call) -> Json:
+    """Go on with an execution that is held."""
+    task = await node.task(call["task"])
+    return await _full(node, await node.command(task.id, lambda reply: ResumeTask(task.id, call.actor, reply)))
+
+
+async def run_task(node: Node, call: Call) -> Json:
+    """Run now."""
+    task = await node.task(call["task"])
+    fields = Fields(call["body"] or {})
+    parameters, correlation = fields.take("parameters"), fields.text("correlation")
+    fields.finish()
+    if correlation is not None and not 1 <= len(correlation) <= _MAX_WORD:
+        raise InvalidRequest(f"correlation: 1 to {_MAX_WORD} characters, not {len(correlation)}")
+    text = None
+    if parameters is not None:
+        text = parameters_text(parameters)
+        known_type(node.catalogue, task.definition.type).check_parameters(parameters)
+    execution: Execution = await node.command(
+        task.id, lambda reply: RunTask(task.id, text, call.channel, correlation, call.actor, reply)
+    )
+    return execution_view(execution)
+
+
+async def pause_task(node: Node, call: Call) -> Json:
+    """Fire no more."""
+    fields = Fields(call["body"] or {})
+    note = fields.text("note")
+    fields.finish()
+    if note is not None and len(note) > MAX_NOTE:
+        raise InvalidRequest(f"note: at most {MAX_NOTE} characters, not {len(note)}")
+    task = await node.task(call["task"])
+    return await _full(node, await node.command(task.id, lambda reply: PauseTask(task.id, note, call.actor, reply)))
+
+
+async def activate_task(node: Node, call: Call) -> Json:
+    """Go on, or begin anew."""
+    task = await node.task(call["task"])
+    fields = Fields(call["body"] or {})
+    value = fields.take("trigger")
+    fields.finish()
+    trigger, bounds = (None, None) if value is None else trigger_from_json(value, node.world.now())
+    if trigger is not None and bounds is not None:
+        check_trigger(trigger, bounds, node.world.now())
+    activated: Task = await node.command(
+        task.id, lambda reply: ActivateTask(task.id, trigger, bounds, call.actor, reply)
+    )
+    return await _full(node, activated)
+
+
+async def list_executions(node: Node, call: Call) -> Json:
+    """A page of executions."""
+    task = await node.task(call["task"])
+    rows, total = await node.executions(task.id, offset=call["offset"], limit=call["limit"])
+    return page_view([execution_view(row) for row in rows], call["offset"], call["limit"], total)
+
+
+async def list_outcomes(node: Node, call: Call) -> Json:
+    """Rows of the ledger."""
+    task = await node.task(call["task"])
+    now = node.world.now()
+    until = now if call["until"] is None else call["until"]
+    since = Instant(until - DAY) if call["since"] is None else call["since"]
+    if since > until:
+        raise InvalidRequest(f"since: {show_instant(since)} is after until, {show_instant(until)}")
+    rows = await node.outcomes(task.id, since=since, until=until, limit=call["limit"])
+    return {"list": [outcome_view(row) for row in rows], "since": show_instant(since), "until": show_instant(until)}
+
+
+async def next_fires(node: Node, call: Call) -> Json:
+    """The next nominal times."""
+    task = await node.task(call["task"])
+    definition, state = task.definition, task.state
+    if state.next_fire is None:
+        return {"list": [], "trigger": trigger_words(definition.trigger, definition.bounds), "phase": state.phase.value}
+    found = [state.next_fire, *upcoming(definition.trigger, definition.bounds, state.next_fire, call["count"] - 1)]
+    left = None if definition.bounds.max_runs is None else max(definition.bounds.max_runs - state.runs, 0)
+    if getattr(definition.trigger, "fixed_delay", False):
+        found = found[:1]
+    return {
+        "list": [show_instant(instant) for instant in found[:left]],
+        "trigger": trigger_words(definition.trigger, definition.bounds),
+        "phase": state.phase.value,
+    }
+
+
+async def why(node: Node, call: Call) -> Json:
+    """What became of one nominal time."""
+    task = await node.task(call["task"])
+    now = node.world.now()
+    at, row = await _asked(node, task, call["at"], now)
+    detail = None
+    if row is not None and row.execution_id is not None and row.state is not None:
+        detail = await node.execution(row.execution_id)
+    revisions = await node.revisions(task.id)
+    return answer(Case(task, at, now, row, detail, revisions)).view()
+
+
+async def _asked(node: Node, task: Task, at: Instant | None, now: Instant) -> tuple[Instant, OutcomeRow | None]:
+    """The instant meant, and the ledger's row about it. Without a time: the last settled one, else the next."""
+    if at is None:
+        at = task.state.settled_through
+        rows = await node.outcomes(task.id, since=at, until=at, limit=1)
+        if rows:
+            return at, rows[0]
+        return (task.state.next_fire or now), None
+    exact = meant(task.definition.trigger, task.definition.bounds, at)
+    rows = await node.outcomes(task.id, since=exact, until=exact, limit=1)
+    if not rows and at % SECOND == 0:
+        # Under a former definition the slot may lie anywhere in the second that was asked about.
+        rows = await node.outcomes(task.id, since=at, until=Instant(at + SECOND - 1), limit=1)
+        return (rows[0].first if rows else exact), (rows[0] if rows else None)
+    return exact, (rows[0] if rows else None)
+
+
+async def show_execution(node: Node, call: Call) -> Json:
+    """One execution in full."""
+    return detail_view(await node.execution(call["execution"]))
+
+
+async def cancel_execution(node: Node, call: Call) -> Json:
+    """End one execution."""
+    execution = (await node.execution(call["execution"])).execution
+    cancelled: Execution = await node.command(
+        execution.task_id, lambda reply: CancelExecution(execution.task_id, execution.id, call.actor, reply)
+    )
+    return execution_view(cancelled)
+
+
+async def list_logs(node: Node, call: Call) -> Json:
+    """Logged lines after a sequence number, with the execution's state so that a follower knows when to stop."""
+    state = (await node.execution(call["execution"])).execution.state
+    lines = await node.logs(call["execution"], after=call["after"], limit=call["limit"])
+    return {"list": [log_view(line) for line in lines], "state": state.value}
+
+
+async def preview_cron(node: Node, call: Call) -> Json:
+    """The next times of an expression; nothing is stored."""
+    fields = Fields(call["body"])
+    expression, timezone = fields.text("expression"), fields.text("timezone") or "UTC"
+    after, count = fields.instant("after", timezone), fields.whole("count", 1, MAX_PREVIEW)
+    gap, fold = fields.choice("gap", ("shift", "skip")), fields.choice("fold", ("first", "last", "both"))
+    fields.finish()
+    if expression is None:
+        raise InvalidRequest("expression: required")
+    start = node.world.now() if after is None else after
+    return cron_preview(Cron(expression, timezone, gap or "shift", fold or "first"), start, count or 10)  # type: ignore[arg-type]
+
+
+def cron_preview(trigger: Cron, after: Instant, count: int) -> Json:
+    """The next `count` times of a cron trigger after an instant, with the trigger in words."""
+    check_trigger(trigger, UNBOUNDED, after)
+    fires = upcoming(trigger, UNBOUNDED, after, count)
+    return {"list": [show_instant(instant) for instant in fires], "words": explain(parse(trigger.expression))}
+
+
+async def list_types(node: Node, _call: Call) -> Json:
+    """The task types of this node."""
+    return {"list": [_type_view(entry) for entry in node.catalogue]}
+
+
+def _type_view(entry: TaskType) -> Json:
+    signature = signature_of(entry.function)
+    parameters = [
+        {
+            "name": one.name,
+            "required": one.required,
+            "annotation": getattr(one.annotation, "__name__", str(one.annotation)),
+        }
+        for one in signature.parameters
+    ]
+    return {
+        "name": entry.name,
+        "isolation": entry.isolation,
+        "description": entry.description,
+        "parameters": parameters,
+        "open": signature.open,
+    }
+
+
+async def counts(node: Node, _call: Call) -> Json:
+    """Totals."""
+    found = await node.counts()
+    return {"tasks": found.tasks, "byStatus": dict(found.by_status), "byOutcome": dict(found.by_outcome)}
+
+
+async def show_node(node: Node, _call: Call) -> Json:
+    """The tree of actors with their statistics."""
+    return {"name": node.config.name, "health": node.health(), "tree": plain(node.snapshot())}
+
+
+def plain(value: Any) -> Any:
+    """Records, enumerations and collections as JSON."""
+    if attrs.has(type(value)):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | frozenset):
+        return [plain(entry) for entry in value]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+async def version(_node: Node, _call: Call) -> Json:
+    """What runs here."""
+    return versions()
+
+
+def versions() -> Json:
+    """The versions of what decides how a node behaves."""
+    return {
+        "tocsin": metadata.version("tocsin"),
+        "python": platform.python_version(),
+        "timezoneDatabase": database_version(),
+    }
+
+
+async def live(_node: Node, _call: Call) -> Json:
+    """The process answers; it tells nothing else, because anybody may ask."""
+    return {"status": "ok"}
+
+
+async def ready(node: Node, _call: Call) -> Json:
+    """The node keeps time. Raises StoreUnavailable with its complaints when it does not."""
+    complaints = node.health()
+    if complaints:
+        raise StoreUnavailable("; ".join(complaints))
+    return {"status": "ok"}
+
+
+SERVICES: Final[Mapping[str, Service]] = {
+    function.__name__: function
+    for function in (
+        list_tasks,
+        add_task,
+        find_task,
+        show_task,
+        edit_task,
+        cancel_task,
+        retry_task,
+        configure_task,
+        resume_task,
+        run_task,
+        pause_task,
+        activate_task,
+        list_executions,
+        list_outcomes,
+        next_fires,
+        why,
+        show_execution,
+        cancel_execution,
+        list_logs,
+        preview_cron,
+        list_types,
+        counts,
+        show_node,
+        version,
+        live,
+        ready,
+    )
+}
+"""Name of an operation -> what it does."""

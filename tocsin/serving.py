@@ -1,0 +1,99 @@
+"""A node as a program of its own: node, server and signals in one loop. This is what `tocsin up` runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.catalogue import Catalogue
+from runtime.errors import InternalError
+from runtime.world import World, termination_signals
+
+from .api.server import serve_api
+from .client import NODE_FILE, TOKEN_FILE
+from .config import Config
+from .node import LocalNode, open_configured
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Serving:
+    """What is known when everything is up."""
+
+    url: str
+    data: Path
+    node: LocalNode
+
+
+async def serve_node(
+    config: Config, catalogue: Catalogue, ready: Callable[[Serving], None], world: World | None = None
+) -> None:
+    """Run node and server until SIGTERM or SIGINT, then drain and stop in order. A second signal ends it at once.
+
+    ready: called once everything is up. Raises AlreadyRunning when another node has the data directory, Conflict when the
+    address is taken.
+    """
+    async with open_configured(config, catalogue, world) as node, trio.open_nursery() as nursery:
+        stop = trio.Event()
+        token = make_token(config.data, node.world)
+        if not config.listen.is_loopback:
+            logger.warning("listening on %s, beyond this machine: the token travels unencrypted", config.listen)
+        url = await nursery.start(serve_api, node.inner, config.listen, token, config.body_limit, stop)
+        node_file = config.data / NODE_FILE
+        _write(node_file, json.dumps({"url": url, "pid": os.getpid(), "boot": node.inner.boot}), 0o600)
+        try:
+            ready(Serving(url, config.data, node))
+            await _until_signalled(node)
+        finally:
+            with suppress(OSError):
+                node_file.unlink()
+            stop.set()
+
+
+async def _until_signalled(node: LocalNode) -> None:
+    async with trio.open_nursery() as nursery:
+        count = 0
+        async for number in termination_signals():
+            count += 1
+            if count == 1:
+                logger.info("%s: draining; once more ends it at once", number.name)
+                nursery.start_soon(_drain, node, nursery.cancel_scope)
+            else:
+                nursery.cancel_scope.cancel()
+
+
+async def _drain(node: LocalNode, done: trio.CancelScope) -> None:
+    await node.drain()
+    done.cancel()
+
+
+def make_token(data: Path, world: World) -> str:
+    """The administrator's token: read from the data directory, or made there on the first start, for its owner's eyes only."""
+    path = data / TOKEN_FILE
+    if not path.exists():
+        _write(path, world.secret(32) + "\n", 0o600)
+    token = path.read_text(encoding="ascii", errors="replace").strip()
+    if not token:
+        raise InternalError(f"{path} is empty: remove it and start again to get a new token")
+    return token
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """The whole text or the old file; the mode is there from the first byte."""
+    temporary = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

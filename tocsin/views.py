@@ -1,0 +1,170 @@
+"""Records as the JSON of the REST contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from actors.model.execution import Attempt, Execution, Failure
+from actors.model.lifecycle import Phase
+from actors.model.task import Task
+from actors.store.port import ExecutionDetail, LogLine, OutcomeRow
+from runtime.clock import MILLISECOND
+
+from .definitions import policies_json, trigger_json
+from .fields import show_instant
+
+Json = dict[str, Any]
+
+
+def task_view(task: Task) -> Json:
+    """A task as a list shows it."""
+    definition, state = task.definition, task.state
+    extra = definition.extra
+    return {
+        "itemId": definition.id,
+        "name": definition.name,
+        "taskType": definition.type,
+        "status": state.status.value,
+        "nextScheduledExecution": None if state.phase is Phase.PAUSED else show_instant(task.due),
+        "lastExecutionDate": show_instant(state.last_started_at),
+        "failureCount": state.failure_count,
+        "persistent": definition.persistent,
+        "parameters": json.loads(definition.parameters),
+        "maxRetries": definition.policies.retry.max_retries,
+        "retryDelay": definition.policies.retry.delay // MILLISECOND,
+        "phase": state.phase.value,
+        "paused": state.phase is Phase.PAUSED,
+        "note": state.note,
+        "changedBy": state.changed_by,
+        "trigger": trigger_json(definition.trigger, definition.bounds),
+        "policies": policies_json(definition.policies),
+        "tags": list(definition.tags),
+        "extra": extra and {"contentType": extra.content_type, "size": len(extra.data)},
+        "runs": state.runs,
+        "completed": state.completed,
+        "failed": state.failed,
+        "lastState": state.last_state and state.last_state.value,
+        "lastEnd": show_instant(state.last_ended_at),
+        "lastExecution": state.last_execution,
+        "open": [execution.id for execution in task.open],
+        "createdAt": show_instant(definition.created_at),
+        "owner": definition.owner,
+        "version": state.version,
+        "revision": state.revision,
+    }
+
+
+def task_detail_view(task: Task, detail: ExecutionDetail | None) -> Json:
+    """A task in full: with step, details and checkpoint of the execution that is open, held or failed."""
+    shown = task_view(task)
+    progress = _loads(detail.progress) if detail is not None else None
+    if isinstance(progress, dict):
+        counts = {
+            name: progress[key]
+            for key, name in (("done", "processedCount"), ("total", "totalCount"))
+            if progress.get(key) is not None
+        }
+        shown["currentStep"] = progress.get("step")
+        shown["statusDetails"] = counts | (progress.get("details") or {})
+    else:
+        shown |= {"currentStep": None, "statusDetails": {}}
+    shown["checkpointData"] = _loads(detail.checkpoint) if detail is not None else None
+    return shown
+
+
+def _loads(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def failure_view(failure: Failure | None) -> Json | None:
+    """Why an attempt did not complete."""
+    if failure is None:
+        return None
+    return {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
+
+
+def execution_view(execution: Execution) -> Json:
+    """An execution as a list shows it."""
+    return {
+        "id": execution.id,
+        "taskId": execution.task_id,
+        "kind": execution.kind.value,
+        "state": execution.state.value,
+        "nominal": show_instant(execution.nominal),
+        "outcome": execution.outcome and execution.outcome.value,
+        "reason": execution.reason and execution.reason.value,
+        "waitsFor": execution.waits_for and execution.waits_for.value,
+        "retryAt": show_instant(execution.due),
+        "attempt": execution.attempt,
+        "failures": execution.failures,
+        "crashes": execution.crashes,
+        "checkpoints": execution.checkpoints,
+        "fence": execution.fence,
+        "node": execution.node,
+        "channel": execution.channel,
+        "correlation": execution.correlation,
+        "createdAt": show_instant(execution.created_at),
+        "firstStartedAt": show_instant(execution.first_started_at),
+        "startedAt": show_instant(execution.started_at),
+        "endedAt": show_instant(execution.ended_at),
+        "failure": failure_view(execution.failure),
+        "parameters": _loads(execution.parameters),
+        "cancelReason": execution.cancel_reason,
+        "revision": execution.revision,
+    }
+
+
+def attempt_view(attempt: Attempt) -> Json:
+    """A former attempt."""
+    return {
+        "number": attempt.number,
+        "fence": attempt.fence,
+        "node": attempt.node,
+        "state": attempt.state.value,
+        "startedAt": show_instant(attempt.started_at),
+        "endedAt": show_instant(attempt.ended_at),
+        "failure": failure_view(attempt.failure),
+    }
+
+
+def detail_view(detail: ExecutionDetail) -> Json:
+    """An execution with everything that belongs to it."""
+    return execution_view(detail.execution) | {
+        "attempts": [attempt_view(attempt) for attempt in detail.attempts],
+        "result": _loads(detail.result),
+        "checkpoint": _loads(detail.checkpoint),
+        "progress": _loads(detail.progress),
+    }
+
+
+def outcome_view(row: OutcomeRow) -> Json:
+    """One row of the ledger. `outcome` null: still open."""
+    return {
+        "first": show_instant(row.first),
+        "last": show_instant(row.last),
+        "count": row.count,
+        "outcome": row.outcome and row.outcome.value,
+        "reason": row.reason,
+        "executionId": row.execution_id,
+        "state": row.state and row.state.value,
+        "startedAt": show_instant(row.started_at),
+        "revision": row.revision,
+    }
+
+
+def log_view(line: LogLine) -> Json:
+    """One logged line."""
+    return {
+        "sequence": line.sequence,
+        "attempt": line.attempt,
+        "at": show_instant(line.at),
+        "level": line.level,
+        "text": line.text,
+    }
+
+
+def page_view(rows: Sequence[Json], offset: int, limit: int, total: int) -> Json:
+    """A page with the contract's envelope: `totalSize` is the true total, also beyond the end."""
+    return {"list": list(rows), "offset": offset, "pageSize": limit, "totalSize": total}

@@ -1,0 +1,255 @@
+"""The answer to "why?": the causal chain of one occurrence, in plain words.
+
+A pure function of what the store knows. An occurrence is, in this order: a row of the ledger; still to come; owed and not settled
+yet; taken away by an edit; lost to a pause, a cancel or a finish; or no nominal time of the task at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+
+from actors.cron import explain, parse
+from actors.model.execution import Attempt, Execution, Failure, WaitsFor
+from actors.model.lifecycle import Phase, State
+from actors.model.occurrence import Outcome
+from actors.model.task import Task
+from actors.model.trigger import Bounds, Cron, Interval, Once, Trigger
+from actors.store.port import ExecutionDetail, OutcomeRow, Revision
+from actors.triggers import last_through, next_after
+from runtime.clock import SECOND, Instant
+
+from .durations import format_duration
+from .fields import show_instant
+
+
+@attrs.frozen
+class Case:
+    """What is known about one asked instant. `row` and `detail`: the ledger's row that touches it, and its execution."""
+
+    task: Task
+    at: Instant
+    now: Instant
+    row: OutcomeRow | None
+    detail: ExecutionDetail | None
+    revisions: Sequence[Revision]
+
+
+@attrs.frozen
+class Answer:
+    """The verdict as one word, the nominal time meant, and the chain as lines to read."""
+
+    verdict: str
+    nominal: Instant | None
+    lines: tuple[str, ...]
+
+    def view(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"verdict": self.verdict, "nominal": show_instant(self.nominal), "lines": list(self.lines)}
+
+
+def trigger_words(trigger: Trigger, bounds: Bounds) -> str:
+    """A trigger and its bounds in words."""
+    words = _when_words(trigger)
+    if bounds.start is not None:
+        words += f", from {show_instant(bounds.start)}"
+    if bounds.end is not None:
+        words += f", until {show_instant(bounds.end)}"
+    return words if bounds.max_runs is None else f"{words}, {bounds.max_runs} times at most"
+
+
+def _when_words(trigger: Trigger) -> str:
+    match trigger:
+        case Interval(fixed_delay=True):
+            return f"{format_duration(trigger.every)} after the end of the execution before"
+        case Interval():
+            return f"every {format_duration(trigger.every)}, counted from {show_instant(trigger.anchor)}"
+        case Cron():
+            return f"{explain(parse(trigger.expression))} ({trigger.expression!r}, {trigger.timezone})"
+        case Once():
+            return f"once, at {show_instant(trigger.at)}"
+
+
+def is_nominal(trigger: Trigger, bounds: Bounds, at: Instant) -> bool:
+    """Whether the trigger names this instant. A fixed delay has no grid: only its ledger knows."""
+    return next_after(trigger, bounds, Instant(at - 1)) == at
+
+
+def meant(trigger: Trigger, bounds: Bounds, at: Instant) -> Instant:
+    """The nominal time that an instant given in whole seconds means: the first one within that second."""
+    if at % SECOND:
+        return at
+    found = next_after(trigger, bounds, Instant(at - 1))
+    return found if found is not None and found < at + SECOND else at
+
+
+def answer(case: Case) -> Answer:
+    """What became of the instant, and why."""
+    definition = case.task.definition
+    head = f"{definition.name!r} runs {trigger_words(definition.trigger, definition.bounds)}."
+    if case.row is not None:
+        found = _from_row(case, case.row)
+    elif case.at > case.now:
+        found = _future(case)
+    else:
+        found = _past(case)
+    return attrs.evolve(found, lines=(head, *found.lines))
+
+
+_REASONS: Final = {
+    "downtime": "nobody could fire it in time: the node was down",
+    "takeover": "its owner had changed",
+    "queue": "it waited for a free slot",
+    "catch_up": "the catch-up run of another occurrence stands for it",
+    "overlap": "the former execution still ran",
+    "paused": "the task was paused",
+    "calendar": "a calendar excludes it",
+    "too_late": "it was later than its lateness limit allows",
+    "limit": "the run limit was reached",
+    "no_node": "no node could run it",
+    "dependency": "what it depends on had not completed",
+    "cancelled": "it was cancelled before it started",
+}
+
+
+def _from_row(case: Case, row: OutcomeRow) -> Answer:
+    if case.detail is not None and row.first == row.last and row.count != 0 and row.state is not None:
+        return _ran(case.detail, row)
+    because = _REASONS.get(row.reason or "", row.reason or "no reason was kept")
+    verdict = row.outcome.value if row.outcome else "open"
+    lines = [f"The occurrence of {show_instant(case.at)} has the outcome {verdict}: {because}."]
+    if row.first != row.last:
+        many = "a range whose slots are not counted yet" if row.count is None else f"one of {row.count} such slots"
+        lines.append(f"It is {many}, from {show_instant(row.first)} to {show_instant(row.last)}.")
+    if row.execution_id is not None:
+        role = "It stood for" if row.outcome is Outcome.COALESCED else "It was held back by"
+        lines.append(f"{role} execution {row.execution_id}.")
+    lines.append(f"It was settled under revision {row.revision} of the task.")
+    return Answer(verdict, case.at, tuple(lines))
+
+
+def _ran(detail: ExecutionDetail, row: OutcomeRow) -> Answer:
+    execution = detail.execution
+    nominal = show_instant(row.first)
+    lines = [
+        f"The occurrence of {nominal} was settled at {show_instant(execution.created_at)}: execution {execution.id}."
+    ]
+    if execution.outcome is not None:
+        because = "" if execution.reason is None else f" ({_REASONS.get(execution.reason, execution.reason)})"
+        started = execution.first_started_at
+        delay = (
+            "" if started is None or started < row.first else f", {format_duration(started - row.first)} after its time"
+        )
+        lines.append(f"Its outcome is {execution.outcome}{because}: first started {show_instant(started)}{delay}.")
+    lines += [_attempt_line(attempt) for attempt in detail.attempts]
+    if execution.attempt:
+        lines.append(_newest_line(execution))
+    if (waiting := _waiting_line(execution)) is not None:
+        lines.append(waiting)
+    if execution.cancel_reason is not None:
+        lines.append(f"It was cancelled: {execution.cancel_reason}.")
+    verdict = execution.outcome.value if execution.outcome is not None else "open"
+    return Answer(verdict, row.first, tuple(lines))
+
+
+def _attempt_line(attempt: Attempt) -> str:
+    where = f"on {attempt.node or 'a node'} under fence {attempt.fence}"
+    return f"Attempt {attempt.number} {where} ended {attempt.state} at {show_instant(attempt.ended_at)}{_error(attempt.failure)}."
+
+
+def _newest_line(execution: Execution) -> str:
+    where = f"on {execution.node or 'a node'} under fence {execution.fence}"
+    if execution.state is State.RUNNING:
+        return f"Attempt {execution.attempt} runs {where} since {show_instant(execution.started_at)}."
+    if execution.state is State.WAITING:
+        return f"{execution.attempt} attempts were made, the last one {where}."
+    ended = show_instant(execution.ended_at)
+    return f"Attempt {execution.attempt} {where} ended {execution.state} at {ended}{_error(execution.failure)}."
+
+
+def _error(failure: Failure | None) -> str:
+    return "" if failure is None else f" with {failure.type}: {failure.message}"
+
+
+_WAITS: Final = {
+    WaitsFor.SLOT: "It waits for a free slot of the executor.",
+    WaitsFor.OVERLAP: "It waits for the former execution of the task to end.",
+    WaitsFor.NODE: "It waits for a node that can run it.",
+}
+
+
+def _waiting_line(execution: Execution) -> str | None:
+    if execution.state is State.CRASHED:
+        return "It is held after a crash until somebody resumes it."
+    if execution.waits_for is WaitsFor.RETRY:
+        return f"It waits for its retry at {show_instant(execution.due)} (failure {execution.failures})."
+    return None if execution.waits_for is None else _WAITS[execution.waits_for]
+
+
+def _future(case: Case) -> Answer:
+    state, definition = case.task.state, case.task.definition
+    if state.phase is not Phase.ACTIVE:
+        return Answer(
+            state.phase.value, case.at, (f"It is in the future, and the task is {state.phase}: it will not fire.",)
+        )
+    if isinstance(definition.trigger, Interval) and definition.trigger.fixed_delay:
+        return Answer(
+            "future", None, (_next_line(case), "A fixed delay is counted from the end of the execution before.")
+        )
+    if is_nominal(definition.trigger, definition.bounds, case.at):
+        return Answer(
+            "future",
+            case.at,
+            (f"It is in the future: the task will fire at {show_instant(case.at)}.", _next_line(case)),
+        )
+    return _nearest(case)
+
+
+def _next_line(case: Case) -> str:
+    next_fire = case.task.state.next_fire
+    return "No fire is planned." if next_fire is None else f"The next fire is at {show_instant(next_fire)}."
+
+
+def _past(case: Case) -> Answer:
+    state, definition = case.task.state, case.task.definition
+    if case.at < definition.created_at:
+        return Answer("before", case.at, (f"The task was made at {show_instant(definition.created_at)}, after that.",))
+    if (superseded := _superseded(case)) is not None:
+        return superseded
+    if not is_nominal(definition.trigger, definition.bounds, case.at):
+        return _nearest(case)
+    if case.at <= state.settled_through:
+        line = f"It was settled (all is, through {show_instant(state.settled_through)}), and its row is gone: purged or folded."
+        return Answer("purged", case.at, (line,))
+    if state.phase is Phase.PAUSED:
+        note = f" ({state.note})" if state.note else ""
+        return Answer(
+            "paused", case.at, (f"The task is paused{note}; what the pause covers is settled when it is activated.",)
+        )
+    if state.phase is not Phase.ACTIVE:
+        return Answer(state.phase.value, case.at, (f"The task is {state.phase}, and this time came after that.",))
+    return Answer("open", case.at, ("It is owed and not settled yet.", _next_line(case)))
+
+
+def _superseded(case: Case) -> Answer | None:
+    """An edit took the slot away: a revision named it, and the next one began before it came."""
+    for former, later in zip(case.revisions, case.revisions[1:], strict=False):
+        named = is_nominal(former.definition.trigger, former.definition.bounds, case.at)
+        if named and former.began_at <= case.at and later.began_at <= case.at and later.revision == former.revision + 1:
+            still = is_nominal(case.task.definition.trigger, case.task.definition.bounds, case.at)
+            if not still:
+                words = trigger_words(former.definition.trigger, former.definition.bounds)
+                line = f"Revision {former.revision} named it ({words}); revision {later.revision} replaced it at "
+                return Answer("superseded", case.at, (f"{line}{show_instant(later.began_at)}, before it came.",))
+    return None
+
+
+def _nearest(case: Case) -> Answer:
+    definition = case.task.definition
+    before = last_through(definition.trigger, definition.bounds, Instant(definition.created_at - 1), case.at)
+    after = next_after(definition.trigger, definition.bounds, case.at)
+    near = [f"{word} {show_instant(at)}" for word, at in (("before it", before), ("after it", after)) if at is not None]
+    line = f"{show_instant(case.at)} is no nominal time of this task."
+    return Answer("not_nominal", None, (line, f"The nearest are: {', '.join(near)}." if near else "It has none."))
