@@ -53,8 +53,9 @@ _TASK: Final = (
     f"FROM (SELECT * FROM executions INDEXED BY executions_open WHERE task_id = t.id AND {_OPEN} ORDER BY number) AS e), "
     f"{', '.join('t.' + column for column in STATE_COLUMNS)})"
 )
+_APART: Final = "json_group_array(t.id) FILTER (WHERE t.parcel)"
 _IDS: Final = "(SELECT value FROM json_each(?))"
-_TASKS_BY_ID: Final = f"SELECT json_group_array({_TASK}), json_group_array(t.id) FILTER (WHERE t.parcel) FROM tasks AS t WHERE t.id IN {_IDS}"
+_TASKS_BY_ID: Final = f"SELECT json_group_array({_TASK}), {_APART} FROM tasks AS t WHERE t.id IN {_IDS}"
 
 
 def tasks(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Task]:
@@ -146,7 +147,7 @@ def page(connection: sqlite3.Connection, wanted: TaskFilter) -> TaskPage:
     order = f"{wanted.sort} {direction}" + ("" if wanted.sort == "id" else f", id {direction}")
     # Numbers first: sorting carries them instead of whole rows.
     answer = connection.execute(
-        f"SELECT json_group_array({_TASK}), json_group_array(t.id) FILTER (WHERE t.parcel) FROM "
+        f"SELECT json_group_array({_TASK}), {_APART} FROM "
         f"(SELECT number FROM tasks {where} ORDER BY {order} LIMIT ? OFFSET ?) AS n CROSS JOIN tasks AS t "
         "ON t.number = n.number",
         (*values, wanted.limit, wanted.offset),

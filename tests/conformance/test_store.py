@@ -1,0 +1,605 @@
+"""What every adapter of the store's port promises, held over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from actors.model.execution import Attempt, Failure, WaitsFor
+from actors.model.lifecycle import Phase, State, Status
+from actors.model.occurrence import Outcome, Reason, Settled
+from actors.model.policy import DEFAULT_POLICIES
+from actors.model.task import Extra, Task, TaskState
+from actors.model.trigger import Cron
+from actors.store.memory import MemoryStore
+from actors.store.port import (
+    Audit,
+    CheckpointWrite,
+    Commit,
+    Counts,
+    Create,
+    ExecutionWrite,
+    Identity,
+    LogLine,
+    LogWrite,
+    OutcomeRow,
+    ProgressWrite,
+    Revision,
+    Store,
+    TaskFilter,
+    Update,
+)
+from actors.store.sqlite import SqliteStore
+from runtime.clock import Instant
+from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
+from tests.actors.records import create, definition, running, task, update
+
+LATE = Instant(10**15)
+
+
+def founded(store: Store) -> Store:
+    store.open(new_cluster_id="cluster", partitions=16, timezone_database="2026f")
+    return store
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made = founded(SqliteStore(tmp_path / "store.db") if request.param == "sqlite" else MemoryStore())
+    yield made
+    made.close()
+
+
+def commit(store: Store, *changes: Create | Update, **more: Any) -> dict[str, type[TocsinError]]:
+    """The classes of the refusals."""
+    creates = tuple(change for change in changes if isinstance(change, Create))
+    updates = tuple(change for change in changes if isinstance(change, Update))
+    result = store.commit(Commit(more.pop("epochs", {}), creates, updates, **more))
+    return {task_id: type(error) for task_id, error in result.refused.items()}
+
+
+def stored(store: Store, task_id: str = "t1") -> Task:
+    (found,) = store.tasks([task_id])
+    return found
+
+
+def add_running(store: Store, task_id: str = "t1", **changes: Any) -> Task:
+    """A task with one running execution."""
+    execution = running(f"e of {task_id}", task_id, **changes)
+    assert commit(store, Create(attrs.evolve(task(task_id), open=(execution,)), 0)) == {}
+    return stored(store, task_id)
+
+
+def end(stored_task: Task, state: State = State.COMPLETED, **more: Any) -> Update:
+    """Its only open execution ends."""
+    (execution,) = stored_task.open
+    ended = attrs.evolve(execution, state=state, ended_at=Instant(200), **more.pop("execution", {}))
+    write = {"former": execution, **more.pop("write", {})}
+    return update(stored_task, ExecutionWrite(ended, **write), **more)
+
+
+# -- identity and epochs
+
+
+def test_the_founding_values_stay(store: Store) -> None:
+    again = store.open(new_cluster_id="other", partitions=99, timezone_database="2030a")
+    assert again == Identity("cluster", 16, 1, "2026f")
+
+
+def test_an_epoch_grows_by_one_for_each_higher_grant(store: Store) -> None:
+    assert store.raise_epochs({0: 1, 1: 7}, "first") == {0: 1, 1: 1}
+    assert store.raise_epochs({0: 1, 1: 8, 2: 1}, "second") == {1: 2, 2: 1}
+    assert store.last_grants() == {0: 1, 1: 8, 2: 1}
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_another_epoch_refuses_the_tasks_of_that_partition_only(store: Store, epoch: int) -> None:
+    store.raise_epochs({0: 1, 1: 1}, "boot")
+    store.raise_epochs({0: 2}, "boot")
+    assert commit(store, create("a", 0), create("b", 1), epochs={0: epoch, 1: 1}) == {"a": StaleEpoch}
+    assert [found.id for found in store.tasks(["a", "b"])] == ["b"]
+    moved = update(stored(store, "b"), partition=1)
+    assert commit(store, create("a", 0), moved, epochs={0: 2, 1: 2}) == {"b": StaleEpoch}
+    assert stored(store, "b").state.version == 1
+
+
+# -- creating
+
+
+@pytest.mark.parametrize("number", [1, 3, 17, 256, 700])
+def test_what_was_created_reads_back_equal(store: Store, number: int) -> None:
+    tasks = [task(f"t{index:03}", next_fire=index) for index in range(number)]
+    assert commit(store, *(Create(entry, 3) for entry in tasks)) == {}
+    assert sorted(store.tasks([entry.id for entry in tasks]), key=lambda entry: entry.id) == tasks
+    assert store.counts() == Counts(number, {"SCHEDULED": number}, {})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"a\0b", b"one\r\ntwo\n", b"\xff\xfe\xc0\x80", bytes(range(256)) * 4096],
+    ids=["empty", "NUL", "CRLF", "invalid UTF-8", "1 MiB"],
+)
+def test_extra_bytes_are_exact(store: Store, data: bytes) -> None:
+    made = task(extra=Extra(data, "application/x-test"))
+    assert commit(store, Create(made, 0), create("t2")) == {}
+    assert stored(store) == made
+    assert stored(store, "t2").definition.extra is None
+    (found,) = store.page(TaskFilter(text="name of t1")).tasks
+    assert found == made
+
+
+def test_a_large_definition_reads_back_equal(store: Store) -> None:
+    made = task(parameters='{"text":"' + "ä\\u0000" * 40_000 + '"}', tags=("x", "y"), tenant="one", owner="me")
+    assert commit(store, Create(made, 0)) == {}
+    assert stored(store) == made
+
+
+def test_a_name_is_unique_in_its_tenant(store: Store) -> None:
+    assert commit(store, create("a", name="same"), create("b", name="same", tenant="other")) == {}
+    assert commit(store, create("c", name="same"), create("d", name="new")) == {"c": Conflict}
+    assert [store.find("", "same"), store.find("other", "same"), store.find("", "none")] == ["a", "b", None]
+    assert [found.id for found in store.tasks(["c", "d"])] == ["d"]
+
+
+def test_of_two_new_tasks_with_one_name_the_first_wins(store: Store) -> None:
+    assert commit(store, create("a", name="same"), create("b", name="same")) == {"b": Conflict}
+    assert store.find("", "same") == "a"
+
+
+def test_an_id_is_used_once(store: Store) -> None:
+    assert commit(store, create("a")) == {}
+    assert commit(store, create("a", name="other")) == {"a": Conflict}
+    assert stored(store, "a").definition.name == "name of a"
+
+
+def test_executions_and_ledger_rows_come_with_the_task(store: Store) -> None:
+    row = Settled("t1", Instant(1), Instant(9), 4, Outcome.MISSED, Reason.DOWNTIME, Instant(10), 1)
+    made = attrs.evolve(task(), open=(running("e1"), running("e2", nominal=None)))
+    assert commit(store, Create(made, 0, (row,))) == {}
+    assert stored(store) == made
+    assert [entry.first for entry in store.outcomes("t1", since=Instant(0), until=LATE, limit=9)] == [1, 90]
+    assert store.counts().by_outcome == {"missed": 4}
+
+
+def test_two_changes_of_one_task_in_a_commit_are_an_error_of_ours(store: Store) -> None:
+    with pytest.raises(InternalError):
+        commit(store, create("a"), update(task("a")))
+    assert store.tasks(["a"]) == []
+
+
+# -- updating
+
+
+def test_an_update_needs_the_expected_version(store: Store) -> None:
+    commit(store, create("a"), create("b"))
+    old = stored(store, "a")
+    changed = {"note": "n", "phase": Phase.PAUSED, "last_state": State.FAILED, "last_started_at": Instant(3)}
+    assert commit(store, update(old, state=changed), update(stored(store, "b"))) == {}
+    assert stored(store, "a").state == attrs.evolve(old.state, version=2, **changed)
+    assert commit(store, update(old), update(stored(store, "b"))) == {"a": StaleVersion}
+    assert [stored(store, name).state.version for name in "ab"] == [2, 3]
+
+
+def test_an_update_of_a_task_that_is_gone_is_stale(store: Store) -> None:
+    assert commit(store, update(task("gone"))) == {"gone": StaleVersion}
+
+
+def test_a_refused_update_leaves_nothing(store: Store) -> None:
+    held = add_running(store)
+    lines = (
+        ExecutionWrite(running("new"), None),
+        ExecutionWrite(attrs.evolve(held.open[0], state=State.COMPLETED), attrs.evolve(held.open[0], fence=7)),
+    )
+    row = Settled("t1", Instant(1), Instant(1), 1, Outcome.SKIPPED, Reason.OVERLAP, Instant(2), 1)
+    audit = Audit(Instant(1), "me", "edit", "t1")
+    assert commit(store, update(held, *lines, settled=(row,)), create("b"), audits=(audit,)) == {"t1": StaleFence}
+    assert stored(store) == held
+    assert store.execution("new") is None
+    assert len(store.outcomes("t1", since=Instant(0), until=LATE, limit=9)) == 1
+    assert store.audits(offset=0, limit=9) == []
+    assert store.counts() == Counts(2, {"SCHEDULED": 2}, {})
+
+
+def test_many_refused_among_many_leave_the_others_committed(store: Store) -> None:
+    names = [f"t{index:03}" for index in range(300)]
+    assert commit(store, *map(create, names)) == {}
+    found = {entry.id: entry for entry in store.tasks(names)}
+    stale = set(names[::7])
+    changes = [update(found[name]) for name in names]
+    wrong = [attrs.evolve(change, expected=4) if change.task_id in stale else change for change in changes]
+    assert commit(store, *wrong) == dict.fromkeys(stale, StaleVersion)
+    assert {entry.id for entry in store.tasks(names) if entry.state.version == 1} == stale
+
+
+def test_an_edit_keeps_the_former_revision(store: Store) -> None:
+    first = definition(extra=Extra(b"\0one"), parameters='{"a":"' + "x" * 3000 + '"}')
+    commit(store, Create(Task(first, TaskState(settled_through=Instant(5))), 0))
+    second = attrs.evolve(first, name="renamed", trigger=Cron("* * * * *"), extra=None, parameters="{}")
+    state = {"revision": 2, "settled_through": Instant(700)}
+    assert commit(store, update(stored(store), definition=second, state=state)) == {}
+    assert stored(store).definition == second
+    assert [store.find("", "renamed"), store.find("", first.name)] == ["t1", None]
+    assert store.revisions("t1") == [Revision(1, first, Instant(5)), Revision(2, second, Instant(700))]
+    assert store.revisions("none") == []
+
+
+def test_an_edit_cannot_take_a_name_or_change_another_version(store: Store) -> None:
+    commit(store, create("a"), create("b"))
+    old = stored(store, "a")
+    taken = attrs.evolve(old.definition, name="name of b")
+    assert commit(store, update(old, definition=taken, state={"revision": 2})) == {"a": Conflict}
+    free = attrs.evolve(old.definition, name="free")
+    late = attrs.evolve(update(old, definition=free, state={"revision": 2}), expected=9)
+    assert commit(store, late) == {"a": StaleVersion}
+    assert stored(store, "a") == old
+    assert len(store.revisions("a")) == 1
+
+
+def test_deletion_removes_all_but_the_audit_records(store: Store) -> None:
+    held = add_running(store)
+    note = LogWrite("e of t1", 1, ((Instant(1), "INFO", "x"),))
+    audit = Audit(Instant(1), "me", "delete", "t1", "why")
+    commit(store, logs=(note,), progress=(ProgressWrite("e of t1", 1, "{}"),))
+    assert commit(store, attrs.evolve(update(held), expected=7, delete=True)) == {"t1": StaleVersion}
+    assert commit(store, update(held, delete=True), create("t2"), audits=(audit,)) == {}
+    assert store.tasks(["t1"]) == []
+    assert [store.execution("e of t1"), store.checkpoint("e of t1"), store.find("", "name of t1")] == [None] * 3
+    assert store.logs("e of t1", after=0, limit=9) == []
+    assert store.outcomes("t1", since=Instant(0), until=LATE, limit=9) == []
+    assert store.due(None, LATE, 9) == [(1000, "t2")]
+    assert store.audits(offset=0, limit=9) == [audit]
+    assert store.counts() == Counts(1, {"SCHEDULED": 1}, {})
+    assert commit(store, create("t1")) == {}
+
+
+# -- executions
+
+
+def test_an_execution_is_guarded_by_fence_and_state(store: Store) -> None:
+    held = add_running(store, outcome=None)
+    former = held.open[0]
+    for wrong in (attrs.evolve(former, fence=2), attrs.evolve(former, state=State.WAITING)):
+        assert commit(store, end(held, write={"former": wrong})) == {"t1": StaleFence}
+    failure = Failure("ValueError", "wörse\0 \ud800", "trace")
+    changed = {"outcome": Outcome.LATE, "reason": Reason.QUEUE, "failure": failure, "failures": 1}
+    assert commit(store, end(held, State.FAILED, execution=changed)) == {}
+    assert stored(store).open == ()
+    detail = store.execution(former.id)
+    assert detail is not None
+    assert detail.execution == attrs.evolve(former, state=State.FAILED, ended_at=Instant(200), **changed)
+    assert commit(store, end(attrs.evolve(held, state=stored(store).state))) == {"t1": StaleFence}
+    assert store.counts().by_outcome == {"late": 1}
+
+
+def test_former_attempts_and_the_result_are_kept(store: Store) -> None:
+    held = add_running(store)
+    tries = [
+        Attempt("e of t1", number, number, "n", "b", State.FAILED, Instant(1), Instant(2), Failure("E", "m"))
+        for number in (1, 2)
+    ]
+    again = attrs.evolve(held.open[0], attempt=2, fence=2)
+    commit(store, update(held, ExecutionWrite(again, held.open[0], tries[0])))
+    now = stored(store)
+    commit(store, end(now, write={"archive": tries[1], "result": '{"a":1}'}))
+    detail = store.execution("e of t1")
+    assert detail is not None
+    assert detail.attempts == tuple(tries)
+    assert [detail.result, detail.checkpoint, detail.progress] == ['{"a":1}', None, None]
+    assert store.execution("none") is None
+
+
+def test_waiting_running_and_held_executions_come_with_their_task_in_order(store: Store) -> None:
+    states = [State.RUNNING, State.COMPLETED, State.CRASHED, State.WAITING, State.CANCELLED]
+    writes = [ExecutionWrite(running(f"e{9 - place}", state=state)) for place, state in enumerate(states)]
+    commit(store, create(), create("t2"))
+    assert commit(store, update(stored(store), *writes)) == {}
+    assert [entry.id for entry in stored(store).open] == ["e9", "e7", "e6"]
+    page, total = store.executions("t1", offset=1, limit=3)
+    assert [entry.id for entry in page] == ["e6", "e7", "e8"]
+    assert total == 5
+    assert store.executions("t1", offset=9, limit=3) == ([], 5)
+    assert store.executions("none", offset=0, limit=3) == ([], 0)
+
+
+def test_an_ended_execution_that_is_retried_is_open_again_in_its_place(store: Store) -> None:
+    writes = [ExecutionWrite(running(name)) for name in ("e1", "e2", "e3")]
+    commit(store, create())
+    commit(store, update(stored(store), *writes))
+    for state, former in ((State.FAILED, State.RUNNING), (State.WAITING, State.FAILED)):
+        change = ExecutionWrite(running("e2", state=state), running("e2", state=former))
+        assert commit(store, update(stored(store), change)) == {}
+    assert [(entry.id, entry.state) for entry in stored(store).open] == [
+        ("e1", State.RUNNING),
+        ("e2", State.WAITING),
+        ("e3", State.RUNNING),
+    ]
+
+
+def test_an_execution_id_is_used_once(store: Store) -> None:
+    add_running(store)
+    commit(store, create("t2"))
+    assert commit(store, update(stored(store, "t2"), ExecutionWrite(running("e of t1", "t2")))) == {"t2": Conflict}
+    assert stored(store, "t2").open == ()
+
+
+# -- checkpoints, progress, logs
+
+
+def only_checkpoints(stored_task: Task, *writes: CheckpointWrite) -> Update:
+    return Update(stored_task.id, 0, stored_task.state.version, stored_task.state, None, checkpoints=writes)
+
+
+def test_checkpoints_leave_the_version_and_reset_crashes(store: Store) -> None:
+    held = add_running(store, crashes=2)
+    writes = [CheckpointWrite("e of t1", "t1", 1, f'"{number}"') for number in range(3)]
+    assert commit(store, only_checkpoints(held, *writes)) == {}
+    now = stored(store)
+    assert now.state == held.state
+    assert [now.open[0].crashes, now.open[0].checkpoints] == [0, 3]
+    assert store.checkpoint("e of t1") == '"2"'
+    assert store.due(None, LATE, 9) == [(1000, "t1")]
+    other = attrs.evolve(only_checkpoints(held, writes[0]), expected=77, state=attrs.evolve(held.state, version=77))
+    assert commit(store, other) == {}
+    assert store.checkpoint("e of t1") == '"0"'
+
+
+@pytest.mark.parametrize("changes", [{"fence": 2}, {"fence": 0}, {"execution_id": "none"}])
+def test_a_checkpoint_under_another_fence_is_refused_with_all_of_its_update(
+    store: Store, changes: dict[str, Any]
+) -> None:
+    held = add_running(store, crashes=2)
+    good = CheckpointWrite("e of t1", "t1", 1, "1")
+    bad = attrs.evolve(good, **changes)
+    assert commit(store, only_checkpoints(held, good, bad)) == {"t1": StaleFence}
+    assert commit(store, update(held, checkpoints=(bad,))) == {"t1": StaleFence}
+    assert stored(store) == held
+    assert store.checkpoint("e of t1") is None
+
+
+def test_a_checkpoint_of_an_ended_attempt_is_refused(store: Store) -> None:
+    held = add_running(store)
+    write = CheckpointWrite("e of t1", "t1", 1, "1")
+    last = end(held, State.FAILED, checkpoints=(write,), execution={"checkpoints": 1})
+    assert commit(store, last) == {}
+    assert store.checkpoint("e of t1") == "1"
+    assert commit(store, only_checkpoints(stored(store), write)) == {"t1": StaleFence}
+
+
+def test_a_checkpoint_can_be_dropped(store: Store) -> None:
+    held = add_running(store)
+    commit(store, only_checkpoints(held, CheckpointWrite("e of t1", "t1", 1, "1")))
+    assert commit(store, end(stored(store), write={"drop_checkpoint": True})) == {}
+    assert store.checkpoint("e of t1") is None
+
+
+def test_progress_of_another_fence_is_dropped(store: Store) -> None:
+    held = add_running(store)
+    notes = [ProgressWrite("e of t1", 1, "1"), ProgressWrite("e of t1", 2, "2"), ProgressWrite("none", 1, "3")]
+    assert commit(store, progress=tuple(notes)) == {}
+    detail = store.execution("e of t1")
+    assert detail is not None
+    assert detail.progress == "1"
+    commit(store, end(held))
+    commit(store, progress=(ProgressWrite("e of t1", 1, "4"),))
+    assert store.execution("e of t1").progress == "1"  # type: ignore[union-attr]
+
+
+def test_log_lines_are_in_order_and_can_be_read_on(store: Store) -> None:
+    add_running(store)
+    for start in (0, 2):
+        lines = tuple((Instant(number), "INFO", f"line {number}") for number in (start, start + 1))
+        commit(store, logs=(LogWrite("e of t1", 1, lines), LogWrite("none", 1, lines)))
+    found = store.logs("e of t1", after=0, limit=99)
+    assert [(line.at, line.text) for line in found] == [(number, f"line {number}") for number in range(4)]
+    assert store.logs("e of t1", after=found[1].sequence, limit=1) == [found[2]]
+    assert isinstance(found[0], LogLine)
+
+
+def test_a_line_with_half_a_surrogate_pair_does_not_hold_up_the_commit(store: Store) -> None:
+    add_running(store)
+    commit(store, create("t2"), logs=(LogWrite("e of t1", 1, ((Instant(1), "INFO", "half \ud800"),)),))
+    (line,) = store.logs("e of t1", after=0, limit=9)
+    assert line.text.startswith("half ")
+    assert stored(store, "t2").id == "t2"
+
+
+# -- what is due, lost, waiting
+
+
+def test_due_is_in_order_of_time_and_by_partition(store: Store) -> None:
+    times = {"a": 30, "b": 10, "c": 20, "d": None, "e": 40}
+    commit(store, *(create(name, place, next_fire=at) for place, (name, at) in enumerate(times.items())))
+    assert store.due(None, Instant(30), 9) == [(10, "b"), (20, "c"), (30, "a")]
+    assert store.due(None, Instant(99), 2) == [(10, "b"), (20, "c")]
+    assert store.due([0, 2], Instant(99), 9) == [(20, "c"), (30, "a")]
+    assert store.due([], Instant(99), 9) == []
+    assert store.due(None, Instant(9), 9) == []
+    commit(store, update(stored(store, "b"), due=Instant(35)), update(stored(store, "c"), due=None))
+    assert store.due(None, Instant(99), 9) == [(30, "a"), (35, "b"), (40, "e")]
+    commit(store, update(stored(store, "b"), due=Instant(10)))
+    assert store.due(None, Instant(99), 1) == [(10, "b")]
+
+
+def test_a_retry_before_the_next_fire_is_what_is_due(store: Store) -> None:
+    pending = running(state=State.WAITING, waits_for=WaitsFor.RETRY, due=Instant(7))
+    commit(store, Create(attrs.evolve(task(), open=(pending,)), 0))
+    assert store.due(None, LATE, 9) == [(7, "t1")]
+
+
+def test_orphans_run_under_a_boot_that_is_not_alive(store: Store) -> None:
+    add_running(store, "a", boot="dead")
+    add_running(store, "b", boot="alive")
+    add_running(store, "c", boot="dead", state=State.CRASHED)
+    assert store.orphans(["alive"], 9) == ["a"]
+    assert sorted(store.orphans([], 9)) == ["a", "b"]
+    assert len(store.orphans([], 1)) == 1
+
+
+def test_waiting_is_by_priority_then_age(store: Store) -> None:
+    for number, (name, priority) in enumerate({"a": 5, "b": 1, "c": 5}.items()):
+        pending = running(f"e{number}", name, state=State.WAITING, waits_for=WaitsFor.SLOT)
+        made = task(name, policies=attrs.evolve(DEFAULT_POLICIES, priority=priority))
+        commit(store, Create(attrs.evolve(made, open=(pending,)), 0))
+    add_running(store, "d", state=State.WAITING, waits_for=WaitsFor.RETRY)
+    assert store.waiting(9) == ["b", "a", "c"]
+    assert store.waiting(1) == ["b"]
+
+
+# -- lists
+
+
+@pytest.fixture
+def listed(store: Store) -> Store:
+    """Ten tasks that differ in everything a list can ask for."""
+    statuses = [Status.SCHEDULED, Status.RUNNING, Status.FAILED, Status.SCHEDULED, Status.COMPLETED] * 2
+    for place, status in enumerate(statuses):
+        state = TaskState(
+            status=status,
+            next_fire=Instant(50 - place) if place % 3 else None,
+            last_started_at=Instant(place % 4) if place % 2 else None,
+            failure_count=place % 3,
+        )
+        made = task(
+            f"t{place}",
+            state=state,
+            name=f"{'Ab' if place % 2 else 'aB'}%_ {9 - place}",
+            type=("command", "http")[place % 2],
+            tenant=("", "other")[place % 5 == 0],
+            created_at=Instant(100 - place),
+        )
+        assert commit(store, Create(made, 0)) == {}
+    return store
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (TaskFilter(), "0123456789"),
+        (TaskFilter(status=Status.SCHEDULED), "0358"),
+        (TaskFilter(status=Status.FAILED), "27"),
+        (TaskFilter(status=Status.CANCELLED), ""),
+        (TaskFilter(type="http"), "13579"),
+        (TaskFilter(tenant="other"), "05"),
+        (TaskFilter(tenant=""), "12346789"),
+        (TaskFilter(text="AB%_ 4"), "5"),
+        (TaskFilter(text="%"), "0123456789"),
+        (TaskFilter(text="a_"), ""),
+        (TaskFilter(status=Status.SCHEDULED, type="http", text="ab"), "35"),
+        (TaskFilter(sort="name"), "9753186420"),
+        (TaskFilter(sort="name", descending=True), "0246813579"),
+        (TaskFilter(sort="type"), "0246813579"),
+        (TaskFilter(sort="status"), "4927160358"),
+        (TaskFilter(sort="next_fire"), "0369875421"),
+        (TaskFilter(sort="next_fire", descending=True), "1245789630"),
+        (TaskFilter(sort="last_started_at"), "0246815937"),
+        (TaskFilter(sort="failure_count", descending=True), "8527419630"),
+        (TaskFilter(sort="created_at"), "9876543210"),
+        (TaskFilter(sort="id", descending=True), "9876543210"),
+    ],
+)
+def test_lists_filter_sort_and_page(listed: Store, wanted: TaskFilter, expected: str) -> None:
+    page = listed.page(wanted)
+    assert "".join(found.id[1:] for found in page.tasks) == expected
+    assert page.total == len(expected)
+    part = listed.page(attrs.evolve(wanted, offset=1, limit=2))
+    assert part.tasks == page.tasks[1:3]
+    assert part.total == len(expected)
+    assert listed.page(attrs.evolve(wanted, offset=100)).tasks == ()
+    assert listed.page(attrs.evolve(wanted, offset=100)).total == len(expected)
+
+
+def test_a_list_cannot_be_sorted_by_anything_else(listed: Store) -> None:
+    with pytest.raises(InvalidRequest, match="definition"):
+        listed.page(TaskFilter(sort="definition"))
+
+
+def test_counts_are_by_status(listed: Store) -> None:
+    expected = {"SCHEDULED": 4, "RUNNING": 2, "FAILED": 2, "COMPLETED": 2}
+    assert listed.counts() == Counts(10, expected, {})
+
+
+# -- the ledger, audit and purge
+
+
+def test_the_ledger_merges_executions_and_ranges_in_order_of_time(store: Store) -> None:
+    held = add_running(store, first_started_at=Instant(95), outcome=Outcome.FIRED)
+    rows = (
+        Settled("t1", Instant(10), Instant(50), None, Outcome.SKIPPED, Reason.PAUSED, Instant(60), 1),
+        Settled("t1", Instant(95), Instant(95), 1, Outcome.COALESCED, Reason.CATCH_UP, Instant(99), 2, "e of t1"),
+    )
+    commit(store, update(held, ExecutionWrite(running("manual", nominal=None)), settled=rows))
+    first = OutcomeRow(Instant(10), Instant(50), None, Outcome.SKIPPED, Reason.PAUSED, None, None, None, 1)
+    second = OutcomeRow(Instant(90), Instant(90), 1, Outcome.FIRED, None, "e of t1", State.RUNNING, Instant(95), 1)
+    third = OutcomeRow(Instant(95), Instant(95), 1, Outcome.COALESCED, Reason.CATCH_UP, "e of t1", None, None, 2)
+    assert store.outcomes("t1", since=Instant(0), until=LATE, limit=9) == [first, second, third]
+    assert store.outcomes("t1", since=Instant(50), until=Instant(90), limit=9) == [first, second]
+    assert store.outcomes("t1", since=Instant(51), until=Instant(89), limit=9) == []
+    assert store.outcomes("t1", since=Instant(0), until=LATE, limit=1) == [first]
+    counted = attrs.evolve(rows[0], count=5)
+    commit(store, update(stored(store), settled=(counted,)))
+    assert store.outcomes("t1", since=Instant(0), until=Instant(20), limit=9)[0].count == 5
+    assert store.counts().by_outcome == {"fired": 1, "coalesced": 1, "skipped": 5}
+
+
+def test_audit_records_come_newest_first(store: Store) -> None:
+    records = [Audit(Instant(number), "me", "add", f"t{number}", "d") for number in range(5)]
+    commit(store, audits=tuple(records))
+    assert store.audits(offset=1, limit=2) == [records[3], records[2]]
+    assert store.audits(offset=9, limit=2) == []
+
+
+def history(store: Store, task_id: str, ended: int) -> None:
+    """A task with an open execution, a held one, and then some that ended at 1000, 1001, ..."""
+    held = [running(f"{task_id} open", task_id), running(f"{task_id} held", task_id, state=State.CRASHED)]
+    done = [
+        running(f"{task_id} {place}", task_id, state=State.COMPLETED, ended_at=Instant(1000 + place))
+        for place in range(ended)
+    ]
+    held = [attrs.evolve(entry, ended_at=Instant(1)) for entry in held]
+    commit(store, create(task_id))
+    rows = tuple(
+        Settled(task_id, Instant(n), Instant(n), 1, Outcome.MISSED, Reason.DOWNTIME, Instant(n), 1)
+        for n in range(1000, 1000 + ended)
+    )
+    writes = [ExecutionWrite(entry) for entry in (*held, *done)]
+    assert commit(store, update(stored(store, task_id), *writes, settled=rows)) == {}
+    lines = tuple(LogWrite(entry.id, 1, ((Instant(1), "INFO", "x"),)) for entry in done)
+    commit(store, logs=lines)
+
+
+def left(store: Store, task_id: str) -> tuple[list[str], list[int]]:
+    found, _ = store.executions(task_id, offset=0, limit=99)
+    ledger = store.outcomes(task_id, since=Instant(1000), until=LATE, limit=99)
+    return [entry.id.removeprefix(f"{task_id} ") for entry in found], [row.first for row in ledger]
+
+
+def test_purge_takes_what_ended_before_an_instant_but_nothing_open(store: Store) -> None:
+    history(store, "a", 4)
+    history(store, "b", 2)
+    assert store.purge(task_id="a", before=Instant(1002), keep=0, limit=99) == 2
+    assert left(store, "a") == (["3", "2", "held", "open"], [1002, 1003])
+    assert left(store, "b") == (["1", "0", "held", "open"], [1000, 1001])
+    assert store.execution("a 0") is None
+    assert store.logs("a 0", after=0, limit=9) == []
+    assert len(store.logs("a 2", after=0, limit=9)) == 1
+    assert store.purge(task_id=None, before=LATE, keep=0, limit=99) == 4
+    assert left(store, "a") == left(store, "b") == (["held", "open"], [])
+    assert store.purge(task_id=None, before=LATE, keep=0, limit=99) == 0
+    assert len(stored(store, "a").open) == 2
+
+
+def test_purge_keeps_the_newest_of_each_task(store: Store) -> None:
+    history(store, "a", 4)
+    history(store, "b", 2)
+    assert store.purge(task_id=None, before=LATE, keep=3, limit=99) == 1
+    assert left(store, "a") == (["3", "2", "1", "held", "open"], [1001, 1002, 1003])
+    assert left(store, "b") == (["1", "0", "held", "open"], [1000, 1001])
+
+
+def test_purge_is_bounded_and_takes_the_oldest_first(store: Store) -> None:
+    history(store, "a", 4)
+    assert store.purge(task_id=None, before=LATE, keep=0, limit=3) == 3
+    assert left(store, "a") == (["3", "held", "open"], [1003])

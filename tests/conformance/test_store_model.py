@@ -1,0 +1,256 @@
+"""The adapters against each other: whatever is committed, they refuse the same and answer the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import attrs
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from actors.model.execution import Attempt, Failure, WaitsFor
+from actors.model.lifecycle import State, Status
+from actors.model.occurrence import Outcome, Reason, Settled
+from actors.model.policy import DEFAULT_POLICIES
+from actors.model.task import Extra, Task, TaskState
+from actors.store.memory import MemoryStore
+from actors.store.port import (
+    TASK_SORTS,
+    Audit,
+    CheckpointWrite,
+    Commit,
+    Create,
+    ExecutionWrite,
+    LogWrite,
+    ProgressWrite,
+    TaskFilter,
+    Update,
+)
+from actors.store.sqlite import SqliteStore
+from runtime.clock import Instant
+from tests.actors.records import definition, running
+
+TASKS = [f"t{number}" for number in range(6)]
+EXECUTIONS = [f"e{number}" for number in range(8)]
+LATE = Instant(10**6)
+
+few = st.integers(0, 3)
+instants = st.integers(0, 30).map(Instant)
+maybe = st.none() | instants
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+
+definitions = st.builds(
+    definition,
+    st.sampled_from(TASKS),
+    name=st.sampled_from(["one", "two", "three", "four", "five"]),
+    type=st.sampled_from(["command", "http"]),
+    tenant=st.sampled_from(["", "other"]),
+    parameters=st.sampled_from(["{}", '{"a":"' + "x" * 2500 + '"}']),
+    extra=st.none() | st.builds(Extra, st.binary(max_size=5)),
+    policies=st.integers(4, 6).map(lambda number: attrs.evolve(DEFAULT_POLICIES, priority=number)),
+)
+states = st.builds(
+    TaskState,
+    version=st.integers(1, 3),
+    revision=few,
+    status=st.sampled_from(Status),
+    next_fire=maybe,
+    settled_through=instants,
+    last_state=st.none() | st.sampled_from(State),
+    note=st.none() | texts,
+)
+failures = st.builds(Failure, texts, texts)
+
+
+def executions_of(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    return st.builds(
+        running,
+        ids,
+        state=st.sampled_from(State),
+        nominal=maybe,
+        outcome=st.none() | st.sampled_from(Outcome),
+        reason=st.none() | st.sampled_from(Reason),
+        waits_for=st.none() | st.sampled_from(WaitsFor),
+        due=maybe,
+        fence=st.integers(1, 2),
+        crashes=few,
+        boot=st.sampled_from(["one", "two"]),
+        ended_at=maybe,
+        failure=st.none() | failures,
+    )
+
+
+settled = st.builds(
+    Settled,
+    st.just(""),
+    first=instants,
+    last=st.integers(30, 40).map(Instant),
+    count=st.none() | few,
+    outcome=st.sampled_from(Outcome),
+    reason=st.sampled_from(Reason),
+    settled_at=instants,
+    revision=few,
+)
+
+
+class Adapters(RuleBasedStateMachine):
+    """Random commits to both; every answer is compared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.memory = MemoryStore()
+        # Without waiting for the disk: this is about answers, not about power cuts.
+        self.sqlite = SqliteStore(Path(self.folder.name) / "store.db", synchronous="OFF")
+        for store in (self.memory, self.sqlite):
+            store.open(new_cluster_id="c", partitions=2, timezone_database="x")
+
+    def teardown(self) -> None:
+        self.sqlite.close()
+        self.folder.cleanup()
+
+    def both(self, name: str, *arguments: Any, **named: Any) -> Any:
+        expected = getattr(self.memory, name)(*arguments, **named)
+        actual = getattr(self.sqlite, name)(*arguments, **named)
+        assert actual == expected
+        return expected
+
+    @rule(grants=st.dictionaries(st.integers(0, 1), st.integers(1, 5), max_size=2))
+    def raise_epochs(self, grants: dict[int, int]) -> None:
+        self.both("raise_epochs", grants, "boot")
+
+    @rule(data=st.data())
+    def commit(self, data: st.DataObject) -> None:
+        ids = data.draw(st.lists(st.sampled_from(TASKS), unique=True, max_size=5), "tasks")
+        known = {task.id: task for task in self.memory.tasks(TASKS)}
+        changes = [self.change(data, task_id, known.get(task_id)) for task_id in ids]
+        commit = Commit(
+            epochs=data.draw(st.dictionaries(st.integers(0, 1), few, max_size=1), "epochs"),
+            creates=tuple(change for change in changes if isinstance(change, Create)),
+            updates=tuple(change for change in changes if isinstance(change, Update)),
+            progress=tuple(
+                ProgressWrite(name, data.draw(few), f'"{name}"')
+                for name in data.draw(st.sets(st.sampled_from(EXECUTIONS)))
+            ),
+            logs=tuple(
+                LogWrite(name, 1, ((Instant(1), "INFO", text),))
+                for name, text in data.draw(st.lists(st.tuples(st.sampled_from(EXECUTIONS), texts), max_size=3))
+            ),
+            audits=tuple(Audit(Instant(1), "me", "change", name) for name in ids),
+        )
+        results = [store.commit(commit).refused for store in (self.memory, self.sqlite)]
+        memory, sqlite = ({name: type(error) for name, error in refused.items()} for refused in results)
+        assert sqlite == memory
+
+    def change(self, data: st.DataObject, task_id: str, known: Task | None) -> Create | Update:
+        partition = TASKS.index(task_id) % 2
+        rows = tuple(attrs.evolve(row, task_id=task_id) for row in data.draw(st.lists(settled, max_size=2)))
+        if data.draw(st.sampled_from([known is None, known is None, False]), "new"):
+            made = attrs.evolve(data.draw(definitions), id=task_id)
+            opened = self.new_executions(data, task_id)
+            return Create(Task(made, data.draw(states), opened), partition, rows)
+        version = known.state.version if known else 1
+        state = data.draw(states)
+        writes = tuple(self.write(data, task_id) for _ in range(data.draw(few, "writes")))
+        unique = {write.execution.id: write for write in writes}
+        checkpoints = [
+            CheckpointWrite(name, task_id, data.draw(st.integers(1, 2)), f'"{number}"')
+            for number, name in enumerate(data.draw(st.lists(st.sampled_from(EXECUTIONS), max_size=2)))
+        ]
+        edited = data.draw(st.none() | definitions)
+        return Update(
+            task_id,
+            partition,
+            expected=data.draw(st.sampled_from([version, version, version, version + 1])),
+            state=attrs.evolve(state, version=data.draw(st.sampled_from([version, version + 1]))),
+            due=data.draw(maybe),
+            executions=tuple(unique.values()),
+            settled=rows,
+            checkpoints=tuple(checkpoints),
+            definition=edited and attrs.evolve(edited, id=task_id),
+            delete=data.draw(st.sampled_from([False] * 7 + [True])),
+        )
+
+    def new_executions(self, data: st.DataObject, task_id: str) -> Any:
+        drawn = data.draw(st.lists(executions_of(st.sampled_from(EXECUTIONS)), max_size=2, unique_by=lambda e: e.id))
+        held = (State.WAITING, State.RUNNING, State.CRASHED)
+        return tuple(attrs.evolve(entry, task_id=task_id) for entry in drawn if entry.state in held)
+
+    def write(self, data: st.DataObject, task_id: str) -> ExecutionWrite:
+        drawn = attrs.evolve(data.draw(executions_of(st.sampled_from(EXECUTIONS))), task_id=task_id)
+        detail = self.memory.execution(drawn.id)
+        former = None if detail is None else detail.execution
+        if former is not None and former.task_id == task_id:
+            # The columns that never change.
+            drawn = attrs.evolve(drawn, nominal=former.nominal, created_at=former.created_at)
+        elif former is not None:
+            former = None
+        if former is not None and data.draw(st.sampled_from([False, False, True]), "wrong fence"):
+            former = attrs.evolve(former, fence=9)
+        attempt = Attempt(drawn.id, 1, 1, None, None, State.FAILED, Instant(1), None, data.draw(st.none() | failures))
+        return ExecutionWrite(
+            drawn,
+            former,
+            data.draw(st.none() | st.just(attempt)),
+            data.draw(st.none() | st.just('"result"')),
+            data.draw(st.booleans()),
+        )
+
+    @rule(task_id=st.none() | st.sampled_from(TASKS), before=instants, keep=few, limit=st.integers(0, 3))
+    def purge(self, task_id: str | None, before: Instant, keep: int, limit: int) -> None:
+        # Which of several that ended at one instant go first is left open, so the limit is none or all of them.
+        self.both("purge", task_id=task_id, before=before, keep=keep, limit=99 if limit else 0)
+
+    @rule(
+        status=st.none() | st.sampled_from(Status),
+        type=st.sampled_from([None, "http"]),
+        tenant=st.sampled_from([None, "", "other"]),
+        text=st.sampled_from([None, "O", "e", "%"]),
+        sort=st.sampled_from(TASK_SORTS),
+        descending=st.booleans(),
+        offset=few,
+        limit=few,
+    )
+    def page(self, **wanted: Any) -> None:
+        self.both("page", TaskFilter(**wanted))
+
+    @rule(partitions=st.sampled_from([None, [0], [1], [0, 1]]), until=instants)
+    def due(self, partitions: list[int] | None, until: Instant) -> None:
+        found = [sorted(store.due(partitions, until, 99)) for store in (self.memory, self.sqlite)]
+        assert found[0] == found[1]
+
+    @rule(limit=few)
+    def waiting(self, limit: int) -> None:
+        self.both("waiting", limit)
+
+    @rule(boots=st.lists(st.sampled_from(["one", "two"])))
+    def orphans(self, boots: list[str]) -> None:
+        assert sorted(self.memory.orphans(boots, 99)) == sorted(self.sqlite.orphans(boots, 99))
+
+    @invariant()
+    def the_same_is_stored(self) -> None:
+        order = sorted(self.sqlite.tasks(TASKS), key=lambda task: task.id)
+        assert order == sorted(self.memory.tasks(TASKS), key=lambda task: task.id)
+        self.both("counts")
+        self.both("last_grants")
+        self.both("audits", offset=0, limit=99)
+
+    @rule(task_id=st.sampled_from(TASKS))
+    def the_task_has_the_same_parts(self, task_id: str) -> None:
+        self.both("revisions", task_id)
+        found, _ = self.both("executions", task_id, offset=0, limit=99)
+        for execution in found:
+            self.both("execution", execution.id)
+            self.both("logs", execution.id, after=0, limit=99)
+        ledgers = [
+            sorted(map(repr, store.outcomes(task_id, since=Instant(0), until=LATE, limit=99)))
+            for store in (self.memory, self.sqlite)
+        ]
+        assert ledgers[0] == ledgers[1]
+
+
+TestAdapters = Adapters.TestCase
+TestAdapters.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
