@@ -37,6 +37,11 @@ TRUNCATED: Final = "... truncated"
 LINES_AT_ONCE: Final = 100
 """Lines that are sent on without waiting for more."""
 
+FACTS: Final = (
+    "id", "task_id", "kind", "state", "created_at", "nominal", "attempt", "fence", "channel", "correlation", "checkpoints",
+)  # fmt: skip
+"""The fields of an execution that a handler can see."""
+
 Line = tuple[Instant, str, str]
 """Instant, level, text."""
 
@@ -179,6 +184,21 @@ class Described:
     def resume_from(self, checkpoint: str | None) -> None:
         """Set the last checkpoint, JSON text."""
         self._resumed = checkpoint
+
+    @property
+    def resumed_text(self) -> str | None:
+        """The last checkpoint, JSON text."""
+        return self._resumed
+
+    @property
+    def started_at(self) -> Instant:
+        """When this attempt started."""
+        return self._started_at
+
+    def facts(self) -> dict[str, Any]:
+        """What a worker process needs to know of the execution, to be written as JSON."""
+        execution = self._execution
+        return {name: getattr(execution, name) for name in FACTS}
 
     @property
     def resumed_from(self) -> Any:

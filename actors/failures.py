@@ -17,13 +17,26 @@ MAX_FRAMES: Final = 50
 """Frames of one traceback that are formatted: a runaway recursion has a thousand, all alike."""
 
 
+class RemoteFailure(Exception):
+    """What a handler in another process raised."""
+
+    def __init__(self, failure: Failure, names: tuple[str, ...]) -> None:
+        super().__init__(f"{failure.type}: {failure.message}")
+        self.failure = failure
+        self.names = names
+
+
 def failure_of(error: BaseException) -> Failure:
     """The failure record of an exception."""
+    if isinstance(error, RemoteFailure):
+        return error.failure
     return Failure(type(error).__name__, _message(error), _traceback(error))
 
 
 def names_of(error: BaseException) -> tuple[str, ...]:
     """The class names of an exception and its bases, for the retry policy; of a group also those of what it holds."""
+    if isinstance(error, RemoteFailure):
+        return error.names
     names = [base.__name__ for base in type(error).__mro__]
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:

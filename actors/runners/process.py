@@ -1,13 +1,180 @@
-"""Handlers in processes of their own."""
+"""Handlers in processes of their own: one fresh process for each attempt, so that none inherits what another left behind.
+
+Starting one costs some tenths of a second of a core, nearly all of it the interpreter and the imports of the handler's module;
+work that needs a process takes longer than that.
+"""
 
 from __future__ import annotations
 
+import base64
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+from runtime.errors import TocsinError
+from runtime.processes import Child, describe_exit, start_child
 from runtime.world import World
 
 from ..catalogue import TaskType
 from ..context import Context
+from ..failures import RemoteFailure
+from ..frames import FrameTooLarge, Unpacker, pack
+from ..lines import read_lines
+from ..model.execution import Failure
+from ..payload import decode_json
+
+KILL_SECONDS: Final = 2.0
+"""Time between SIGTERM and SIGKILL for a worker process."""
+
+SEND_SECONDS: Final = 0.1
+"""How long the reason of its interruption is offered to a worker that may not be reading."""
+
+READ_SIZE: Final = 64 * 1024
+
+_PACKAGES: Final = str(Path(__file__).resolve().parents[2])
+
+
+class WorkerDied(Exception):
+    """The process ended without saying how the handler did."""
+
+
+@attrs.define
+class Worker:
+    """A worker process and the two ends of its pipes."""
+
+    child: Child
+    send: trio.lowlevel.FdStream
+    receive: trio.lowlevel.FdStream
 
 
 async def run_in_process(world: World, entry: TaskType, context: Context) -> object:
-    """placeholder"""
-    raise NotImplementedError
+    """Run the handler of a task type in a worker process and return its result.
+
+    Raises RemoteFailure with what the handler raised, WorkerDied when the process ended otherwise. Cancelled, it ends the process.
+    """
+    worker = await _start(world)
+    try:
+        ended = await _converse(worker, entry, context)
+    finally:
+        with trio.CancelScope(shield=True):
+            if context.cancelled:
+                with trio.move_on_after(SEND_SECONDS):
+                    await _send(worker, pack("interrupt", reason=context.cancellation_reason))
+            await worker.child.end(KILL_SECONDS)
+            await worker.send.aclose()
+            await worker.receive.aclose()
+    if ended is None:
+        raise WorkerDied(f"the worker process ended with {describe_exit(await worker.child.wait())}")
+    if ended["kind"] == "failed":
+        failure = Failure(ended["type"], ended["message"], ended["traceback"])
+        raise RemoteFailure(failure, tuple(ended["names"]))
+    return decode_json(ended["result"])
+
+
+async def _start(world: World) -> Worker:
+    theirs_in, ours_out = os.pipe()
+    ours_in, theirs_out = os.pipe()
+    environment = {name: value for name, value in world.environment().items() if not name.startswith("TOCSIN_")}
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [_PACKAGES, environment.get("PYTHONPATH", "")]))
+    argv = [sys.executable, "-P", "-m", "actors.worker", str(theirs_in), str(theirs_out)]
+    try:
+        child = await start_child(world, argv, environment=environment, descriptors=(theirs_in, theirs_out))
+    except BaseException:
+        os.close(ours_out)
+        os.close(ours_in)
+        raise
+    finally:
+        os.close(theirs_in)
+        os.close(theirs_out)
+    return Worker(child, trio.lowlevel.FdStream(ours_out), trio.lowlevel.FdStream(ours_in))
+
+
+async def _converse(worker: Worker, entry: TaskType, context: Context) -> dict[str, Any] | None:
+    """Serve the worker until it says how the handler ended; None when it goes without a word."""
+    ended: dict[str, Any] | None
+    async with trio.open_nursery() as helpers:
+        helpers.start_soon(_send, worker, pack("job", **_job(entry, context)))
+        helpers.start_soon(_pass_interruption, worker, context)
+        async with trio.open_nursery() as captures:
+            captures.start_soon(_capture, worker.child.stdout, context, "info")
+            captures.start_soon(_capture, worker.child.stderr, context, "warning")
+            ended = await _serve(worker, context)
+            # The rest of its output is still wanted, but a child of its own may hold the pipes open.
+            captures.cancel_scope.deadline = trio.current_time() + KILL_SECONDS
+            await worker.child.wait()
+        helpers.cancel_scope.cancel()
+    return ended
+
+
+def _job(entry: TaskType, context: Context) -> dict[str, Any]:
+    extra = context.extra
+    return {
+        "source": entry.source,
+        "path": sys.path,
+        "resumed": context.resumed_text,
+        "node": context.node,
+        "started_at": context.started_at,
+        "extra": None if extra is None else base64.b64encode(extra).decode(),
+        "extra_type": context.extra_type,
+        "definition": {"id": context.task_id, "name": context.task, "type": context.type},
+        "parameters": context.parameters_text,
+        "execution": context.facts(),
+    }
+
+
+async def _send(worker: Worker, frame: bytes) -> None:
+    # A worker that has died is noticed where its answers are read.
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        await worker.send.send_all(frame)
+
+
+async def _serve(worker: Worker, context: Context) -> dict[str, Any] | None:
+    unpacker = Unpacker()
+    while True:
+        try:
+            data = await worker.receive.receive_some(READ_SIZE)
+            frames = unpacker.feed(data)
+        except (FrameTooLarge, ValueError, trio.BrokenResourceError):
+            return None
+        for frame in frames:
+            if frame["kind"] in ("done", "failed"):
+                return frame
+            await _handle(worker, context, frame)
+        if not data:
+            return None
+
+
+async def _handle(worker: Worker, context: Context, frame: dict[str, Any]) -> None:
+    match frame["kind"]:
+        case "log":
+            context.write_line(frame["level"], frame["text"])
+        case "progress":
+            context.progress_text(frame["data"])
+        case "beat":
+            context.heartbeat()
+        case "checkpoint":
+            await _send(worker, await _checkpoint(context, frame["data"]))
+
+
+async def _checkpoint(context: Context, data: str) -> bytes:
+    try:
+        await context.checkpoint_text(data)
+    except TocsinError as error:
+        return pack("answer", error=type(error).__name__, text=str(error))
+    return pack("answer", error=None)
+
+
+async def _capture(stream: trio.abc.ReceiveStream, context: Context, level: str) -> None:
+    async for line in read_lines(stream):
+        context.write_line(level, line)
+
+
+async def _pass_interruption(worker: Worker, context: Context) -> None:
+    await context.interrupted.wait()
+    await _send(worker, pack("interrupt", reason=context.cancellation_reason))
