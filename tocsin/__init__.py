@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .node import LocalNode as LocalNode
     from .node import open_node as open_node
     from .policies import Retry as Retry
+    from .tasks import declare as declare
     from .tasks import task as task
 
 _PLACES = {
@@ -52,6 +53,7 @@ _PLACES = {
     "TaskBuilder": "tocsin.builder",
     "TocsinError": "runtime.errors",
     "TooLarge": "runtime.errors",
+    "declare": "tocsin.tasks",
     "open_node": "tocsin.node",
     "task": "tocsin.tasks",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "TaskBuilder",
     "TocsinError",
     "TooLarge",
+    "declare",
     "open_node",
     "task",
 ]

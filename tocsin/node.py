@@ -233,7 +233,7 @@ async def open_node(
     flags = {_key_of(name): value for name, value in settings.items()}
     environment = (world or RealWorld()).environment()
     config = load_config(environment, None if file is None else Path(file), flags).config
-    with _one_error():
+    with single_error():
         async with open_configured(config, DECLARED if catalogue is None else catalogue, world) as node:
             yield node
 
@@ -256,7 +256,7 @@ def _key_of(name: str) -> str:
 
 
 @contextmanager
-def _one_error() -> Iterator[None]:
+def single_error() -> Iterator[None]:
     """A single error that the node's nursery wrapped in a group comes out as itself."""
     try:
         yield
@@ -272,7 +272,7 @@ def _one_error() -> Iterator[None]:
 async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> None:
     """Make the tasks that stand beside their handlers; change one whose code says something else than the store."""
     for entry in declared:
-        if entry.name not in node.catalogue:
+        if entry.type not in node.catalogue:
             continue
         definition = _declared_builder(node, entry).build()
         [made] = await node.create((definition,), ACTOR)
@@ -283,7 +283,7 @@ async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> No
 
 
 def _declared_builder(node: LocalNode, entry: DeclaredTask) -> TaskBuilder:
-    builder = node.new_task(entry.name).named(entry.name).with_parameters(entry.parameters).tags(*entry.tags)
+    builder = node.new_task(entry.type).named(entry.name).with_parameters(entry.parameters).tags(*entry.tags)
     if not entry.persistent:
         builder.non_persistent()
     return (

@@ -22,6 +22,7 @@ class DeclaredTask:
     """A task that stands beside its handler: made when a node starts, changed when the code says something else."""
 
     name: str
+    type: str
     every: Duration | None
     cron: str | None
     timezone: str
@@ -31,7 +32,7 @@ class DeclaredTask:
 
 
 DECLARED_TASKS: Final[dict[str, DeclaredTask]] = {}
-"""By name, which is the task type's. Filled by the decorator when a module is loaded."""
+"""By name. Filled by the decorator and by `declare` when a module is loaded."""
 
 
 def task(
@@ -59,8 +60,7 @@ def task(
     policies are the defaults of every task of this type. With `every` or `cron` a task of the same name is made when a node
     starts. Raises InvalidRequest naming field and value.
     """
-    if every is not None and cron is not None:
-        raise InvalidRequest(f"task {name!r}: every or cron, not both")
+    _check_trigger(name, every, cron)
     changes = {
         "retry": retry,
         "timeout": timeout,
@@ -76,7 +76,37 @@ def task(
     def register(function: H) -> H:
         DECLARED.register(task_type(name, function, isolation=isolation, policies=policies))
         if every is not None or cron is not None:
-            DECLARED_TASKS[name] = DeclaredTask(name, every, cron, timezone, parameters or {}, persistent, tuple(tags))
+            DECLARED_TASKS[name] = DeclaredTask(
+                name, name, every, cron, timezone, parameters or {}, persistent, tuple(tags)
+            )
         return function
 
     return register
+
+
+def declare(
+    name: str,
+    type_name: str,
+    *,
+    every: Duration | None = None,
+    cron: str | None = None,
+    timezone: str = "UTC",
+    parameters: Mapping[str, Any] | None = None,
+    persistent: bool = True,
+    tags: tuple[str, ...] = (),
+) -> None:
+    """Declare a task of a type whose handler stands elsewhere, a built-in one for example, as `task` does with a trigger.
+
+    It is made when a node starts that has the type. Raises InvalidRequest naming field and value.
+    """
+    if every is None and cron is None:
+        raise InvalidRequest(f"task {name!r}: every or cron is required")
+    _check_trigger(name, every, cron)
+    DECLARED_TASKS[name] = DeclaredTask(
+        name, type_name, every, cron, timezone, parameters or {}, persistent, tuple(tags)
+    )
+
+
+def _check_trigger(name: str, every: Duration | None, cron: str | None) -> None:
+    if every is not None and cron is not None:
+        raise InvalidRequest(f"task {name!r}: every or cron, not both")
