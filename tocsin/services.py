@@ -33,14 +33,14 @@ from actors.model.task import Task
 from actors.model.trigger import UNBOUNDED, Cron
 from actors.store.port import ExecutionDetail, OutcomeRow, TaskFilter
 from actors.triggers import check_trigger, upcoming
-from actors.zones import database_version
-from runtime.clock import DAY, MILLISECOND, SECOND, Instant
+from actors.zones import database_version, zone
+from runtime.clock import DAY, MILLISECOND, SECOND, Instant, to_datetime
 from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
 
 from .checks import known_type, parameters_text
 from .config import suggestion
 from .definitions import definition_from_json, trigger_from_json
-from .fields import Fields, show, show_instant
+from .fields import Fields, parse_instant, show, show_instant
 from .operations import MAX_PREVIEW
 from .views import (
     Json,
@@ -356,6 +356,15 @@ def cron_preview(trigger: Cron, after: Instant, count: int) -> Json:
     check_trigger(trigger, UNBOUNDED, after)
     fires = upcoming(trigger, UNBOUNDED, after, count)
     return {"list": [show_instant(instant) for instant in fires], "words": explain(parse(trigger.expression))}
+
+
+def wall_clock(instant: str, timezone: str) -> str:
+    """A shown instant as the clock on the wall of a zone has it, with the offset from UTC."""
+    at = parse_instant(instant, "instant")
+    offset = zone(timezone).offset(at // SECOND)
+    sign, minutes = "-" if offset < 0 else "+", abs(offset) // 60
+    local = to_datetime(Instant(at + offset * SECOND))
+    return f"{local:%Y-%m-%d %H:%M:%S} {sign}{minutes // 60:02}:{minutes % 60:02}"
 
 
 async def list_types(node: Node, _call: Call) -> Json:

@@ -54,9 +54,10 @@ class Api:
         )
 
     def _route(self, operation: Operation) -> HTTPRouteHandler:
+        # The handler's response has the status; the framework's own checks of it know no response without a body.
         path = operation.path.replace("}", ":str}")
         paths = [f"/api{path}", *([f"/cxs{path}"] if operation.seed else [])]
-        return HTTPRouteHandler(paths, http_method=operation.method, status_code=operation.status, name=operation.name)(
+        return HTTPRouteHandler(paths, http_method=operation.method, status_code=200, name=operation.name)(
             self._handler(operation)
         )
 
@@ -84,7 +85,7 @@ class Api:
         return "administrator"
 
     async def _arguments(self, operation: Operation, request: AnyRequest) -> dict[str, Any]:
-        pairs = request.query_params.multi_items()
+        pairs = list(request.query_params.multi_items())
         keys = [key for key, _ in pairs]
         repeated = [key for key in keys if keys.count(key) > 1]
         return read_arguments(operation, request.path_params, dict(pairs), repeated, await self._body(request))

@@ -18,6 +18,10 @@ from .app import Api
 if TYPE_CHECKING:
     from actors.node import Node
 
+_log = logging.getLogger("tocsin.api.server")
+# Below that it tells where it listens, which the one who started it tells better.
+_log.setLevel(logging.WARNING)
+
 GRACE_SECONDS: Final = 3.0
 """What an open request gets to end when the server stops; the longest operation is an answer within 10 s of a busy keeper."""
 
@@ -62,13 +66,12 @@ async def _serve(
 def _settings(listen: Address) -> Config:
     settings = Config()
     settings.bind = [str(listen)]
-    settings.errorlog = logging.getLogger("tocsin.api.server")
+    settings.errorlog = _log
     settings.accesslog = None
     settings.graceful_timeout = GRACE_SECONDS
     settings.keep_alive_timeout = KEEP_ALIVE_SECONDS
     settings.h11_max_incomplete_size = MAX_HEADER_BYTES
     settings.include_server_header = False
-    settings.loglevel = "WARNING"
     return settings
 
 

@@ -1,0 +1,1 @@
+"""The command line, over REST: the only place that prints."""

@@ -1,0 +1,92 @@
+"""Request bodies from what was typed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import InvalidRequest
+
+
+def local_time(text: str | None, timezone: str | None) -> str | None:
+    """A time for the API: one without an offset stays so where a zone was named, and is local otherwise."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(f"a time such as '2026-03-01 12:00' or 2026-03-01T12:00:00Z, not {text!r}") from None
+    if moment.tzinfo is None and timezone is None:
+        moment = moment.astimezone()
+    return moment.isoformat()
+
+
+def trigger_body(
+    *,
+    every: str | None,
+    cron: str | None,
+    at: str | None,
+    after: str | None,
+    timezone: str | None,
+    start: str | None,
+    end: str | None,
+    times: int | None,
+    fixed_delay: bool,
+) -> dict[str, Any] | None:
+    """A trigger, or None when nothing was said about when. Raises InvalidRequest for bounds without a trigger."""
+    when = {"every": every, "cron": cron, "at": local_time(at, timezone), "after": after}
+    more = {
+        "timezone": timezone,
+        "start": local_time(start, timezone),
+        "end": local_time(end, timezone),
+        "maxRuns": times,
+        "fixedDelay": True if fixed_delay else None,
+    }
+    body = {key: value for key, value in (when | more).items() if value is not None}
+    if body and not any(value is not None for value in when.values()):
+        raise InvalidRequest("say when: one of --every, --cron, --at, --in")
+    return body or None
+
+
+def parameters_body(text: str | None) -> Any:
+    """Parameters given as JSON, or as `@FILE` that holds it."""
+    if text is None:
+        return None
+    if text.startswith("@"):
+        text = _read(Path(text[1:])).decode("utf-8", errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"--params: not JSON: {error}") from None
+
+
+def extra_body(path: Path | None, content_type: str | None) -> dict[str, str] | None:
+    """A file's bytes."""
+    if path is None:
+        return None
+    body = {"data": base64.b64encode(_read(path)).decode()}
+    return body | ({"contentType": content_type} if content_type is not None else {})
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {str(path)!r}: {error.strerror}") from None
+
+
+def policies_body(
+    *,
+    retries: int | None,
+    retry_delay: str | None,
+    backoff: str | None,
+    **plain: object,
+) -> dict[str, Any] | None:
+    """Policies, without those that nothing was said about."""
+    retry = {"maxRetries": retries, "delay": retry_delay, "backoff": backoff}
+    given = {key: value for key, value in retry.items() if value is not None}
+    body = {key: value for key, value in plain.items() if value is not None}
+    return (body | ({"retry": given} if given else {})) or None

@@ -1,0 +1,81 @@
+"""Following an execution: its log as it is written, its progress, its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..error_table import OUTCOME_EXITS
+from .output import print_json, show_time
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+POLL_SECONDS: Final = 0.25
+"""How often a follower asks: progress is written at most four times a second."""
+
+_LINES: Final = 1_000
+
+Show = Callable[[dict[str, Any]], None]
+
+
+def follow(client: Client, execution_id: str, utc: bool, as_json: bool) -> int:
+    """Show log and progress until the execution ends. Answers the exit code of its state."""
+    if sys.stderr.isatty() and not as_json:
+        return _with_bar(client, execution_id, utc)
+    return _until_end(client, execution_id, utc, as_json, lambda execution: None)
+
+
+def _with_bar(client: Client, execution_id: str, utc: bool) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("waiting", total=None)
+
+        def show(execution: dict[str, Any]) -> None:
+            figures = execution["progress"] or {}
+            step = figures.get("step") or execution["state"].lower()
+            progress.update(bar, description=step, completed=figures.get("done") or 0, total=figures.get("total"))
+
+        return _until_end(client, execution_id, utc, False, show)
+
+
+def _until_end(client: Client, execution_id: str, utc: bool, as_json: bool, show: Show) -> int:
+    seen = 0
+    while True:
+        execution = client.call("show_execution", execution=execution_id)
+        show(execution)
+        seen = print_new_lines(client, execution_id, seen, utc, as_json)
+        if execution["state"] in OUTCOME_EXITS:
+            _print_end(execution, as_json)
+            return OUTCOME_EXITS[execution["state"]]
+        time.sleep(POLL_SECONDS)
+
+
+def print_new_lines(client: Client, execution_id: str, after: int, utc: bool, as_json: bool) -> int:
+    """Print the lines above a sequence number. Answers the last sequence number there is."""
+    while True:
+        lines = client.call("list_logs", execution=execution_id, after=after, limit=_LINES)["list"]
+        for line in lines:
+            if as_json:
+                print_json(line)
+            else:
+                print(f"{show_time(line['at'], utc, exact=True)} {line['level']:<7} {line['text']}", flush=True)
+        after = lines[-1]["sequence"] if lines else after
+        if len(lines) < _LINES:
+            return after
+
+
+def _print_end(execution: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(execution)
+        return
+    failure = execution["failure"]
+    because = f": {failure['type']}: {failure['message']}" if failure else ""
+    print(f"{execution['state']} after {execution['attempt']} attempt(s){because}", file=sys.stderr)
+    if execution["result"] is not None:
+        print_json(execution["result"])

@@ -1,0 +1,189 @@
+"""The entry of the command line: the tree of commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from runtime.errors import InvalidRequest, TocsinError
+
+from ..error_table import UNREACHABLE_EXIT, row_of
+from .output import AS_JSON, LOCAL, print_error, print_json, print_table, show_time
+from .tasks import tasks
+
+INTERRUPTED_EXIT = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return metadata.version("tocsin")
+
+
+app = App(
+    name="tocsin",
+    help="Tocsin, a task scheduler: start a node with `tocsin up`, give it work with `tocsin task add`.",
+    version=_version,
+    default_parameter=Parameter(show_default=False),
+)
+cron = App(name="cron", help="Cron expressions, without a node.")
+app.command(tasks)
+app.command(cron)
+
+
+@app.command
+def up(
+    *modules: str,
+    data: Path | None = None,
+    listen: str | None = None,
+    config: Path | None = None,
+    name: str | None = None,
+    verbose: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Start a node and run until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    modules
+        Modules or files with task handlers: examples/tasks.py, mypackage.jobs.
+    data
+        The data directory; .tocsin if not said.
+    listen
+        HOST:PORT; port 0 takes a free one.
+    config
+        A TOML file; tocsin.toml of this directory if not said.
+    name
+        The node's name.
+    verbose
+        Log more.
+    """
+    from .up import run_node
+
+    flags = {"data": data, "listen": listen, "name": name, "tasks": list(modules) or None}
+    return run_node(config, flags, verbose)
+
+
+@app.command(name="config")
+def show_config(
+    *,
+    config: Path | None = None,
+    data: Path | None = None,
+    listen: str | None = None,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Show every setting: its value, where it came from, its unit and the reason for its default.
+
+    Parameters
+    ----------
+    config
+        A TOML file; tocsin.toml of this directory if not said.
+    data
+        As for `up`.
+    listen
+        As for `up`.
+    """
+    from ..config import SETTINGS, load_config, shown
+
+    loaded = load_config(os.environ, config, {"data": data, "listen": listen})
+    rows = [
+        (key, shown(key, loaded.config), loaded.origins[key], about["unit"], about["reason"])
+        for key, about in ((key, field.metadata) for key, field in SETTINGS.items())
+    ]
+    if as_json:
+        names = ("value", "origin", "unit", "reason")
+        print_json({row[0]: dict(zip(names, row[1:], strict=True)) for row in rows})
+    else:
+        print_table(("Key", "Value", "From", "Unit", "Reason"), rows)
+
+
+@app.command
+def version(*, as_json: Annotated[bool, AS_JSON] = False) -> None:
+    """Show versions."""
+    from ..services import versions
+
+    found = versions()
+    if as_json:
+        print_json(found)
+    else:
+        print("\n".join(f"{name} {value}" for name, value in found.items()))
+
+
+@cron.command(name="next")
+def cron_next(
+    expression: str,
+    /,
+    *,
+    timezone: str = "UTC",
+    after: str | None = None,
+    count: int = 5,
+    as_json: Annotated[bool, AS_JSON] = False,
+    utc: Annotated[bool, LOCAL] = False,
+) -> None:
+    """Show the next times of a cron expression, in its own zone unless --utc.
+
+    Parameters
+    ----------
+    expression
+        Five fields, or six with seconds first: "30 2 * * mon-fri".
+    timezone
+        An IANA zone.
+    after
+        The time to begin after; now if not said.
+    count
+        How many, up to 1000.
+    """
+    from actors.model.trigger import Cron
+    from runtime.world import RealWorld
+
+    from ..fields import parse_instant, whole_number
+    from ..operations import MAX_PREVIEW
+    from ..services import cron_preview, wall_clock
+
+    whole_number(count, "--count", 1, MAX_PREVIEW)
+    start = RealWorld().now() if after is None else parse_instant(after, "--after", timezone)
+    preview = cron_preview(Cron(expression, timezone), start, count)
+    if as_json:
+        print_json(preview)
+        return
+    print(f"{preview['words']} ({timezone})")
+    for instant in preview["list"]:
+        print(show_time(instant, utc=True, exact=True) if utc else wall_clock(instant, timezone))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line. Answers the exit code."""
+    as_json = "--json" in arguments
+    try:
+        return _dispatch(arguments)
+    except TocsinError as error:
+        row = row_of(error)
+        unreachable = type(error).__name__ == "NodeUnreachable"
+        title = "No node answers" if unreachable else row.title
+        print_error(title, "503" if unreachable else str(row.status), str(error), as_json)
+        return UNREACHABLE_EXIT if unreachable else row.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED_EXIT
+    except BrokenPipeError:
+        # Whoever read the output has had enough; the interpreter must not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    try:
+        answer = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise InvalidRequest(str(error)) from None
+    sys.stdout.flush()
+    return answer if isinstance(answer, int) and not isinstance(answer, bool) else 0

@@ -1,0 +1,108 @@
+"""What the command line prints: tables, times, errors, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cyclopts import Parameter
+
+LOCAL: Final = Parameter(name="--utc", negative=(), help="Show times in UTC instead of the local zone.")
+AS_JSON: Final = Parameter(name="--json", negative=(), help="Print JSON for programs.")
+
+_WIDEST: Final = 60
+"""Characters of a table's cell; longer texts are cut, `--json` has them whole."""
+
+
+def print_json(value: object) -> None:
+    """A value as JSON, readable and stable."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def show_time(text: str | None, utc: bool, *, exact: bool = False) -> str:
+    """A time of the API for people: `2025-02-12 08:31:25`, local unless `utc`; `-` for none. exact: with milliseconds."""
+    if text is None:
+        return "-"
+    moment = datetime.fromisoformat(text)
+    shown = moment.astimezone(UTC) if utc else moment.astimezone()
+    tail = f".{shown.microsecond // 1000:03}" if exact and shown.microsecond else ""
+    zone = f" {shown.strftime('%Z')}" if exact else ""
+    return f"{shown:%Y-%m-%d %H:%M:%S}{tail}{zone}"
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table with ruled columns, as wide as what is in it."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(column), *(len(row[index]) for row in cells), 0) for index, column in enumerate(columns)]
+    print(_line(columns, widths))
+    print("─┼─".join("─" * width for width in widths))
+    for row in cells:
+        print(_line(row, widths))
+
+
+def _cell(value: object) -> str:
+    text = "-" if value is None else str(value).replace("\n", " ")
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return " │ ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def print_facts(facts: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one a line; lines without a value are left out."""
+    shown = [(name, value) for name, value in facts if value is not None]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        print(f"{name.ljust(width)}  {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+
+
+def print_error(title: str, code: str, message: str, as_json: bool) -> None:
+    """An error on the error stream, in the shape of the API's error body with `--json`."""
+    if as_json:
+        text = json.dumps({"error": title, "code": code, "message": message}, ensure_ascii=False)
+    else:
+        text = f"tocsin: {title.lower()}: {message}"
+    print(text, file=sys.stderr)
+
+
+def took(started: str | None, ended: str | None) -> str:
+    """How long something took, for people."""
+    if started is None or ended is None:
+        return "-"
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+    return f"{seconds:.3f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+TASK_COLUMNS: Final = ("ID", "Type", "Status", "Next Run", "Last Run", "Failures", "Persistent", "Name")
+
+
+def print_tasks(page: dict[str, Any], utc: bool, status: str | None, type_name: str | None) -> None:
+    """The list of tasks and its footer."""
+    tasks = page["list"]
+    if not tasks and not page["totalSize"]:
+        print("No tasks found.")
+        return
+    print_table(TASK_COLUMNS, [_task_row(task, utc) for task in tasks])
+    stored = sum(task["persistent"] for task in tasks)
+    footer = f"Showing {len(tasks)} task(s) ({stored} in storage, {len(tasks) - stored} in memory)"
+    footer += f" with status {status.upper()}" if status else ""
+    footer += f" of type {type_name}" if type_name else ""
+    print(f"{footer}; {page['totalSize']} in all, from {page['offset']}" if len(tasks) < page["totalSize"] else footer)
+
+
+def _task_row(task: dict[str, Any], utc: bool) -> tuple[object, ...]:
+    return (
+        task["itemId"],
+        task["taskType"],
+        task["status"],
+        "(paused)" if task["paused"] else show_time(task["nextScheduledExecution"], utc),
+        show_time(task["lastExecutionDate"], utc),
+        task["failureCount"],
+        "Storage" if task["persistent"] else "Memory",
+        task["name"],
+    )

@@ -1,0 +1,516 @@
+"""`tocsin task ...`: one command for each operation about tasks."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from runtime.errors import Conflict, InvalidRequest, NotFound
+
+from .bodies import extra_body, local_time, parameters_body, policies_body, trigger_body
+from .output import (
+    AS_JSON,
+    LOCAL,
+    print_facts,
+    print_json,
+    print_table,
+    print_tasks,
+    show_time,
+    took,
+)
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+tasks = App(name="task", help="Tasks: add, list, show, run, and all that can be done with them.")
+
+Json = Annotated[bool, AS_JSON]
+Utc = Annotated[bool, LOCAL]
+Flag = Parameter(negative=())
+In = Annotated[str | None, Parameter(name="--in", help="Run once, so long from now: 2h.")]
+Type = Annotated[str | None, Parameter(name="--type", help="The task type; without it, a command after --.")]
+Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="A label; may be given several times.")]
+
+
+def _client() -> Client:
+    from ..client import Client
+
+    return Client(channel="cli")
+
+
+def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
+    """The answer to a change: the task as JSON, or one line."""
+    if as_json:
+        print_json(task)
+    else:
+        following = show_time(task["nextScheduledExecution"], utc)
+        print(f"{task['name']} ({task['itemId']}) {done}: {task['status']}, next run {following}")
+
+
+@tasks.command
+def add(
+    name: str,
+    /,
+    *argv: Annotated[str, Parameter(allow_leading_hyphen=True, help="A command and its arguments, after --.")],
+    every: str | None = None,
+    cron: str | None = None,
+    at: str | None = None,
+    in_: In = None,
+    timezone: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    times: int | None = None,
+    fixed_delay: Annotated[bool, Flag] = False,
+    type_: Type = None,
+    params: str | None = None,
+    memory: Annotated[bool, Flag] = False,
+    retries: int | None = None,
+    retry_delay: str | None = None,
+    backoff: str | None = None,
+    timeout: str | None = None,
+    overlap: str | None = None,
+    catch_up: str | None = None,
+    lateness_limit: str | None = None,
+    on_crash: str | None = None,
+    priority: int | None = None,
+    tag: Tags = None,
+    extra: Path | None = None,
+    extra_type: str | None = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Make a task: `tocsin task add backup --every 1h -- ./backup.sh --full`.
+
+    Parameters
+    ----------
+    name
+        1 to 128 printable characters, unique on the node.
+    every
+        Run at a fixed rate: 30s, 5m, 1h30m.
+    cron
+        Run by a cron expression: "30 2 * * mon-fri".
+    at
+        Run once, at a time: "2026-03-01 12:00".
+    timezone
+        The zone of --cron, --at, --start and --end; UTC for --cron, the local one for times.
+    start
+        No run before this time.
+    end
+        No run after this time.
+    times
+        At most so many runs.
+    fixed_delay
+        Count --every from the end of the run before.
+    params
+        Parameters as a JSON object, or @FILE.
+    memory
+        Keep the task in the node's memory only.
+    retries
+        Retries after the first attempt.
+    retry_delay
+        Time between attempts.
+    backoff
+        fixed or exponential.
+    timeout
+        How long an attempt may take.
+    overlap
+        skip, allow or queue: what to do when the former run has not ended.
+    catch_up
+        latest, skip, earliest or all: what to do about runs missed while the node was down.
+    lateness_limit
+        How late a run may still start.
+    on_crash
+        resume, rerun or hold: what to do about a run whose process died.
+    priority
+        0 (first) to 9 (last).
+    extra
+        A file whose bytes the handler gets.
+    extra_type
+        The content type of --extra.
+    """
+    trigger = trigger_body(
+        every=every, cron=cron, at=at, after=in_, timezone=timezone, start=start, end=end, times=times,
+        fixed_delay=fixed_delay,
+    )  # fmt: skip
+    if trigger is None:
+        raise InvalidRequest("say when: one of --every, --cron, --at, --in")
+    policies = policies_body(
+        retries=retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout, overlap=overlap, catchUp=catch_up,
+        latenessLimit=lateness_limit, onCrash=on_crash, priority=priority,
+    )  # fmt: skip
+    type_name, parameters = _what(type_, argv, parameters_body(params))
+    body = {
+        "name": name,
+        "taskType": type_name,
+        "trigger": trigger,
+        "parameters": parameters,
+        "policies": policies,
+        "tags": tag,
+        "extra": extra_body(extra, extra_type),
+        "persistent": not memory,
+    }
+    body = {key: value for key, value in body.items() if value is not None}
+    _say(_client().call("add_task", body=body), as_json, utc, "added")
+
+
+def _what(type_name: str | None, argv: tuple[str, ...], parameters: Any) -> tuple[str, Any]:
+    """The task type and parameters: those named, or a command's."""
+    if not argv:
+        if type_name is None:
+            raise InvalidRequest("say what: --type TYPE, or a command after --")
+        return type_name, parameters
+    if type_name not in (None, "command"):
+        raise InvalidRequest(f"a command after -- does not go with --type {type_name}")
+    if parameters is not None and not isinstance(parameters, dict):
+        raise InvalidRequest("--params: a JSON object")
+    # A command typed here means this directory, as it would without a scheduler.
+    return "command", {"argv": list(argv), "cwd": str(Path.cwd())} | (parameters or {})
+
+
+@tasks.command(name="list")
+def list_(
+    *,
+    status: str | None = None,
+    type_: Annotated[str | None, Parameter(name="--type", help="Only tasks of this type.")] = None,
+    text: str | None = None,
+    sort: str | None = None,
+    offset: int | None = None,
+    limit: int | None = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """List tasks.
+
+    Parameters
+    ----------
+    status
+        Only tasks with this status, for example RUNNING.
+    text
+        Only tasks with this in their name.
+    sort
+        A field and a direction: lastExecutionDate:desc.
+    offset
+        Tasks to pass over.
+    limit
+        Tasks at most; 50 if not said.
+    """
+    page = _client().call("list_tasks", status=status, type=type_, text=text, sortBy=sort, offset=offset, limit=limit)
+    if as_json:
+        print_json(page)
+    else:
+        print_tasks(page, utc, status, type_)
+
+
+@tasks.command
+def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
+    """Show a task in full, by id, unique prefix of an id, or name."""
+    found = _client().call("show_task", task=task)
+    if as_json:
+        print_json(found)
+        return
+    trigger = found["trigger"]
+    print_facts(
+        [
+            ("ID", found["itemId"]),
+            ("Name", found["name"]),
+            ("Type", found["taskType"]),
+            ("Status", found["status"]),
+            ("State", found["phase"] + (f" ({found['note']})" if found["note"] else "")),
+            ("Persistent", "Storage" if found["persistent"] else "Memory"),
+            ("Trigger", " ".join(f"{key}={value}" for key, value in trigger.items() if key != "kind")),
+            ("Next run", show_time(found["nextScheduledExecution"], utc)),
+            ("Last run", show_time(found["lastExecutionDate"], utc)),
+            ("Last state", found["lastState"]),
+            ("Failures", found["failureCount"]),
+            ("Runs", f"{found['completed']} completed, {found['failed']} failed"),
+            ("Retries", f"{found['maxRetries']}, {found['policies']['retry']['delay']} apart"),
+            ("Policies", _policy_words(found["policies"])),
+            ("Tags", ", ".join(found["tags"]) or None),
+            ("Parameters", found["parameters"]),
+            ("Extra", found["extra"]),
+            ("Step", found["currentStep"]),
+            ("Details", found["statusDetails"] or None),
+            ("Checkpoint", found["checkpointData"]),
+            ("Open", ", ".join(found["open"]) or None),
+            ("Created", f"{show_time(found['createdAt'], utc)} by {found['owner'] or 'nobody known'}"),
+            ("Version", f"{found['version']}, revision {found['revision']}"),
+        ]
+    )
+
+
+def _policy_words(policies: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in policies.items() if key != "retry" and value is not None)
+
+
+@tasks.command
+def run(
+    task: str,
+    /,
+    *,
+    params: str | None = None,
+    follow: Annotated[bool, Flag] = False,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> int:
+    """Run a task now, whatever its trigger says.
+
+    Parameters
+    ----------
+    params
+        Parameters of this run as a JSON object, or @FILE.
+    follow
+        Show log and progress until it ends; the exit code tells how.
+    """
+    client = _client()
+    parameters = parameters_body(params)
+    body = None if parameters is None else {"parameters": parameters}
+    execution = client.call("run_task", task=task, body=body)
+    if follow:
+        from .follow import follow as follow_execution
+
+        return follow_execution(client, execution["id"], utc, as_json)
+    if as_json:
+        print_json(execution)
+    else:
+        print(f"execution {execution['id']} is {execution['state']}")
+    return 0
+
+
+@tasks.command
+def cancel(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
+    """Cancel a task and what it runs; its record stays. An execution's id cancels that one only."""
+    client = _client()
+    try:
+        found = client.call("show_task", task=task)
+    except NotFound:
+        cancelled = client.call("cancel_execution", execution=task)
+        print_json(cancelled) if as_json else print(f"execution {cancelled['id']} is {cancelled['state']}")
+        return
+    client.call("cancel_task", task=found["itemId"])
+    _say(client.call("show_task", task=found["itemId"]), as_json, utc, "cancelled")
+
+
+@tasks.command
+def retry(task: str, /, *, reset: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False) -> None:
+    """Run the last execution again, which has failed.
+
+    Parameters
+    ----------
+    reset
+        Count failures from 0 again.
+    """
+    _say(_client().call("retry_task", task=task, resetFailureCount=reset), as_json, utc, "is tried again")
+
+
+@tasks.command
+def resume(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
+    """Go on with an execution that is held after a crash."""
+    _say(_client().call("resume_task", task=task), as_json, utc, "goes on")
+
+
+@tasks.command
+def pause(task: str, /, *, note: str | None = None, as_json: Json = False, utc: Utc = False) -> None:
+    """Fire no more until activated.
+
+    Parameters
+    ----------
+    note
+        Why, for the others.
+    """
+    body = None if note is None else {"note": note}
+    _say(_client().call("pause_task", task=task, body=body), as_json, utc, "paused")
+
+
+@tasks.command
+def activate(
+    task: str,
+    /,
+    *,
+    every: str | None = None,
+    cron: str | None = None,
+    at: str | None = None,
+    in_: In = None,
+    timezone: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    times: int | None = None,
+    fixed_delay: Annotated[bool, Flag] = False,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Go on after a pause, or begin anew, with another trigger if one is given (options as in `add`)."""
+    trigger = trigger_body(
+        every=every, cron=cron, at=at, after=in_, timezone=timezone, start=start, end=end, times=times,
+        fixed_delay=fixed_delay,
+    )  # fmt: skip
+    body = None if trigger is None else {"trigger": trigger}
+    _say(_client().call("activate_task", task=task, body=body), as_json, utc, "activated")
+
+
+@tasks.command
+def delete(task: str, /, *, yes: Annotated[bool, Flag] = False, as_json: Json = False) -> None:
+    """Remove a task with its history, for good.
+
+    Parameters
+    ----------
+    yes
+        Do not ask.
+    """
+    client = _client()
+    found = client.call("show_task", task=task)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Conflict(f"deleting {found['name']!r} removes its history: say --yes")
+        if input(f"Delete {found['name']!r} ({found['itemId']}) with its history? [y/N] ").strip().lower() != "y":
+            raise Conflict("nothing was deleted")
+    client.call("cancel_task", task=found["itemId"], permanent=True)
+    print_json({"deleted": found["itemId"]}) if as_json else print(f"{found['name']} ({found['itemId']}) deleted")
+
+
+HISTORY_COLUMNS = ("Execution", "Nominal", "Outcome", "State", "Attempt", "Started", "Took", "Error")
+
+
+@tasks.command
+def history(
+    task: str,
+    /,
+    *,
+    ledger: Annotated[bool, Flag] = False,
+    since: str | None = None,
+    offset: int | None = None,
+    limit: int | None = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Show a task's executions, newest first.
+
+    Parameters
+    ----------
+    ledger
+        Show the outcome of every nominal time instead, oldest first.
+    since
+        Where the ledger begins; a day ago if not said.
+    offset
+        Executions to pass over.
+    limit
+        Rows at most.
+    """
+    client = _client()
+    if ledger:
+        page = client.call("list_outcomes", task=task, since=local_time(since, None), limit=limit)
+    else:
+        page = client.call("list_executions", task=task, offset=offset, limit=limit)
+    if as_json:
+        print_json(page)
+    elif ledger:
+        _print_ledger(page["list"], utc)
+    else:
+        print_table(HISTORY_COLUMNS, [_history_row(row, utc) for row in page["list"]])
+        print(f"Showing {len(page['list'])} of {page['totalSize']} executions")
+
+
+def _history_row(row: dict[str, Any], utc: bool) -> tuple[object, ...]:
+    failure = row["failure"]
+    outcome = row["outcome"] or ("manual" if row["nominal"] is None else "open")
+    return (
+        row["id"],
+        show_time(row["nominal"], utc),
+        outcome + (f" ({row['reason']})" if row["reason"] else ""),
+        row["state"],
+        row["attempt"],
+        show_time(row["startedAt"], utc),
+        took(row["startedAt"], row["endedAt"]),
+        f"{failure['type']}: {failure['message']}" if failure else None,
+    )
+
+
+def _print_ledger(rows: list[dict[str, Any]], utc: bool) -> None:
+    shown = [
+        (
+            show_time(row["first"], utc),
+            show_time(row["last"], utc) if row["last"] != row["first"] else "-",
+            "?" if row["count"] is None else row["count"],
+            row["outcome"] or "open",
+            row["reason"],
+            row["state"],
+            row["executionId"],
+        )
+        for row in rows
+    ]
+    print_table(("Nominal", "Through", "Count", "Outcome", "Reason", "State", "Execution"), shown)
+
+
+@tasks.command
+def logs(reference: str, /, *, follow: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False) -> int:
+    """Show what an execution logged: of its id, or the newest of a task.
+
+    Parameters
+    ----------
+    follow
+        Go on until it ends; the exit code tells how.
+    """
+    from .follow import follow as follow_execution
+    from .follow import print_new_lines
+
+    client = _client()
+    execution_id = _execution_of(client, reference)
+    if follow:
+        return follow_execution(client, execution_id, utc, as_json)
+    print_new_lines(client, execution_id, 0, utc, as_json)
+    return 0
+
+
+def _execution_of(client: Client, reference: str) -> str:
+    try:
+        found: str = client.call("show_execution", execution=reference)["id"]
+        return found
+    except NotFound:
+        rows = client.call("list_executions", task=reference, limit=1)["list"]
+    if not rows:
+        raise NotFound(f"{reference!r} has no execution yet")
+    newest: str = rows[0]["id"]
+    return newest
+
+
+@tasks.command(name="next")
+def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = False) -> None:
+    """Show the next nominal times of a task.
+
+    Parameters
+    ----------
+    count
+        How many.
+    """
+    found = _client().call("next_fires", task=task, count=count)
+    if as_json:
+        print_json(found)
+        return
+    print(f"Runs {found['trigger']}.")
+    for instant in found["list"]:
+        print(show_time(instant, utc, exact=True))
+    if not found["list"]:
+        print(f"No run is planned: the task is {found['phase']}.")
+
+
+@tasks.command
+def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc: Utc = False) -> None:
+    """Explain what became of one nominal time of a task, and why.
+
+    Parameters
+    ----------
+    instant
+        The nominal time, for example "2026-03-01 12:00:05"; the last one if not said.
+    """
+    found = _client().call("why", task=task, at=local_time(instant, None))
+    if as_json:
+        print_json(found)
+        return
+    for line in found["lines"]:
+        print(_TIMES.sub(lambda match: show_time(match[0], utc, exact=True), line))
+
+
+_TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")

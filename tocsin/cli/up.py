@@ -1,0 +1,54 @@
+"""`tocsin up`: read the configuration, load the handlers, run the node."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.node import real_world
+
+from ..config import Config, load_config
+from ..loading import load_catalogue
+from ..node import node_config, single_error
+from ..serving import Serving, serve_node
+
+FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+def run_node(file: Path | None, flags: Mapping[str, object], verbose: bool) -> int:
+    """Run a node until it is told to stop. Answers the exit code; errors of the table are raised as themselves."""
+    logging.basicConfig(stream=sys.stderr, format=FORMAT, level=logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    config = load_config(os.environ, file, flags).config
+    config = attrs.evolve(config, data=config.data.absolute())
+    catalogue = load_catalogue(config.tasks)
+    with single_error():
+        trio.run(partial(serve_node, config, catalogue, partial(_welcome, config), real_world(node_config(config))))
+    print("The node has stopped.", file=sys.stderr)
+    return 0
+
+
+def _welcome(config: Config, serving: Serving) -> None:
+    names = serving.node.catalogue.names()
+    print(
+        f"Tocsin is up: {config.name}\n"
+        f"  listens on  {serving.url}\n"
+        f"  data in     {serving.data}   (the token for other programs: {serving.data / 'token'})\n"
+        f"  task types  {', '.join(names) or 'none'}\n"
+        f"  list tasks  {_prefix(serving.data)}tocsin task list\n"
+        f"  add one     {_prefix(serving.data)}tocsin task add hello --every 10s -- echo hello\n"
+        f"  stop        Ctrl-C, or SIGTERM to process {os.getpid()}",
+        flush=True,
+    )
+
+
+def _prefix(data: Path) -> str:
+    """What another terminal needs to find the node: nothing where it is in the usual place."""
+    return "" if data == Path(".tocsin").absolute() else f"TOCSIN_DATA={data} "
