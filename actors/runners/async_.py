@@ -78,8 +78,6 @@ class TaskPool(Generic[J]):
                 result = await self._run_jobs(worker)
             if worker.scope.cancelled_caught:
                 how = "interrupted"
-        except GeneratorExit:
-            raise
         except BaseException as error:
             # Everything a handler can raise ends its attempt and nothing else, KeyboardInterrupt and SystemExit included.
             # A Cancelled comes from outside if this very task is being cancelled, else it is the handler's own mistake.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -29,7 +29,7 @@ from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Extra
 from actors.model.trigger import Once
 from runtime.clock import Instant
-from runtime.errors import StaleFence
+from runtime.errors import ActorStopped, StaleFence
 from runtime.mailbox import Mailbox
 from runtime.simulation import SimulatedWorld
 from runtime.world import RealWorld, World
@@ -87,7 +87,8 @@ class Keeper:
     def _answer(self, message: KeeperEvent) -> None:
         match message:
             case AttemptsEnded(ends=ends) if self.recording and self.executor is not None:
-                self.executor.mailbox.tell_nowait(Recorded(tuple((end.execution_id, end.fence) for end in ends)))
+                with suppress(ActorStopped):
+                    self.executor.mailbox.tell_nowait(Recorded(tuple((end.execution_id, end.fence) for end in ends)))
             case Checkpoint(fence=fence) if fence in self.stale:
                 message.reply.refuse(StaleFence(f"fence {fence} was superseded"))
             case Checkpoint(data=data):
