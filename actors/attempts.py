@@ -12,11 +12,9 @@ from __future__ import annotations
 
 from random import Random
 
-import attrs
-
 from runtime.clock import Instant, Micros
 from runtime.errors import Conflict
-from runtime.records import evolve
+from runtime.records import evolve, record
 
 from .keeper_messages import AttemptEnd
 from .model.execution import Attempt, Execution, Failure, Kind, WaitsFor
@@ -26,7 +24,7 @@ from .model.policy import MAX_CRASHES, OnCrash, Policies, Retry
 from .settling import outcome_of_start
 
 
-@attrs.frozen
+@record
 class Ended:
     """An execution after one of its attempts ended; `archive` is that attempt if another one may follow."""
 

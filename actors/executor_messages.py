@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import attrs
-
 from runtime.clock import Instant
 from runtime.mailbox import Reply
+from runtime.records import record
 
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed, Start
 from .model.execution import Execution, Failure
@@ -16,12 +15,12 @@ from .model.task import Definition
 # What the executor hears.
 
 
-@attrs.frozen
+@record
 class Resync:
     """The keeper has started: tell it what there is."""
 
 
-@attrs.frozen
+@record
 class Drain:
     """Start nothing more; ask handlers to checkpoint, wait `grace_seconds`, then interrupt what still runs.
 
@@ -36,7 +35,7 @@ Message = Start | Interrupt | Recorded | Resync | Drain
 """What comes through its mailbox."""
 
 
-@attrs.frozen
+@record
 class HandlerEnded:
     """The handler has returned, raised, or given way to its interruption.
 
@@ -51,7 +50,7 @@ class HandlerEnded:
     names: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@record
 class Beat:
     """A sign of life of the handler."""
 
@@ -59,7 +58,7 @@ class Beat:
     fence: int
 
 
-@attrs.frozen
+@record
 class AlarmRang:
     """The deadline last set with `SetAlarm` has come."""
 
@@ -70,7 +69,7 @@ Event = Message | HandlerEnded | Beat | AlarmRang
 # What the executor wants done.
 
 
-@attrs.frozen
+@record
 class Spawn:
     """Run the handler of this attempt."""
 
@@ -79,7 +78,7 @@ class Spawn:
     started_at: Instant
 
 
-@attrs.frozen
+@record
 class Notify:
     """Let the handler see that it shall come to an end; do not interrupt it yet."""
 
@@ -88,7 +87,7 @@ class Notify:
     reason: str
 
 
-@attrs.frozen
+@record
 class Cancel:
     """Interrupt the handler; it sees the reason."""
 
@@ -97,28 +96,28 @@ class Cancel:
     reason: str
 
 
-@attrs.frozen
+@record
 class ReportEnd:
     """Tell the keeper that an attempt has ended; ends in a row go in one message."""
 
     end: AttemptEnd
 
 
-@attrs.frozen
+@record
 class Report:
     """Tell the keeper."""
 
     message: InSync | AttemptsEnded | SlotsFreed
 
 
-@attrs.frozen
+@record
 class SetAlarm:
     """Ring at this monotonic deadline (seconds) instead of the one set before."""
 
     at: float
 
 
-@attrs.frozen
+@record
 class Drained:
     """Answer a `Drain`."""
 

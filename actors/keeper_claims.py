@@ -91,7 +91,7 @@ class Claims:
         staged.starts += 1
         staged.put(claimed)
         staged.set(fence=fence, last_execution=claimed.id, last_started_at=now)
-        staged.directives.append(Start(staged.definition, claimed))
+        staged.directives += (Start(staged.definition, claimed),)
 
     def _push_backlog(self, definition: Definition, execution_id: str) -> None:
         if len(self._backlog) >= BACKLOG_SIZE:

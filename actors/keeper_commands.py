@@ -45,15 +45,16 @@ class Commands:
             case EditTask():
                 edit(staged.task, message.definition, message.expected, now)
                 self._progression.settle_slots(staged, now)
-                staged.definition, staged.state = edit(staged.task, message.definition, None, now)
+                staged.replace(*edit(staged.task, message.definition, None, now))
             case ConfigureTask():
-                staged.definition = configure(staged.definition, message.max_retries, message.delay)
+                staged.replace(configure(staged.definition, message.max_retries, message.delay), staged.state)
             case PauseTask():
                 change_phase(staged.state.phase, Change.PAUSE)
                 self._progression.settle_slots(staged, now)
-                staged.state = pause(staged.task, message.note, message.actor)
+                staged.replace(staged.definition, pause(staged.task, message.note, message.actor))
             case ActivateTask():
-                staged.definition, staged.state, rows = activate(staged.task, message.trigger, message.bounds, now)
+                definition, state, rows = activate(staged.task, message.trigger, message.bounds, now)
+                staged.replace(definition, state)
                 staged.settle(rows)
             case CancelTask():
                 self._cancel_task(staged, message.actor, now)
@@ -75,7 +76,8 @@ class Commands:
 
     def _cancel_task(self, staged: Staged, actor: str, now: Instant) -> None:
         if staged.state.phase is not Phase.CANCELLED:
-            staged.state, rows = cancel_definition(staged.task, actor, now)
+            state, rows = cancel_definition(staged.task, actor, now)
+            staged.replace(staged.definition, state)
             staged.settle(rows)
         for execution in list(staged.executions.values()):
             self._cancel_execution(staged, execution.id, actor, now)
@@ -85,7 +87,7 @@ class Commands:
         if execution is None:
             raise Conflict(f"execution {execution_id} has ended or is not of task {staged.id}")
         if execution.state is State.RUNNING:
-            staged.directives.append(Interrupt(execution.id, execution.fence, f"cancelled by {actor}"))
+            staged.directives += (Interrupt(execution.id, execution.fence, f"cancelled by {actor}"),)
             return
         cancelled = attempts.cancel(execution, f"cancelled by {actor}", now)
         if execution.first_started_at is None and execution.kind is Kind.OCCURRENCE:

@@ -20,11 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Final
 
-import attrs
-
 from runtime.clock import Instant
 from runtime.errors import NotFound, StaleFence, StaleVersion, TocsinError
-from runtime.records import evolve
+from runtime.records import evolve, record
 
 from .definition_changes import first_state
 from .keeper_claims import Claims
@@ -67,7 +65,7 @@ MAX_REDECISIONS: Final = 5
 """How often one batch is decided again because rows changed under it; on one node it never is."""
 
 
-@attrs.frozen
+@record
 class Needs:
     """What the shell must read before `decide`: these tasks, and all tasks with running executions if `running`."""
 
@@ -117,7 +115,8 @@ class KeeperCore:
                 case _:
                     wanted.add(message.task_id)
         wanted.update(self._claims.heads(freed))
-        return Needs(frozenset(wanted - self._cache.keys()), running)
+        cache = self._cache
+        return Needs(frozenset([task_id for task_id in wanted if task_id not in cache]), running)
 
     def learn(self, tasks: Iterable[Task]) -> None:
         """Tasks that the shell read from the store."""
@@ -197,7 +196,7 @@ class KeeperCore:
             if staged is None or staged.partition not in self._epochs:
                 self._directives.append(Reschedule(((task_id, None),)))
                 continue
-            staged.messages.append(Settle((task_id,)))
+            staged.messages += (Settle((task_id,)),)
             self._progression.settle(staged, now)
 
     def _synchronise(self, message: InSync, running: Iterable[str], now: Instant) -> None:
@@ -217,7 +216,7 @@ class KeeperCore:
         if staged is None or execution is None or execution.fence != end.fence or execution.state is not State.RUNNING:
             self._directives.append(Recorded(((end.execution_id, end.fence),)))
             return
-        staged.ends.append(end)
+        staged.ends += (end,)
         self._progression.ended(staged, execution, end, now)
 
     def _checkpoint(self, message: Checkpoint) -> None:
@@ -233,8 +232,8 @@ class KeeperCore:
             self._directives.append(Refuse(message.reply, error))
             return
         staged.checkpoint(execution, message.data)
-        staged.messages.append(message)
-        staged.directives.append(Answer(message.reply, None))
+        staged.messages += (message,)
+        staged.directives += (Answer(message.reply, None),)
 
     # -- what people and programs ask for
 
@@ -248,7 +247,7 @@ class KeeperCore:
                 continue
             staged = Staged.new(definition, state, partition_of(definition.id, self._partitions))
             self._staged[definition.id] = staged
-            staged.audits.append(Audit(now, message.actor, "CreateTask", definition.id))
+            staged.audits += (Audit(now, message.actor, "CreateTask", definition.id),)
             answers.append(definition.id)
         self._creations.append((message, answers))
 
@@ -262,15 +261,16 @@ class KeeperCore:
         except TocsinError as error:
             self._directives.append(Refuse(message.reply, error))
             return
-        staged.messages.append(message)
-        staged.audits.append(Audit(now, message.actor, type(message).__name__, staged.id))
-        staged.answers.append((message.reply, shown))
+        staged.messages += (message,)
+        staged.audits += (Audit(now, message.actor, type(message).__name__, staged.id),)
+        staged.answers += ((message.reply, shown),)
 
     # -- after a batch
 
     def _plan(self, now: Instant) -> tuple[Plan, Commit]:
         planned: dict[str, tuple[Staged, Task]] = {}
-        creates, updates, audits = [], [], []
+        creates, updates = [], []
+        audits: list[Audit] = []
         epochs: dict[int, int] = {}
         for task_id, staged in self._staged.items():
             task = staged.finish()

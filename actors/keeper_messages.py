@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from runtime.clock import Instant
 from runtime.mailbox import Reply
+from runtime.records import record
 
 from .model.execution import Execution, Failure
 from .model.lifecycle import State
@@ -18,21 +17,21 @@ from .model.trigger import Bounds, Trigger
 # What the keeper hears.
 
 
-@attrs.frozen
+@record
 class Own:
     """The coordinator: this node acts for exactly these partitions, under these epochs."""
 
     epochs: Mapping[int, int]
 
 
-@attrs.frozen
+@record
 class Settle:
     """The timer: these tasks are due."""
 
     task_ids: tuple[str, ...]
 
 
-@attrs.frozen
+@record
 class Recover:
     """The coordinator: these tasks have executions that run under boot ids that are not `live`."""
 
@@ -40,7 +39,7 @@ class Recover:
     live: frozenset[str]
 
 
-@attrs.frozen
+@record
 class InSync:
     """The executor: what it has. `slots`: free ones; `running`: executions it is running now; all others of this boot are not."""
 
@@ -48,7 +47,7 @@ class InSync:
     running: frozenset[str]
 
 
-@attrs.frozen
+@record
 class AttemptEnd:
     """How an attempt ended. `state` WAITING means interrupted: it costs nothing and is run again.
 
@@ -68,26 +67,26 @@ class AttemptEnd:
     holds_slot: bool = False
 
 
-@attrs.frozen
+@record
 class AttemptsEnded:
     """The executor: these attempts have ended. Told again after a restart until `Recorded` names them."""
 
     ends: tuple[AttemptEnd, ...]
 
 
-@attrs.frozen
+@record
 class SlotsFreed:
     """The executor: so many slots are free again that an ended attempt still held."""
 
     count: int
 
 
-@attrs.frozen
+@record
 class StopClaiming:
     """The node is draining: claim nothing more in this life."""
 
 
-@attrs.frozen
+@record
 class Backlog:
     """Tasks that have executions waiting for a slot, found in the store."""
 
@@ -95,7 +94,7 @@ class Backlog:
     complete: bool
 
 
-@attrs.frozen
+@record
 class Purge:
     """The janitor: remove at most `limit` executions that ended before an instant, keeping the newest `keep` of each task.
 
@@ -108,7 +107,7 @@ class Purge:
     reply: Reply[int]
 
 
-@attrs.frozen
+@record
 class Checkpoint:
     """A running attempt: make this durable."""
 
@@ -119,7 +118,7 @@ class Checkpoint:
     reply: Reply[None]
 
 
-@attrs.frozen
+@record
 class Progress:
     """A running attempt: how far it is (JSON text). Nobody waits for it."""
 
@@ -128,7 +127,7 @@ class Progress:
     data: str
 
 
-@attrs.frozen
+@record
 class Logged:
     """A running attempt: lines it logged, (instant, level, text)."""
 
@@ -137,7 +136,7 @@ class Logged:
     lines: tuple[tuple[Instant, str, str], ...]
 
 
-@attrs.frozen
+@record
 class CreateTasks:
     """New tasks. Answers, for each, the task or the error that refused it."""
 
@@ -146,7 +145,7 @@ class CreateTasks:
     reply: Reply[tuple[Task | Exception, ...]]
 
 
-@attrs.frozen
+@record
 class EditTask:
     """Replace the definition (same id). `expected` is the version that the editor saw, None = whatever there is."""
 
@@ -161,7 +160,7 @@ class EditTask:
         return self.definition.id
 
 
-@attrs.frozen
+@record
 class PauseTask:
     """Fire no more until activated."""
 
@@ -171,7 +170,7 @@ class PauseTask:
     reply: Reply[Task]
 
 
-@attrs.frozen
+@record
 class ActivateTask:
     """Go on after a pause, or begin anew after a finish or cancel, with the old trigger or another one."""
 
@@ -182,7 +181,7 @@ class ActivateTask:
     reply: Reply[Task]
 
 
-@attrs.frozen
+@record
 class CancelTask:
     """End the definition and what it has open. Answers the task, also when it was cancelled before."""
 
@@ -191,7 +190,7 @@ class CancelTask:
     reply: Reply[Task]
 
 
-@attrs.frozen
+@record
 class DeleteTask:
     """Remove the task with its history, for good. What runs is interrupted."""
 
@@ -200,7 +199,7 @@ class DeleteTask:
     reply: Reply[Task]
 
 
-@attrs.frozen
+@record
 class RunTask:
     """Run now, whatever the trigger says; works when paused, obeys overlap. Answers the execution."""
 
@@ -212,7 +211,7 @@ class RunTask:
     reply: Reply[Execution]
 
 
-@attrs.frozen
+@record
 class RetryTask:
     """Run the last execution again, which has failed. `reset` sets the failure count to 0. Answers the task.
 
@@ -226,7 +225,7 @@ class RetryTask:
     reply: Reply[Task]
 
 
-@attrs.frozen
+@record
 class ResumeTask:
     """Go on with the execution that is held after a crash. Answers the task."""
 
@@ -235,7 +234,7 @@ class ResumeTask:
     reply: Reply[Task]
 
 
-@attrs.frozen
+@record
 class CancelExecution:
     """End one execution and leave the task as it is. Answers the execution."""
 
@@ -245,7 +244,7 @@ class CancelExecution:
     reply: Reply[Execution]
 
 
-@attrs.frozen
+@record
 class ConfigureTask:
     """Change retry numbers only; None leaves a value as it is. `delay` in microseconds. Answers the task."""
 
@@ -290,7 +289,7 @@ Event = (
 # What the keeper wants done, after the commit.
 
 
-@attrs.frozen
+@record
 class Start:
     """The executor: run this attempt; it is claimed."""
 
@@ -298,7 +297,7 @@ class Start:
     execution: Execution
 
 
-@attrs.frozen
+@record
 class Interrupt:
     """The executor: end this attempt, if it still runs; its handler sees the reason."""
 
@@ -307,21 +306,21 @@ class Interrupt:
     reason: str
 
 
-@attrs.frozen
+@record
 class Recorded:
     """The executor: the ends of these executions (with their fences) are durable, or were fenced off."""
 
     ended: tuple[tuple[str, int], ...]
 
 
-@attrs.frozen
+@record
 class Reschedule:
     """The timer: look at these tasks at these instants (None: not at all)."""
 
     due: tuple[tuple[str, Instant | None], ...]
 
 
-@attrs.frozen
+@record
 class Happened:
     """The herald: these executions changed, these tasks are as they are now."""
 
@@ -329,7 +328,7 @@ class Happened:
     tasks: tuple[Task, ...]
 
 
-@attrs.frozen
+@record
 class Answer:
     """An asker: the answer."""
 
@@ -337,7 +336,7 @@ class Answer:
     value: object
 
 
-@attrs.frozen
+@record
 class Refuse:
     """An asker: the error."""
 

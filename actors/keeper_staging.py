@@ -7,13 +7,14 @@ difference: one compare-and-set on the version that was read, each execution onc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import attrs
 
 from runtime.clock import Instant
 from runtime.mailbox import Reply
-from runtime.records import evolve
+from runtime.records import evolve, record
 
 from .keeper_messages import Answer, AttemptEnd, Directive, Event
 from .model.execution import Attempt, Execution
@@ -22,15 +23,20 @@ from .model.occurrence import Settled
 from .model.task import Definition, Task, TaskState, status_of
 from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, Update
 
-_KEPT_WITH_THE_TASK = OPEN_STATES | {State.CRASHED}
+_KEPT_WITH_THE_TASK: Final = OPEN_STATES | {State.CRASHED}
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+_write = object.__setattr__
+"""Changes a field of a frozen record that nobody else has seen yet."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Staged:
     """One task in the making. `original` is what the store holds, None for a new task.
 
-    `messages` are those to decide again if the row turns out to be stale; `answers` go to those who asked, with the
-    execution of that id or, for None, the task; `starts` counts the slots taken.
+    `state` is a private copy that `set` changes in place until `finish` gives it away. `messages` are those to decide again if
+    the row turns out to be stale; `answers` go to those who asked, with the execution of that id or, for None, the task;
+    `starts` counts the slots taken. Most of a batch's tasks use few of these fields, so the empty ones cost nothing.
     """
 
     partition: int
@@ -38,25 +44,27 @@ class Staged:
     definition: Definition
     state: TaskState
     executions: dict[str, Execution]
-    messages: list[Event] = attrs.field(factory=list)
-    ends: list[AttemptEnd] = attrs.field(factory=list)
-    directives: list[Directive] = attrs.field(factory=list)
-    answers: list[tuple[Reply[Any], str | None]] = attrs.field(factory=list)
+    messages: tuple[Event, ...] = ()
+    ends: tuple[AttemptEnd, ...] = ()
+    directives: tuple[Directive, ...] = ()
+    answers: tuple[tuple[Reply[Any], str | None], ...] = ()
+    audits: tuple[Audit, ...] = ()
+    changed: tuple[str, ...] = ()
     starts: int = 0
     deleted: bool = False
-    _former: dict[str, Execution | None] = attrs.field(factory=dict)
-    _archives: dict[str, Attempt] = attrs.field(factory=dict)
-    _results: dict[str, str] = attrs.field(factory=dict)
-    _dropped_checkpoints: set[str] = attrs.field(factory=set)
-    _settled: list[Settled] = attrs.field(factory=list)
-    _checkpoints: list[CheckpointWrite] = attrs.field(factory=list)
-    audits: list[Audit] = attrs.field(factory=list)
-    changed: list[str] = attrs.field(factory=list)
+    _touched: bool = False
+    _settled: tuple[Settled, ...] = ()
+    _checkpoints: tuple[CheckpointWrite, ...] = ()
+    _archives: Mapping[str, Attempt] = _NONE
+    _results: Mapping[str, str] = _NONE
+    _dropped_checkpoints: tuple[str, ...] = ()
+    _stored: Mapping[str, Execution] = _NONE
 
     @classmethod
     def of(cls, task: Task, partition: int) -> Staged:
         """A working copy of a stored task."""
-        return cls(partition, task, task.definition, task.state, {entry.id: entry for entry in task.open})
+        stored = {entry.id: entry for entry in task.open} if task.open else _NONE
+        return cls(partition, task, task.definition, evolve(task.state), dict(stored), stored=stored)
 
     @classmethod
     def new(cls, definition: Definition, state: TaskState, partition: int) -> Staged:
@@ -75,7 +83,14 @@ class Staged:
 
     def set(self, **changes: Any) -> None:
         """Change fields of the state."""
-        self.state = evolve(self.state, **changes)
+        self._touched = True
+        for name, value in changes.items():
+            _write(self.state, name, value)
+
+    def replace(self, definition: Definition, state: TaskState) -> None:
+        """Take another definition and state."""
+        self._touched = True
+        self.definition, self.state = definition, evolve(state)
 
     def put(
         self,
@@ -85,51 +100,46 @@ class Staged:
         result: str | None = None,
         drop_checkpoint: bool = False,
     ) -> None:
-        """Add an execution or change one; the first change remembers what the store has."""
+        """Add an execution or change one."""
         key = execution.id
-        if key not in self._former:
-            self._former[key] = self.executions.get(key)
-            self.changed.append(key)
+        if key not in self.changed:
+            self.changed = (*self.changed, key)
         self.executions[key] = execution
         if archive is not None:
-            self._archives[key] = archive
+            self._archives = {**self._archives, key: archive}
         if result is not None:
-            self._results[key] = result
+            self._results = {**self._results, key: result}
         if drop_checkpoint:
-            self._dropped_checkpoints.add(key)
+            self._dropped_checkpoints = (*self._dropped_checkpoints, key)
 
     def adopt(self, execution: Execution) -> None:
         """Make known an execution that the store has and the task's record does not carry because it has ended."""
-        self.executions.setdefault(execution.id, execution)
+        if execution.id not in self.executions:
+            self.executions[execution.id] = execution
+            self._stored = {**self._stored, execution.id: execution}
 
     def settle(self, rows: tuple[Settled, ...]) -> None:
         """Add rows to the ledger."""
-        self._settled.extend(rows)
+        self._settled = self._settled + rows
 
     def checkpoint(self, execution: Execution, data: str) -> None:
         """A running attempt made a checkpoint; the store itself counts it in the execution's row."""
-        self._checkpoints.append(CheckpointWrite(execution.id, self.id, execution.fence, data))
-        counted = evolve(execution, checkpoints=execution.checkpoints + 1, crashes=0)
-        self.executions[execution.id] = counted
+        self._checkpoints = (*self._checkpoints, CheckpointWrite(execution.id, self.id, execution.fence, data))
+        self.executions[execution.id] = evolve(execution, checkpoints=execution.checkpoints + 1, crashes=0)
 
     def finish(self) -> Task:
         """Compute status and version, and give the task as it will be if the commit accepts it."""
-        open_ones = tuple(entry for entry in self.executions.values() if entry.state in _KEPT_WITH_THE_TASK)
+        open_ones = tuple([entry for entry in self.executions.values() if entry.state in _KEPT_WITH_THE_TASK])
         if self.original is None:
-            self.state = evolve(self.state, status=status_of(self.state, open_ones))
-        elif self._changes_the_row():
-            version = self.original.state.version + 1
-            self.state = evolve(self.state, status=status_of(self.state, open_ones), version=version)
+            _write(self.state, "status", status_of(self.state, open_ones))
+        elif self._changes_the_row:
+            _write(self.state, "status", status_of(self.state, open_ones))
+            _write(self.state, "version", self.original.state.version + 1)
         return Task(self.definition, self.state, open_ones)
 
+    @property
     def _changes_the_row(self) -> bool:
-        assert self.original is not None
-        return (
-            self.state is not self.original.state
-            or self.definition is not self.original.definition
-            or bool(self._former)
-            or self.deleted
-        )
+        return self._touched or bool(self.changed) or self.deleted
 
     def replies(self) -> list[Reply[Any]]:
         """Everybody who waits for an answer about this task."""
@@ -139,11 +149,11 @@ class Staged:
     @property
     def writes_something(self) -> bool:
         """Whether there is anything to commit about the task."""
-        return self.original is None or self._changes_the_row() or bool(self._checkpoints or self._settled)
+        return self._changes_the_row or self.original is None or bool(self._checkpoints or self._settled)
 
     def create(self, task: Task) -> Create:
         """The commit's part for a new task; `task` is what `finish` gave."""
-        return Create(task, self.partition, tuple(self._settled))
+        return Create(task, self.partition, self._settled)
 
     def update(self, task: Task) -> Update:
         """The commit's part for a stored task; `task` is what `finish` gave."""
@@ -154,9 +164,9 @@ class Staged:
             self.original.state.version,
             self.state,
             task.due,
-            tuple(self._execution_write(key) for key in self.changed),
-            tuple(self._settled),
-            tuple(self._checkpoints),
+            tuple([self._execution_write(key) for key in self.changed]),
+            self._settled,
+            self._checkpoints,
             None if self.definition is self.original.definition else self.definition,
             self.deleted,
         )
@@ -164,14 +174,14 @@ class Staged:
     def _execution_write(self, key: str) -> ExecutionWrite:
         return ExecutionWrite(
             self.executions[key],
-            self._former[key],
+            self._stored.get(key),
             self._archives.get(key),
             self._results.get(key),
             key in self._dropped_checkpoints,
         )
 
 
-@attrs.frozen
+@record
 class Plan:
     """A batch decided but not committed: what to write, and the staged tasks with what they will be."""
 

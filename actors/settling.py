@@ -17,9 +17,8 @@ them run. A fixed-delay interval has no grid: it owes at most one slot, and the 
 
 from __future__ import annotations
 
-import attrs
-
 from runtime.clock import Instant
+from runtime.records import record
 
 from .model.execution import WaitsFor
 from .model.lifecycle import State
@@ -30,7 +29,7 @@ from .model.trigger import Interval
 from .triggers import count_between, last_through, next_after, previous_slots
 
 
-@attrs.frozen
+@record
 class Admission:
     """A slot that gets an execution. `waits_for` is OVERLAP where it has to let a former one end first."""
 
@@ -38,7 +37,7 @@ class Admission:
     waits_for: WaitsFor | None = None
 
 
-@attrs.frozen
+@record
 class Settlement:
     """The decision about one task. `finished`: the run limit or the end of the trigger was reached."""
 
@@ -156,7 +155,9 @@ def _overlap(
 
 
 def _someone_waits(task: Task, admitted: list[Admission]) -> bool:
-    return any(entry.waits_for is WaitsFor.OVERLAP for entry in (*task.open, *admitted))
+    return any(one.waits_for is WaitsFor.OVERLAP for one in task.open) or any(
+        one.waits_for is WaitsFor.OVERLAP for one in admitted
+    )
 
 
 def _single(task: Task, nominal: Instant, reason: Reason, now: Instant, blocker: str | None) -> Settled:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import attrs
-
 from runtime.clock import Instant
+from runtime.records import record
 
 from .keeper_messages import Reschedule, Settle
 
 # What the timer hears.
 
 
-@attrs.frozen
+@record
 class Owned:
     """The coordinator: this node acts for exactly these partitions; `everything`: there are no others."""
 
@@ -19,12 +18,12 @@ class Owned:
     everything: bool = False
 
 
-@attrs.frozen
+@record
 class Tick:
     """Look at the time. May come early, late or twice."""
 
 
-@attrs.frozen
+@record
 class Loaded:
     """What the store has due up to `horizon`: (due, task id), earliest first."""
 
@@ -37,7 +36,7 @@ Event = Owned | Tick | Loaded | Reschedule
 # What the timer wants done.
 
 
-@attrs.frozen
+@record
 class Load:
     """Read what is due up to `until` from the store, at most `limit` tasks; `Loaded` follows. Partitions None: all."""
 
@@ -46,7 +45,7 @@ class Load:
     limit: int
 
 
-@attrs.frozen
+@record
 class SetAlarm:
     """Tick at this instant, or never."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import attrs
-
 from runtime.clock import Instant
+from runtime.records import record
 
 from .lifecycle import OPEN_STATES, State
 from .occurrence import Outcome, Reason
@@ -28,7 +27,7 @@ class Kind(StrEnum):
     MANUAL = "manual"
 
 
-@attrs.frozen
+@record
 class Failure:
     """Why an attempt did not complete: the exception's type name, its text, and the end of its traceback."""
 
@@ -37,7 +36,7 @@ class Failure:
     traceback: str = ""
 
 
-@attrs.frozen
+@record
 class Execution:
     """One execution with its newest attempt; former attempts are rows of their own.
 
@@ -80,7 +79,7 @@ class Execution:
         return self.state in OPEN_STATES
 
 
-@attrs.frozen
+@record
 class Attempt:
     """A former try of an execution, kept when the next one is made."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import attrs
-
 from runtime.clock import Instant
+from runtime.records import record
 
 
 class Outcome(StrEnum):
@@ -36,7 +35,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
 
 
-@attrs.frozen
+@record
 class Settled:
     """One row of the ledger about slots that were not run: a single one, or a range of a task's slots in a row.
 

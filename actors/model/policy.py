@@ -5,9 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, Literal
 
-import attrs
-
 from runtime.clock import HOUR, SECOND, Micros
+from runtime.records import record
 
 Backoff = Literal["fixed", "exponential"]
 
@@ -37,7 +36,7 @@ class OnCrash(StrEnum):
     HOLD = "hold"
 
 
-@attrs.frozen
+@record
 class Retry:
     """How often and how soon a failed execution is tried again. The budget is per execution.
 
@@ -54,7 +53,7 @@ class Retry:
     give_up_on: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@record
 class Policies:
     """Every policy of a task; a field that was not set has the default shown here.
 

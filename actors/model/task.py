@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+import zlib
+from collections.abc import Sequence
 from typing import Final
 
-import attrs
-
 from runtime.clock import Instant
+from runtime.records import record
 
 from .execution import Execution, WaitsFor
 from .lifecycle import FAILED_STATES, Phase, State, Status
@@ -24,7 +24,7 @@ MAX_EXTRA: Final = 1024 * 1024
 """Bytes of opaque data delivered to the handler exactly as given."""
 
 
-@attrs.frozen
+@record
 class Extra:
     """Opaque bytes for the handler, with their content type."""
 
@@ -32,7 +32,7 @@ class Extra:
     content_type: str = "application/octet-stream"
 
 
-@attrs.frozen
+@record
 class Definition:
     """What a person wrote: what to run, when, and how. Changed only by an edit, which makes a revision.
 
@@ -54,7 +54,7 @@ class Definition:
     created_at: Instant = Instant(0)
 
 
-@attrs.frozen
+@record
 class TaskState:
     """What changes while a task lives. `version` grows with every change and is what compare-and-set compares.
 
@@ -82,7 +82,7 @@ class TaskState:
     changed_by: str | None = None
 
 
-@attrs.frozen
+@record
 class Task:
     """Definition, state and the executions that are open or held. `open` is in order of creation."""
 
@@ -98,26 +98,35 @@ class Task:
     @property
     def due(self) -> Instant | None:
         """When its owner must next look at it: the next fire or the earliest retry instant, whichever is first."""
-        instants = [execution.due for execution in self.open if execution.due is not None]
-        if self.state.next_fire is not None:
-            instants.append(self.state.next_fire)
-        return min(instants, default=None)
+        earliest = self.state.next_fire
+        for execution in self.open:
+            due = execution.due
+            if due is not None and (earliest is None or due < earliest):
+                earliest = due
+        return earliest
 
 
-def status_of(state: TaskState, executions: tuple[Execution, ...]) -> Status:
+def status_of(state: TaskState, executions: Sequence[Execution]) -> Status:
     """The contract's status; the first rule that matches wins (design page 3, "Task")."""
     if state.phase is Phase.CANCELLED:
         return Status.CANCELLED
-    states = [execution.state for execution in executions]
-    if State.RUNNING in states:
-        return Status.RUNNING
-    if State.CRASHED in states:
-        return Status.CRASHED
-    if any(execution.state is State.WAITING and execution.waits_for is not WaitsFor.RETRY for execution in executions):
-        return Status.WAITING
-    if state.phase is Phase.PAUSED or state.next_fire is not None or states or state.last_state is None:
+    best = _NOTHING_OPEN
+    for execution in executions:
+        rank = _RANKS.get(execution.state, _NOTHING_OPEN)
+        if execution.waits_for is WaitsFor.RETRY:
+            rank = _RETRY
+        best = min(best, rank)
+    if best < _RETRY:
+        return _BY_RANK[best]
+    if best == _RETRY or state.phase is Phase.PAUSED or state.next_fire is not None or state.last_state is None:
         return Status.SCHEDULED
     return _status_of_last(state.last_state)
+
+
+_RETRY: Final = 3
+_NOTHING_OPEN: Final = 4
+_BY_RANK: Final = (Status.RUNNING, Status.CRASHED, Status.WAITING)
+_RANKS: Final = {State.RUNNING: 0, State.CRASHED: 1, State.WAITING: 2}
 
 
 def _status_of_last(last: State) -> Status:
@@ -128,4 +137,4 @@ def _status_of_last(last: State) -> Status:
 
 def partition_of(task_id: str, partitions: int) -> int:
     """The partition that a task hashes into: stable over processes and releases."""
-    return int.from_bytes(hashlib.blake2b(task_id.encode(), digest_size=4).digest()) % partitions
+    return zlib.crc32(task_id.encode()) % partitions

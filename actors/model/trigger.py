@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import attrs
-
 from runtime.clock import DAY, MILLISECOND, Instant, Micros
+from runtime.records import record
 
 SHORTEST_INTERVAL: Final = Micros(10 * MILLISECOND)
 """Below 10 ms the loop's own lateness is a visible part of the interval."""
@@ -18,14 +17,14 @@ Gap = Literal["shift", "skip"]
 Fold = Literal["first", "last", "both"]
 
 
-@attrs.frozen
+@record
 class Once:
     """One nominal time."""
 
     at: Instant
 
 
-@attrs.frozen
+@record
 class Interval:
     """A grid `anchor + n * every`, n >= 0 (fixed rate), or `every` after the end of the former execution (fixed delay)."""
 
@@ -34,7 +33,7 @@ class Interval:
     fixed_delay: bool = False
 
 
-@attrs.frozen
+@record
 class Cron:
     """A cron expression in a zone, by the Debian rule at changes of offset."""
 
@@ -47,7 +46,7 @@ class Cron:
 Trigger = Once | Interval | Cron
 
 
-@attrs.frozen
+@record
 class Bounds:
     """What holds for every trigger: first and last instant (inclusive), and how many executions it may start."""
 

@@ -25,6 +25,7 @@ import attrs
 
 from runtime.clock import Instant
 from runtime.errors import TocsinError
+from runtime.records import record
 
 from ..model.execution import Attempt, Execution
 from ..model.lifecycle import State, Status
@@ -35,7 +36,7 @@ DEFAULT_PARTITIONS: Final = 256
 """Partitions of a new cluster: enough to spread over 16 nodes with 6 % granularity, few enough to list on a page."""
 
 
-@attrs.frozen
+@record
 class Create:
     """A new task, with executions that its creation already started (rows in `task.open`)."""
 
@@ -44,7 +45,7 @@ class Create:
     settled: tuple[Settled, ...] = ()
 
 
-@attrs.frozen
+@record
 class ExecutionWrite:
     """An execution as it shall be. `former` None: a new row. Else the row must still have `former`'s state and fence.
 
@@ -58,7 +59,7 @@ class ExecutionWrite:
     drop_checkpoint: bool = False
 
 
-@attrs.frozen
+@record
 class CheckpointWrite:
     """A checkpoint of a running attempt: accepted only if the row is RUNNING under this fence.
 
@@ -71,7 +72,7 @@ class CheckpointWrite:
     data: str
 
 
-@attrs.frozen
+@record
 class ProgressWrite:
     """The newest progress of a running attempt (JSON text); a stale fence is dropped without complaint."""
 
@@ -80,7 +81,7 @@ class ProgressWrite:
     progress: str
 
 
-@attrs.frozen
+@record
 class LogWrite:
     """Lines an attempt logged: (instant, level, text)."""
 
@@ -89,7 +90,7 @@ class LogWrite:
     lines: tuple[tuple[Instant, str, str], ...]
 
 
-@attrs.frozen
+@record
 class Update:
     """A change of one existing task. The row must have version `expected`; it gets `state`.
 
@@ -120,7 +121,7 @@ def writes_task(update: Update) -> bool:
     )
 
 
-@attrs.frozen
+@record
 class Audit:
     """Who changed what: one record per accepted change by a person or program."""
 
@@ -131,7 +132,7 @@ class Audit:
     detail: str = ""
 
 
-@attrs.frozen
+@record
 class Commit:
     """One transaction. `epochs`: the epoch under which this node acts, for every partition touched."""
 
@@ -143,14 +144,14 @@ class Commit:
     audits: tuple[Audit, ...] = ()
 
 
-@attrs.frozen
+@record
 class CommitResult:
     """What was refused: task id to the error that says why. All else is durable."""
 
     refused: Mapping[str, TocsinError] = attrs.field(factory=dict)
 
 
-@attrs.frozen
+@record
 class Identity:
     """What the store says of itself. `cluster_id` is made when it is founded and never changes."""
 
@@ -160,7 +161,7 @@ class Identity:
     timezone_database: str
 
 
-@attrs.frozen
+@record
 class TaskFilter:
     """Which tasks a list holds; all conditions combine. `sort` is a column name of `TASK_SORTS`."""
 
@@ -178,7 +179,7 @@ TASK_SORTS: Final = ("id", "name", "type", "status", "next_fire", "last_started_
 """What a list may be sorted by."""
 
 
-@attrs.frozen
+@record
 class TaskPage:
     """Some tasks and the true total of the filter."""
 
@@ -186,7 +187,7 @@ class TaskPage:
     total: int
 
 
-@attrs.frozen
+@record
 class OutcomeRow:
     """One row of a task's ledger as people read it: a slot or a range of slots and what became of it."""
 
@@ -201,7 +202,7 @@ class OutcomeRow:
     revision: int
 
 
-@attrs.frozen
+@record
 class LogLine:
     """One line that a handler logged. `sequence` orders the lines of an execution."""
 
@@ -212,7 +213,7 @@ class LogLine:
     text: str
 
 
-@attrs.frozen
+@record
 class ExecutionDetail:
     """An execution with everything that belongs to it. Texts are JSON."""
 
@@ -223,7 +224,7 @@ class ExecutionDetail:
     progress: str | None = None
 
 
-@attrs.frozen
+@record
 class Counts:
     """Totals over the whole store. `by_outcome` counts what was ever recorded: purge and deletion do not lower it."""
 
@@ -232,7 +233,7 @@ class Counts:
     by_outcome: Mapping[str, int]
 
 
-@attrs.frozen
+@record
 class Revision:
     """One version of a task's definition: what `why` needs to say that an edit took a slot away."""
 
