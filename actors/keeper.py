@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar, assert_never
 
 import trio
 
 from runtime.actor import Actor
-from runtime.errors import ActorStopped, StoreUnavailable, TocsinError
+from runtime.errors import ActorCrashed, ActorStopped, StoreUnavailable, TocsinError
 from runtime.world import World
 
 from .addresses import Address, hint
 from .executor_messages import Message as ExecutorMessage
 from .executor_messages import Resync
 from .herald_messages import Event as HeraldEvent
-from .keeper_core import MAX_REDECISIONS, KeeperCore
+from .keeper_core import MAX_REDECISIONS, KeeperCore, Needs
 from .keeper_messages import (
     Answer,
+    AttemptsEnded,
     Backlog,
+    CreateTasks,
     Directive,
     Event,
     Happened,
@@ -29,8 +31,10 @@ from .keeper_messages import (
     Recorded,
     Refuse,
     Reschedule,
+    Settle,
     Start,
 )
+from .keeper_staging import Plan
 from .model.lifecycle import State
 from .store.port import Commit, CommitResult, Store
 from .timer_messages import Event as TimerEvent
@@ -39,8 +43,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-BATCH: Final = 512
-"""Messages in one transaction at the most. More gains little on the commit and makes those who ask wait longer."""
+BATCH: Final = 1_024
+"""Messages taken from the mailbox at once."""
+
+SLICE: Final = 512
+"""Tasks in one transaction at the most. More gains little on the commit and makes those who ask wait longer."""
 
 MAILBOX: Final = 20_000
 """Messages that may wait: the ends of all slots' attempts and as many askers, a few megabytes."""
@@ -50,6 +57,27 @@ RETRY_SECONDS: Final = 0.5
 
 RUNNING_LIMIT: Final = 1_000_000
 """Tasks with running executions looked up when the executor starts: all of them; there are at most as many as slots."""
+
+
+class Flight:
+    """A plan whose commit is under way."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._outcome: CommitResult | TocsinError | None = None
+        self._done = trio.Event()
+
+    def landed(self, outcome: CommitResult | TocsinError) -> None:
+        """The store has answered."""
+        self._outcome = outcome
+        self._done.set()
+
+    async def wait(self) -> CommitResult | TocsinError:
+        """What the store answered."""
+        if self._outcome is None:
+            await self._done.wait()
+        assert self._outcome is not None
+        return self._outcome
 
 
 class Keeper(Actor[Event]):
@@ -79,6 +107,8 @@ class Keeper(Actor[Event]):
         self._own: Own | None = None
         self._trouble: str | None = None
         self._completed = 0
+        self._flight: Flight | None = None
+        self._nursery: trio.Nursery
 
     def connect(
         self, *, executor: Address[ExecutorMessage], timer: Address[TimerEvent], herald: Address[HeraldEvent]
@@ -105,39 +135,74 @@ class Keeper(Actor[Event]):
             self.mailbox.put_back([self._own])
             hint(self._executor, Resync())
 
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until stopped. Whoever waits for a commit that a crash has cut off is told."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                await super().run(task_status=task_status)
+        finally:
+            if self._flight is not None:
+                for reply in self._flight.plan.replies():
+                    if not reply.answered:
+                        reply.refuse(ActorCrashed(f"{self.name!r} stopped before it knew whether this was committed"))
+                self._flight = None
+
     async def receive_batch(self, messages: list[Event]) -> None:
-        """Decide, commit, tell. Rows that changed meanwhile are read and decided again."""
-        batch: Sequence[Event] = messages
+        """Decide, commit, tell. The next slice is decided while the one before it is being committed."""
         for message in messages:
             if isinstance(message, Own):
                 self._own = message
-        for _ in range(MAX_REDECISIONS):
-            batch = await self._commit(batch)
-            if not batch:
-                break
+        for piece in slices(messages, SLICE):
+            await self._take(piece)
+        if not len(self.mailbox):
+            await self._land()
         if limit := self._core.backlog_wanted:
             await self._read_backlog(limit)
 
-    async def _commit(self, batch: Sequence[Event]) -> list[Event]:
-        running = await self._prepare(batch)
-        plan, commit = self._core.decide(batch, running, self._world.now())
-        try:
-            result = await self._write(commit)
-        except TocsinError as error:
-            await self._store_failed(self._core.failed(plan, error), error)
-            return []
-        self._trouble = None
-        self._world.failpoint("keeper.committed")
-        directives, again = self._core.committed(plan, result)
-        for directive in directives:
-            self._perform(directive)
-        for directive in directives:
-            if isinstance(directive, Purge):
-                await self._purge(directive)
-        return again
-
-    async def _prepare(self, batch: Sequence[Event]) -> list[str]:
+    async def _take(self, batch: Sequence[Event]) -> None:
         needs = self._core.needs(batch)
+        if needs.conflicts:
+            await self._land()
+            needs = self._core.needs(batch)
+        running = await self._prepare(needs)
+        plan, commit = self._core.decide(batch, running, self._world.now())
+        await self._land()
+        self._flight = Flight(plan)
+        if is_empty(commit):
+            self._flight.landed(CommitResult())
+        else:
+            self._nursery.start_soon(self._fly, self._flight, commit)
+
+    async def _fly(self, flight: Flight, commit: Commit) -> None:
+        self._world.failpoint("keeper.committing")
+        try:
+            flight.landed(await self._world.blocking(self._store.commit, commit, lane=self._writer))
+        except TocsinError as error:
+            flight.landed(error)
+
+    async def _land(self) -> None:
+        """Wait for the commit under way and tell what follows; decide again what was refused because a row had changed."""
+        redecided = 0
+        while self._flight is not None:
+            flight = self._flight
+            outcome = await flight.wait()
+            self._flight = None
+            if isinstance(outcome, TocsinError):
+                await self._store_failed(self._core.failed(flight.plan, outcome), outcome)
+                return
+            self._trouble = None
+            self._world.failpoint("keeper.committed")
+            directives, again = self._core.committed(flight.plan, outcome)
+            for directive in directives:
+                self._perform(directive)
+            for directive in directives:
+                if isinstance(directive, Purge):
+                    await self._purge(directive)
+            if again and redecided < MAX_REDECISIONS:
+                redecided += 1
+                await self._take(again)
+
+    async def _prepare(self, needs: Needs) -> list[str]:
         wanted = set(needs.task_ids)
         running: list[str] = []
         if needs.running:
@@ -146,12 +211,6 @@ class Keeper(Actor[Event]):
         if wanted:
             self._core.learn(await self._read(self._store.tasks, sorted(wanted)))
         return running
-
-    async def _write(self, commit: Commit) -> CommitResult:
-        if not (commit.creates or commit.updates or commit.progress or commit.logs or commit.audits):
-            return CommitResult()
-        self._world.failpoint("keeper.committing")
-        return await self._world.blocking(self._store.commit, commit, lane=self._writer)
 
     async def _read(self, function: Callable[..., T], *arguments: object) -> T:
         return await self._world.blocking(function, *arguments, lane=self._reader)
@@ -207,3 +266,43 @@ class Keeper(Actor[Event]):
         except ActorStopped:
             # The node is stopping: what was claimed runs again under the next boot, at no cost.
             logger.info("the executor has stopped before %s", type(directive).__name__)
+
+
+def is_empty(commit: Commit) -> bool:
+    """Whether there is nothing to write."""
+    return not (commit.creates or commit.updates or commit.progress or commit.logs or commit.audits)
+
+
+def weight(message: Event) -> int:
+    """How many tasks a message is about, as far as that is known."""
+    match message:
+        case Settle(task_ids=entries) | AttemptsEnded(ends=entries) | CreateTasks(definitions=entries):
+            return len(entries)
+        case _:
+            return 1
+
+
+def split(message: Event, size: int) -> Iterator[Event]:
+    """A message about many tasks as several about at most `size`; one with an answer stays whole."""
+    match message:
+        case Settle(task_ids=ids) if len(ids) > size:
+            yield from (Settle(ids[start : start + size]) for start in range(0, len(ids), size))
+        case AttemptsEnded(ends=ends) if len(ends) > size:
+            yield from (AttemptsEnded(ends[start : start + size]) for start in range(0, len(ends), size))
+        case _:
+            yield message
+
+
+def slices(messages: Iterable[Event], size: int) -> Iterator[list[Event]]:
+    """The messages in their order, in lists that are about at most `size` tasks each (more if a single message is)."""
+    piece: list[Event] = []
+    filled = 0
+    for message in (part for whole in messages for part in split(whole, size)):
+        heavy = weight(message)
+        if piece and filled + heavy > size:
+            yield piece
+            piece, filled = [], 0
+        piece.append(message)
+        filled += heavy
+    if piece:
+        yield piece

@@ -9,7 +9,7 @@ Whoever comes while others wait goes behind them. An entry of the backlog may be
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Final
 
 from runtime.clock import Instant
@@ -99,9 +99,9 @@ class Claims:
             return
         heapq.heappush(self._backlog, (definition.policies.priority, execution_id, definition.id))
 
-    def from_backlog(self, stage: Callable[[str], Staged | None], now: Instant) -> None:
-        """Give free slots to those who wait, in their order."""
-        while self._may_claim and self._backlog:
+    def from_backlog(self, stage: Callable[[str], Staged | None], in_flight: Set[str], now: Instant) -> None:
+        """Give free slots to those who wait, in their order, up to one whose task is being committed."""
+        while self._may_claim and self._backlog and self._backlog[0][2] not in in_flight:
             _, execution_id, task_id = heapq.heappop(self._backlog)
             staged = stage(task_id)
             execution = None if staged is None else staged.executions.get(execution_id)

@@ -3,9 +3,11 @@
 Theory of operation. The shell gives a batch with the tasks that it concerns; `decide` stages every change on working copies and
 makes one `Commit`. Nothing is told to anybody before the store has answered: `committed` gives the directives of what was
 accepted, and sends back what has to be decided again because a row had changed (`StaleVersion`); `failed` is for a store that
-cannot commit at all. The core keeps:
+cannot commit at all. While one plan is being committed the next may be decided, as long as it is about other tasks. The core
+keeps:
 
 - `cache`: tasks as the store has them, the most recently used ones. A cached task may be stale; the version guard finds out.
+- `in_flight`: the tasks of plans that are being committed; nothing is decided about them before the store has answered.
 - `epochs`: the partitions this node acts for. The timer's and the coordinator's messages about other partitions are dropped.
 
 Ends of attempts are never lost: what the store could not take is decided again with the next batch, and the executor tells
@@ -67,10 +69,14 @@ MAX_REDECISIONS: Final = 5
 
 @record
 class Needs:
-    """What the shell must read before `decide`: these tasks, and all tasks with running executions if `running`."""
+    """What the shell must do before `decide`: read these tasks, and all tasks with running executions if `running`.
+
+    `conflicts`: a commit under way is about tasks of this batch and has to land first.
+    """
 
     task_ids: frozenset[str]
     running: bool
+    conflicts: bool
 
 
 class KeeperCore:
@@ -90,6 +96,7 @@ class KeeperCore:
         self._progress: list[ProgressWrite] = []
         self._creations: list[tuple[CreateTasks, list[str | Exception]]] = []
         self._directives: list[Directive] = []
+        self._in_flight: set[str] = set()
 
     # -- before a batch
 
@@ -114,9 +121,10 @@ class KeeperCore:
                     pass
                 case _:
                     wanted.add(message.task_id)
+        conflicts = running or not self._in_flight.isdisjoint(wanted)
         wanted.update(self._claims.heads(freed))
         cache = self._cache
-        return Needs(frozenset([task_id for task_id in wanted if task_id not in cache]), running)
+        return Needs(frozenset([task_id for task_id in wanted if task_id not in cache]), running, conflicts)
 
     def learn(self, tasks: Iterable[Task]) -> None:
         """Tasks that the shell read from the store."""
@@ -139,8 +147,8 @@ class KeeperCore:
             self._attempt_ended(end, now)
         for message in batch:
             self._handle(message, running, now)
-        self._claims.from_backlog(self._stage, now)
-        return self._plan(now)
+        self._claims.from_backlog(self._stage, self._in_flight, now)
+        return self._plan()
 
     def _handle(self, message: Event, running: Iterable[str], now: Instant) -> None:
         match message:
@@ -267,7 +275,7 @@ class KeeperCore:
 
     # -- after a batch
 
-    def _plan(self, now: Instant) -> tuple[Plan, Commit]:
+    def _plan(self) -> tuple[Plan, Commit]:
         planned: dict[str, tuple[Staged, Task]] = {}
         creates, updates = [], []
         audits: list[Audit] = []
@@ -283,11 +291,14 @@ class KeeperCore:
             if (epoch := self._epochs.get(staged.partition)) is not None:
                 epochs[staged.partition] = epoch
         commit = Commit(epochs, tuple(creates), tuple(updates), tuple(self._progress), tuple(self._logs), tuple(audits))
-        return Plan(planned, epochs, now), commit
+        creations = tuple((message, tuple(answers)) for message, answers in self._creations)
+        self._in_flight.update(planned)
+        return Plan(planned, creations, tuple(self._directives)), commit
 
     def committed(self, plan: Plan, result: CommitResult) -> tuple[list[Directive], list[Event]]:
         """What follows the commit: directives, and messages that must be decided again on fresh rows."""
-        directives, again = self._directives, []
+        directives, again = list(plan.directives), []
+        self._in_flight.difference_update(plan.staged)
         changed: list[Execution] = []
         tasks: list[Task] = []
         due: list[tuple[str, Instant | None]] = []
@@ -304,7 +315,7 @@ class KeeperCore:
             changed.extend(staged.executions[key] for key in staged.changed)
             tasks.append(task)
             due.append((task_id, None if staged.deleted else task.due))
-        for message, answers in self._creations:
+        for message, answers in plan.creations:
             directives.append(Answer(message.reply, tuple(self._created(entry, plan, result) for entry in answers)))
         if recorded:
             directives.append(Recorded(tuple(recorded)))
@@ -346,12 +357,13 @@ class KeeperCore:
 
     def failed(self, plan: Plan, error: TocsinError) -> list[Directive]:
         """The store could not commit: nothing was changed. Those who asked are told; ends are kept for the next batch."""
-        directives = self._directives
+        directives = list(plan.directives)
+        self._in_flight.difference_update(plan.staged)
         for staged, _ in plan.staged.values():
             self._undo(staged)
             self._carried.extend(self._without_slots(staged.ends))
             directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
-        directives.extend(Refuse(message.reply, again(error)) for message, _ in self._creations)
+        directives.extend(Refuse(message.reply, again(error)) for message, _ in plan.creations)
         return directives
 
     @property

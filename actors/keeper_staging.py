@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import attrs
 
-from runtime.clock import Instant
 from runtime.mailbox import Reply
 from runtime.records import evolve, record
 
-from .keeper_messages import Answer, AttemptEnd, Directive, Event
+from .keeper_messages import Answer, AttemptEnd, CreateTasks, Directive, Event, Refuse
 from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
 from .model.occurrence import Settled
@@ -183,8 +182,18 @@ class Staged:
 
 @record
 class Plan:
-    """A batch decided but not committed: what to write, and the staged tasks with what they will be."""
+    """A batch decided but not committed: the staged tasks with what they will be, and directives that follow in any case.
+
+    `creations`: for each request to make tasks, their ids or the errors that refused them.
+    """
 
     staged: Mapping[str, tuple[Staged, Task]]
-    epochs: Mapping[int, int]
-    now: Instant
+    creations: tuple[tuple[CreateTasks, tuple[str | Exception, ...]], ...] = ()
+    directives: tuple[Directive, ...] = ()
+
+    def replies(self) -> list[Reply[Any]]:
+        """Everybody who waits for this plan to be committed."""
+        waiting = [reply for staged, _ in self.staged.values() for reply in staged.replies()]
+        waiting.extend(message.reply for message, _ in self.creations)
+        waiting.extend(entry.reply for entry in self.directives if isinstance(entry, (Answer, Refuse)))
+        return waiting

@@ -34,7 +34,7 @@ async def _nothing(_context: object) -> None:
 
 async def _fire(count: int, directory: Path, *, persistent: bool) -> dict[str, float]:
     catalogue = Catalogue([task_type("bench.nothing", _nothing)])
-    config = NodeConfig(data=directory, slots=2_000, memory_slots=2_000)
+    config = NodeConfig(data=directory, slots=10_000, memory_slots=10_000)
     async with open_node(config, catalogue) as node:
         at = await _create(node, count, persistent=persistent)
         while node.world.now() < at:
