@@ -31,7 +31,7 @@ class Unpacker:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[dict[str, Any]]:
+    def feed(self, data: bytes | bytearray) -> list[dict[str, Any]]:
         """The frames that are complete with these bytes. Raises FrameTooLarge."""
         self._buffer += data
         frames = []

@@ -1,7 +1,8 @@
 """The main program of a worker process: one attempt of one handler, then the end.
 
-Started by `runners/process.py` as `python -m actors.worker IN OUT`, two descriptors of pipes. There is no World here: the
-process exists for the handler alone. SIGTERM is the interruption: a function gets `HandlerInterrupted` raised where it is, an
+Started by `runners/process.py`. Frames come in through the standard input and go out through the standard output, which are
+put aside first: the handler reads nothing and prints where errors go, into its log. There is no World here: the process exists
+for the handler alone. SIGTERM is the interruption: a function gets `HandlerInterrupted` raised where it is, an
 async handler is cancelled.
 """
 
@@ -37,6 +38,7 @@ from .payload import MAX_RESULT, encode_json
 from .sources import load_source
 
 READ_SIZE = 64 * 1024
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class UnknownTaskType(Exception):
@@ -139,7 +141,9 @@ class PipeHost:
 
 def main() -> int:
     """Run the attempt that comes through the pipe; 0 when its end could be told."""
-    bridge = PipeBridge(int(sys.argv[1]), int(sys.argv[2]))
+    bridge = PipeBridge(os.dup(STDIN), os.dup(STDOUT))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), STDIN)
+    os.dup2(STDERR, STDOUT)
     threading.Thread(target=bridge.listen, daemon=True, name="frames").start()
     job = bridge.job.get()
     try:

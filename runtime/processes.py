@@ -83,16 +83,15 @@ async def start_child(
     environment: Mapping[str, str],
     folder: str | None = None,
     stdin: int | None = None,
-    descriptors: Sequence[int] = (),
 ) -> Child:
     """Start a program. Its standard input is `/dev/null`, or the descriptor `stdin`.
 
-    folder: its working directory. descriptors: what else it inherits, under the same numbers. Raises OSError.
+    folder: its working directory. Raises OSError.
     """
     if not argv:
         raise InternalError("a child process needs a program")
     ours, guard = os.pipe()
-    inherited = tuple(descriptors) if stdin is None else (*descriptors, stdin)
+    inherited = () if stdin is None else (stdin,)
     own_input = "" if stdin is None else f"/dev/fd/{stdin}"
     try:
         process = await world.open_process(

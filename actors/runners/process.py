@@ -45,11 +45,10 @@ class WorkerDied(Exception):
 
 @attrs.define
 class Worker:
-    """A worker process and the two ends of its pipes."""
+    """A worker process and the pipe to it. What it tells comes through its standard output, what is printed through the other."""
 
     child: Child
     send: trio.lowlevel.FdStream
-    receive: trio.lowlevel.FdStream
 
 
 async def run_in_process(world: World, entry: TaskType, context: Context) -> object:
@@ -67,7 +66,6 @@ async def run_in_process(world: World, entry: TaskType, context: Context) -> obj
                     await _send(worker, pack("interrupt", reason=context.cancellation_reason))
             await worker.child.end(KILL_SECONDS)
             await worker.send.aclose()
-            await worker.receive.aclose()
     if ended is None:
         raise WorkerDied(f"the worker process ended with {describe_exit(await worker.child.wait())}")
     if ended["kind"] == "failed":
@@ -77,22 +75,20 @@ async def run_in_process(world: World, entry: TaskType, context: Context) -> obj
 
 
 async def _start(world: World) -> Worker:
-    theirs_in, ours_out = os.pipe()
-    ours_in, theirs_out = os.pipe()
+    theirs, ours = os.pipe()
     environment = {name: value for name, value in world.environment().items() if not name.startswith("TOCSIN_")}
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [_PACKAGES, environment.get("PYTHONPATH", "")]))
-    argv = [sys.executable, "-P", "-m", "actors.worker", str(theirs_in), str(theirs_out)]
     try:
-        child = await start_child(world, argv, environment=environment, descriptors=(theirs_in, theirs_out))
+        child = await start_child(
+            world, [sys.executable, "-P", "-m", "actors.worker"], environment=environment, stdin=theirs
+        )
     except BaseException:
-        os.close(ours_out)
-        os.close(ours_in)
+        os.close(ours)
         raise
     finally:
-        os.close(theirs_in)
-        os.close(theirs_out)
-    return Worker(child, trio.lowlevel.FdStream(ours_out), trio.lowlevel.FdStream(ours_in))
+        os.close(theirs)
+    return Worker(child, trio.lowlevel.FdStream(ours))
 
 
 async def _converse(worker: Worker, entry: TaskType, context: Context) -> dict[str, Any] | None:
@@ -102,8 +98,7 @@ async def _converse(worker: Worker, entry: TaskType, context: Context) -> dict[s
         helpers.start_soon(_send, worker, pack("job", **_job(entry, context)))
         helpers.start_soon(_pass_interruption, worker, context)
         async with trio.open_nursery() as captures:
-            captures.start_soon(_capture, worker.child.stdout, context, "info")
-            captures.start_soon(_capture, worker.child.stderr, context, "warning")
+            captures.start_soon(_capture, worker.child.stderr, context)
             ended = await _serve(worker, context)
             # The rest of its output is still wanted, but a child of its own may hold the pipes open.
             captures.cancel_scope.deadline = trio.current_time() + KILL_SECONDS
@@ -138,7 +133,7 @@ async def _serve(worker: Worker, context: Context) -> dict[str, Any] | None:
     unpacker = Unpacker()
     while True:
         try:
-            data = await worker.receive.receive_some(READ_SIZE)
+            data = await worker.child.stdout.receive_some(READ_SIZE)
             frames = unpacker.feed(data)
         except (FrameTooLarge, ValueError, trio.BrokenResourceError):
             return None
@@ -170,9 +165,9 @@ async def _checkpoint(context: Context, data: str) -> bytes:
     return pack("answer", error=None)
 
 
-async def _capture(stream: trio.abc.ReceiveStream, context: Context, level: str) -> None:
+async def _capture(stream: trio.abc.ReceiveStream, context: Context) -> None:
     async for line in read_lines(stream):
-        context.write_line(level, line)
+        context.write_line("info", line)
 
 
 async def _pass_interruption(worker: Worker, context: Context) -> None:

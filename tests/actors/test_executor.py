@@ -47,7 +47,9 @@ async def test_the_parameters_of_the_execution_come_before_the_tasks(autojump_cl
     assert message.execution.parameters is None
 
 
-async def test_an_executor_tells_its_slots_when_it_starts_and_when_asked(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_executor_tells_its_slots_when_it_starts_and_when_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with running(work, slots=3) as (executor, keeper):
         await keeper.until(lambda keeper: keeper.syncs)
         await executor.mailbox.tell(start())
@@ -396,7 +398,13 @@ async def test_a_context_tells_the_facts(autojump_clock: trio.testing.MockClock)
         seen.append(ctx)
 
     message = start(
-        3, parameters='{"a":1}', fence=9, attempt=2, channel="cli", correlation="c-1", extra=Extra(b"\x00\xff", "image/png")
+        3,
+        parameters='{"a":1}',
+        fence=9,
+        attempt=2,
+        channel="cli",
+        correlation="c-1",
+        extra=Extra(b"\x00\xff", "image/png"),
     )
     async with running(handler) as (executor, keeper):
         await executor.mailbox.tell(message)

@@ -1,0 +1,116 @@
+"""Handlers that the tests run in worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import trio
+
+from actors.catalogue import DECLARED, task_type
+from actors.context import Context, SyncContext
+
+
+def everything(ctx: SyncContext, *, size: int) -> dict[str, Any]:
+    print("printed")
+    print("complained", file=sys.stderr)
+    ctx.log.info("logged %d", size)
+    ctx.progress(done=1, total=2)
+    ctx.heartbeat()
+    ctx.checkpoint({"size": size})
+    return {
+        "pid": os.getpid(),
+        "resumed": ctx.resumed_from,
+        "extra": None if ctx.extra is None else ctx.extra.hex(),
+        "key": ctx.idempotency_key,
+        "facts": [ctx.task_id, ctx.task, ctx.type, ctx.execution_id, ctx.attempt, ctx.fence, ctx.node, ctx.kind],
+        "times": [str(ctx.nominal), str(ctx.assigned)],
+        "secret": os.environ.get("TOCSIN_TOKEN"),
+    }
+
+
+async def asynchronous(ctx: Context, *, size: int) -> dict[str, Any]:
+    ctx.log.info("logged %d", size)
+    await ctx.checkpoint({"size": size})
+    ctx.progress(done=1)
+    return {"pid": os.getpid(), "resumed": ctx.resumed_from}
+
+
+def fail(ctx: SyncContext) -> None:
+    raise ConnectionResetError("no line")
+
+
+async def fail_async(ctx: Context) -> None:
+    raise ConnectionResetError("no line")
+
+
+def checkpoint_too_much(ctx: SyncContext) -> str:
+    try:
+        ctx.checkpoint("x" * 300_000)
+    except ValueError as error:
+        return type(error).__name__
+    return "nothing"
+
+
+def return_set(ctx: SyncContext) -> Any:
+    return {1}
+
+
+def exit_now(ctx: SyncContext, *, code: int) -> None:
+    os._exit(code)
+
+
+def kill_itself(ctx: SyncContext) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def gives_way(ctx: SyncContext) -> None:
+    ctx.log.info("ready")
+    try:
+        time.sleep(60)
+    except BaseException as error:
+        ctx.checkpoint([type(error).__name__, ctx.cancellation_reason])
+        raise
+
+
+async def gives_way_async(ctx: Context) -> None:
+    ctx.log.info("ready")
+    try:
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        print("given way")
+        raise
+
+
+def deaf(ctx: SyncContext) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctx.log.info("ready %d", os.getpid())
+    while True:
+        time.sleep(60)
+
+
+def sees_the_drain(ctx: SyncContext) -> str | None:
+    ctx.log.info("ready")
+    while not ctx.cancelled:
+        time.sleep(0.01)
+    return ctx.cancellation_reason
+
+
+for _handler in (
+    everything,
+    asynchronous,
+    fail,
+    fail_async,
+    checkpoint_too_much,
+    return_set,
+    exit_now,
+    kill_itself,
+    gives_way,
+    gives_way_async,
+    deaf,
+    sees_the_drain,
+):
+    DECLARED.register(task_type(_handler.__name__, _handler, isolation="process"))
