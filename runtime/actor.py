@@ -141,8 +141,10 @@ class Actor(Generic[M]):
         return crashed
 
     def stop(self) -> None:
-        """Ask for an orderly end: new messages are refused, what is queued is handled, then `run` returns. Any number
-        of times."""
+        """Ask for an orderly end: new messages are refused, what is queued is handled, then `run` returns.
+
+        Any number of times. Before `run` has begun, what is queued is refused and a later `run` begins anew.
+        """
         if self._running:
             self.mailbox.close()
         else:

@@ -433,11 +433,8 @@ async def test_a_keyboard_interrupt_goes_through() -> None:
 
 
 async def test_start_and_stop_a_hundred_times_also_unstarted_and_twice(autojump_clock: object) -> None:
-    async def idle() -> None:
-        await trio.sleep_forever()
-
     child = Recorder("a")
-    inner = supervisor(ChildSpec(child), ChildSpec(TaskChild("idle", idle)), name="inner")
+    inner = supervisor(ChildSpec(child), ChildSpec(TaskChild("idle", trio.sleep_forever)), name="inner")
     root = supervisor(ChildSpec(inner))
     root.stop()
     root.suspend()
@@ -464,12 +461,9 @@ async def test_two_runs_at_once_are_refused(autojump_clock: object) -> None:
 
 
 async def test_the_snapshot_shows_the_tree(autojump_clock: object) -> None:
-    async def idle() -> None:
-        await trio.sleep_forever()
-
     child = Recorder("a", capacity=5)
     inner = supervisor(ChildSpec(child), name="inner")
-    root = supervisor(ChildSpec(inner), ChildSpec(TaskChild("idle", idle)))
+    root = supervisor(ChildSpec(inner), ChildSpec(TaskChild("idle", trio.sleep_forever)))
     async with trio.open_nursery() as nursery:
         await running(root, nursery)
         child.mailbox.tell_nowait(Note(1))
