@@ -1,0 +1,108 @@
+"""Lateness: how long after its nominal time the handler of a one-second interval starts, for a thousand of them.
+
+Four workloads: phases spread evenly and all at one instant, durable and memory tasks. The limit in the same run: a bare loop that
+sleeps until each nominal time, with no store, no ledger and no handler.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from actors.catalogue import Catalogue, task_type
+from actors.model.task import Definition
+from actors.model.trigger import Bounds, Interval
+from actors.node import NodeConfig, open_node
+from runtime.clock import SECOND, Instant
+
+SMALL, FULL = (100, 2), (1_000, 20)
+"""(tasks, seconds)."""
+
+SETTLE_SECONDS = 2
+"""Between the creation of the tasks and the first nominal time that counts."""
+
+
+async def _measure(directory: Path, tasks: int, seconds: int, *, spread: bool, persistent: bool) -> list[float]:
+    late: list[float] = []
+    complete = trio.Event()
+
+    async def tick(context: Any) -> None:
+        late.append(time.time() - context.nominal.timestamp())
+        if len(late) == tasks * seconds:
+            complete.set()
+
+    catalogue = Catalogue([task_type("bench.tick", tick)])
+    config = NodeConfig(data=directory, slots=4_000, memory_slots=4_000)
+    async with open_node(config, catalogue) as node:
+        now = node.world.now()
+        first = now - now % SECOND + (SETTLE_SECONDS + 1) * SECOND
+        definitions = []
+        for number in range(tasks):
+            anchor = Instant(first + (SECOND * number // tasks if spread else 0))
+            bounds = Bounds(start=anchor, max_runs=seconds)
+            definitions.append(
+                Definition(
+                    node.world.new_id(),
+                    f"tick {number}",
+                    "bench.tick",
+                    Interval(SECOND, anchor),
+                    bounds,
+                    persistent=persistent,
+                    created_at=now,
+                )
+            )
+        await node.create(definitions, "benchmark")
+        with trio.move_on_after(SETTLE_SECONDS + seconds + 10):
+            await complete.wait()
+    return late
+
+
+async def _bare(tasks: int, seconds: int) -> list[float]:
+    """The floor: one loop that waits for each instant in turn."""
+    late = []
+    begin = time.time() + 0.1
+    for number in range(tasks * seconds):
+        nominal = begin + number / tasks
+        await trio.sleep(max(0.0, nominal - time.time()))
+        late.append(time.time() - nominal)
+    return late
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
+
+
+def run(full: bool) -> dict[str, Any]:
+    """Percentiles of lateness in milliseconds for the four workloads."""
+    tasks, seconds = FULL if full else SMALL
+    figures: dict[str, float] = {}
+    fired = 0
+    with tempfile.TemporaryDirectory() as name:
+        for persistent in (True, False):
+            for spread in (True, False):
+                kind = f"{'durable' if persistent else 'memory'}, {'spread' if spread else 'at one instant'}"
+                directory = Path(name) / kind.replace(", ", "-").replace(" ", "-")
+                late = trio.run(
+                    lambda d=directory, s=spread, p=persistent: _measure(d, tasks, seconds, spread=s, persistent=p)
+                )
+                fired += len(late)
+                figures[f"{kind}: p50 ms"] = statistics.median(late) * 1000
+                figures[f"{kind}: p99 ms"] = _percentile(late, 0.99)
+                figures[f"{kind}: worst ms"] = max(late) * 1000
+        bare = trio.run(_bare, tasks, 1 if not full else 5)
+    figures["bare loop: p50 ms"] = statistics.median(bare) * 1000
+    figures["bare loop: p99 ms"] = _percentile(bare, 0.99)
+    return {
+        "name": "lateness",
+        "figures": figures,
+        "ratios": {
+            "durable, spread: p50 / bare loop p50": figures["durable, spread: p50 ms"] / figures["bare loop: p50 ms"]
+        },
+        "check": {"expected": 4 * tasks * seconds, "actual": fired},
+    }
