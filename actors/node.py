@@ -188,8 +188,8 @@ class Node:
     async def _by_prefix(self, prefix: str) -> list[Task]:
         if len(prefix) < SHORTEST_PREFIX:
             return []
-        page = await self.page(TaskFilter(text=prefix, limit=100))
-        return [task for task in page.tasks if task.id.startswith(prefix.lower())]
+        page = await self.page(TaskFilter(id_prefix=prefix.lower(), limit=100))
+        return list(page.tasks)
 
     async def page(self, wanted: TaskFilter) -> TaskPage:
         """One page over stored and memory tasks together, with the true total."""

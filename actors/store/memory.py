@@ -429,6 +429,7 @@ def _matches(record: _Record, wanted: TaskFilter) -> bool:
         and (wanted.type is None or definition.type == wanted.type)
         and (wanted.tenant is None or definition.tenant == wanted.tenant)
         and (wanted.text is None or wanted.text.translate(_LOWER) in definition.name.translate(_LOWER))
+        and (wanted.id_prefix is None or definition.id.startswith(wanted.id_prefix))
     )
 
 

@@ -162,6 +162,8 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
         given = {f"status <> 'SCHEDULED' AND {condition}": value for condition, value in given.items()}
     if wanted.text is not None:
         given["instr(lower(name), lower(?)) > 0"] = wanted.text
+    if wanted.id_prefix is not None:
+        given["instr(id, ?) = 1"] = wanted.id_prefix
     return (f"WHERE {' AND '.join(given)}" if given else ""), list(given.values())
 
 
