@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -41,6 +41,14 @@ async def serve_node(
     ready: called once everything is up. Raises AlreadyRunning when another node has the data directory, Conflict when the
     address is taken.
     """
+    async with open_serving(config, catalogue, world) as serving:
+        ready(serving)
+        await _until_signalled(serving.node)
+
+
+@asynccontextmanager
+async def open_serving(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[Serving]:
+    """Node and server while the block runs; `node.json` in the data directory tells the command line where."""
     async with open_configured(config, catalogue, world) as node, trio.open_nursery() as nursery:
         stop = trio.Event()
         token = make_token(config.data, node.world)
@@ -50,8 +58,7 @@ async def serve_node(
         node_file = config.data / NODE_FILE
         _write(node_file, json.dumps({"url": url, "pid": os.getpid(), "boot": node.inner.boot}), 0o600)
         try:
-            ready(Serving(url, config.data, node))
-            await _until_signalled(node)
+            yield Serving(url, config.data, node)
         finally:
             with suppress(OSError):
                 node_file.unlink()

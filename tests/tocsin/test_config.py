@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runtime.clock import SECOND
+from runtime.errors import InvalidRequest
+from tocsin.config import SETTINGS, Address, Config, load_config, shown, variable_of
+
+
+def write(path: Path, text: str) -> Path:
+    file = path / "some.toml"
+    file.write_text(text)
+    return file
+
+
+def test_flags_win_over_environment_over_file_over_default(tmp_path: Path) -> None:
+    file = write(tmp_path, 'name = "filed"\nlisten = "127.0.0.1:1"\n[executor]\nslots = 5\nthreads = 3\n')
+    environment = {"TOCSIN_LISTEN": "127.0.0.1:2", "TOCSIN_EXECUTOR_THREADS": "4", "HOME": "/h", "TOCSIN_URL": "x"}
+    loaded = load_config(environment, file, {"listen": "127.0.0.1:3", "data": None})
+    assert (loaded.config.name, loaded.config.slots, loaded.config.threads) == ("filed", 5, 4)
+    assert loaded.config.listen == Address("127.0.0.1", 3)
+    origins = {key: loaded.origins[key] for key in ("name", "executor.threads", "listen", "data")}
+    assert origins == {
+        "name": str(file),
+        "executor.threads": "TOCSIN_EXECUTOR_THREADS",
+        "listen": "command line",
+        "data": "default",
+    }
+
+
+def test_durations_have_units(tmp_path: Path) -> None:
+    loaded = load_config({}, write(tmp_path, '[drain]\ntimeout = "1m30s"\n'))
+    assert loaded.config.drain_timeout == 90 * SECOND
+    assert shown("drain.timeout", loaded.config) == "1m30s"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("slot = 5", "unknown key 'slot'"),
+        ("[executor]\nslotz = 5", "did you mean 'executor.slots'"),
+        ("[executor]\nslots = 0", "executor.slots: a whole number from 1"),
+        ('[executor]\nslots = "many"', "executor.slots"),
+        ("[executor]\nslots = true", "executor.slots"),
+        ('listen = "nowhere"', "listen: HOST:PORT"),
+        ('listen = "127.0.0.1:99999"', "listen: HOST:PORT"),
+        ("listen = 7400", "listen"),
+        ("[drain]\ntimeout = 5", "drain.timeout: a duration is a text with units"),
+        ('[store]\nsynchronous = "OFF"', "store.synchronous: FULL or NORMAL"),
+        ('tasks = "a" "b"', "configuration file"),
+        ("tasks = [1]", "tasks: a list"),
+        ('name = ""', "name: a text"),
+        ("executor = 3", "unknown key 'executor'"),
+    ],
+)
+def test_a_wrong_file_is_refused_naming_key_and_file(tmp_path: Path, text: str, complaint: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(InvalidRequest) as caught:
+        load_config({}, file)
+    assert complaint in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="none.toml"):
+        load_config({}, tmp_path / "none.toml")
+
+
+def test_an_unknown_variable_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(InvalidRequest, match="TOCSIN_LISTN; did you mean 'TOCSIN_LISTEN'"):
+        load_config({"TOCSIN_LISTN": "127.0.0.1:1"})
+
+
+def test_a_wrong_variable_is_named() -> None:
+    with pytest.raises(InvalidRequest, match="TOCSIN_EXECUTOR_SLOTS"):
+        load_config({"TOCSIN_EXECUTOR_SLOTS": "none"})
+
+
+def test_the_file_of_the_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tocsin.toml").write_text('name = "here"')
+    monkeypatch.chdir(tmp_path)
+    assert load_config({}).config.name == "here"
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_every_setting_has_unit_reason_and_a_default_that_it_would_accept(key: str) -> None:
+    about = SETTINGS[key].metadata
+    assert about["unit"]
+    assert len(about["reason"]) > 10
+    value = shown(key, Config())
+    assert about["read"](value, key) == getattr(Config(), SETTINGS[key].name)
+    assert variable_of(key).startswith("TOCSIN_")
+
+
+def test_loopback_is_told_from_the_world() -> None:
+    assert all(Address(host, 1).is_loopback for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost"))
+    assert not any(Address(host, 1).is_loopback for host in ("0.0.0.0", "::", "10.0.0.1", "example.org"))  # noqa: S104
+    assert str(Address("::1", 7400)) == "[::1]:7400"
