@@ -354,6 +354,11 @@ class Context(Described):
         if self.book.add(self._host.now(), level, text):
             self._host.changed(self)
 
+    @property
+    def log_is_full(self) -> bool:
+        """Whether lines are no longer kept, because there were too many."""
+        return self.book is not None and self.book.full
+
     def notify(self, reason: str) -> None:
         """Let the handler see that it shall end."""
         if self._reason is None:

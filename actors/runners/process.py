@@ -54,7 +54,8 @@ class Worker:
 async def run_in_process(world: World, entry: TaskType, context: Context) -> object:
     """Run the handler of a task type in a worker process and return its result.
 
-    Raises RemoteFailure with what the handler raised, WorkerDied when the process ended otherwise. Cancelled, it ends the process.
+    Raises RemoteFailure with what the handler raised, WorkerDied when the process ended otherwise. Cancelled, it ends the
+    process.
     """
     worker = await _start(world)
     try:

@@ -40,7 +40,7 @@ NOMINAL = Instant(1_767_225_600_000_000)
 def start(
     number: int = 1,
     *,
-    type: str = "work",
+    type: str = "work",  # noqa: A002
     parameters: str = "{}",
     policies: Policies = DEFAULT_POLICIES,
     fence: int = 1,

@@ -15,8 +15,8 @@ from actors.context import Context, SyncContext
 
 
 def everything(ctx: SyncContext, *, size: int) -> dict[str, Any]:
-    print("printed")
-    print("complained", file=sys.stderr)
+    sys.stdout.write("printed\n")
+    sys.stderr.write("complained\n")
     ctx.log.info("logged %d", size)
     ctx.progress(done=1, total=2)
     ctx.heartbeat()
@@ -81,7 +81,7 @@ async def gives_way_async(ctx: Context) -> None:
     try:
         await trio.sleep_forever()
     except trio.Cancelled:
-        print("given way")
+        sys.stdout.write("given way\n")
         raise
 
 

@@ -42,7 +42,7 @@ async def test_a_handler_runs_and_its_result_is_told(autojump_clock: trio.testin
 async def test_the_parameters_of_the_execution_come_before_the_tasks(autojump_clock: trio.testing.MockClock) -> None:
     message = start(parameters='{"answer":7}')
     async with running(work) as (executor, keeper):
-        await executor.mailbox.tell(start(parameters='{"answer":7}', **{"fence": 2}))
+        await executor.mailbox.tell(start(parameters='{"answer":7}', fence=2))
         assert (await keeper.end()).result == '{"answer":7}'
     assert message.execution.parameters is None
 
@@ -158,7 +158,7 @@ circle.append(circle)
 
 
 @pytest.mark.parametrize(
-    ("handler", "type", "message"),
+    ("handler", "name", "message"),
     [
         (raiser(lambda: ValueError("bad 7")), "ValueError", "bad 7"),
         (raiser(lambda: ExceptionGroup("many", [KeyError("k")])), "ExceptionGroup", "KeyError"),
@@ -180,13 +180,13 @@ circle.append(circle)
     ],
 )
 async def test_a_bad_handler_ends_its_attempt_only(
-    handler: Any, type: str, message: str, autojump_clock: trio.testing.MockClock
+    handler: Any, name: str, message: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with running(task_type("bad", handler), work) as (executor, keeper):
         await executor.mailbox.tell(start(1, type="bad"))
         end = await keeper.end()
         assert end.failure is not None
-        assert (end.state, end.failure.type) == (State.FAILED, type)
+        assert (end.state, end.failure.type) == (State.FAILED, name)
         assert message in end.failure.message
         assert len(end.failure.message) <= 4096
         assert len(end.failure.traceback) <= 16384

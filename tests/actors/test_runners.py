@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors.catalogue import DECLARED, TaskType, task_type
+from actors.catalogue import DECLARED, TaskType
 from actors.context import MAX_LOG_LINES, TRUNCATED, HandlerInterrupted, SyncContext
 from actors.executor_messages import Drain
 from actors.frames import MAX_FRAME, FrameTooLarge, Unpacker, pack
@@ -206,7 +206,7 @@ async def test_an_async_handler_runs_in_a_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "type", "message"),
+    ("name", "parameters", "raised", "message"),
     [
         ("fail", "{}", "ConnectionResetError", "no line"),
         ("fail_async", "{}", "ConnectionResetError", "no line"),
@@ -218,13 +218,13 @@ async def test_an_async_handler_runs_in_a_process() -> None:
     ],
 )
 async def test_what_a_process_does_wrong_ends_its_attempt_only(
-    name: str, parameters: str, type: str, message: str
+    name: str, parameters: str, raised: str, message: str
 ) -> None:
     async with running(in_process(name), world=real_world()) as (executor, keeper):
         await executor.mailbox.tell(start(type=name, parameters=parameters))
         end = await keeper.end()
         assert end.failure is not None
-        assert (end.state, end.failure.type) == (State.FAILED, type)
+        assert (end.state, end.failure.type) == (State.FAILED, raised)
         assert message in end.failure.message
 
 
