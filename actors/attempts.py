@@ -10,7 +10,7 @@ one that happened before any checkpoint counts as a failure too. An interruption
 
 from __future__ import annotations
 
-from random import Random
+from typing import TYPE_CHECKING
 
 from runtime.clock import Instant, Micros
 from runtime.errors import Conflict
@@ -22,6 +22,9 @@ from .model.lifecycle import Event, State, change_state
 from .model.occurrence import Outcome, Reason
 from .model.policy import MAX_CRASHES, OnCrash, Policies, Retry
 from .settling import outcome_of_start
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 @record
@@ -70,13 +73,16 @@ _EVENTS = {
 
 def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Random) -> Ended:
     """What an attempt's end makes of its execution: final, waiting for a retry, or waiting to be run again."""
-    state = change_state(execution.state, _EVENTS[report.state])
+    event = _EVENTS[report.state]
+    if event is Event.INTERRUPT and execution.cancel_reason is not None:
+        event = Event.CANCEL
+    state = change_state(execution.state, event)
     ended = evolve(
         execution, state=state, started_at=report.started_at, ended_at=report.ended_at, failure=report.failure
     )
     match state:
         case State.COMPLETED:
-            return Ended(ended, drop_checkpoint=execution.checkpoints > 0)
+            return Ended(evolve(ended, cancel_reason=None), drop_checkpoint=execution.checkpoints > 0)
         case State.FAILED | State.TIMED_OUT:
             return _failed(ended, policies.retry, report.retryable, random)
         case State.WAITING:
@@ -85,12 +91,12 @@ def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Ra
                 _archive(ended, State.CANCELLED, Failure("Interrupted", report.reason or "interrupted")),
             )
         case _:
-            return Ended(evolve(ended, cancel_reason=report.reason))
+            return Ended(evolve(ended, cancel_reason=execution.cancel_reason or report.reason))
 
 
 def _failed(execution: Execution, retry: Retry, retryable: bool, random: Random) -> Ended:
     failures = execution.failures + 1
-    if not retryable or failures > retry.max_retries:
+    if not retryable or failures > retry.max_retries or execution.cancel_reason is not None:
         return Ended(evolve(execution, failures=failures))
     assert execution.ended_at is not None
     due = Instant(execution.ended_at + retry_delay(retry, failures, random))
@@ -115,7 +121,9 @@ def retry_delay(retry: Retry, failures: int, random: Random) -> Micros:
 
 
 def crash(execution: Execution, policies: Policies, now: Instant) -> Ended:
-    """What the death of its process makes of a running execution: run again, or held."""
+    """What the death of its process makes of a running execution: run again, held, or cancelled if that was asked for."""
+    if execution.cancel_reason is not None:
+        return Ended(evolve(execution, state=change_state(execution.state, Event.CANCEL), ended_at=now))
     crashed = evolve(
         execution,
         state=change_state(execution.state, Event.CRASH),
@@ -149,7 +157,15 @@ def retry_by_hand(execution: Execution, reset: bool) -> Ended:
     """An operator has a failed execution run once more, or with the whole budget where the count is reset."""
     state = change_state(execution.state, Event.RETRY)
     failures = 0 if reset else execution.failures
-    again = evolve(execution, state=state, waits_for=WaitsFor.SLOT, failures=failures, crashes=0, boot=None)
+    again = evolve(
+        execution,
+        state=state,
+        waits_for=WaitsFor.SLOT,
+        failures=failures,
+        crashes=0,
+        boot=None,
+        cancel_reason=None,
+    )
     return Ended(again, _archive(execution, execution.state, execution.failure))
 
 

@@ -8,7 +8,8 @@ from typing import Final, assert_never
 import trio
 
 from runtime.actor import Actor
-from runtime.coordination import Coordination, CoordinationEvent
+from runtime.coordination import Coordination
+from runtime.coordination_messages import CoordinationEvent
 from runtime.mailbox import Mailbox
 from runtime.world import World
 

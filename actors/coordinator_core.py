@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from runtime.coordination import Granted, Revoked, SessionLost
+from runtime.coordination_messages import Granted, Revoked, SessionLost
 
 from .coordinator_messages import Adopt, Announce, Directive, Event, Raise, Raised
 
@@ -40,10 +40,14 @@ class CoordinatorCore:
 
     def _raised(self, raised: Raised) -> list[Directive]:
         taken = {slot: epoch for slot, epoch in raised.epochs.items() if slot in self._granted}
-        for slot in raised.asked - raised.epochs.keys():
+        refused = raised.asked - raised.epochs.keys()
+        lost = refused & self._epochs.keys()
+        for slot in refused:
             self._granted.pop(slot, None)
+            self._epochs.pop(slot, None)
         self._epochs.update(taken)
-        return [Announce(dict(self._epochs)), Adopt(frozenset(taken))] if taken else []
+        announced: list[Directive] = [Announce(dict(self._epochs))] if taken or lost else []
+        return [*announced, Adopt(frozenset(taken))] if taken else announced
 
     def _drop(self, slots: frozenset[int]) -> list[Directive]:
         for slot in slots:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from runtime.coordination import CoordinationEvent
+from runtime.coordination_messages import CoordinationEvent
 
 # What the coordinator hears.
 

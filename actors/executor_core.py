@@ -25,12 +25,11 @@ Not guaranteed: that an interrupted handler stops at once; that the keeper hears
 from __future__ import annotations
 
 import heapq
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 import attrs
 
 from runtime.clock import SECOND, Instant
-from runtime.mailbox import Reply
 
 from .executor_messages import (
     AlarmRang,
@@ -52,6 +51,9 @@ from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recor
 from .model.execution import Failure
 from .model.lifecycle import State
 from .model.policy import Retry
+
+if TYPE_CHECKING:
+    from runtime.mailbox import Reply
 
 ABANDON_SECONDS: Final = 10.0
 """Time between the interruption of a handler and its abandonment: longer than a child process is given before it is killed."""
@@ -127,8 +129,8 @@ class ExecutorCore:
             case Interrupt(execution_id=execution_id, fence=fence, reason=reason):
                 state = State.CANCELLED if reason.startswith("cancel") else State.WAITING
                 self._interrupt((execution_id, fence), state, reason, monotonic, directives)
-            case Resync():
-                self._sync(directives)
+            case Resync(token=token):
+                self._sync(token, directives)
             case Drain():
                 self._drain(event, monotonic, directives)
             case AlarmRang():
@@ -188,11 +190,11 @@ class ExecutorCore:
         directives.append(Cancel(*key, reason))
         self._set_deadline(monotonic + ABANDON_SECONDS, key, "abandon", directives)
 
-    def _sync(self, directives: list[Directive]) -> None:
+    def _sync(self, token: str, directives: list[Directive]) -> None:
         held = sum(not end.holds_slot for end in self._unrecorded.values())
         free = max(0, self._slots - len(self._running) - len(self._abandoned) - held)
         known = frozenset(key[0] for key in (*self._running, *self._unrecorded))
-        directives.append(Report(InSync(free, known)))
+        directives.append(Report(InSync(free, known, token)))
         if self._unrecorded:
             directives.append(Report(AttemptsEnded(tuple(self._unrecorded.values()))))
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runtime.clock import Instant
-from runtime.mailbox import Reply
 from runtime.records import record
 
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed, Start
 from .model.execution import Execution, Failure
 from .model.task import Definition
 
+if TYPE_CHECKING:
+    from runtime.mailbox import Reply
+
 # What the executor hears.
 
 
 @record
 class Resync:
-    """The keeper has started: tell it what there is."""
+    """The keeper asks what there is; `token` comes back in the `InSync`."""
+
+    token: str = ""
 
 
 @record

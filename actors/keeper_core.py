@@ -19,11 +19,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from runtime.clock import Instant
-from runtime.errors import NotFound, StaleFence, StaleVersion, TocsinError
+from runtime.errors import Conflict, NotFound, StaleEpoch, StaleFence, StaleVersion, TocsinError
 from runtime.records import evolve, record
 
 from .definition_changes import first_state
@@ -38,9 +37,11 @@ from .keeper_messages import (
     Command,
     CreateTasks,
     Directive,
+    EditTask,
     Event,
     Happened,
     InSync,
+    Interrupt,
     Logged,
     Own,
     Progress,
@@ -48,7 +49,9 @@ from .keeper_messages import (
     Recorded,
     Recover,
     Refuse,
+    RequestSync,
     Reschedule,
+    RetryTask,
     Settle,
     SlotsFreed,
     StopClaiming,
@@ -59,6 +62,9 @@ from .model.execution import Execution
 from .model.lifecycle import State
 from .model.task import Task, partition_of
 from .store.port import Audit, Commit, CommitResult, LogWrite, ProgressWrite
+
+if TYPE_CHECKING:
+    from random import Random
 
 CACHE_SIZE: Final = 20_000
 """Tasks kept in memory between batches: some 40 MB at the most, and more than fire in the busiest second."""
@@ -96,7 +102,10 @@ class KeeperCore:
         self._progress: list[ProgressWrite] = []
         self._creations: list[tuple[CreateTasks, list[str | Exception]]] = []
         self._directives: list[Directive] = []
+        self._sync_wanted = False
         self._in_flight: set[str] = set()
+        self._new_id = new_id
+        self._expected = new_id()
 
     # -- before a batch
 
@@ -112,8 +121,8 @@ class KeeperCore:
                 case AttemptsEnded(ends=ends):
                     wanted.update(end.task_id for end in ends)
                     freed += len(ends)
-                case InSync(slots=slots):
-                    running = True
+                case InSync(slots=slots, token=token):
+                    running = running or token == self._expected
                     freed += slots
                 case SlotsFreed(count=count):
                     freed += count
@@ -167,9 +176,10 @@ class KeeperCore:
                 self._create(message, now)
             case Own(epochs=epochs):
                 self._epochs = epochs
-            case Recover(task_ids=ids, live=live):
+            case Recover(task_ids=ids):
                 for staged in self._stage_all(ids):
-                    self._progression.recover(staged, live, now)
+                    staged.messages += (Recover((staged.id,), message.live),)
+                    self._progression.recover(staged, message.live, now)
             case InSync():
                 self._synchronise(message, running, now)
             case SlotsFreed(count=count):
@@ -208,11 +218,36 @@ class KeeperCore:
             self._progression.settle(staged, now)
 
     def _synchronise(self, message: InSync, running: Iterable[str], now: Instant) -> None:
-        """The executor said what it has: whatever else runs under this boot was lost on the way and is run again."""
+        """The executor said what it has: whatever else runs under this boot was lost on the way and is run again.
+
+        Only the answer to the last request counts. What the executor says when it starts may be older than what was told to
+        it just now, so nothing is claimed until it has answered a request that comes behind that.
+        """
+        if not message.token:
+            self._claims.lose_sync()
+            self._expected = self._new_id()
+            self._sync_wanted = True
+        if message.token != self._expected:
+            return
         self._claims.synchronise(message.slots)
         for task_id in running:
             if (staged := self._stage(task_id)) is not None:
-                self._progression.interrupt_lost(staged, self._boot, message.running, now)
+                self._compare(staged, message.running, now)
+
+    def _compare(self, staged: Staged, known: frozenset[str], now: Instant) -> None:
+        """What of a task's attempts of this boot was lost on the way: its start, or the word that it was cancelled."""
+        for execution in list(staged.executions.values()):
+            if execution.state is not State.RUNNING or execution.boot != self._boot:
+                continue
+            if execution.id not in known:
+                self._attempt_ended(lost_end(execution, now), now)
+            elif execution.cancel_reason is not None:
+                staged.directives += (Interrupt(execution.id, execution.fence, execution.cancel_reason),)
+
+    @property
+    def sync_request(self) -> RequestSync:
+        """What to tell the executor so that claims may begin."""
+        return RequestSync(self._expected)
 
     # -- the executor's messages
 
@@ -220,6 +255,13 @@ class KeeperCore:
         if not end.holds_slot:
             self._claims.slots += 1
         staged = self._stage(end.task_id)
+        if staged is None and (gone := self._staged.get(end.task_id)) is not None:
+            # Deleted in this batch: it is recorded when the deletion is.
+            gone.ends += (end,)
+            return
+        if staged is not None and any(_same_attempt(end, other) for other in staged.ends):
+            # Told twice in one batch: it is recorded when the commit is.
+            return
         execution = None if staged is None else staged.executions.get(end.execution_id)
         if staged is None or execution is None or execution.fence != end.fence or execution.state is not State.RUNNING:
             self._directives.append(Recorded(((end.execution_id, end.fence),)))
@@ -249,6 +291,8 @@ class KeeperCore:
         answers: list[str | Exception] = []
         for definition in message.definitions:
             try:
+                if definition.id in self._staged:
+                    raise Conflict(f"there is a task with the id {definition.id} already")
                 state = first_state(definition, now)
             except TocsinError as error:
                 answers.append(error)
@@ -285,7 +329,8 @@ class KeeperCore:
             planned[task_id] = staged, task
             audits.extend(staged.audits)
             if staged.original is None:
-                creates.append(staged.create(task))
+                if not staged.deleted:
+                    creates.append(staged.create(task))
             elif staged.writes_something:
                 updates.append(staged.update(task))
             if (epoch := self._epochs.get(staged.partition)) is not None:
@@ -323,6 +368,7 @@ class KeeperCore:
             directives.append(Reschedule(tuple(due)))
         if tasks:
             directives.append(Happened(tuple(changed), tuple(tasks)))
+        directives.extend(self._sync_requests())
         self._trim_cache()
         return directives, again
 
@@ -337,12 +383,26 @@ class KeeperCore:
             return entry
         return result.refused.get(entry) or plan.staged[entry][1]
 
+    def _sync_requests(self) -> list[Directive]:
+        """The request for the executor, behind every Start that was decided before it."""
+        wanted, self._sync_wanted = self._sync_wanted, False
+        return [self.sync_request] if wanted else []
+
     def _refused(self, staged: Staged, error: TocsinError, directives: list[Directive]) -> list[Event]:
-        """Undo what was counted on; a stale row is read and decided again, anything else is told to those who asked."""
+        """Undo what was counted on; a stale row is read and decided again, anything else is told to those who caused it.
+
+        A stale epoch: the partition is no longer ours. What its owner decides is dropped, the rest does not need the epoch.
+        """
         self._undo(staged)
         ends = self._without_slots(staged.ends)
-        if isinstance(error, StaleVersion):
+        if isinstance(error, StaleEpoch):
+            self._epochs = {number: epoch for number, epoch in self._epochs.items() if number != staged.partition}
+        if isinstance(error, StaleVersion | StaleEpoch) and staged.original is not None:
             return [AttemptsEnded(ends), *staged.messages] if ends else list(staged.messages)
+        if causes := [message for message in staged.messages if _can_cause(message, error)]:
+            directives.extend(Refuse(message.reply, again(error)) for message in causes)
+            rest = [message for message in staged.messages if not _can_cause(message, error)]
+            return [AttemptsEnded(ends), *rest] if ends else rest
         directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
         directives.append(Recorded(tuple((end.execution_id, end.fence) for end in ends)))
         return []
@@ -357,13 +417,17 @@ class KeeperCore:
 
     def failed(self, plan: Plan, error: TocsinError) -> list[Directive]:
         """The store could not commit: nothing was changed. Those who asked are told; ends are kept for the next batch."""
-        directives = list(plan.directives)
+        directives: list[Directive] = [
+            Refuse(directive.reply, again(error)) if isinstance(directive, Purge) else directive
+            for directive in plan.directives
+        ]
         self._in_flight.difference_update(plan.staged)
         for staged, _ in plan.staged.values():
             self._undo(staged)
             self._carried.extend(self._without_slots(staged.ends))
             directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
         directives.extend(Refuse(message.reply, again(error)) for message, _ in plan.creations)
+        directives.extend(self._sync_requests())
         return directives
 
     @property
@@ -374,6 +438,30 @@ class KeeperCore:
     def _trim_cache(self) -> None:
         while len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
+
+
+def lost_end(execution: Execution, now: Instant) -> AttemptEnd:
+    """The end of an attempt that never began or whose handler's executor is gone: interrupted, at no cost, without a slot."""
+    return AttemptEnd(
+        execution.task_id,
+        execution.id,
+        execution.fence,
+        State.WAITING,
+        execution.started_at or now,
+        now,
+        reason="the executor was restarted",
+        holds_slot=True,
+    )
+
+
+def _can_cause(message: Event, error: TocsinError) -> TypeGuard[EditTask | RetryTask | Checkpoint]:
+    """Whether the store may have refused a task for this message: for a name that is taken, or what the asker had read."""
+    kinds = EditTask if isinstance(error, Conflict) else RetryTask | Checkpoint
+    return isinstance(error, Conflict | StaleFence) and isinstance(message, kinds)
+
+
+def _same_attempt(one: AttemptEnd, other: AttemptEnd) -> bool:
+    return (one.execution_id, one.fence) == (other.execution_id, other.fence)
 
 
 def again(error: TocsinError) -> TocsinError:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.clock import Instant
-from runtime.mailbox import Reply
 from runtime.records import record
 
 from .model.execution import Execution, Failure
 from .model.lifecycle import State
 from .model.task import Definition, Task
 from .model.trigger import Bounds, Trigger
+
+if TYPE_CHECKING:
+    from runtime.mailbox import Reply
 
 # What the keeper hears.
 
@@ -41,10 +43,14 @@ class Recover:
 
 @record
 class InSync:
-    """The executor: what it has. `slots`: free ones; `running`: executions it is running now; all others of this boot are not."""
+    """The executor: what it has. `slots`: free ones; `running`: executions it is running now; all others of this boot are not.
+
+    `token` is that of the `RequestSync` it answers, empty when the executor says by itself that it has started.
+    """
 
     slots: int
     running: frozenset[str]
+    token: str = ""
 
 
 @record
@@ -307,6 +313,13 @@ class Interrupt:
 
 
 @record
+class RequestSync:
+    """The executor: answer with `InSync` and this token, once everything told before has been started."""
+
+    token: str
+
+
+@record
 class Recorded:
     """The executor: the ends of these executions (with their fences) are durable, or were fenced off."""
 
@@ -344,4 +357,4 @@ class Refuse:
     error: Exception
 
 
-Directive = Start | Interrupt | Recorded | Reschedule | Happened | Answer | Refuse | Purge
+Directive = Start | Interrupt | RequestSync | Recorded | Reschedule | Happened | Answer | Refuse | Purge

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
+from typing import TYPE_CHECKING
 
 from runtime.clock import Instant
 
@@ -14,6 +14,9 @@ from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import OPEN_STATES, Change, Phase, State, change_phase
 from .settling import Settlement, after_delay, is_blocked, is_fixed_delay, settle
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class Progression:
@@ -72,15 +75,6 @@ class Progression:
             if execution.state is State.RUNNING and execution.boot not in live:
                 self.apply_end(staged, attempts.crash(execution, staged.definition.policies, now), now)
 
-    def interrupt_lost(self, staged: Staged, boot: str, running: frozenset[str], now: Instant) -> None:
-        """Attempts of this boot that its executor does not know were lost on the way: they run again, at no cost."""
-        for execution in list(staged.executions.values()):
-            if execution.state is State.RUNNING and execution.boot == boot and execution.id not in running:
-                started = execution.started_at or now
-                reason = "the executor was restarted"
-                end = AttemptEnd(staged.id, execution.id, execution.fence, State.WAITING, started, now, reason=reason)
-                self.ended(staged, execution, end, now)
-
     def apply_end(self, staged: Staged, ended: attempts.Ended, now: Instant, result: str | None = None) -> None:
         """Stage an execution whose attempt has ended, and let go on what waited for it."""
         execution = ended.execution
@@ -110,6 +104,8 @@ class Progression:
 
     def _after_execution(self, staged: Staged, ended: Execution, now: Instant) -> None:
         """What an execution's end lets go on: the one that waited for it, the next slot of a fixed delay."""
+        if staged.state.phase is Phase.CANCELLED:
+            return
         for execution in list(staged.executions.values()):
             if execution.waits_for is WaitsFor.OVERLAP and not is_blocked(staged.task, execution.id):
                 self.claims.to_slot(staged, execution, now)

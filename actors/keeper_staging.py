@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from runtime.mailbox import Reply
 from runtime.records import evolve, record
 
-from .keeper_messages import Answer, AttemptEnd, CreateTasks, Directive, Event, Refuse
+from .keeper_messages import Answer, AttemptEnd, CreateTasks, Directive, Event, Purge, Refuse
 from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
 from .model.occurrence import Settled
 from .model.task import Definition, Task, TaskState, status_of
 from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, Update
+
+if TYPE_CHECKING:
+    from runtime.mailbox import Reply
 
 _KEPT_WITH_THE_TASK: Final = OPEN_STATES | {State.CRASHED}
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -195,5 +197,5 @@ class Plan:
         """Everybody who waits for this plan to be committed."""
         waiting = [reply for staged, _ in self.staged.values() for reply in staged.replies()]
         waiting.extend(message.reply for message, _ in self.creations)
-        waiting.extend(entry.reply for entry in self.directives if isinstance(entry, (Answer, Refuse)))
+        waiting.extend(entry.reply for entry in self.directives if isinstance(entry, Answer | Refuse | Purge))
         return waiting

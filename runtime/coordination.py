@@ -10,30 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-import attrs
 import trio
 
-
-@attrs.frozen
-class Granted:
-    """These slots may be taken, each under its grant number."""
-
-    grants: Mapping[int, int]
-
-
-@attrs.frozen
-class Revoked:
-    """These slots must be given up now."""
-
-    slots: frozenset[int]
-
-
-@attrs.frozen
-class SessionLost:
-    """Nothing is held any more: drop every slot at once."""
-
-
-CoordinationEvent = Granted | Revoked | SessionLost
+from .coordination_messages import CoordinationEvent, Granted
 
 
 class Coordination(Protocol):
