@@ -201,10 +201,10 @@ class Writer:
         """The changes whose partition's epoch holds, and the tasks whose epoch does not."""
         if self._takeovers < 0:
             self._read_epochs()
-        stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
         changes = _changes(commit)
-        if not stale:
+        if commit.epochs == self._epochs:
             return changes, {}
+        stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
         refused: dict[str, TocsinError] = {}
         for change in changes:
             if (number := change.partition) in stale:
