@@ -93,7 +93,7 @@ class Timer(Actor[Event]):
             entries = await self._world.blocking(
                 self._store.due, load.partitions, load.until, load.limit, lane=self._reader
             )
-            horizon = load.until if len(entries) < load.limit else entries[-1][0]
+            horizon = load.until if len(entries) < load.limit else Instant(entries[-1][0] - 1)
         except TocsinError as error:
             logger.warning("the timer cannot read the store: %s", error)
         try:

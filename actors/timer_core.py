@@ -13,7 +13,10 @@ tasks; that one event costs no more than the entries it is about.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import Final, assert_never
+
+import attrs
 
 from runtime.clock import SECOND, Instant, Micros
 
@@ -39,6 +42,14 @@ COMPACT_ABOVE: Final = 1_024
 """Heap entries below which stale ones are not worth removing."""
 
 
+@attrs.define
+class Flight:
+    """A task told to settle: since when, and when it was told the last time."""
+
+    since: Instant
+    told: Instant
+
+
 class TimerCore:
     """See the module's docstring."""
 
@@ -46,14 +57,17 @@ class TimerCore:
         self._owned = Owned(())
         self._heap: list[tuple[Instant, str]] = []
         self._due: dict[str, Instant] = {}
-        self._in_flight: dict[str, Instant] = {}
+        self._in_flight: dict[str, Flight] = {}
         self._horizon = Instant(0)
         self._next_look = Instant(0)
-        self._loading = False
+        self._loading: Instant | None = None
+        self._truncated = False
 
     def handle(self, event: Event, now: Instant) -> list[Directive]:
         """Decide on one event; every answer ends with the alarm, since a lost one would stop the clock for ever."""
         directives: list[Directive] = []
+        if self._next_look > now + SWEEP_EVERY:
+            self._clock_went_back(now)
         match event:
             case Owned():
                 self._own(event)
@@ -61,25 +75,32 @@ class TimerCore:
                 for task_id, at in due:
                     self._reschedule(task_id, at)
             case Loaded():
-                self._load(event, now)
+                directives.extend(self._load(event, now))
             case Tick():
                 pass
             case _:
                 assert_never(event)
         directives.extend(self._settle_due(now))
         directives.extend(self._look(now))
-        directives.append(SetAlarm(self._wake_at()))
+        directives.append(SetAlarm(self._wake_at(now)))
         return directives
+
+    def _clock_went_back(self, now: Instant) -> None:
+        """Nothing may wait for the old time to come again."""
+        self._next_look = now
+        for flight in self._in_flight.values():
+            flight.since, flight.told = min(flight.since, now), min(flight.told, now)
 
     def _own(self, owned: Owned) -> None:
         self._owned = owned
         self._heap, self._due, self._in_flight = [], {}, {}
         self._horizon = self._next_look = Instant(0)
-        self._loading = False
+        self._loading, self._truncated = None, False
 
     def _reschedule(self, task_id: str, at: Instant | None) -> None:
         self._in_flight.pop(task_id, None)
-        if at is None or at > self._horizon:
+        # What is due within a read under way may be missing in its answer.
+        if at is None or at > max(self._horizon, self._loading or self._horizon):
             self._due.pop(task_id, None)
         else:
             self._push(task_id, at)
@@ -89,20 +110,32 @@ class TimerCore:
             self._due[task_id] = at
             heapq.heappush(self._heap, (at, task_id))
 
-    def _load(self, loaded: Loaded, now: Instant) -> None:
-        self._loading = False
-        if loaded.horizon > self._horizon:
-            self._horizon = loaded.horizon
+    def _load(self, loaded: Loaded, now: Instant) -> list[Directive]:
+        """Take up what the store has; tell again what has been in flight for long, or forget it if it is not due any more."""
+        wanted, self._loading = self._loading, None
+        news = False
+        overdue = {task_id for task_id, flight in self._in_flight.items() if now - flight.told >= FLIGHT_LIMIT}
+        lost: list[str] = []
         for at, task_id in loaded.entries:
-            since = self._in_flight.get(task_id)
-            if since is not None:
-                if now - since < FLIGHT_LIMIT:
+            if (flight := self._in_flight.get(task_id)) is not None:
+                if task_id not in overdue:
                     continue
-                del self._in_flight[task_id]
+                if at <= now:
+                    overdue.discard(task_id)
+                    flight.told = now
+                    lost.append(task_id)
+                    continue
             # The read may be older than the last word of the keeper: of two instants the earlier is the safe one.
             known = self._due.get(task_id)
             if known is None or at < known:
                 self._push(task_id, at)
+                news = True
+        if loaded.horizon:
+            self._horizon = max(self._horizon, loaded.horizon)
+            for task_id in overdue:
+                del self._in_flight[task_id]
+        self._truncated = news and wanted is not None and loaded.horizon < wanted
+        return batches(lost)
 
     def _settle_due(self, now: Instant) -> list[Directive]:
         due: list[str] = []
@@ -110,10 +143,10 @@ class TimerCore:
             at, task_id = heapq.heappop(self._heap)
             if self._due.get(task_id) == at:
                 del self._due[task_id]
-                self._in_flight[task_id] = now
+                self._in_flight[task_id] = Flight(now, now)
                 due.append(task_id)
         self._compact()
-        return [Settle(tuple(due[start : start + BATCH])) for start in range(0, len(due), BATCH)]
+        return batches(due)
 
     def _compact(self) -> None:
         if len(self._heap) > COMPACT_ABOVE and len(self._heap) > 2 * len(self._due):
@@ -122,19 +155,20 @@ class TimerCore:
 
     def _look(self, now: Instant) -> list[Directive]:
         """Once a second, or when the window is used up, read the store: ahead if half the window is over, else what is late."""
-        used_up = not self._due and self._horizon <= now
-        if not self._owned.partitions or self._loading or (now < self._next_look and not used_up):
+        used_up = self._truncated and not self._due and self._horizon <= now
+        if not self._owned.partitions or self._loading is not None or (now < self._next_look and not used_up):
             return []
-        self._loading = True
+        self._loading = Instant(now + WINDOW if now + WINDOW // 2 >= self._horizon else now)
         self._next_look = Instant(now + SWEEP_EVERY)
-        until = now + WINDOW if now + WINDOW // 2 >= self._horizon else now
         partitions = None if self._owned.everything else self._owned.partitions
-        return [Load(partitions, Instant(until), WINDOW_LIMIT)]
+        return [Load(partitions, self._loading, WINDOW_LIMIT)]
 
-    def _wake_at(self) -> Instant | None:
+    def _wake_at(self, now: Instant) -> Instant | None:
         if not self._owned.partitions:
             return None
-        return min(self._heap[0][0], self._next_look) if self._heap else self._next_look
+        # During a long read there is nothing to look for; an alarm in the past would ring without end.
+        look = self._next_look if self._loading is None else Instant(max(self._next_look, now + SWEEP_EVERY))
+        return min(self._heap[0][0], look) if self._heap else look
 
     @property
     def window(self) -> int:
@@ -148,10 +182,15 @@ class TimerCore:
 
     def lateness(self, now: Instant) -> Micros:
         """How long the longest wait in flight lasts: what health looks at."""
-        return Micros(now - min(self._in_flight.values(), default=now))
+        return Micros(now - min((flight.since for flight in self._in_flight.values()), default=now))
 
     def check_invariants(self) -> None:
         """Raise AssertionError if the state contradicts itself."""
         held = set(self._heap)
         assert all((at, task_id) in held for task_id, at in self._due.items()), "a due task is not in the heap"
         assert not self._due.keys() & self._in_flight.keys(), "a task is both due and in flight"
+
+
+def batches(task_ids: Sequence[str]) -> list[Directive]:
+    """Tell the keeper of these tasks, in messages of a bearable size."""
+    return [Settle(tuple(task_ids[start : start + BATCH])) for start in range(0, len(task_ids), BATCH)]
