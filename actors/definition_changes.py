@@ -32,20 +32,28 @@ def first_state(definition: Definition, now: Instant) -> TaskState:
     return TaskState(next_fire=first, settled_through=begin)
 
 
-def edit(task: Task, definition: Definition, expected: int | None, now: Instant) -> tuple[Definition, TaskState]:
-    """Replace the definition. Raises Conflict in a phase that cannot be edited, StaleVersion if the task was changed since."""
+def edit(
+    task: Task, definition: Definition, expected: int | None, now: Instant
+) -> tuple[Definition, TaskState, tuple[Settled, ...]]:
+    """Replace the definition; with the row for the time a task was paused under the old trigger.
+
+    Raises Conflict in a phase that cannot be edited, StaleVersion if the task was changed since.
+    """
     phase = change_phase(task.state.phase, Change.EDIT)
     if expected is not None and expected != task.state.version:
         raise StaleVersion(f"task {task.id} has version {task.state.version}, the edit was made on {expected}")
     state = evolve(task.state, phase=phase, revision=task.state.revision + 1)
     same_times = (definition.trigger, definition.bounds) == (task.definition.trigger, task.definition.bounds)
+    if not same_times and phase is Phase.PAUSED:
+        row = drop_owed(task, now, Reason.PAUSED)
+        return definition, evolve(state, settled_through=max(now, state.settled_through)), () if row is None else (row,)
     if same_times or phase is not Phase.ACTIVE:
-        return definition, state
+        return definition, state, ()
     begin = max(now, state.settled_through)
     first = next_after(definition.trigger, definition.bounds, begin)
     if first is None:
         raise Conflict(f"trigger: has no nominal time after {isoformat(begin)}: {definition.trigger!r}")
-    return definition, evolve(state, next_fire=first, settled_through=begin)
+    return definition, evolve(state, next_fire=first, settled_through=begin), ()
 
 
 def configure(definition: Definition, max_retries: int | None, delay: int | None) -> Definition:
@@ -81,10 +89,11 @@ def activate(
     definition = task.definition
     if trigger is not None or bounds is not None:
         definition = evolve(definition, trigger=trigger or definition.trigger, bounds=bounds or definition.bounds)
-    begin = max(now, task.state.settled_through)
+    settled = max([task.state.settled_through, *(row.last for row in rows)])
+    begin = max(now, settled)
     if isinstance(trigger, Once):
         # A one-time task activated for an instant just past is due at once, as when it is created so.
-        begin = max(min(now, Instant(trigger.at - 1)), task.state.settled_through)
+        begin = max(min(now, Instant(trigger.at - 1)), settled)
     first = next_after(definition.trigger, definition.bounds, begin)
     if first is None:
         raise Conflict(f"every nominal time of {definition.trigger!r} is settled: activate with another trigger")

@@ -125,6 +125,10 @@ def _judge(
     limit = task.definition.bounds.max_runs
     lateness = task.definition.policies.lateness_limit
     for nominal in runnable:
+        if limit is not None and task.state.runs + len(admitted) >= limit:
+            # Only an edit that lowers the limit leads here.
+            dropped.append(_single(task, nominal, Reason.LIMIT, now, None))
+            return Settlement(tuple(admitted), tuple(dropped), _last_of(nominal, dropped), None, finished=True)
         if lateness is not None and now - nominal > lateness:
             dropped.append(_single(task, nominal, Reason.TOO_LATE, now, None))
             continue
@@ -133,10 +137,14 @@ def _judge(
             continue
         admitted.append(admission)
         if limit is not None and task.state.runs + len(admitted) >= limit:
-            return Settlement(tuple(admitted), tuple(dropped), nominal, None, finished=True)
+            return Settlement(tuple(admitted), tuple(dropped), _last_of(nominal, dropped), None, finished=True)
     if is_fixed_delay(task):
         return _fixed_delay(task, admitted, dropped, newest, now)
     return Settlement(tuple(admitted), tuple(dropped), newest, following, finished=following is None)
+
+
+def _last_of(nominal: Instant, dropped: list[Settled]) -> Instant:
+    return max([nominal, *(row.last for row in dropped)])
 
 
 def _overlap(
@@ -175,7 +183,8 @@ def after_delay(task: Task, ended_at: Instant) -> Instant | None:
     """The next nominal time of a fixed-delay interval after an execution ended; None beyond its end."""
     trigger = task.definition.trigger
     assert isinstance(trigger, Interval)
-    following = Instant(ended_at + trigger.every)
+    # The wall clock may have been set back since the last slot; no slot is ever at or before one that is settled.
+    following = Instant(max(ended_at, task.state.settled_through) + trigger.every)
     end = task.definition.bounds.end
     return None if end is not None and following > end else following
 
