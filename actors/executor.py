@@ -19,7 +19,7 @@ import trio
 from runtime.actor import Actor
 from runtime.clock import Instant
 from runtime.errors import ActorCrashed, ActorStopped, MailboxFull
-from runtime.mailbox import Mailbox, Reply, ask
+from runtime.mailbox import DEFAULT_CAPACITY, Mailbox, Reply, ask
 from runtime.world import World
 
 from .catalogue import Catalogue, TaskType
@@ -91,7 +91,8 @@ class Executor(Actor[Message]):
         node: str = "",
         slots: int = DEFAULT_SLOTS,
     ) -> None:
-        super().__init__(name)
+        # Starts for all slots and the records of as many ends fit, so that the keeper never finds it full.
+        super().__init__(name, capacity=DEFAULT_CAPACITY + 2 * slots)
         self.core: Final = ExecutorCore(slots)
         self._world = world
         self._catalogue = catalogue

@@ -10,6 +10,7 @@ import trio
 
 from runtime.actor import Actor
 from runtime.errors import ActorCrashed, ActorStopped, StoreUnavailable, TocsinError
+from runtime.mailbox import refuse_all
 from runtime.world import World
 
 from .addresses import Address, hint
@@ -29,10 +30,13 @@ from .keeper_messages import (
     Own,
     Purge,
     Recorded,
+    Recover,
     Refuse,
+    RequestSync,
     Reschedule,
     Settle,
     Start,
+    StopClaiming,
 )
 from .keeper_staging import Plan
 from .model.lifecycle import State
@@ -108,6 +112,8 @@ class Keeper(Actor[Event]):
         self._trouble: str | None = None
         self._completed = 0
         self._flight: Flight | None = None
+        self._recoveries: list[Recover] = []
+        self._draining = False
         self._nursery: trio.Nursery
 
     def connect(
@@ -131,9 +137,14 @@ class Keeper(Actor[Event]):
     async def started(self) -> None:
         """A new life: fresh core, the partitions as last told, and the executor is asked what it has."""
         self._core = self._new_core()
-        if self._own is not None:
-            self.mailbox.put_back([self._own])
-            hint(self._executor, Resync())
+        self.mailbox.put_back(self._remembered())
+        hint(self._executor, Resync(self._core.sync_request.token))
+
+    def _remembered(self) -> list[Event]:
+        """What was told once and holds for every life: nobody would tell it again."""
+        own: list[Event] = [] if self._own is None else [self._own]
+        recoveries, self._recoveries = self._recoveries, []
+        return [*own, *([StopClaiming()] if self._draining else []), *recoveries]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until stopped. Whoever waits for a commit that a crash has cut off is told."""
@@ -149,22 +160,38 @@ class Keeper(Actor[Event]):
 
     async def receive_batch(self, messages: list[Event]) -> None:
         """Decide, commit, tell. The next slice is decided while the one before it is being committed."""
-        for message in messages:
-            if isinstance(message, Own):
-                self._own = message
+        self._remember(messages)
         for piece in slices(messages, SLICE):
             await self._take(piece)
         if not len(self.mailbox):
             await self._land()
+        if self._flight is None:
+            self._recoveries.clear()
         if limit := self._core.backlog_wanted:
             await self._read_backlog(limit)
+
+    def _remember(self, messages: Iterable[Event]) -> None:
+        for message in messages:
+            match message:
+                case Own():
+                    self._own = message
+                case Recover() if message not in self._recoveries:
+                    self._recoveries.append(message)
+                case StopClaiming():
+                    self._draining = True
+                case _:
+                    pass
 
     async def _take(self, batch: Sequence[Event]) -> None:
         needs = self._core.needs(batch)
         if needs.conflicts:
             await self._land()
             needs = self._core.needs(batch)
-        running = await self._prepare(needs)
+        try:
+            running = await self._prepare(needs)
+        except StoreUnavailable as error:
+            await self._cannot_read(batch, error)
+            return
         plan, commit = self._core.decide(batch, running, self._world.now())
         await self._land()
         self._flight = Flight(plan)
@@ -177,6 +204,7 @@ class Keeper(Actor[Event]):
         self._world.failpoint("keeper.committing")
         try:
             flight.landed(await self._world.blocking(self._store.commit, commit, lane=self._writer))
+            self._trouble = None
         except TocsinError as error:
             flight.landed(error)
 
@@ -186,19 +214,21 @@ class Keeper(Actor[Event]):
         while self._flight is not None:
             flight = self._flight
             outcome = await flight.wait()
-            self._flight = None
             if isinstance(outcome, TocsinError):
+                self._flight = None
                 await self._store_failed(self._core.failed(flight.plan, outcome), outcome)
                 return
-            self._trouble = None
             self._world.failpoint("keeper.committed")
             directives, again = self._core.committed(flight.plan, outcome)
             for directive in directives:
                 self._perform(directive)
+            self._flight = None
             for directive in directives:
                 if isinstance(directive, Purge):
                     await self._purge(directive)
-            if again and redecided < MAX_REDECISIONS:
+            if again and redecided >= MAX_REDECISIONS:
+                self.mailbox.put_back(again)
+            elif again:
                 redecided += 1
                 await self._take(again)
 
@@ -223,12 +253,24 @@ class Keeper(Actor[Event]):
         if not isinstance(error, StoreUnavailable):
             raise error
         await trio.sleep(RETRY_SECONDS)
-        if self._core.has_carried and not len(self.mailbox):
-            # Ends of attempts wait to be written and nobody else may come to start a batch.
-            self.mailbox.put_back([Own(self._own.epochs if self._own else {})])
+        if self._core.has_carried or self._recoveries:
+            # Ends of attempts and the work of dead nodes wait to be written, and nobody else may come to start a batch.
+            self.mailbox.put_back(self._remembered() or [Own({})])
+
+    async def _cannot_read(self, batch: Sequence[Event], error: StoreUnavailable) -> None:
+        """Nothing was decided: those who asked are told, everything else is taken again."""
+        logger.error("the store cannot be read: %s", error)
+        self._trouble = str(error)
+        refuse_all(batch, lambda: StoreUnavailable(*error.args))
+        await trio.sleep(RETRY_SECONDS)
+        self.mailbox.put_back([message for message in batch if not hasattr(message, "reply")])
 
     async def _read_backlog(self, limit: int) -> None:
-        ids = await self._read(self._store.waiting, limit)
+        try:
+            ids = await self._read(self._store.waiting, limit)
+        except StoreUnavailable as error:
+            await self._cannot_read([Own(self._own.epochs if self._own else {})], error)
+            return
         self.mailbox.put_back([Backlog(tuple(ids), complete=len(ids) < limit)])
 
     async def _purge(self, purge: Purge) -> None:
@@ -246,6 +288,8 @@ class Keeper(Actor[Event]):
         match directive:
             case Start() | Interrupt() | Recorded():
                 self._tell_executor(directive)
+            case RequestSync(token=token):
+                self._tell_executor(Resync(token))
             case Reschedule():
                 hint(self._timer, directive)
             case Happened(executions=executions):
@@ -260,7 +304,7 @@ class Keeper(Actor[Event]):
             case _:
                 assert_never(directive)
 
-    def _tell_executor(self, directive: Start | Interrupt | Recorded) -> None:
+    def _tell_executor(self, directive: Start | Interrupt | Recorded | Resync) -> None:
         try:
             self._executor.tell_nowait(directive)
         except ActorStopped:

@@ -41,6 +41,10 @@ class Claims:
         """The executor has said how many slots are free."""
         self.slots, self._in_sync = slots, True
 
+    def lose_sync(self) -> None:
+        """The executor has started anew: nothing is claimed before it has said what it has."""
+        self._in_sync = False
+
     def stop(self) -> None:
         """Claim nothing more."""
         self._draining = True
@@ -104,6 +108,9 @@ class Claims:
         while self._may_claim and self._backlog and self._backlog[0][2] not in in_flight:
             _, execution_id, task_id = heapq.heappop(self._backlog)
             staged = stage(task_id)
+            if staged is None:
+                # Either the task is gone or it was not read for this batch; the store knows which.
+                self._complete = False
             execution = None if staged is None else staged.executions.get(execution_id)
             if staged is not None and execution is not None and execution.waits_for is WaitsFor.SLOT:
                 self._claim(staged, execution, now)

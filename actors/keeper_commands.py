@@ -6,6 +6,7 @@ from typing import assert_never
 
 from runtime.clock import Instant
 from runtime.errors import Conflict
+from runtime.records import evolve
 
 from . import attempts
 from .definition_changes import activate, cancel_definition, configure, edit, pause
@@ -45,7 +46,9 @@ class Commands:
             case EditTask():
                 edit(staged.task, message.definition, message.expected, now)
                 self._progression.settle_slots(staged, now)
-                staged.replace(*edit(staged.task, message.definition, None, now))
+                definition, state, rows = edit(staged.task, message.definition, None, now)
+                staged.replace(definition, state)
+                staged.settle(rows)
             case ConfigureTask():
                 staged.replace(configure(staged.definition, message.max_retries, message.delay), staged.state)
             case PauseTask():
@@ -87,7 +90,11 @@ class Commands:
         if execution is None:
             raise Conflict(f"execution {execution_id} has ended or is not of task {staged.id}")
         if execution.state is State.RUNNING:
-            staged.directives += (Interrupt(execution.id, execution.fence, f"cancelled by {actor}"),)
+            reason = execution.cancel_reason or f"cancelled by {actor}"
+            if execution.cancel_reason is None:
+                # Durable with the command: whatever happens to the interruption on its way, it will not run again.
+                staged.put(evolve(execution, cancel_reason=reason))
+            staged.directives += (Interrupt(execution.id, execution.fence, reason),)
             return
         cancelled = attempts.cancel(execution, f"cancelled by {actor}", now)
         if execution.first_started_at is None and execution.kind is Kind.OCCURRENCE:
@@ -138,6 +145,9 @@ class Commands:
         held = next((entry for entry in staged.executions.values() if entry.state is State.CRASHED), None)
         if held is None or staged.state.phase is Phase.CANCELLED:
             raise Conflict(f"task {staged.id} is {staged.state.status}, only a CRASHED one can be resumed")
+        blocker = _open_one(staged)
+        if blocker is not None and staged.definition.policies.overlap is not Overlap.ALLOW:
+            raise Conflict(f"cannot resume: execution {blocker.id} of this task is {blocker.state}")
         staged.set(failed=max(0, staged.state.failed - 1))
         self._progression.apply_end(staged, attempts.resume(held), now)
 
