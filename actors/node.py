@@ -22,7 +22,7 @@ from runtime.coordination import SoloCoordination
 from runtime.errors import NotFound, TocsinError
 from runtime.mailbox import Reply, ask
 from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
-from runtime.watchdog import Watchdog
+from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
 from .catalogue import Catalogue
@@ -256,14 +256,17 @@ class Node:
                 complaints.append(f"the {lane.name} timer is late: a due task has been waiting for {late:.1f} s")
         return complaints
 
-    async def drain(self) -> None:
-        """Take nothing new, let handlers come to an end within the drain time, interrupt the rest at no cost to them."""
+    async def drain(self, grace_seconds: float | None = None) -> None:
+        """Take nothing new, let handlers come to an end within the drain time, interrupt the rest at no cost to them.
+
+        grace_seconds: another drain time than the configured one; 0 also cuts short a drain that goes on.
+        """
+        grace = self.config.drain_seconds if grace_seconds is None else grace_seconds
         async with trio.open_nursery() as nursery:
             for lane in (self._durable, self._memory):
-                nursery.start_soon(self._drain_lane, lane)
+                nursery.start_soon(self._drain_lane, lane, grace)
 
-    async def _drain_lane(self, lane: Lane) -> None:
-        grace = self.config.drain_seconds
+    async def _drain_lane(self, lane: Lane, grace: float) -> None:
         try:
             await lane.keeper.mailbox.tell(StopClaiming())
             await ask(lane.executor.mailbox, lambda reply: Drain(grace, reply), grace + ASK_SECONDS)
@@ -353,7 +356,11 @@ def _compose(config: NodeConfig, catalogue: Catalogue, world: World, store: Stor
         ttl=config.keep_for,
         keep=config.keep_newest,
     )
-    watchdog = Watchdog(lambda: root.actor_statistics(), on_complaint=lambda complaint: logger.error("%s", complaint))
+    watchdog = Watchdog(
+        lambda: root.actor_statistics(),
+        on_complaint=lambda complaint: logger.error("%s", complaint),
+        on_stall=_log_stall,
+    )
     root = Supervisor(
         "node",
         [
@@ -418,6 +425,11 @@ def _lane(
         reader=reader,
     )
     return Lane(name, store, keeper, timer, executor, coordinator, reader)
+
+
+def _log_stall(seconds: float) -> None:
+    level = logging.WARNING if seconds >= COMPLAIN_ABOUT_STALL_SECONDS else logging.DEBUG
+    logger.log(level, "the loop came %.3f s late: something in it did not give way", seconds)
 
 
 def _log_crash(name: str, error: BaseException) -> None:

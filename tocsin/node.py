@@ -199,9 +199,9 @@ class LocalNode:
         """What is wrong with the node; empty when nothing is."""
         return self._node.health()
 
-    async def drain(self) -> None:
-        """Take no new work, and let what runs come to an end within the drain timeout."""
-        await self._node.drain()
+    async def drain(self, grace_seconds: float | None = None) -> None:
+        """Take no new work, and let what runs come to an end within the drain timeout, or within `grace_seconds`."""
+        await self._node.drain(grace_seconds)
 
 
 def node_config(config: Config) -> inner.NodeConfig:

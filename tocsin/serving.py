@@ -36,7 +36,8 @@ class Serving:
 async def serve_node(
     config: Config, catalogue: Catalogue, ready: Callable[[Serving], None], world: World | None = None
 ) -> None:
-    """Run node and server until SIGTERM or SIGINT, then drain and stop in order. A second signal ends it at once.
+    """Run node and server until SIGTERM or SIGINT, then drain and stop in order. A second signal
+    interrupts the handlers at once.
 
     ready: called once everything is up. Raises AlreadyRunning when another node has the data directory, Conflict when the
     address is taken.
@@ -71,10 +72,10 @@ async def _until_signalled(node: LocalNode) -> None:
         async for number in termination_signals():
             count += 1
             if count == 1:
-                logger.info("%s: draining; once more ends it at once", number.name)
+                logger.info("%s: draining; once more interrupts the handlers at once", number.name)
                 nursery.start_soon(_drain, node, nursery.cancel_scope)
             else:
-                nursery.cancel_scope.cancel()
+                nursery.start_soon(node.drain, 0.0)
 
 
 async def _drain(node: LocalNode, done: trio.CancelScope) -> None:
