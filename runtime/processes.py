@@ -21,7 +21,7 @@ from .world import PIPE, World
 
 _GUARD: Final = (
     "exec 3<&0 0</dev/null; "
-    '( ( trap "" HUP INT TERM; read -r _ <&3 || kill -KILL -- -$$ ) >/dev/null 2>&1 & ); '
+    '( ( trap "" HUP INT TERM; read -r _ <&3 || kill -s KILL -- -$$ ) >/dev/null 2>&1 & ); '
     "exec 3<&-; "
     'if [ -n "$0" ]; then exec <"$0"; fi; '
     'exec "$@"'
