@@ -302,6 +302,7 @@ async def open_node(config: NodeConfig, catalogue: Catalogue, world: World | Non
     Raises AlreadyRunning if another node holds the data directory, StoreDamaged or StoreUnavailable if the store does not open.
     """
     world = world or real_world(config)
+    world.tune_process()
     async with AsyncExitStack() as stack:
         stack.enter_context(world.lock_directory(config.data))
         store = SqliteStore(config.data / "tocsin.db", synchronous=config.synchronous)

@@ -79,3 +79,6 @@ class SimulatedWorld:
 
     def lock_directory(self, path: Path) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def tune_process(self) -> None:
+        """Virtual time does not care."""

@@ -14,6 +14,7 @@ from actors.model.lifecycle import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PROGRAMS = [
     pytest.param(program, id=f"{page.name}-{number}")
     for page in PAGES
