@@ -106,7 +106,9 @@ async def test_every_verb_is_in_the_definition(node: FakeNode) -> None:
         (lambda task: task.with_cron("@hourly"), Cron("@hourly")),
     ],
 )
-async def test_each_trigger_has_its_verb(node: FakeNode, verb: Callable[[TaskBuilder], TaskBuilder], trigger: object) -> None:
+async def test_each_trigger_has_its_verb(
+    node: FakeNode, verb: Callable[[TaskBuilder], TaskBuilder], trigger: object
+) -> None:
     made = await verb(TaskBuilder(node, "greet")).schedule()
     assert (made.definition.trigger, made.definition.bounds) == (trigger, UNBOUNDED)
     assert made.definition.name == "greet 000000000001"
@@ -115,7 +117,10 @@ async def test_each_trigger_has_its_verb(node: FakeNode, verb: Callable[[TaskBui
 async def test_after_two_weeks_twice_an_hour_twelve_times_is_one_definition(node: FakeNode) -> None:
     made = await TaskBuilder(node, "greet").with_period("30m").starting("2w").times(12).schedule()
     start = Instant(NOW + 14 * DAY)
-    assert (made.definition.trigger, made.definition.bounds) == (Interval(Micros(30 * MINUTE), start), Bounds(start, None, 12))
+    assert (made.definition.trigger, made.definition.bounds) == (
+        Interval(Micros(30 * MINUTE), start),
+        Bounds(start, None, 12),
+    )
 
 
 WRONG: list[tuple[Callable[[TaskBuilder], object], str]] = [
@@ -128,7 +133,7 @@ WRONG: list[tuple[Callable[[TaskBuilder], object], str]] = [
     (lambda task: task.with_cron("* * * * *", gap="x"), "gap: one of"),
     (lambda task: task.with_cron("99 * * * *").build(), "99"),
     (lambda task: task.with_cron("* * * * *", timezone="Mars/Phobos").build(), "Mars/Phobos"),
-    (lambda task: task.at(datetime(2027, 6, 1)), "no offset"),
+    (lambda task: task.at(datetime.fromisoformat("2027-06-01")), "no offset"),
     (lambda task: task.after("soon"), "after"),
     (lambda task: task.starting(5), "start"),
     (lambda task: task.times(0), "times: a whole number from 1"),

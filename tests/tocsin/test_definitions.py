@@ -40,7 +40,10 @@ def test_a_task_without_a_name_gets_one_of_type_and_id() -> None:
     ("trigger", "expected"),
     [
         ({"cron": "30 2 * * *"}, Cron("30 2 * * *")),
-        ({"cron": "30 2 * * *", "timezone": "Europe/Berlin", "fold": "both"}, Cron("30 2 * * *", "Europe/Berlin", fold="both")),
+        (
+            {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "fold": "both"},
+            Cron("30 2 * * *", "Europe/Berlin", fold="both"),
+        ),
         ({"at": "2027-06-01T12:00:00Z"}, Once(Instant(1_811_851_200 * SECOND))),
         ({"at": "2027-06-01T14:00:00", "timezone": "Europe/Berlin"}, Once(Instant(1_811_851_200 * SECOND))),
         ({"after": "2h"}, Once(Instant(NOW + 2 * HOUR))),
@@ -102,7 +105,10 @@ WRONG = [
     ({"trigger": {"every": "5m", "maxRuns": True}}, "trigger.maxRuns"),
     ({"trigger": {"every": "5m", "fixedDelay": 1}}, "trigger.fixedDelay: true or false"),
     ({"trigger": {"every": "5m", "start": "tomorrow"}}, "trigger.start: a time such as"),
-    ({"trigger": {"every": "5m", "start": "2027-01-01T00:00:00"}}, "trigger.start: '2027-01-01T00:00:00' has no offset"),
+    (
+        {"trigger": {"every": "5m", "start": "2027-01-01T00:00:00"}},
+        "trigger.start: '2027-01-01T00:00:00' has no offset",
+    ),
     ({"trigger": {"every": "5m", "end": "2300-01-01T00:00:00Z"}}, "trigger.end: from 1970 to 2200"),
     ({"trigger": {"every": "5m", "start": "2028-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z"}}, "start"),
     ({"trigger": {"cron": 5}}, "trigger.cron: a text"),
@@ -254,7 +260,13 @@ policies = st.builds(
     st.lists(words, max_size=4, unique=True).map(tuple), st.booleans(),
 )  # fmt: skip
 def test_what_is_shown_is_read_back_as_the_same(
-    trigger: Any, policy: Policies, name: str, parameters: dict[str, Any], data: bytes, tags: tuple[str, ...], stored: bool
+    trigger: Any,
+    policy: Policies,
+    name: str,
+    parameters: dict[str, Any],
+    data: bytes,
+    tags: tuple[str, ...],
+    stored: bool,
 ) -> None:
     definition = make_definition(
         CATALOGUE, NOW, task_id="i" * 12, name=name, type_name="greet", trigger=trigger, parameters=parameters,

@@ -14,7 +14,7 @@ from runtime.errors import InvalidRequest, TocsinError
 
 from ..error_table import UNREACHABLE_EXIT, row_of
 from .output import AS_JSON, LOCAL, print_error, print_json, print_table, show_time
-from .tasks import tasks
+from .tasks import cleanup, tasks
 
 INTERRUPTED_EXIT = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -165,7 +165,8 @@ def run(arguments: list[str]) -> int:
     """Run the command line. Answers the exit code."""
     as_json = "--json" in arguments
     try:
-        return _dispatch(arguments)
+        with cleanup:
+            return _dispatch(arguments)
     except TocsinError as error:
         row = row_of(error)
         unreachable = type(error).__name__ == "NodeUnreachable"

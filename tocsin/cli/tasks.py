@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
@@ -36,10 +37,14 @@ Type = Annotated[str | None, Parameter(name="--type", help="The task type; witho
 Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="A label; may be given several times.")]
 
 
+cleanup: Final = ExitStack()
+"""What is closed when the command has ended."""
+
+
 def _client() -> Client:
     from ..client import Client
 
-    return Client(channel="cli")
+    return cleanup.enter_context(Client(channel="cli"))
 
 
 def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
@@ -55,7 +60,7 @@ def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
 def add(
     name: str,
     /,
-    *argv: Annotated[str, Parameter(allow_leading_hyphen=True, help="A command and its arguments, after --.")],
+    *argv: Annotated[str, Parameter(help="A command and its arguments, after --.")],
     every: str | None = None,
     cron: str | None = None,
     at: str | None = None,

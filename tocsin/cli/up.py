@@ -28,9 +28,10 @@ def run_node(file: Path | None, flags: Mapping[str, object], verbose: bool) -> i
     logging.getLogger("httpx").setLevel(logging.WARNING)
     config = load_config(os.environ, file, flags).config
     config = attrs.evolve(config, data=config.data.absolute())
-    catalogue = load_catalogue(config.tasks)
+    world = real_world(node_config(config))
+    catalogue = load_catalogue(config.tasks, world)
     with single_error():
-        trio.run(partial(serve_node, config, catalogue, partial(_welcome, config), real_world(node_config(config))))
+        trio.run(serve_node, config, catalogue, partial(_welcome, config), world)
     print("The node has stopped.", file=sys.stderr)
     return 0
 
