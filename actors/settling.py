@@ -108,7 +108,7 @@ def _before(task: Task, slot: Instant) -> Instant:
 
 
 def _range(task: Task, first: Instant, last: Instant, outcome: Outcome, now: Instant) -> Settled:
-    count = count_between(task.definition.trigger, task.definition.bounds, first, last)
+    count = count_between(task.definition.trigger, first, last)
     reason = Reason.CATCH_UP if outcome is Outcome.COALESCED else Reason.DOWNTIME
     return Settled(task.id, first, last, count, outcome, reason, now, task.state.revision)
 
@@ -200,7 +200,7 @@ def drop_owed(task: Task, now: Instant, reason: Reason) -> Settled | None:
         return None
     last = last_through(definition.trigger, definition.bounds, Instant(first - 1), now)
     assert last is not None
-    count = count_between(definition.trigger, definition.bounds, first, last)
+    count = count_between(definition.trigger, first, last)
     return Settled(task.id, first, last, count, Outcome.SKIPPED, reason, now, task.state.revision)
 
 

@@ -6,9 +6,10 @@ a node starts. Every function is strictly increasing in time: `next_after(t) > t
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
-from runtime.clock import Instant
+from runtime.clock import HOUR, Instant, Micros
 from runtime.errors import InternalError, InvalidRequest
 
 from . import cron
@@ -23,8 +24,8 @@ from .model.trigger import (
 )
 from .zones import zone
 
-COUNT_STEPS: Final = 1_000
-"""Cron slots that are counted one by one within a decision (about 5 ms); a longer range is counted later, off the loop."""
+SHORTEST_LOOK: Final = HOUR
+"""The first span in which the newest slots are looked for: the usual schedule has a few in it."""
 
 
 def next_after(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | None:
@@ -70,27 +71,41 @@ def last_through(trigger: Trigger, bounds: Bounds, after: Instant, through: Inst
     return low
 
 
-def count_between(trigger: Trigger, bounds: Bounds, first: Instant, last: Instant) -> int | None:
-    """How many nominal times lie in [first, last], both being such. None: more than `COUNT_STEPS`, to be counted later."""
-    if isinstance(trigger, Interval):
-        return (last - first) // trigger.every + 1
-    slots, at = 1, first
-    while at < last:
-        following = next_after(trigger, bounds, at)
-        if following is None or slots >= COUNT_STEPS:
-            return None
-        slots, at = slots + 1, following
-    return slots
+def count_between(trigger: Trigger, first: Instant, last: Instant) -> int:
+    """How many nominal times lie in [first, last], both being such. Costs a step per month at the most, not per slot."""
+    match trigger:
+        case Interval(every=every):
+            return (last - first) // every + 1
+        case Cron():
+            spec, where = cron.parse(trigger.expression), zone(trigger.timezone)
+            return cron.count_fires(spec, where, Instant(first - 1), last, gap=trigger.gap, fold=trigger.fold)
+        case Once():
+            return 1
 
 
 def previous_slots(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int) -> list[Instant]:
-    """The newest `limit` nominal times in (after, through], oldest first."""
-    found: list[Instant] = []
-    newest = last_through(trigger, bounds, after, through)
-    while newest is not None and len(found) < limit:
-        found.append(newest)
-        newest = last_through(trigger, bounds, after, Instant(newest - 1))
-    return found[::-1]
+    """The newest `limit` nominal times in (after, through], oldest first.
+
+    Looks back over a span that grows until it holds enough, then walks through it once.
+    """
+    span = SHORTEST_LOOK
+    while True:
+        begin = max(after, Instant(through - span))
+        found = _slots(trigger, bounds, begin, through, limit)
+        if len(found) == limit or begin == after:
+            return found
+        span = Micros(span * 4)
+
+
+def _slots(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int) -> list[Instant]:
+    if isinstance(trigger, Interval):
+        after = max(after, Instant(through - limit * trigger.every - 1))
+    newest: deque[Instant] = deque(maxlen=limit)
+    following = next_after(trigger, bounds, after)
+    while following is not None and following <= through:
+        newest.append(following)
+        following = next_after(trigger, bounds, following)
+    return list(newest)
 
 
 def upcoming(trigger: Trigger, bounds: Bounds, after: Instant, count: int) -> list[Instant]:
