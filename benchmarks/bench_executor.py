@@ -35,7 +35,7 @@ async def no_checkpoint(execution_id: str) -> str | None:
 
 
 async def scoped() -> None:
-    with trio.CancelScope():
+    with trio.CancelScope():  # noqa: ASYNC100
         pass
 
 
