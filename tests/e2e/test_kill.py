@@ -1,0 +1,147 @@
+"""kill -9 in the middle of the work, twenty times: nothing acknowledged is lost, nothing fires twice, the scan goes on.
+
+Judged from what the handlers wrote to their own file, and from the ledger of the dead node, by `checker.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import checker
+from tests.e2e.harness import Ledger, NodeEnded, NodeProcess, RecordFile, node_process, read_ledger, wait_for
+from tocsin.client import Client
+
+KILLS = 20
+FILES = 400
+REST_SECONDS = 0.04
+"""Of each file, in its middle and after it: makes the scan last longer than the twenty lives together."""
+
+LIFE_SECONDS = (0.8, 2.0)
+"""From when a node answers to its end."""
+
+FAILPOINTS = frozenset({2, 6, 9, 13, 18})
+"""The kills that happen between a commit and its answer."""
+
+TASKS = Path(__file__).with_name("kill_tasks.py")
+INTERVALS = ("fast", "dropping", "complete", "queued", "many", "in a thread", "failing")
+ONE_AT_A_TIME = ("scan", "fast", "each second", "dropping", "complete", "queued", "in a thread", "failing")
+ONCE = tuple(f"single {number}" for number in range(8))
+SECOND = 1_000_000
+
+
+@pytest.mark.timeout(600)
+def test_twenty_kills(tmp_path: Path, run_seed: int) -> None:
+    rng = random.Random(run_seed)
+    tree = make_tree(tmp_path / "tree", rng)
+    record = RecordFile(tmp_path / "record.jsonl")
+    with node_process(tmp_path / "data", TASKS, E2E_RECORD=str(record.path)) as node:
+        with node.up() as client:
+            make_tasks(client, tree, tmp_path / "manifest", rng)
+        for number in range(KILLS):
+            live_and_die(node, record, rng, at_failpoint=number in FAILPOINTS)
+        assert record_of(record, "scan", "end") == [], "the scan is over before the kills are: make the tree larger"
+        with node.up() as client:
+            wait_for(lambda: status_of(client, "scan") == "COMPLETED", 240, "the scan", node, poll=0.2)
+            wait_for(lambda: all(status_of(client, name) == "COMPLETED" for name in ONCE), 30, "what runs once", node)
+            time.sleep(2 * rng.random())
+            pause_all(client, node)
+        stopped_at = time.time_ns() // 1000
+        node.terminate()
+    judge(read_ledger(node.data), record, stopped_at)
+    assert (tmp_path / "manifest").read_text() == reference_manifest(tree)
+    scanned = {line.item for line in record_of(record, "scan", "work")}
+    assert scanned == {str(path.relative_to(tree)) for path in tree.rglob("file *")}
+    assert len(record_of(record, "scan", "start")) > KILLS // 2
+
+
+def make_tree(root: Path, rng: random.Random) -> Path:
+    for number in range(FILES):
+        path = root / f"folder {number % 17}" / f"file {number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(rng.randbytes(rng.randrange(2_000)))
+    return root
+
+
+def reference_manifest(tree: Path) -> str:
+    """Hash, size and path of every file: computed at one go."""
+    files = {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    return "".join(f"{hashlib.sha256(data).hexdigest()} {len(data)} {name}\n" for name, data in sorted(files.items()))
+
+
+def make_tasks(client: Client, tree: Path, manifest: Path, rng: random.Random) -> None:
+    parameters = {"root": str(tree), "manifest": str(manifest), "rest": REST_SECONDS}
+    scan = {"name": "scan", "taskType": "scan", "trigger": {"after": "100ms"}, "parameters": parameters}
+    client.call("add_task", body=scan)
+    for name in ONCE:
+        when = f"{rng.randrange(500, 60_000)}ms"
+        client.call("add_task", body={"name": name, "taskType": "single", "trigger": {"after": when}})
+
+
+def live_and_die(node: NodeProcess, record: RecordFile, rng: random.Random, *, at_failpoint: bool) -> None:
+    """One life and its end. The life that the test began is the first one; any other is started here."""
+    if node.process is not None:
+        time.sleep(rng.uniform(*LIFE_SECONDS))
+        pid = node.kill()
+    elif at_failpoint:
+        node.start(TOCSIN_FAILPOINTS=f"keeper.committed={rng.randrange(1, 60)}")
+        pid = node.reap()
+    else:
+        node.start()
+        with suppress(NodeEnded):
+            node.wait_ready().close()
+            time.sleep(rng.uniform(*LIFE_SECONDS))
+        pid = node.kill()
+    record.append(kind="dead", pid=pid)
+
+
+def status_of(client: Client, name: str) -> str:
+    return str(client.call("show_task", task=name)["status"])
+
+
+def pause_all(client: Client, node: NodeProcess) -> None:
+    """Let nothing new begin, and what runs come to its end, so that every row of the ledger is closed."""
+    for task in client.tasks():
+        if task["phase"] == "active":
+            client.call("pause_task", task=task["itemId"])
+    wait_for(lambda: not any(task["open"] for task in client.tasks()), 30, "running attempts to end", node)
+
+
+def record_of(record: RecordFile, task: str, kind: str) -> list[checker.Line]:
+    return [line for line in record.lines() if line.task == task and line.kind == kind]
+
+
+def judge(ledger: Ledger, record: RecordFile, stopped_at: int) -> None:
+    lines = record.lines()
+    found: list[str] = []
+    for name, task in ledger.tasks.items():
+        rows, executions = ledger.rows[name], ledger.executions[name]
+        found += checker.check_ledger(name, expected_times(ledger, name), rows)
+        found += checker.check_starts(name, lines, rows, executions)
+        found += checker.check_completed_ran(name, lines, executions)
+        found += checker.check_attempts(name, executions)
+        found += checker.check_overlap(name, lines, whole_task=name in ONE_AT_A_TIME)
+        if name in ONE_AT_A_TIME:
+            found += checker.check_fences(name, lines)
+        if name in INTERVALS and stopped_at - task.settled_through > 40 * SECOND:
+            found.append(f"{name}: settled through {task.settled_through} only, the end was {stopped_at}")
+    found += checker.check_resumes("scan", lines)
+    found += checker.check_redone("scan", lines)
+    assert not found, checker.report(found)
+    assert sum(line.kind == "dead" for line in lines) == KILLS
+
+
+def expected_times(ledger: Ledger, name: str) -> list[int]:
+    """Every nominal time of a task from its creation to where its ledger ends, by arithmetic."""
+    task = ledger.tasks[name]
+    trigger = task.definition["trigger"]
+    if "at" in trigger:
+        return [int(trigger["at"])]
+    if "cron" in trigger:
+        return checker.interval_times(0, SECOND, task.created_at, task.settled_through)
+    return checker.interval_times(int(trigger["anchor"]), int(trigger["every"]), task.created_at, task.settled_through)

@@ -1,0 +1,60 @@
+"""A task added on the command line: as many lines as outcomes, each of which can be explained, and the list to look at.
+
+Ten seconds long; `E2E_TICK_SECONDS=60` makes it a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.harness import node_process, tocsin, wait_for
+
+SECONDS = int(os.environ.get("E2E_TICK_SECONDS", "10"))
+SEED_COLUMNS = ["ID", "Type", "Status", "Next Run", "Last Run", "Failures", "Persistent"]
+
+
+def test_tick(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with node_process(data) as node, node.up() as client:
+        added = tocsin(data, "task", "add", "tick", "--every", "1s", "--json", "--", "sh", "-c", "date >> ticks")
+        assert json.loads(added.stdout)["taskType"] == "command"
+        time.sleep(SECONDS + 0.5)
+        wait_for(lambda: not client.call("show_task", task="tick")["open"], 10, "a moment between two runs", node)
+        tocsin(data, "task", "pause", "tick")
+        wait_for(lambda: not client.call("show_task", task="tick")["open"], 10, "the last run to end", node)
+        outcomes = json.loads(tocsin(data, "task", "history", "tick", "--ledger", "--json").stdout)["list"]
+        lines = (tmp_path / "ticks").read_text().splitlines()
+        assert SECONDS <= len(outcomes) <= SECONDS + 5
+        assert len(lines) == len(outcomes)
+        assert [row["outcome"] for row in outcomes] == ["fired"] * len(outcomes)
+        assert {row["state"] for row in outcomes} == {"COMPLETED"}
+        for row in (outcomes[0], outcomes[len(outcomes) // 2], outcomes[-1]):
+            explained(data, row)
+        look_at_the_list(data)
+        node.terminate()
+
+
+def explained(data: Path, row: dict[str, Any]) -> None:
+    """`why` gives the ledger's verdict about this nominal time, and says it in words."""
+    answer = json.loads(tocsin(data, "task", "why", "tick", "--at", row["first"], "--json").stdout)
+    assert (answer["verdict"], answer["nominal"]) == (row["outcome"], row["first"])
+    words = tocsin(data, "task", "why", "tick", "--at", row["first"]).stdout
+    assert all(line in words for line in answer["lines"])
+    assert any("every 1s" in line or "COMPLETED" in line for line in answer["lines"])
+
+
+def look_at_the_list(data: Path) -> None:
+    """The columns of the seed in their order, one row, and the footer."""
+    header, _, row, *footer = tocsin(data, "task", "list").stdout.splitlines()
+    columns = [cell.strip() for cell in header.split("│")]
+    assert columns[: len(SEED_COLUMNS)] == SEED_COLUMNS
+    cells = dict(zip(columns, (cell.strip() for cell in row.split("│")), strict=True))
+    assert (cells["Type"], cells["Failures"], cells["Persistent"]) == ("command", "0", "Storage")
+    assert "1" in footer[-1]
+    [task] = json.loads(tocsin(data, "task", "list", "--json").stdout)["list"]
+    assert task["itemId"].startswith(cells["ID"].rstrip("…"))
+    assert task["completed"] > SECONDS - 1
