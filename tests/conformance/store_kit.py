@@ -1,0 +1,55 @@
+"""What the suites over the store's adapters share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from actors.model.lifecycle import State
+from actors.model.task import Task
+from actors.store.port import (
+    Commit,
+    Create,
+    ExecutionWrite,
+    Store,
+    Update,
+)
+from runtime.clock import Instant
+from runtime.errors import TocsinError
+from tests.actors.records import running, task, update
+
+LATE = Instant(10**15)
+
+
+def founded(store: Store) -> Store:
+    store.open(new_cluster_id="cluster", partitions=16, timezone_database="2026f")
+    return store
+
+
+def commit(store: Store, *changes: Create | Update, **more: Any) -> dict[str, type[TocsinError]]:
+    """The classes of the refusals."""
+    creates = tuple(change for change in changes if isinstance(change, Create))
+    updates = tuple(change for change in changes if isinstance(change, Update))
+    result = store.commit(Commit(more.pop("epochs", {}), creates, updates, **more))
+    return {task_id: type(error) for task_id, error in result.refused.items()}
+
+
+def stored(store: Store, task_id: str = "t1") -> Task:
+    (found,) = store.tasks([task_id])
+    return found
+
+
+def add_running(store: Store, task_id: str = "t1", **changes: Any) -> Task:
+    """A task with one running execution."""
+    execution = running(f"e of {task_id}", task_id, **changes)
+    assert commit(store, Create(attrs.evolve(task(task_id), open=(execution,)), 0)) == {}
+    return stored(store, task_id)
+
+
+def end(stored_task: Task, state: State = State.COMPLETED, **more: Any) -> Update:
+    """Its only open execution ends."""
+    (execution,) = stored_task.open
+    ended = attrs.evolve(execution, state=state, ended_at=Instant(200), **more.pop("execution", {}))
+    write = {"former": execution, **more.pop("write", {})}
+    return update(stored_task, ExecutionWrite(ended, **write), **more)

@@ -1,0 +1,225 @@
+"""What every adapter promises of its reads: what is due, lost and waiting, lists, the ledger, purge."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from actors.model.execution import WaitsFor
+from actors.model.lifecycle import State, Status
+from actors.model.occurrence import Outcome, Reason, Settled
+from actors.model.policy import DEFAULT_POLICIES
+from actors.model.task import TaskState
+from actors.store.port import (
+    Audit,
+    Counts,
+    Create,
+    ExecutionWrite,
+    LogWrite,
+    OutcomeRow,
+    Store,
+    TaskFilter,
+)
+from runtime.clock import Instant
+from runtime.errors import InvalidRequest
+from tests.actors.records import create, running, task, update
+from tests.conformance.store_kit import LATE, add_running, commit, stored
+
+# -- what is due, lost, waiting
+
+
+def test_due_is_in_order_of_time_and_by_partition(store: Store) -> None:
+    times = {"a": 30, "b": 10, "c": 20, "d": None, "e": 40}
+    commit(store, *(create(name, place, next_fire=at) for place, (name, at) in enumerate(times.items())))
+    assert store.due(None, Instant(30), 9) == [(10, "b"), (20, "c"), (30, "a")]
+    assert store.due(None, Instant(99), 2) == [(10, "b"), (20, "c")]
+    assert store.due([0, 2], Instant(99), 9) == [(20, "c"), (30, "a")]
+    assert store.due([], Instant(99), 9) == []
+    assert store.due(None, Instant(9), 9) == []
+    commit(store, update(stored(store, "b"), due=Instant(35)), update(stored(store, "c"), due=None))
+    assert store.due(None, Instant(99), 9) == [(30, "a"), (35, "b"), (40, "e")]
+    commit(store, update(stored(store, "b"), due=Instant(10)))
+    assert store.due(None, Instant(99), 1) == [(10, "b")]
+
+
+def test_a_retry_before_the_next_fire_is_what_is_due(store: Store) -> None:
+    pending = running(state=State.WAITING, waits_for=WaitsFor.RETRY, due=Instant(7))
+    commit(store, Create(attrs.evolve(task(), open=(pending,)), 0))
+    assert store.due(None, LATE, 9) == [(7, "t1")]
+
+
+def test_orphans_run_under_a_boot_that_is_not_alive(store: Store) -> None:
+    add_running(store, "a", boot="dead")
+    add_running(store, "b", boot="alive")
+    add_running(store, "c", boot="dead", state=State.CRASHED)
+    assert store.orphans(["alive"], 9) == ["a"]
+    assert sorted(store.orphans([], 9)) == ["a", "b"]
+    assert len(store.orphans([], 1)) == 1
+
+
+def test_waiting_is_by_priority_then_age(store: Store) -> None:
+    for number, (name, priority) in enumerate({"a": 5, "b": 1, "c": 5}.items()):
+        pending = running(f"e{number}", name, state=State.WAITING, waits_for=WaitsFor.SLOT)
+        made = task(name, policies=attrs.evolve(DEFAULT_POLICIES, priority=priority))
+        commit(store, Create(attrs.evolve(made, open=(pending,)), 0))
+    add_running(store, "d", state=State.WAITING, waits_for=WaitsFor.RETRY)
+    assert store.waiting(9) == ["b", "a", "c"]
+    assert store.waiting(1) == ["b"]
+
+
+# -- lists
+
+
+@pytest.fixture
+def listed(store: Store) -> Store:
+    """Ten tasks that differ in everything a list can ask for."""
+    statuses = [Status.SCHEDULED, Status.RUNNING, Status.FAILED, Status.SCHEDULED, Status.COMPLETED] * 2
+    for place, status in enumerate(statuses):
+        state = TaskState(
+            status=status,
+            next_fire=Instant(50 - place) if place % 3 else None,
+            last_started_at=Instant(place % 4) if place % 2 else None,
+            failure_count=place % 3,
+        )
+        made = task(
+            f"t{place}",
+            state=state,
+            name=f"{'Ab' if place % 2 else 'aB'}%_ {9 - place}",
+            type=("command", "http")[place % 2],
+            tenant=("", "other")[place % 5 == 0],
+            created_at=Instant(100 - place),
+        )
+        assert commit(store, Create(made, 0)) == {}
+    return store
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (TaskFilter(), "0123456789"),
+        (TaskFilter(status=Status.SCHEDULED), "0358"),
+        (TaskFilter(status=Status.FAILED), "27"),
+        (TaskFilter(status=Status.CANCELLED), ""),
+        (TaskFilter(type="http"), "13579"),
+        (TaskFilter(tenant="other"), "05"),
+        (TaskFilter(tenant=""), "12346789"),
+        (TaskFilter(text="AB%_ 4"), "5"),
+        (TaskFilter(text="%"), "0123456789"),
+        (TaskFilter(text="a_"), ""),
+        (TaskFilter(id_prefix="no-such-id"), ""),
+        (TaskFilter(status=Status.SCHEDULED, type="http", text="ab"), "35"),
+        (TaskFilter(sort="name"), "9753186420"),
+        (TaskFilter(sort="name", descending=True), "0246813579"),
+        (TaskFilter(sort="type"), "0246813579"),
+        (TaskFilter(sort="status"), "4927160358"),
+        (TaskFilter(sort="next_fire"), "0369875421"),
+        (TaskFilter(sort="next_fire", descending=True), "1245789630"),
+        (TaskFilter(sort="last_started_at"), "0246815937"),
+        (TaskFilter(sort="failure_count", descending=True), "8527419630"),
+        (TaskFilter(sort="created_at"), "9876543210"),
+        (TaskFilter(sort="id", descending=True), "9876543210"),
+    ],
+)
+def test_lists_filter_sort_and_page(listed: Store, wanted: TaskFilter, expected: str) -> None:
+    page = listed.page(wanted)
+    assert "".join(found.id[1:] for found in page.tasks) == expected
+    assert page.total == len(expected)
+    part = listed.page(attrs.evolve(wanted, offset=1, limit=2))
+    assert part.tasks == page.tasks[1:3]
+    assert part.total == len(expected)
+    assert listed.page(attrs.evolve(wanted, offset=100)).tasks == ()
+    assert listed.page(attrs.evolve(wanted, offset=100)).total == len(expected)
+
+
+def test_a_list_cannot_be_sorted_by_anything_else(listed: Store) -> None:
+    with pytest.raises(InvalidRequest, match="definition"):
+        listed.page(TaskFilter(sort="definition"))
+
+
+def test_counts_are_by_status(listed: Store) -> None:
+    expected = {"SCHEDULED": 4, "RUNNING": 2, "FAILED": 2, "COMPLETED": 2}
+    assert listed.counts() == Counts(10, expected, {})
+
+
+# -- the ledger, audit and purge
+
+
+def test_the_ledger_merges_executions_and_ranges_in_order_of_time(store: Store) -> None:
+    held = add_running(store, first_started_at=Instant(95), outcome=Outcome.FIRED)
+    rows = (
+        Settled("t1", Instant(10), Instant(50), None, Outcome.SKIPPED, Reason.PAUSED, Instant(60), 1),
+        Settled("t1", Instant(95), Instant(95), 1, Outcome.COALESCED, Reason.CATCH_UP, Instant(99), 2, "e of t1"),
+    )
+    commit(store, update(held, ExecutionWrite(running("manual", nominal=None)), settled=rows))
+    first = OutcomeRow(Instant(10), Instant(50), None, Outcome.SKIPPED, Reason.PAUSED, None, None, None, 1)
+    second = OutcomeRow(Instant(90), Instant(90), 1, Outcome.FIRED, None, "e of t1", State.RUNNING, Instant(95), 1)
+    third = OutcomeRow(Instant(95), Instant(95), 1, Outcome.COALESCED, Reason.CATCH_UP, "e of t1", None, None, 2)
+    assert store.outcomes("t1", since=Instant(0), until=LATE, limit=9) == [first, second, third]
+    assert store.outcomes("t1", since=Instant(50), until=Instant(90), limit=9) == [first, second]
+    assert store.outcomes("t1", since=Instant(51), until=Instant(89), limit=9) == []
+    assert store.outcomes("t1", since=Instant(0), until=LATE, limit=1) == [first]
+    counted = attrs.evolve(rows[0], count=5)
+    commit(store, update(stored(store), settled=(counted,)))
+    assert store.outcomes("t1", since=Instant(0), until=Instant(20), limit=9)[0].count == 5
+    assert store.counts().by_outcome == {"fired": 1, "coalesced": 1, "skipped": 5}
+
+
+def test_audit_records_come_newest_first(store: Store) -> None:
+    records = [Audit(Instant(number), "me", "add", f"t{number}", "d") for number in range(5)]
+    commit(store, audits=tuple(records))
+    assert store.audits(offset=1, limit=2) == [records[3], records[2]]
+    assert store.audits(offset=9, limit=2) == []
+
+
+def history(store: Store, task_id: str, ended: int) -> None:
+    """A task with an open execution, a held one, and then some that ended at 1000, 1001, ..."""
+    held = [running(f"{task_id} open", task_id), running(f"{task_id} held", task_id, state=State.CRASHED)]
+    done = [
+        running(f"{task_id} {place}", task_id, state=State.COMPLETED, ended_at=Instant(1000 + place))
+        for place in range(ended)
+    ]
+    held = [attrs.evolve(entry, ended_at=Instant(1)) for entry in held]
+    commit(store, create(task_id))
+    rows = tuple(
+        Settled(task_id, Instant(n), Instant(n), 1, Outcome.MISSED, Reason.DOWNTIME, Instant(n), 1)
+        for n in range(1000, 1000 + ended)
+    )
+    writes = [ExecutionWrite(entry) for entry in (*held, *done)]
+    assert commit(store, update(stored(store, task_id), *writes, settled=rows)) == {}
+    lines = tuple(LogWrite(entry.id, 1, ((Instant(1), "INFO", "x"),)) for entry in done)
+    commit(store, logs=lines)
+
+
+def left(store: Store, task_id: str) -> tuple[list[str], list[int]]:
+    found, _ = store.executions(task_id, offset=0, limit=99)
+    ledger = store.outcomes(task_id, since=Instant(1000), until=LATE, limit=99)
+    return [entry.id.removeprefix(f"{task_id} ") for entry in found], [row.first for row in ledger]
+
+
+def test_purge_takes_what_ended_before_an_instant_but_nothing_open(store: Store) -> None:
+    history(store, "a", 4)
+    history(store, "b", 2)
+    assert store.purge(task_id="a", before=Instant(1002), keep=0, limit=99) == 2
+    assert left(store, "a") == (["3", "2", "held", "open"], [1002, 1003])
+    assert left(store, "b") == (["1", "0", "held", "open"], [1000, 1001])
+    assert store.execution("a 0") is None
+    assert store.logs("a 0", after=0, limit=9) == []
+    assert len(store.logs("a 2", after=0, limit=9)) == 1
+    assert store.purge(task_id=None, before=LATE, keep=0, limit=99) == 4
+    assert left(store, "a") == left(store, "b") == (["held", "open"], [])
+    assert store.purge(task_id=None, before=LATE, keep=0, limit=99) == 0
+    assert len(stored(store, "a").open) == 2
+
+
+def test_purge_keeps_the_newest_of_each_task(store: Store) -> None:
+    history(store, "a", 4)
+    history(store, "b", 2)
+    assert store.purge(task_id=None, before=LATE, keep=3, limit=99) == 1
+    assert left(store, "a") == (["3", "2", "1", "held", "open"], [1001, 1002, 1003])
+    assert left(store, "b") == (["1", "0", "held", "open"], [1000, 1001])
+
+
+def test_purge_is_bounded_and_takes_the_oldest_first(store: Store) -> None:
+    history(store, "a", 4)
+    assert store.purge(task_id=None, before=LATE, keep=0, limit=3) == 3
+    assert left(store, "a") == (["3", "held", "open"], [1003])
