@@ -209,9 +209,12 @@ class KeeperCore:
     # -- the timer's and the coordinator's messages
 
     def _settle_all(self, task_ids: Iterable[str], message: Settle, now: Instant) -> None:
+        everything = len(self._epochs) == self._partitions
         for task_id in task_ids:
-            staged = self._stage(task_id)
-            if staged is None or staged.partition not in self._epochs:
+            # A foreign task is not even staged: its due instant, told after the batch, would bring the timer here again at once.
+            owned = everything or partition_of(task_id, self._partitions) in self._epochs
+            staged = self._stage(task_id) if owned else None
+            if staged is None:
                 self._directives.append(Reschedule(((task_id, None),)))
                 continue
             staged.messages += (Settle((task_id,)),)

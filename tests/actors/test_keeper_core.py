@@ -1,0 +1,853 @@
+"""The keeper's core: given events, expect directives and a ledger."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.keeper_messages import (
+    AttemptsEnded,
+    CancelTask,
+    Checkpoint,
+    ConfigureTask,
+    CreateTasks,
+    DeleteTask,
+    EditTask,
+    Happened,
+    InSync,
+    Interrupt,
+    Logged,
+    Own,
+    PauseTask,
+    Progress,
+    Purge,
+    Recorded,
+    Recover,
+    RequestSync,
+    Reschedule,
+    RunTask,
+    Settle,
+    SlotsFreed,
+    Start,
+    StopClaiming,
+)
+from actors.model.execution import WaitsFor
+from actors.model.lifecycle import Phase, State, Status
+from actors.model.policy import CatchUp, OnCrash, Overlap, Policies, Retry
+from actors.model.trigger import Bounds, Interval, Once
+from actors.store.port import Commit
+from runtime.clock import SECOND, Instant, Micros
+from runtime.errors import Conflict, InvalidRequest, NotFound, StaleFence, StaleVersion, StoreUnavailable
+from runtime.records import evolve
+
+from .keeper_kit import START, Rig, definition
+
+QUEUE = Policies(overlap=Overlap.QUEUE)
+ALLOW = Policies(overlap=Overlap.ALLOW)
+
+
+def kinds(directives: list) -> list[type]:
+    return [type(directive) for directive in directives]
+
+
+@pytest.fixture
+def rig() -> Rig:
+    rig = Rig()
+    rig.create(definition())
+    return rig
+
+
+# -- one task
+
+
+def test_a_new_task_is_answered_and_scheduled():
+    rig = Rig()
+    (task,) = rig.create(definition())
+    assert task.state.next_fire == START + 10 * SECOND
+    assert Reschedule((("t1", Instant(START + 10 * SECOND)),)) in rig.told
+
+
+def test_a_task_that_never_fires_is_refused():
+    rig = Rig()
+    past, good = rig.create(definition("p", bounds=Bounds(end=Instant(START - 1))), definition("g"))
+    assert isinstance(past, InvalidRequest)
+    assert good.id == "g"
+
+
+def test_a_name_is_taken_once():
+    rig = Rig()
+    first, second = rig.create(definition("a"), evolve(definition("b"), name="name of a"))
+    assert first.id == "a"
+    assert isinstance(second, Conflict)
+
+
+def test_an_id_is_taken_once(rig: Rig):
+    assert isinstance(rig.create(definition())[0], Conflict)
+    twice = rig.create(definition("x"), definition("x"))
+    assert isinstance(twice[1], Conflict)
+
+
+def test_a_due_task_is_claimed_and_started_in_one_commit(rig: Rig):
+    told = rig.settle(after=10)
+    assert kinds(told) == [Start, Reschedule, Happened]
+    assert told[0].execution.fence == 1
+    assert rig.task().state.status is Status.RUNNING
+    assert rig.ledger() == [(10, 10, "fired", None)]
+
+
+def test_a_task_told_too_early_is_only_rescheduled(rig: Rig):
+    assert rig.settle(after=9)[0] == Reschedule((("t1", Instant(START + 10 * SECOND)),))
+    assert not rig.outcomes()
+
+
+def test_an_unknown_task_is_forgotten_by_the_timer(rig: Rig):
+    assert rig.settle("nobody") == [Reschedule((("nobody", None),))]
+
+
+def test_an_end_is_recorded_and_gives_its_slot_back(rig: Rig):
+    rig.settle(after=10)
+    rig.end(result="1")
+    assert not rig.unrecorded
+    assert rig.task().state.completed == 1
+    rig.check_slots()
+
+
+def test_a_failure_waits_for_its_retry_and_then_runs_again(rig: Rig):
+    rig.settle(after=10)
+    rig.end(State.FAILED)
+    assert rig.task().due == START + 20 * SECOND
+    assert rig.task().state.status is Status.SCHEDULED
+    rig.now = Instant(START + 70 * SECOND)
+    rig.settle()
+    assert rig.task().open[0].attempt == 2
+    assert rig.task().open[0].fence == 2
+    rig.end()
+    assert rig.task().state.failure_count == 0
+
+
+def test_an_exhausted_one_time_task_fails_and_is_retried_by_hand():
+    rig = Rig()
+    rig.create(definition(trigger=Once(Instant(START + SECOND)), policies=Policies(Retry(max_retries=0))))
+    rig.settle(after=1)
+    rig.end(State.FAILED)
+    assert (rig.task().state.phase, rig.task().state.status) == (Phase.FINISHED, Status.FAILED)
+    assert rig.retry(reset=True).state.status is Status.RUNNING
+    rig.end()
+    assert (rig.task().state.failed, rig.task().state.completed, rig.task().state.failure_count) == (0, 1, 0)
+
+
+def test_who_finds_no_slot_waits_in_order_of_priority():
+    rig = Rig(slots=1)
+    for number, priority in enumerate((5, 9, 1)):
+        rig.create(definition(f"t{number}", policies=Policies(priority=priority)))
+    rig.settle("t0", "t1", "t2", after=10)
+    order = []
+    for _ in range(3):
+        rig.check_slots()
+        order.append(next(iter(rig.running.values())).task_id)
+        rig.end()
+    assert order == ["t0", "t2", "t1"]
+    assert [rig.task(f"t{n}").state.completed for n in range(3)] == [1, 1, 1]
+
+
+def test_what_waited_too_long_for_a_slot_is_late():
+    rig = Rig(slots=1)
+    rig.create(definition("a"), definition("b"))
+    rig.settle("a", "b", after=10)
+    rig.now = Instant(rig.now + 5 * SECOND)
+    rig.end()
+    assert rig.ledger("b") == [(10, 10, "late", "queue")]
+
+
+def test_overlap_skips_by_default_and_names_the_blocker(rig: Rig):
+    rig.settle(after=10)
+    rig.settle(after=10)
+    assert rig.ledger()[1] == (20, 20, "skipped", "overlap")
+    assert rig.outcomes()[1].execution_id == rig.started[0].id
+    assert rig.most == 1
+
+
+def test_overlap_queue_lets_one_wait():
+    rig = Rig()
+    rig.create(definition(policies=QUEUE))
+    for _ in range(3):
+        rig.settle(after=10)
+    assert [entry.waits_for for entry in rig.task().open] == [None, WaitsFor.OVERLAP]
+    rig.end()
+    assert [entry.state for entry in rig.task().open] == [State.RUNNING]
+    assert [row[2] for row in rig.ledger()] == ["fired", "late", "skipped"]
+    assert rig.most == 1
+
+
+def test_catch_up_of_all_runs_one_after_another():
+    rig = Rig()
+    rig.create(definition(policies=Policies(catch_up=CatchUp.ALL, catch_up_limit=3)))
+    rig.settle(after=50)
+    assert len(rig.running) == 1
+    for _ in range(3):
+        rig.end()
+    assert rig.most == 1
+    assert rig.ledger() == [
+        (10, 20, "missed", "downtime"),
+        (30, 30, "late", "downtime"),
+        (40, 40, "late", "downtime"),
+        (50, 50, "fired", None),
+    ]
+
+
+def test_a_limit_finishes_the_task():
+    rig = Rig()
+    rig.create(definition(bounds=Bounds(max_runs=2)))
+    for _ in range(4):
+        rig.settle(after=10)
+        if rig.running:
+            rig.end()
+    assert (rig.task().state.phase, rig.task().state.runs, len(rig.started)) == (Phase.FINISHED, 2, 2)
+
+
+def test_a_limit_that_an_edit_lowers_is_not_exceeded():
+    rig = Rig()
+    rig.create(definition(bounds=Bounds(max_runs=5)))
+    for _ in range(3):
+        rig.settle(after=10)
+        rig.end()
+    rig.edit(definition(bounds=Bounds(max_runs=2)))
+    rig.settle(after=10)
+    assert (rig.task().state.phase, len(rig.started)) == (Phase.FINISHED, 3)
+    assert rig.ledger()[-1] == (40, 40, "skipped", "limit")
+
+
+def test_a_fixed_delay_counts_from_the_end():
+    rig = Rig()
+    rig.create(definition(trigger=Interval(Micros(10 * SECOND), START, fixed_delay=True)))
+    rig.settle(after=10)
+    assert rig.task().state.next_fire is None
+    rig.now = Instant(rig.now + 3 * SECOND)
+    rig.end()
+    assert rig.task().state.next_fire == START + 23 * SECOND
+
+
+def test_a_fixed_delay_never_goes_back_with_the_clock():
+    rig = Rig()
+    rig.create(definition(trigger=Interval(Micros(10 * SECOND), START, fixed_delay=True)))
+    rig.settle(after=10)
+    rig.now = Instant(START - 3600 * SECOND)
+    rig.end()
+    assert rig.task().state.next_fire == START + 20 * SECOND
+
+
+def test_a_fixed_delay_ends_with_its_bounds():
+    rig = Rig()
+    trigger = Interval(Micros(10 * SECOND), START, fixed_delay=True)
+    rig.create(definition(trigger=trigger, bounds=Bounds(end=Instant(START + 15 * SECOND))))
+    rig.settle(after=10)
+    rig.end()
+    assert rig.task().state.phase is Phase.FINISHED
+
+
+# -- pause, edit, activate, cancel
+
+
+def test_paused_time_is_one_row():
+    rig = Rig()
+    rig.create(definition())
+    rig.pause()
+    assert (rig.task().state.next_fire, rig.task().state.status) == (None, Status.SCHEDULED)
+    rig.now = Instant(START + 35 * SECOND)
+    rig.activate()
+    assert rig.ledger() == [(10, 30, "skipped", "paused")]
+    assert rig.outcomes()[0].count == 3
+
+
+def test_an_edit_while_paused_settles_the_paused_time_under_the_old_trigger():
+    rig = Rig()
+    rig.create(definition())
+    rig.pause()
+    rig.now = Instant(START + 35 * SECOND)
+    rig.edit(definition(trigger=Interval(Micros(7 * SECOND), START)))
+    rig.now = Instant(START + 43 * SECOND)
+    rig.activate()
+    assert rig.ledger() == [(10, 30, "skipped", "paused"), (42, 42, "skipped", "paused")]
+
+
+def test_an_edit_settles_what_the_old_trigger_owed(rig: Rig):
+    rig.now = Instant(START + 10 * SECOND)
+    rig.edit(definition(trigger=Interval(Micros(3 * SECOND), START)))
+    assert rig.ledger() == [(10, 10, "fired", None)]
+    assert rig.task().state.next_fire == START + 12 * SECOND
+    assert rig.task().state.revision == 2
+
+
+def test_an_edit_of_an_old_version_is_refused(rig: Rig):
+    with pytest.raises(StaleVersion):
+        rig.edit(definition(parameters='{"a":1}'), expected=7)
+    assert rig.task().definition.parameters == "{}"
+
+
+def test_an_edit_to_a_taken_name_does_not_lose_what_came_with_it(rig: Rig):
+    rig.create(definition("t2"))
+    rig.settle(after=10)
+    end = rig._end_of(rig.started[0], State.COMPLETED)
+    rig._note_end(end)
+    edited, paused = rig.reply(), rig.reply()
+    clash = evolve(definition(), name="name of t2")
+    rig.send(EditTask(clash, None, "me", edited), AttemptsEnded((end,)), PauseTask("t1", None, "me", paused))
+    with pytest.raises(Conflict, match="name"):
+        edited.result()
+    assert paused.result().state.phase is Phase.PAUSED
+    assert rig.task().state.completed == 1
+    assert not rig.unrecorded
+    rig.check_slots()
+
+
+def test_configuring_changes_only_the_retries(rig: Rig):
+    changed = rig.ask(lambda reply: ConfigureTask("t1", 7, 5, "me", reply))
+    assert (changed.definition.policies.retry.max_retries, changed.definition.policies.retry.delay) == (7, 5)
+    same = rig.ask(lambda reply: ConfigureTask("t1", None, None, "me", reply))
+    assert same.definition.policies.retry == changed.definition.policies.retry
+
+
+def test_nothing_fires_after_a_cancellation_and_what_runs_is_interrupted(rig: Rig):
+    rig.settle(after=10)
+    task = rig.cancel()
+    assert (task.state.phase, task.state.status) == (Phase.CANCELLED, Status.CANCELLED)
+    assert [entry.reason for entry in rig.interrupted] == ["cancelled by me"]
+    rig.end(State.CANCELLED, reason="cancelled by me")
+    assert rig.cancel().state.phase is Phase.CANCELLED
+    assert rig.settle(after=100) and len(rig.started) == 1
+
+
+def test_cancelling_never_starts_what_waits(rig: Rig):
+    rig = Rig(slots=1)
+    rig.create(definition("busy"), definition(policies=QUEUE))
+    rig.settle("busy", after=10)
+    rig.settle()
+    rig.settle(after=10)
+    assert [entry.waits_for for entry in rig.task().open] == [WaitsFor.SLOT, WaitsFor.OVERLAP]
+    rig.cancel()
+    assert rig.task().open == ()
+    assert [row[2:] for row in rig.ledger()] == [("skipped", "cancelled")] * 2
+    rig.end()
+    assert [entry.task_id for entry in rig.started] == ["busy"]
+    rig.check_slots()
+
+
+@pytest.mark.parametrize("whole_task", [True, False])
+@pytest.mark.parametrize("loss", ["keeper", "executor", "node"])
+def test_a_cancellation_survives_the_loss_of_its_interruption(whole_task: bool, loss: str):
+    rig = Rig()
+    rig.create(definition())
+    rig.settle(after=10)
+    rig.cancel() if whole_task else rig.cancel_execution(rig.started[0].id)
+    rig.interrupted.clear()
+    if loss == "keeper":
+        rig.restart_keeper()
+        assert [entry.reason for entry in rig.interrupted] == ["cancelled by me"]
+        rig.end(State.WAITING, reason="drain")
+    elif loss == "executor":
+        rig.restart_executor()
+    else:
+        rig = Rig(boot="boot-2", store=rig.store, now=rig.now)
+        rig.send(Recover(("t1",), frozenset({"boot-2"})))
+    (execution,), _ = rig.store.executions("t1", offset=0, limit=10)
+    assert (execution.state, execution.cancel_reason) == (State.CANCELLED, "cancelled by me")
+    assert not rig.running
+    rig.check_slots()
+
+
+def test_a_cancelled_execution_is_not_tried_again(rig: Rig):
+    rig.settle(after=10)
+    rig.cancel_execution(rig.started[0].id)
+    rig.end(State.FAILED)
+    assert rig.task().open == ()
+    assert rig.task().state.last_state is State.FAILED
+    rig.retry()
+    rig.end(State.WAITING, reason="drain")
+    assert [entry.state for entry in rig.task().open] == [State.RUNNING]
+
+
+def test_cancelling_what_waits_closes_its_outcome_and_gives_its_count_back():
+    rig = Rig(slots=0)
+    rig.create(definition())
+    rig.settle(after=10)
+    waiting = rig.task().open[0]
+    assert rig.cancel_execution(waiting.id).state is State.CANCELLED
+    assert rig.ledger() == [(10, 10, "skipped", "cancelled")]
+    assert rig.task().state.runs == 0
+    with pytest.raises(Conflict, match="has ended"):
+        rig.cancel_execution(waiting.id)
+
+
+def test_a_deleted_task_is_gone(rig: Rig):
+    rig.settle(after=10)
+    rig.delete()
+    assert rig.store.tasks(["t1"]) == []
+    with pytest.raises(NotFound):
+        rig.pause()
+    rig.end(State.CANCELLED)
+    assert not rig.unrecorded
+    rig.check_slots()
+
+
+def test_create_and_delete_in_one_batch_leave_nothing():
+    rig = Rig()
+    created, deleted, paused = rig.reply(), rig.reply(), rig.reply()
+    rig.send(
+        CreateTasks((definition(),), "me", created),
+        DeleteTask("t1", "me", deleted),
+        PauseTask("t1", None, "me", paused),
+    )
+    assert rig.store.tasks(["t1"]) == []
+    assert deleted.result().id == "t1"
+    assert created.answered
+    with pytest.raises(NotFound):
+        paused.result()
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_end_beside_a_deletion_is_recorded_with_it(rig: Rig, broken: bool):
+    rig.settle(after=10)
+    end = rig._end_of(rig.started[0], State.COMPLETED)
+    rig._note_end(end)
+    rig.broken = broken
+    rig.send(DeleteTask("t1", "me", rig.reply()), AttemptsEnded((end,)))
+    rig.broken = False
+    rig.send(rig.own)
+    assert not rig.unrecorded
+    if broken:
+        assert rig.task().state.completed == 1
+    rig.check_slots()
+
+
+# -- by hand
+
+
+def test_a_run_by_hand_works_when_paused_and_has_no_nominal_time(rig: Rig):
+    rig.pause()
+    execution = rig.run()
+    assert (execution.state, execution.nominal) == (State.RUNNING, None)
+    assert rig.outcomes() == []
+    with pytest.raises(Conflict, match="overlap is skip"):
+        rig.run()
+
+
+def test_runs_by_hand_queue_where_the_policy_says_so():
+    rig = Rig()
+    rig.create(definition(policies=QUEUE))
+    assert [rig.run().state, rig.run().waits_for] == [State.RUNNING, WaitsFor.OVERLAP]
+    with pytest.raises(Conflict):
+        rig.run()
+    rig.end()
+    assert rig.most == 1
+    assert len(rig.started) == 2
+
+
+def test_nothing_by_hand_for_a_cancelled_task(rig: Rig):
+    rig.settle(after=10)
+    rig.end(State.FAILED, retryable=False)
+    rig.cancel()
+    for attempt in (rig.run, rig.retry, rig.resume):
+        with pytest.raises(Conflict):
+            attempt()
+
+
+def test_a_retry_by_hand_is_of_the_last_execution_as_it_is(rig: Rig):
+    with pytest.raises(Conflict, match="no last execution"):
+        rig.retry()
+    rig.settle(after=10)
+    with pytest.raises(Conflict):
+        rig.retry()
+    rig.end(State.FAILED, retryable=False)
+    stale = rig.store.execution(rig.started[0].id).execution
+    assert rig.retry().state.status is Status.RUNNING
+    rig.end()
+    from actors.keeper_messages import RetryTask
+
+    reply = rig.reply()
+    rig.send(RetryTask("t1", stale, False, "me", reply))
+    with pytest.raises(StaleFence):
+        reply.result()
+
+
+def hold(rig: Rig) -> Rig:
+    """The node dies while the task runs, and comes back."""
+    again = Rig(boot=f"{rig.boot}x", store=rig.store, now=rig.now)
+    again.send(Recover(("t1",), frozenset({again.boot})))
+    return again
+
+
+def test_a_held_execution_is_resumed_but_never_beside_another():
+    rig = Rig()
+    rig.create(definition(policies=Policies(on_crash=OnCrash.HOLD)))
+    rig.settle(after=10)
+    rig = hold(rig)
+    assert rig.task().state.status is Status.CRASHED
+    rig.settle(after=10)
+    with pytest.raises(Conflict, match="cannot resume"):
+        rig.resume()
+    rig.end()
+    assert rig.resume().state.status is Status.RUNNING
+    rig.end()
+    assert (rig.task().state.completed, rig.task().state.failed, rig.most) == (2, 0, 1)
+    with pytest.raises(Conflict, match="only a CRASHED"):
+        rig.resume()
+
+
+def test_an_execution_that_kills_its_process_is_held_as_poison():
+    rig = Rig()
+    rig.create(definition())
+    rig.settle(after=10)
+    for _ in range(2):
+        rig = hold(rig)
+        assert rig.task().state.status is Status.RUNNING
+    rig = hold(rig)
+    assert rig.task().open[0].failure.type == "Poison"
+    assert rig.task().state.status is Status.CRASHED
+
+
+# -- checkpoints and notes
+
+
+def test_a_checkpoint_is_durable_when_answered_and_counts_for_a_crash(rig: Rig):
+    rig.settle(after=10)
+    execution = rig.started[0]
+    version = rig.task().state.version
+    rig.ask(lambda reply: Checkpoint("t1", execution.id, execution.fence, "[1]", reply))
+    assert rig.store.checkpoint(execution.id) == "[1]"
+    assert rig.task().state.version == version
+    assert rig.task().open[0].checkpoints == 1
+    with pytest.raises(StaleFence):
+        rig.ask(lambda reply: Checkpoint("t1", execution.id, 99, "[2]", reply))
+    rig.end()
+    assert rig.store.checkpoint(execution.id) is None
+
+
+def test_a_checkpoint_and_the_end_in_one_batch(rig: Rig):
+    rig.settle(after=10)
+    execution = rig.started[0]
+    end = rig._end_of(execution, State.FAILED, retryable=False)
+    rig._note_end(end)
+    reply = rig.reply()
+    rig.send(Checkpoint("t1", execution.id, execution.fence, "[1]", reply), AttemptsEnded((end,)))
+    assert reply.result() is None
+    assert rig.store.checkpoint(execution.id) == "[1]"
+    assert rig.task().state.last_state is State.FAILED
+
+
+def test_progress_and_lines_are_written(rig: Rig):
+    rig.settle(after=10)
+    execution = rig.started[0]
+    rig.send(Progress(execution.id, 1, "{}"), Logged(execution.id, 1, ((rig.now, "info", "hello"),)))
+    assert rig.store.execution(execution.id).progress == "{}"
+    assert [line.text for line in rig.store.logs(execution.id, after=0, limit=9)] == ["hello"]
+
+
+def test_a_purge_goes_to_the_shell(rig: Rig):
+    assert rig.ask(lambda reply: Purge(rig.now, 0, 10, reply)) == 0
+
+
+# -- slots
+
+
+def test_nothing_is_claimed_before_the_executor_has_answered():
+    rig = Rig()
+    core = rig.core = rig.new_core()
+    rig.send(rig.own)
+    rig.create(definition())
+    rig.settle(after=10)
+    assert rig.task().open[0].waits_for is WaitsFor.SLOT
+    rig.send(InSync(4, frozenset(), "another request's"))
+    assert not rig.running
+    rig.send(InSync(4, frozenset(), core.sync_request.token))
+    assert len(rig.running) == 1
+    rig.check_slots()
+
+
+def test_what_the_executor_says_at_its_start_is_only_a_reason_to_ask():
+    """It may be older than a Start that is on its way."""
+    rig = Rig()
+    rig.create(definition())
+    told = rig.settle(after=10)
+    assert Start in kinds(told)
+    late_word = InSync(4, frozenset())
+    told = rig.send(late_word)
+    assert RequestSync in kinds(told)
+    assert len(rig.running) == 1
+    assert len(rig.started) == 1
+    rig.check_slots()
+
+
+def test_the_request_comes_behind_every_start_of_its_batch(rig: Rig):
+    rig.now = Instant(START + 10 * SECOND)
+    told = rig.send(Settle(("t1",)), InSync(4, frozenset()))
+    assert kinds(told).index(Start) < kinds(told).index(RequestSync)
+    assert len(rig.started) == 1
+    rig.check_slots()
+
+
+def test_a_lost_start_runs_again_at_no_cost(rig: Rig):
+    rig.crashed = True
+    rig.settle(after=10)
+    rig.crashed = False
+    assert not rig.running
+    rig.restart_keeper()
+    (execution,) = rig.running.values()
+    assert (execution.attempt, execution.failures, execution.crashes, execution.fence) == (2, 0, 0, 2)
+    rig.check_slots()
+
+
+def test_a_lost_end_is_told_again_after_a_restart(rig: Rig):
+    rig.settle(after=10)
+    rig.crashed = True
+    rig.end()
+    rig.crashed = False
+    assert rig.unrecorded
+    rig.restart_keeper()
+    assert not rig.unrecorded
+    assert rig.task().state.completed == 1
+    rig.check_slots()
+
+
+def test_an_end_told_twice_counts_once(rig: Rig):
+    rig.settle(after=10)
+    end = rig._end_of(rig.started[0], State.COMPLETED)
+    rig._note_end(end)
+    told = rig.send(AttemptsEnded((end,)), AttemptsEnded((evolve(end, holds_slot=True),)))
+    assert sum(isinstance(directive, Recorded) for directive in told) == 1
+    assert rig.task().state.completed == 1
+    rig.check_slots()
+
+
+def test_an_end_of_another_attempt_is_only_recorded(rig: Rig):
+    rig.settle(after=10)
+    end = evolve(rig._end_of(rig.started[0], State.COMPLETED), fence=9, holds_slot=True)
+    assert Recorded(((end.execution_id, 9),)) in rig.send(AttemptsEnded((end,)))
+    assert rig.task().state.completed == 0
+
+
+def test_an_abandoned_handler_keeps_its_slot_until_it_returns():
+    rig = Rig(slots=1)
+    rig.create(definition("a"), definition("b"))
+    rig.settle("a", "b", after=10)
+    rig.end(State.TIMED_OUT, holds_slot=True, retryable=False)
+    assert not rig.running
+    rig.send(SlotsFreed(1))
+    assert [entry.task_id for entry in rig.running.values()] == ["b"]
+
+
+def test_draining_claims_nothing(rig: Rig):
+    rig.send(StopClaiming())
+    rig.settle(after=10)
+    assert rig.task().open[0].waits_for is WaitsFor.SLOT
+
+
+def test_the_backlog_in_the_store_is_found_at_the_start():
+    rig = Rig(slots=0)
+    rig.create(*(definition(f"t{n}") for n in range(3)))
+    rig.settle("t0", "t1", "t2", after=10)
+    again = Rig(boot="boot-2", store=rig.store, now=rig.now)
+    assert len(again.running) == 3
+    again.check_slots()
+
+
+def test_who_waits_is_found_again_though_his_entry_was_dropped(monkeypatch: pytest.MonkeyPatch):
+    """Stale entries let the backlog run past the tasks that were read for the batch."""
+    rig = Rig(slots=1)
+    rig.create(definition("busy"), *(definition(f"t{n}") for n in range(4)))
+    rig.settle("busy", "t0", "t1", "t2", "t3", after=10)
+    rig.cancel("t0")
+    rig.cancel("t1")
+    rig.core._cache.clear()
+    for _ in range(3):
+        rig.end()
+        rig.check_slots()
+    assert {entry.task_id for entry in rig.started} == {"busy", "t2", "t3"}
+
+
+def test_a_full_backlog_leaves_the_rest_to_the_store(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("actors.keeper_claims.BACKLOG_SIZE", 2)
+    rig = Rig(slots=1)
+    ids = [f"t{n}" for n in range(7)]
+    rig.create(*map(definition, ids))
+    rig.settle(*ids, after=10)
+    for _ in ids:
+        rig.end()
+        rig.check_slots()
+    assert sorted(entry.task_id for entry in rig.started) == ids
+
+
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("actors.keeper_core.CACHE_SIZE", 3)
+    rig = Rig()
+    ids = [f"t{n}" for n in range(9)]
+    rig.create(*map(definition, ids))
+    assert len(rig.core._cache) == 3
+    rig.settle(*ids, after=10)
+    assert len(rig.started) == 4
+    for _ in ids:
+        rig.end()
+    assert len(rig.started) == 9
+
+
+# -- a store that refuses, fails, or has been changed
+
+
+def test_another_writer_makes_the_batch_be_decided_again(rig: Rig):
+    writes = []
+
+    def meddle(commit: Commit) -> None:
+        writes.append(commit)
+        if len(writes) <= 2:
+            rig.bump()
+
+    rig.before_commit = meddle
+    rig.settle(after=10)
+    assert len(writes) == 3
+    assert len(rig.started) == 1
+    assert rig.task().state.note == "another writer"
+    rig.check_slots()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rig: rig.settle(after=10),
+        lambda rig: rig.pause(),
+        lambda rig: rig.run(),
+        lambda rig: rig.cancel(),
+    ],
+)
+def test_every_message_survives_another_writer(rig: Rig, make):
+    once = iter([True])
+    rig.before_commit = lambda commit: rig.bump() if next(once, False) else None
+    make(rig)
+    assert all(reply.answered for reply in rig.replies)
+    assert rig.task().state.note in ("another writer", "a note")
+    rig.check_slots()
+
+
+def test_a_recovery_survives_another_writer(rig: Rig):
+    rig.settle(after=10)
+    rig = Rig(boot="boot-2", store=rig.store, now=rig.now)
+    once = iter([True])
+    rig.before_commit = lambda commit: rig.bump() if next(once, False) else None
+    rig.send(Recover(("t1",), frozenset({"boot-2"})))
+    assert rig.task().open[0].attempt == 2
+    rig.check_slots()
+
+
+def test_an_end_and_a_checkpoint_survive_another_writer(rig: Rig):
+    rig.settle(after=10)
+    execution = rig.started[0]
+    end = rig._end_of(execution, State.COMPLETED)
+    rig._note_end(end)
+    once = iter([True])
+    rig.before_commit = lambda commit: rig.bump() if next(once, False) else None
+    reply = rig.reply()
+    rig.send(Checkpoint("t1", execution.id, 1, "[]", reply), AttemptsEnded((end,)))
+    assert rig.task().state.completed == 1
+    assert reply.answered
+    rig.check_slots()
+
+
+def test_a_lost_start_is_found_though_the_row_has_changed(rig: Rig):
+    rig.crashed = True
+    rig.settle(after=10)
+    rig.crashed = False
+    once = iter([True])
+    rig.before_commit = lambda commit: rig.bump() if next(once, False) else None
+    rig.restart_keeper()
+    assert rig.started[-1].attempt == 2
+    rig.check_slots()
+
+
+def test_a_store_that_cannot_commit_refuses_who_asks_and_keeps_the_ends(rig: Rig):
+    rig.create(definition("t2"))
+    rig.settle(after=10)
+    rig.broken = True
+    with pytest.raises(StoreUnavailable):
+        rig.pause()
+    with pytest.raises(StoreUnavailable):
+        rig.create(definition("t3"))
+    with pytest.raises(StoreUnavailable):
+        rig.ask(lambda reply: Checkpoint("t1", rig.started[0].id, 1, "[]", reply))
+    with pytest.raises(StoreUnavailable):
+        rig.ask(lambda reply: Purge(rig.now, 0, 10, reply))
+    rig.end()
+    rig.settle("t2")
+    assert rig.core.has_carried
+    assert rig.unrecorded
+    rig.check_slots()
+    rig.broken = False
+    rig.send(rig.own)
+    assert not rig.unrecorded
+    assert not rig.core.has_carried
+    assert rig.task().state.completed == 1
+    rig.settle("t2")
+    assert rig.started[-1].task_id == "t2"
+    rig.check_slots()
+
+
+def test_a_request_to_the_executor_survives_a_store_that_cannot_commit(rig: Rig):
+    rig.now = Instant(START + 10 * SECOND)
+    rig.broken = True
+    rig.send(Settle(("t1",)), InSync(4, frozenset()))
+    rig.broken = False
+    rig.settle()
+    assert len(rig.running) == 1
+    rig.check_slots()
+
+
+def test_lost_starts_are_found_though_the_store_fails_just_then(rig: Rig):
+    rig.crashed = True
+    rig.settle(after=10)
+    rig.crashed = False
+    rig.broken = True
+    rig.restart_keeper()
+    assert not rig.running
+    rig.broken = False
+    rig.send(rig.own)
+    assert [entry.attempt for entry in rig.running.values()] == [2]
+    rig.check_slots()
+
+
+def test_a_stale_epoch_drops_what_only_the_owner_may_do_and_nothing_else(rig: Rig):
+    rig.create(definition("t2"))
+    rig.settle(after=10)
+    own = rig.raise_epochs()
+    rig.end()
+    assert rig.task().state.completed == 1
+    assert rig.settle("t2")[0] == Reschedule((("t2", None),))
+    assert rig.pause().state.phase is Phase.PAUSED
+    rig.send(own)
+    rig.settle("t2")
+    assert rig.started[-1].task_id == "t2"
+    rig.check_slots()
+
+
+def test_tasks_of_foreign_partitions_are_not_settled(rig: Rig):
+    rig.send(Own({}))
+    assert rig.settle(after=10) == [Reschedule((("t1", None),))]
+
+
+def test_executions_alive_elsewhere_are_left_alone(rig: Rig):
+    rig.settle(after=10)
+    rig.send(Recover(("t1", "nobody"), frozenset({"boot-1"})))
+    assert rig.task().open[0].state is State.RUNNING
+    other = Rig(boot="boot-2", store=rig.store, now=rig.now)
+    assert other.task().open[0].boot == "boot-1"
+
+
+def test_a_batch_of_everything_answers_everybody_once(rig: Rig):
+    rig.settle(after=10)
+    replies = [rig.reply() for _ in range(5)]
+    rig.send(
+        PauseTask("t1", None, "me", replies[0]),
+        RunTask("t1", None, "rest", None, "me", replies[1]),
+        CancelTask("t1", "me", replies[2]),
+        CancelTask("t1", "me", replies[3]),
+        PauseTask("nobody", None, "me", replies[4]),
+    )
+    assert all(reply.answered for reply in replies)
+    assert len([entry for entry in rig.interrupted if isinstance(entry, Interrupt)]) == 2
+    with pytest.raises(Conflict):
+        replies[1].result()
