@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import trio
 
 from actors.model.policy import DEFAULT_POLICIES
 from actors.model.task import Definition, Extra, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Fold, Gap, Interval, Once, Trigger
 from runtime.clock import Instant, Micros
-from runtime.errors import InvalidRequest
+from runtime.errors import InvalidRequest, TocsinError
 
 from .checks import known_type
 from .definitions import MAX_RUNS, anchor_of, make_definition
@@ -51,6 +54,11 @@ class Scheduler(Protocol):
 
 @lru_cache(maxsize=4_096)
 def _cron(expression: str, timezone: str, gap: Gap, fold: Fold) -> Cron:
+    """A checked trigger; a value that cannot be hashed comes out as TypeError."""
+    one_of(gap, "gap", ("shift", "skip"))
+    one_of(fold, "fold", ("first", "last", "both"))
+    _check_type(expression, str, "cron")
+    _check_type(timezone, str, "timezone")
     return Cron(expression, timezone, gap, fold)
 
 
@@ -115,11 +123,10 @@ class TaskBuilder:
     ) -> TaskBuilder:
         """Fire by a cron expression in a time zone. `gap` and `fold`: what to do when the clock is changed."""
         self._no_trigger_yet()
-        one_of(gap, "gap", ("shift", "skip"))
-        one_of(fold, "fold", ("first", "last", "both"))
-        _check_type(expression, str, "cron")
-        _check_type(timezone, str, "timezone")
-        self._trigger = _cron(expression, timezone, gap, fold)
+        try:
+            self._trigger = _cron(expression, timezone, gap, fold)
+        except TypeError:
+            raise InvalidRequest(f"cron: an expression, not {show(expression)} in zone {show(timezone)}") from None
         return self
 
     def with_period(self, every: Duration) -> TaskBuilder:
@@ -276,14 +283,45 @@ class TaskBuilder:
         return made
 
 
+SLICE: Final = 500
+"""Tasks that `add_many` builds and sends at once: some 5 ms of the loop, and half a commit's worth."""
+
+SLICES_UNDER_WAY: Final = 4
+"""Slices sent and not answered: enough that the keeper never waits for the next one."""
+
+
 async def add_many(node: Scheduler, builders: Iterable[TaskBuilder]) -> list[Task | Exception]:
-    """Make many tasks with one call: for each builder the task, or the error that refused it."""
-    built: list[Definition | Exception] = []
-    for builder in builders:
-        try:
-            built.append(builder.build())
-        except InvalidRequest as error:
-            built.append(error)
+    """Make many tasks with one call, in slices, so that nothing else waits long.
+
+    Answers for each builder the task, or the error that refused it.
+    """
+    answers: list[list[Task | Exception]] = []
+    room = trio.Semaphore(SLICES_UNDER_WAY)
+    waiting = iter(builders)
+    async with trio.open_nursery() as nursery:
+        while some := list(islice(waiting, SLICE)):
+            await room.acquire()
+            answers.append([])
+            nursery.start_soon(_add_slice, node, some, answers[-1], room)
+    return [answer for part in answers for answer in part]
+
+
+async def _add_slice(
+    node: Scheduler, builders: list[TaskBuilder], answers: list[Task | Exception], room: trio.Semaphore
+) -> None:
+    built = [_built(builder) for builder in builders]
     good = [definition for definition in built if isinstance(definition, Definition)]
-    made = iter(await node.create(good, ACTOR) if good else [])
-    return [next(made) if isinstance(entry, Definition) else entry for entry in built]
+    try:
+        made = iter(await node.create(good, ACTOR) if good else [])
+        answers.extend(next(made) if isinstance(entry, Definition) else entry for entry in built)
+    except TocsinError as error:
+        answers.extend(error if isinstance(entry, Definition) else entry for entry in built)
+    finally:
+        room.release()
+
+
+def _built(builder: TaskBuilder) -> Definition | Exception:
+    try:
+        return builder.build()
+    except InvalidRequest as error:
+        return error

@@ -83,7 +83,7 @@ def check_name(name: object) -> str:
 
 def parameters_text(parameters: object) -> str:
     """The parameters as canonical JSON, at most 256 KiB."""
-    if not isinstance(parameters, Mapping):
+    if type(parameters) is not dict and not isinstance(parameters, Mapping):
         raise InvalidRequest(f"parameters: an object, not {show(parameters)}")
     if not parameters:
         return "{}"

@@ -189,6 +189,8 @@ async def test_many_are_made_in_one_call_each_with_its_own_answer(node: FakeNode
     assert isinstance(twice, Conflict)
     assert [definition.name for definition in node.made] == ["a", "b"]
     assert node.calls == 1
+    await add_many(node, (TaskBuilder(node, "greet").named(f"x{number}").with_period("5m") for number in range(1100)))
+    assert (node.calls, len(node.made)) == (4, 1102)
     assert await add_many(node, []) == []
 
 

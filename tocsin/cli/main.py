@@ -13,8 +13,10 @@ from cyclopts import App, CycloptsError, Parameter
 from runtime.errors import InvalidRequest, TocsinError
 
 from ..error_table import UNREACHABLE_EXIT, row_of
+from .connection import cleanup
+from .history import LOOKING
 from .output import AS_JSON, LOCAL, print_error, print_json, print_table, show_time
-from .tasks import cleanup, tasks
+from .tasks import tasks
 
 INTERRUPTED_EXIT = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -35,6 +37,8 @@ app = App(
 cron = App(name="cron", help="Cron expressions, without a node.")
 app.command(tasks)
 app.command(cron)
+for command in LOOKING:
+    tasks.command(command, name=command.__name__.rstrip("_"))
 
 
 @app.command

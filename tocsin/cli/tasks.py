@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from runtime.errors import Conflict, InvalidRequest, NotFound
 
-from .bodies import extra_body, local_time, parameters_body, policies_body, trigger_body
+from .bodies import extra_body, parameters_body, policies_body, trigger_body
+from .connection import connect
 from .output import (
     AS_JSON,
     LOCAL,
     print_facts,
     print_json,
-    print_table,
     print_tasks,
     show_time,
-    took,
 )
-
-if TYPE_CHECKING:
-    from ..client import Client
 
 tasks = App(name="task", help="Tasks: add, list, show, run, and all that can be done with them.")
 
@@ -35,16 +29,6 @@ Flag = Parameter(negative=())
 In = Annotated[str | None, Parameter(name="--in", help="Run once, so long from now: 2h.")]
 Type = Annotated[str | None, Parameter(name="--type", help="The task type; without it, a command after --.")]
 Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="A label; may be given several times.")]
-
-
-cleanup: Final = ExitStack()
-"""What is closed when the command has ended."""
-
-
-def _client() -> Client:
-    from ..client import Client
-
-    return cleanup.enter_context(Client(channel="cli"))
 
 
 def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
@@ -159,7 +143,7 @@ def add(
         "persistent": not memory,
     }
     body = {key: value for key, value in body.items() if value is not None}
-    _say(_client().call("add_task", body=body), as_json, utc, "added")
+    _say(connect().call("add_task", body=body), as_json, utc, "added")
 
 
 def _what(type_name: str | None, argv: tuple[str, ...], parameters: Any) -> tuple[str, Any]:
@@ -203,7 +187,7 @@ def list_(
     limit
         Tasks at most; 50 if not said.
     """
-    page = _client().call("list_tasks", status=status, type=type_, text=text, sortBy=sort, offset=offset, limit=limit)
+    page = connect().call("list_tasks", status=status, type=type_, text=text, sortBy=sort, offset=offset, limit=limit)
     if as_json:
         print_json(page)
     else:
@@ -213,7 +197,7 @@ def list_(
 @tasks.command
 def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
     """Show a task in full, by id, unique prefix of an id, or name."""
-    found = _client().call("show_task", task=task)
+    found = connect().call("show_task", task=task)
     if as_json:
         print_json(found)
         return
@@ -270,7 +254,7 @@ def run(
     follow
         Show log and progress until it ends; the exit code tells how.
     """
-    client = _client()
+    client = connect()
     parameters = parameters_body(params)
     body = None if parameters is None else {"parameters": parameters}
     execution = client.call("run_task", task=task, body=body)
@@ -288,7 +272,7 @@ def run(
 @tasks.command
 def cancel(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
     """Cancel a task and what it runs; its record stays. An execution's id cancels that one only."""
-    client = _client()
+    client = connect()
     try:
         found = client.call("show_task", task=task)
     except NotFound:
@@ -308,13 +292,13 @@ def retry(task: str, /, *, reset: Annotated[bool, Flag] = False, as_json: Json =
     reset
         Count failures from 0 again.
     """
-    _say(_client().call("retry_task", task=task, resetFailureCount=reset), as_json, utc, "is tried again")
+    _say(connect().call("retry_task", task=task, resetFailureCount=reset), as_json, utc, "is tried again")
 
 
 @tasks.command
 def resume(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
     """Go on with an execution that is held after a crash."""
-    _say(_client().call("resume_task", task=task), as_json, utc, "goes on")
+    _say(connect().call("resume_task", task=task), as_json, utc, "goes on")
 
 
 @tasks.command
@@ -327,7 +311,7 @@ def pause(task: str, /, *, note: str | None = None, as_json: Json = False, utc: 
         Why, for the others.
     """
     body = None if note is None else {"note": note}
-    _say(_client().call("pause_task", task=task, body=body), as_json, utc, "paused")
+    _say(connect().call("pause_task", task=task, body=body), as_json, utc, "paused")
 
 
 @tasks.command
@@ -353,7 +337,7 @@ def activate(
         fixed_delay=fixed_delay,
     )  # fmt: skip
     body = None if trigger is None else {"trigger": trigger}
-    _say(_client().call("activate_task", task=task, body=body), as_json, utc, "activated")
+    _say(connect().call("activate_task", task=task, body=body), as_json, utc, "activated")
 
 
 @tasks.command
@@ -365,7 +349,7 @@ def delete(task: str, /, *, yes: Annotated[bool, Flag] = False, as_json: Json = 
     yes
         Do not ask.
     """
-    client = _client()
+    client = connect()
     found = client.call("show_task", task=task)
     if not yes:
         if not sys.stdin.isatty():
@@ -374,148 +358,3 @@ def delete(task: str, /, *, yes: Annotated[bool, Flag] = False, as_json: Json = 
             raise Conflict("nothing was deleted")
     client.call("cancel_task", task=found["itemId"], permanent=True)
     print_json({"deleted": found["itemId"]}) if as_json else print(f"{found['name']} ({found['itemId']}) deleted")
-
-
-HISTORY_COLUMNS = ("Execution", "Nominal", "Outcome", "State", "Attempt", "Started", "Took", "Error")
-
-
-@tasks.command
-def history(
-    task: str,
-    /,
-    *,
-    ledger: Annotated[bool, Flag] = False,
-    since: str | None = None,
-    offset: int | None = None,
-    limit: int | None = None,
-    as_json: Json = False,
-    utc: Utc = False,
-) -> None:
-    """Show a task's executions, newest first.
-
-    Parameters
-    ----------
-    ledger
-        Show the outcome of every nominal time instead, oldest first.
-    since
-        Where the ledger begins; a day ago if not said.
-    offset
-        Executions to pass over.
-    limit
-        Rows at most.
-    """
-    client = _client()
-    if ledger:
-        page = client.call("list_outcomes", task=task, since=local_time(since, None), limit=limit)
-    else:
-        page = client.call("list_executions", task=task, offset=offset, limit=limit)
-    if as_json:
-        print_json(page)
-    elif ledger:
-        _print_ledger(page["list"], utc)
-    else:
-        print_table(HISTORY_COLUMNS, [_history_row(row, utc) for row in page["list"]])
-        print(f"Showing {len(page['list'])} of {page['totalSize']} executions")
-
-
-def _history_row(row: dict[str, Any], utc: bool) -> tuple[object, ...]:
-    failure = row["failure"]
-    outcome = row["outcome"] or ("manual" if row["nominal"] is None else "open")
-    return (
-        row["id"],
-        show_time(row["nominal"], utc),
-        outcome + (f" ({row['reason']})" if row["reason"] else ""),
-        row["state"],
-        row["attempt"],
-        show_time(row["startedAt"], utc),
-        took(row["startedAt"], row["endedAt"]),
-        f"{failure['type']}: {failure['message']}" if failure else None,
-    )
-
-
-def _print_ledger(rows: list[dict[str, Any]], utc: bool) -> None:
-    shown = [
-        (
-            show_time(row["first"], utc),
-            show_time(row["last"], utc) if row["last"] != row["first"] else "-",
-            "?" if row["count"] is None else row["count"],
-            row["outcome"] or "open",
-            row["reason"],
-            row["state"],
-            row["executionId"],
-        )
-        for row in rows
-    ]
-    print_table(("Nominal", "Through", "Count", "Outcome", "Reason", "State", "Execution"), shown)
-
-
-@tasks.command
-def logs(reference: str, /, *, follow: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False) -> int:
-    """Show what an execution logged: of its id, or the newest of a task.
-
-    Parameters
-    ----------
-    follow
-        Go on until it ends; the exit code tells how.
-    """
-    from .follow import follow as follow_execution
-    from .follow import print_new_lines
-
-    client = _client()
-    execution_id = _execution_of(client, reference)
-    if follow:
-        return follow_execution(client, execution_id, utc, as_json)
-    print_new_lines(client, execution_id, 0, utc, as_json)
-    return 0
-
-
-def _execution_of(client: Client, reference: str) -> str:
-    try:
-        found: str = client.call("show_execution", execution=reference)["id"]
-        return found
-    except NotFound:
-        rows = client.call("list_executions", task=reference, limit=1)["list"]
-    if not rows:
-        raise NotFound(f"{reference!r} has no execution yet")
-    newest: str = rows[0]["id"]
-    return newest
-
-
-@tasks.command(name="next")
-def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = False) -> None:
-    """Show the next nominal times of a task.
-
-    Parameters
-    ----------
-    count
-        How many.
-    """
-    found = _client().call("next_fires", task=task, count=count)
-    if as_json:
-        print_json(found)
-        return
-    print(f"Runs {found['trigger']}.")
-    for instant in found["list"]:
-        print(show_time(instant, utc, exact=True))
-    if not found["list"]:
-        print(f"No run is planned: the task is {found['phase']}.")
-
-
-@tasks.command
-def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc: Utc = False) -> None:
-    """Explain what became of one nominal time of a task, and why.
-
-    Parameters
-    ----------
-    instant
-        The nominal time, for example "2026-03-01 12:00:05"; the last one if not said.
-    """
-    found = _client().call("why", task=task, at=local_time(instant, None))
-    if as_json:
-        print_json(found)
-        return
-    for line in found["lines"]:
-        print(_TIMES.sub(lambda match: show_time(match[0], utc, exact=True), line))
-
-
-_TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")

@@ -1,0 +1,160 @@
+"""`tocsin task ...`, the part that looks back and ahead: history, logs, next, why."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from runtime.errors import NotFound
+
+from .bodies import local_time
+from .connection import connect
+from .output import print_json, print_table, show_time, took
+from .tasks import Flag, Json, Utc
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+HISTORY_COLUMNS: Final = ("Execution", "Nominal", "Outcome", "State", "Attempt", "Started", "Took", "Error")
+
+
+def history(
+    task: str,
+    /,
+    *,
+    ledger: Annotated[bool, Flag] = False,
+    since: str | None = None,
+    offset: int | None = None,
+    limit: int | None = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Show a task's executions, newest first.
+
+    Parameters
+    ----------
+    ledger
+        Show the outcome of every nominal time instead, oldest first.
+    since
+        Where the ledger begins; a day ago if not said.
+    offset
+        Executions to pass over.
+    limit
+        Rows at most.
+    """
+    client = connect()
+    if ledger:
+        page = client.call("list_outcomes", task=task, since=local_time(since, None), limit=limit)
+    else:
+        page = client.call("list_executions", task=task, offset=offset, limit=limit)
+    if as_json:
+        print_json(page)
+    elif ledger:
+        _print_ledger(page["list"], utc)
+    else:
+        print_table(HISTORY_COLUMNS, [_history_row(row, utc) for row in page["list"]])
+        print(f"Showing {len(page['list'])} of {page['totalSize']} executions")
+
+
+def _history_row(row: dict[str, Any], utc: bool) -> tuple[object, ...]:
+    failure = row["failure"]
+    outcome = row["outcome"] or ("manual" if row["nominal"] is None else "open")
+    return (
+        row["id"],
+        show_time(row["nominal"], utc),
+        outcome + (f" ({row['reason']})" if row["reason"] else ""),
+        row["state"],
+        row["attempt"],
+        show_time(row["startedAt"], utc),
+        took(row["startedAt"], row["endedAt"]),
+        f"{failure['type']}: {failure['message']}" if failure else None,
+    )
+
+
+def _print_ledger(rows: list[dict[str, Any]], utc: bool) -> None:
+    shown = [
+        (
+            show_time(row["first"], utc),
+            show_time(row["last"], utc) if row["last"] != row["first"] else "-",
+            "?" if row["count"] is None else row["count"],
+            row["outcome"] or "open",
+            row["reason"],
+            row["state"],
+            row["executionId"],
+        )
+        for row in rows
+    ]
+    print_table(("Nominal", "Through", "Count", "Outcome", "Reason", "State", "Execution"), shown)
+
+
+def logs(reference: str, /, *, follow: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False) -> int:
+    """Show what an execution logged: of its id, or the newest of a task.
+
+    Parameters
+    ----------
+    follow
+        Go on until it ends; the exit code tells how.
+    """
+    from .follow import follow as follow_execution
+    from .follow import print_new_lines
+
+    client = connect()
+    execution_id = _execution_of(client, reference)
+    if follow:
+        return follow_execution(client, execution_id, utc, as_json)
+    print_new_lines(client, execution_id, 0, utc, as_json)
+    return 0
+
+
+def _execution_of(client: Client, reference: str) -> str:
+    try:
+        found: str = client.call("show_execution", execution=reference)["id"]
+        return found
+    except NotFound:
+        rows = client.call("list_executions", task=reference, limit=1)["list"]
+    if not rows:
+        raise NotFound(f"{reference!r} has no execution yet")
+    newest: str = rows[0]["id"]
+    return newest
+
+
+def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = False) -> None:
+    """Show the next nominal times of a task.
+
+    Parameters
+    ----------
+    count
+        How many.
+    """
+    found = connect().call("next_fires", task=task, count=count)
+    if as_json:
+        print_json(found)
+        return
+    print(f"Runs {found['trigger']}.")
+    for instant in found["list"]:
+        print(show_time(instant, utc, exact=True))
+    if not found["list"]:
+        print(f"No run is planned: the task is {found['phase']}.")
+
+
+def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc: Utc = False) -> None:
+    """Explain what became of one nominal time of a task, and why.
+
+    Parameters
+    ----------
+    instant
+        The nominal time, for example "2026-03-01 12:00:05"; the last one if not said.
+    """
+    found = connect().call("why", task=task, at=local_time(instant, None))
+    if as_json:
+        print_json(found)
+        return
+    for line in found["lines"]:
+        print(_TIMES.sub(lambda match: show_time(match[0], utc, exact=True), line))
+
+
+_TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+
+
+LOOKING: Final = (history, logs, next_, why)
+"""The commands of this file, each named as its function without an underscore at the end."""
