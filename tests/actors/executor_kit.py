@@ -29,7 +29,7 @@ from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Extra
 from actors.model.trigger import Once
 from runtime.clock import Instant
-from runtime.errors import ActorStopped, StaleFence
+from runtime.errors import ActorCrashed, ActorStopped, StaleFence
 from runtime.mailbox import Mailbox
 from runtime.simulation import SimulatedWorld
 from runtime.world import RealWorld, World
@@ -66,12 +66,14 @@ def start(
 
 @attrs.define
 class Keeper:
-    """Hears everything, records ends at once if `recording`, accepts checkpoints unless their fence is in `stale`."""
+    """Hears everything, records ends at once if `recording`, accepts checkpoints unless their fence is in `stale`
+    or there are `crashes` left."""
 
     mailbox: Mailbox[KeeperEvent] = attrs.field(factory=lambda: Mailbox("keeper"))
     executor: Executor | None = None
     recording: bool = True
     stale: set[int] = attrs.field(factory=set)
+    crashes: int = 0
     heard: list[KeeperEvent] = attrs.field(factory=list)
     checkpoints: list[str] = attrs.field(factory=list)
     changed: trio.Event = attrs.field(factory=trio.Event)
@@ -89,6 +91,9 @@ class Keeper:
             case AttemptsEnded(ends=ends) if self.recording and self.executor is not None:
                 with suppress(ActorStopped):
                     self.executor.mailbox.tell_nowait(Recorded(tuple((end.execution_id, end.fence) for end in ends)))
+            case Checkpoint() if self.crashes:
+                self.crashes -= 1
+                message.reply.refuse(ActorCrashed("the keeper crashed on this"))
             case Checkpoint(fence=fence) if fence in self.stale:
                 message.reply.refuse(StaleFence(f"fence {fence} was superseded"))
             case Checkpoint(data=data):
