@@ -5,8 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-_COUNTER_BITS: Final = 12
-_RANDOM_BITS: Final = 62
+_COUNTER_LIMIT: Final = 1 << 12
+_VARIANT: Final = 0x8000
+"""The two highest bits of the fourth group, as RFC 9562 has them."""
 
 
 class IdSource:
@@ -16,22 +17,27 @@ class IdSource:
     go below the last ones used, and a full counter borrows the next millisecond.
     """
 
-    __slots__ = ("_counter", "_milliseconds", "_random")
+    __slots__ = ("_counter", "_milliseconds", "_prefix", "_random_bits")
 
     def __init__(self, random: Random) -> None:
-        self._random = random
+        self._random_bits = random.getrandbits
         self._milliseconds = 0
         self._counter = 0
+        self._prefix = ""
 
     def next(self, microseconds: int) -> str:
         """A new id for the given wall time (microseconds since the epoch)."""
         milliseconds = microseconds // 1000
         if milliseconds > self._milliseconds:
-            self._milliseconds, self._counter = milliseconds, 0
+            self._start(milliseconds)
         else:
             self._counter += 1
-            if self._counter >> _COUNTER_BITS:
-                self._milliseconds, self._counter = self._milliseconds + 1, 0
-        low = 2 << _RANDOM_BITS | self._random.getrandbits(_RANDOM_BITS)
-        text = f"{self._milliseconds:012x}7{self._counter:03x}{low:016x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            if self._counter >= _COUNTER_LIMIT:
+                self._start(self._milliseconds + 1)
+        bits = self._random_bits
+        return f"{self._prefix}{self._counter:03x}-{bits(14) | _VARIANT:04x}-{bits(48):012x}"
+
+    def _start(self, milliseconds: int) -> None:
+        self._milliseconds, self._counter = milliseconds, 0
+        text = f"{milliseconds:012x}"
+        self._prefix = f"{text[:8]}-{text[8:]}-7"

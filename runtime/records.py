@@ -37,7 +37,9 @@ def evolve(record: T, **changes: Any) -> T:
         names = [field.name for field in attrs.fields(cast(Any, kind))]
         plan = _PLANS[kind] = attrgetter(*names), {name: index for index, name in enumerate(names)}
     read, index = plan
+    if not changes:
+        return kind(*read(record))
     values = list(read(record))
-    for name, value in changes.items():
-        values[index[name]] = value
+    for name in changes:
+        values[index[name]] = changes[name]
     return kind(*values)
