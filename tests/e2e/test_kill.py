@@ -143,5 +143,6 @@ def expected_times(ledger: Ledger, name: str) -> list[int]:
     if "at" in trigger:
         return [int(trigger["at"])]
     if "cron" in trigger:
-        return checker.interval_times(0, SECOND, task.created_at, task.settled_through)
+        whole = task.created_at - task.created_at % SECOND
+        return checker.interval_times(whole, SECOND, task.created_at, task.settled_through)
     return checker.interval_times(int(trigger["anchor"]), int(trigger["every"]), task.created_at, task.settled_through)
