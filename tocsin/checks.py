@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from actors.catalogue import Catalogue, TaskType
+from actors.model.lifecycle import Status
 from actors.model.policy import DEFAULT_POLICIES, Policies, Retry
 from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Extra
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Trigger
@@ -21,7 +22,7 @@ from runtime.errors import InvalidRequest, TooLarge
 
 from .config import suggestion
 from .durations import LONGEST, format_duration
-from .fields import one_of, real_number, show, whole_number
+from .fields import one_of, proper_text, real_number, show, whole_number
 
 MAX_RETRIES: Final = 1_000
 """More retries than this are an endless loop in disguise."""
@@ -32,6 +33,9 @@ MAX_CATCH_UP: Final = 10_000
 MAX_TAGS: Final = 32
 MAX_TAG: Final = 64
 """Tags of a task, and characters of one: labels for people, not data."""
+
+MAX_NOTE: Final = 500
+"""Characters of a pause's note: a sentence, not a document."""
 
 MAX_EXCEPTION_NAMES: Final = 32
 """Exception type names in `retry_on` and in `give_up_on`."""
@@ -70,6 +74,15 @@ def _few(names: list[str]) -> str:
     return (", ".join(names[:_NAMES_SHOWN]) or "none") + more
 
 
+def parse_status(text: str) -> Status:
+    """A status in any letter case."""
+    try:
+        return Status(text.upper())
+    except ValueError:
+        near = suggestion(text.upper(), list(Status))
+        raise InvalidRequest(f"status: one of {', '.join(Status)}, not {show(text)}{near}") from None
+
+
 def check_name(name: object) -> str:
     """A task's name: 1 to 128 printable characters without leading or trailing space."""
     if not isinstance(name, str):
@@ -103,6 +116,16 @@ def check_extra(extra: Extra | None) -> None:
     content_type = extra.content_type
     if not 1 <= len(content_type) <= _MAX_CONTENT_TYPE or not content_type.isprintable() or "/" not in content_type:
         raise InvalidRequest(f"extra.contentType: a content type such as text/plain, not {show(content_type)}")
+
+
+def check_note(note: object) -> str | None:
+    """Why a task is paused, in at most 500 characters; None for no note."""
+    if note is None:
+        return None
+    text = proper_text(note, "note")
+    if len(text) > MAX_NOTE:
+        raise InvalidRequest(f"note: at most {MAX_NOTE} characters, not {len(text)}")
+    return text
 
 
 @lru_cache(maxsize=4_096)
@@ -142,7 +165,9 @@ def check_retry(retry: Retry, path: str = "policies.retry") -> None:
     real_number(retry.factor, f"{path}.factor", 1, 100)
     real_number(retry.jitter, f"{path}.jitter", 0, 1)
     for name, listed in (("retryOn", retry.retry_on), ("giveUpOn", retry.give_up_on)):
-        if len(listed) > MAX_EXCEPTION_NAMES or not all(0 < len(entry) <= MAX_NAME for entry in listed):
+        if len(listed) > MAX_EXCEPTION_NAMES or not all(
+            0 < len(entry) <= MAX_NAME and entry.isprintable() for entry in listed
+        ):
             raise InvalidRequest(
                 f"{path}.{name}: at most {MAX_EXCEPTION_NAMES} exception names, not {show(list(listed))}"
             )

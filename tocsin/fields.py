@@ -25,7 +25,10 @@ NO_LATER_THAN: Final = Instant(7_258_118_400 * SECOND)
 
 def show(value: object) -> str:
     """A value for an error message, cut to a line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -97,9 +100,7 @@ class Fields:
     def text(self, key: str) -> str | None:
         """A string."""
         value = self.take(key)
-        if value is not None and not isinstance(value, str):
-            raise InvalidRequest(f"{self.name(key)}: a text, not {show(value)}")
-        return value
+        return None if value is None else proper_text(value, self.name(key))
 
     def flag(self, key: str) -> bool | None:
         """A boolean."""
@@ -140,7 +141,7 @@ class Fields:
             return None
         if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
             raise InvalidRequest(f"{self.name(key)}: a list of texts, not {show(value)}")
-        return tuple(value)
+        return tuple(proper_text(entry, self.name(key)) for entry in value)
 
     def inner(self, key: str) -> Fields | None:
         """A nested object."""
@@ -151,6 +152,15 @@ class Fields:
         """Refuse every field that nobody took."""
         for key in self._left:
             raise InvalidRequest(f"unknown field {show(self._path + str(key))}{suggestion(str(key), self._known)}")
+
+
+def proper_text(value: object, field: str) -> str:
+    """The value, if it is a text that every store and terminal can hold: no NUL, no half of a surrogate pair."""
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{field}: a text, not {show(value)}")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidRequest(f"{field}: a text without NUL and lone surrogates, not {show(value)}")
+    return value
 
 
 def whole_number(value: object, field: str, low: int, high: int) -> int:

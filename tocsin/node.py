@@ -25,7 +25,7 @@ from actors.keeper_messages import (
     RunTask,
 )
 from actors.model.execution import Execution
-from actors.model.lifecycle import Phase, Status
+from actors.model.lifecycle import Phase
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
 from actors.store.port import ExecutionDetail, TaskFilter
@@ -35,7 +35,7 @@ from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
 
 from .builder import ACTOR, TaskBuilder, add_many
-from .checks import known_type, parameters_text
+from .checks import check_note, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
 from .durations import Duration
 from .tasks import DECLARED_TASKS, DeclaredTask
@@ -132,7 +132,7 @@ class LocalNode:
     ) -> AsyncIterator[Task]:
         """Every task that fits, stored and in memory, in order of id."""
         wanted = TaskFilter(
-            status=None if status is None else Status(status.upper()), type=type_name, text=text, limit=_PAGE
+            status=None if status is None else parse_status(status), type=type_name, text=text, limit=_PAGE
         )
         while True:
             page = await self._node.page(wanted)
@@ -162,6 +162,7 @@ class LocalNode:
 
     async def pause(self, reference: str, note: str | None = None) -> Task:
         """Fire no more until activated."""
+        check_note(note)
         task = await self.task(reference)
         return await self._ask(task, lambda reply: PauseTask(task.id, note, ACTOR, reply))
 

@@ -28,7 +28,7 @@ from actors.keeper_messages import (
     RunTask,
 )
 from actors.model.execution import Execution
-from actors.model.lifecycle import State, Status
+from actors.model.lifecycle import State
 from actors.model.task import Task
 from actors.model.trigger import UNBOUNDED, Cron
 from actors.store.port import ExecutionDetail, OutcomeRow, TaskFilter
@@ -37,8 +37,7 @@ from actors.zones import database_version, zone
 from runtime.clock import DAY, MILLISECOND, SECOND, Instant, to_datetime
 from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
 
-from .checks import known_type, parameters_text
-from .config import suggestion
+from .checks import check_note, known_type, parameters_text, parse_status
 from .definitions import definition_from_json, trigger_from_json
 from .fields import Fields, parse_instant, show, show_instant
 from .operations import MAX_PREVIEW
@@ -69,9 +68,6 @@ SORTS: Final = {
 }
 """What `sortBy` may name -> the store's column."""
 
-MAX_NOTE: Final = 500
-"""Characters of a pause's note: a sentence, not a document."""
-
 _MAX_WORD: Final = 128
 """Characters of a correlation id or a filter's text."""
 
@@ -97,7 +93,7 @@ async def list_tasks(node: Node, call: Call) -> Json:
     if sort not in SORTS or direction.lower() not in ("", "asc", "desc"):
         raise InvalidRequest(f"sortBy: one of {', '.join(SORTS)}, with :asc or :desc, not {show(call['sortBy'])}")
     wanted = TaskFilter(
-        status=_status(call["status"]),
+        status=None if call["status"] is None else parse_status(call["status"]),
         type=call["type"],
         text=call["text"],
         sort=SORTS[sort],
@@ -107,16 +103,6 @@ async def list_tasks(node: Node, call: Call) -> Json:
     )
     page = await node.page(wanted)
     return page_view([task_view(task) for task in page.tasks], wanted.offset, wanted.limit, page.total)
-
-
-def _status(text: str | None) -> Status | None:
-    if text is None:
-        return None
-    try:
-        return Status(text.upper())
-    except ValueError:
-        near = suggestion(text.upper(), list(Status))
-        raise InvalidRequest(f"status: one of {', '.join(Status)}, not {show(text)}{near}") from None
 
 
 async def add_task(node: Node, call: Call) -> Json:
@@ -229,10 +215,8 @@ async def run_task(node: Node, call: Call) -> Json:
 async def pause_task(node: Node, call: Call) -> Json:
     """Fire no more."""
     fields = Fields(call["body"] or {})
-    note = fields.text("note")
+    note = check_note(fields.take("note"))
     fields.finish()
-    if note is not None and len(note) > MAX_NOTE:
-        raise InvalidRequest(f"note: at most {MAX_NOTE} characters, not {len(note)}")
     task = await node.task(call["task"])
     return await _full(node, await node.command(task.id, lambda reply: PauseTask(task.id, note, call.actor, reply)))
 

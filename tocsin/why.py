@@ -117,6 +117,8 @@ _REASONS: Final = {
 def _from_row(case: Case, row: OutcomeRow) -> Answer:
     if case.detail is not None and row.first == row.last and row.count != 0 and row.state is not None:
         return _ran(case.detail, row)
+    if not _covers(case, row):
+        return _nearest(case)
     because = _REASONS.get(row.reason or "", row.reason or "no reason was kept")
     verdict = row.outcome.value if row.outcome else "open"
     lines = [f"The occurrence of {show_instant(case.at)} has the outcome {verdict}: {because}."]
@@ -128,6 +130,14 @@ def _from_row(case: Case, row: OutcomeRow) -> Answer:
         lines.append(f"{role} execution {row.execution_id}.")
     lines.append(f"It was settled under revision {row.revision} of the task.")
     return Answer(verdict, case.at, tuple(lines))
+
+
+def _covers(case: Case, row: OutcomeRow) -> bool:
+    """Whether the row is about the instant: a range also touches what lies between its slots."""
+    if case.at in (row.first, row.last):
+        return True
+    under = [one.definition for one in case.revisions if one.revision == row.revision] or [case.task.definition]
+    return is_nominal(under[0].trigger, under[0].bounds, case.at)
 
 
 def _ran(detail: ExecutionDetail, row: OutcomeRow) -> Answer:

@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.errors import Conflict, InvalidRequest, NotFound, StaleVersion, TooLarge, Unauthenticated
 from tests.tocsin.conftest import Running, settings
@@ -202,6 +204,65 @@ def test_a_wrong_body_is_refused_and_makes_nothing(
     assert client.call("list_tasks", limit=0)["totalSize"] == before
 
 
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["5m", "\0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = [
+    "name",
+    "taskType",
+    "trigger",
+    "parameters",
+    "extra",
+    "policies",
+    "tags",
+    "persistent",
+    "note",
+    "expression",
+    "version",
+]
+
+
+@given(
+    st.sampled_from(["/tasks", "/tasks/fuzzed/run", "/tasks/fuzzed/pause", "/tasks/fuzzed/activate", "/cron/next"]),
+    json_values | st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=4),
+    st.booleans(),
+)
+def test_no_body_breaks_the_node(running: Running, path: str, body: Any, good: bool) -> None:
+    if good and isinstance(body, dict):
+        body = {"taskType": "greet", "trigger": {"every": "1h"}} | body
+    headers = {"Authorization": f"Bearer {running.token}"}
+    with httpx.Client(base_url=f"{running.url}/api", headers=headers, trust_env=False) as http:
+        http.post("/tasks", json={"name": "fuzzed", "taskType": "greet", "trigger": {"every": "1h"}})
+        response = http.post(path, content=json.dumps(body).encode())
+        assert response.status_code < 500, response.text
+        assert http.put("/tasks/fuzzed", content=json.dumps(body).encode()).status_code < 500
+
+
+def test_deep_and_huge_values_are_refused(client: Client, http: httpx.Client) -> None:
+    add(client, name="steady")
+    for depth in (500, 900, 990, 1_000, 5_000):
+        nested = "[" * depth + "]" * depth
+        for body in (
+            f'{{"parameters": {{"region": {nested}}}}}',
+            f'{{"name": {nested}}}',
+            f'{{"tags": {nested}}}',
+            nested,
+        ):
+            assert_error(http.put("/api/tasks/steady", content=body.encode()), 400)
+    digits = "9" * 5_000
+    assert_error(
+        http.put("/api/tasks/steady", content=f'{{"parameters": {{"count": {digits}}}}}'.encode()), 400, "body"
+    )
+    assert client.call("show_task", task="steady")["version"] == 1
+
+
 def test_a_body_without_a_length_has_the_same_limit(http: httpx.Client) -> None:
     response = http.post("/api/tasks", content=(b"x" * 65_536 for _ in range(40)))
     assert_error(response, 413, "more than 2097152 bytes")
@@ -319,8 +380,8 @@ def test_next_fires_end_with_the_limit(client: Client) -> None:
 
 def test_why_explains_a_fired_occurrence(client: Client) -> None:
     add(client, name="explained", trigger={"every": "1s", "maxRuns": 1})
-    done = until(lambda: client.call("show_task", task="explained"), lambda task: task["phase"] == "finished")
-    assert done["status"] == "COMPLETED"
+    done = until(lambda: client.call("show_task", task="explained"), lambda task: task["status"] == "COMPLETED")
+    assert done["phase"] == "finished"
     found = client.call("why", task="explained")
     assert found["verdict"] in ("fired", "late")
     text = "\n".join(found["lines"])

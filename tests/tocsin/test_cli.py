@@ -181,7 +181,7 @@ def test_a_cancelled_execution_leaves_its_task(shell: Shell) -> None:
 
 def test_why_is_told_in_words(shell: Shell) -> None:
     shell("task", "add", "asked", "--every", "1s", "--times", "1", "--type", "greet")
-    until(lambda: shell.json("task", "show", "asked")["phase"], lambda phase: phase == "finished")
+    until(lambda: shell.json("task", "show", "asked")["status"], lambda status: status == "COMPLETED")
     code, out, _ = shell("task", "why", "asked", "--utc")
     assert code == 0
     assert "runs every 1s" in out

@@ -87,7 +87,7 @@ WRONG = [
     ({"name": " x"}, "name: printable"),
     ({"name": "x "}, "name: printable"),
     ({"name": "a\nb"}, "name: printable"),
-    ({"name": "a\x00"}, "name: printable"),
+    ({"name": "a\x00"}, "name: a text without NUL"),
     ({"name": "\u200e"}, "name: printable"),
     ({"name": 5}, "name: a text"),
     ({"trigger": None}, "trigger: required"),

@@ -13,7 +13,7 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
-from runtime.errors import TooLarge, Unauthenticated
+from runtime.errors import InvalidRequest, TooLarge, Unauthenticated
 
 from ..error_table import ErrorRow, row_of, title_of_status
 from ..operations import OPERATIONS, Operation
@@ -95,17 +95,23 @@ class Api:
         length = request.headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length) > self._body_limit:
             raise TooLarge(f"body: {length} bytes, at most {self._body_limit}")
+        try:
+            with trio.fail_after(BODY_SECONDS):
+                return await self._read(request)
+        except trio.TooSlowError:
+            raise InvalidRequest(f"body: not sent within {BODY_SECONDS:g} s") from None
+
+    async def _read(self, request: AnyRequest) -> bytes:
         parts, size, more = [], 0, True
-        with trio.fail_after(BODY_SECONDS):
-            while more:
-                message = await request.receive()
-                if message["type"] != "http.request":
-                    break
-                parts.append(message["body"])
-                size += len(message["body"])
-                more = message["more_body"]
-                if size > self._body_limit:
-                    raise TooLarge(f"body: more than {self._body_limit} bytes")
+        while more:
+            message = await request.receive()
+            if message["type"] != "http.request":
+                break
+            parts.append(message["body"])
+            size += len(message["body"])
+            more = message["more_body"]
+            if size > self._body_limit:
+                raise TooLarge(f"body: more than {self._body_limit} bytes")
         return b"".join(parts)
 
 

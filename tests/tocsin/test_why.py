@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from actors.model.execution import Attempt, Execution, Failure, Kind, WaitsFor
+from actors.model.lifecycle import Phase, State
+from actors.model.occurrence import Outcome, Reason
+from actors.model.task import Definition, Task, TaskState
+from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
+from actors.store.port import ExecutionDetail, OutcomeRow, Revision
+from runtime.clock import HOUR, MINUTE, SECOND, Instant, Micros
+from tocsin.why import Answer, Case, answer, meant, trigger_words
+
+T0 = Instant(1_800_000_000 * SECOND)
+HOURLY = Interval(Micros(HOUR), T0)
+
+
+def at(hours: float) -> Instant:
+    return Instant(T0 + int(hours * HOUR))
+
+
+def task(trigger: Trigger = HOURLY, **state: Any) -> Task:
+    definition = Definition("id", "report", "greet", trigger, created_at=T0)
+    return Task(definition, attrs.evolve(TaskState(next_fire=at(11), settled_through=at(10)), **state))
+
+
+def ask(instant: Instant, *, about: Task | None = None, row: OutcomeRow | None = None, **more: Any) -> Answer:
+    subject = about or task()
+    revisions = more.pop("revisions", [Revision(1, subject.definition, T0)])
+    return answer(Case(subject, instant, at(10.5), row, more.pop("detail", None), revisions))
+
+
+def ledger(first: Instant, last: Instant, outcome: Outcome, reason: Reason, **more: Any) -> OutcomeRow:
+    values: dict[str, Any] = {"count": 1, "execution_id": None, "state": None, "started_at": None, "revision": 1}
+    return OutcomeRow(first=first, last=last, outcome=outcome, reason=reason, **(values | more))
+
+
+def execution(state: State, **more: Any) -> Execution:
+    values: dict[str, Any] = {
+        "nominal": at(3), "outcome": Outcome.FIRED, "attempt": 1, "fence": 7, "node": "n1", "first_started_at": at(3),
+        "started_at": at(3), "ended_at": at(3.5),
+    }  # fmt: skip
+    return Execution("e1", "id", Kind.OCCURRENCE, state, at(3), **(values | more))
+
+
+def ran(found: Execution, *attempts: Attempt) -> Answer:
+    row = OutcomeRow(at(3), at(3), 1, found.outcome, found.reason, found.id, found.state, found.started_at, 1)
+    return ask(at(3), row=row, detail=ExecutionDetail(found, attempts))
+
+
+def test_a_run_is_told_attempt_by_attempt() -> None:
+    former = Attempt("e1", 1, 6, "n0", "b", State.FAILED, at(3), at(3.1), Failure("ValueError", "boom"))
+    found = ran(execution(State.COMPLETED, attempt=2, outcome=Outcome.LATE, reason=Reason.QUEUE), former)
+    assert (found.verdict, found.nominal) == ("late", at(3))
+    text = "\n".join(found.lines)
+    assert "every 1h" in text
+    assert "late (it waited for a free slot)" in text
+    assert "Attempt 1 on n0 under fence 6 ended FAILED at" in text
+    assert "with ValueError: boom" in text
+    assert "Attempt 2 on n1 under fence 7 ended COMPLETED" in text
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (execution(State.RUNNING, ended_at=None), "Attempt 1 runs on n1 under fence 7 since"),
+        (execution(State.WAITING, waits_for=WaitsFor.RETRY, due=at(12), failures=1), "waits for its retry at"),
+        (execution(State.WAITING, attempt=0, outcome=None, waits_for=WaitsFor.SLOT), "waits for a free slot"),
+        (
+            execution(State.WAITING, attempt=0, outcome=None, waits_for=WaitsFor.OVERLAP),
+            "former execution of the task to end",
+        ),
+        (
+            execution(State.CRASHED, failure=Failure("Poison", "3 crashes")),
+            "held after a crash until somebody resumes it",
+        ),
+        (execution(State.CANCELLED, cancel_reason="by ann"), "It was cancelled: by ann."),
+        (execution(State.TIMED_OUT, failure=Failure("TimedOut", "after 5 s")), "ended TIMED_OUT"),
+    ],
+)
+def test_what_it_waits_for_or_ended_with_is_said(found: Execution, words: str) -> None:
+    assert words in "\n".join(ran(found).lines)
+
+
+def test_a_slot_that_was_not_run_names_reason_blocker_and_range() -> None:
+    skipped = ask(at(3), row=ledger(at(3), at(3), Outcome.SKIPPED, Reason.OVERLAP, execution_id="e9"))
+    assert skipped.verdict == "skipped"
+    assert "held back by execution e9" in "\n".join(skipped.lines)
+    missed = ask(at(3), row=ledger(at(2), at(5), Outcome.COALESCED, Reason.CATCH_UP, count=4))
+    assert "one of 4 such slots" in "\n".join(missed.lines)
+    uncounted = ask(at(3), row=ledger(at(2), at(5), Outcome.MISSED, Reason.DOWNTIME, count=None))
+    assert "not counted yet" in "\n".join(uncounted.lines)
+
+
+def test_what_lies_between_the_slots_of_a_range_is_no_nominal_time() -> None:
+    found = ask(at(3.5), row=ledger(at(2), at(5), Outcome.MISSED, Reason.DOWNTIME, count=4))
+    assert found.verdict == "not_nominal"
+
+
+@pytest.mark.parametrize(
+    ("instant", "about", "verdict", "words"),
+    [
+        (at(12), task(), "future", "will fire at"),
+        (at(12.5), task(), "not_nominal", "The nearest are: before it"),
+        (at(12), task(phase=Phase.PAUSED, next_fire=None), "paused", "it will not fire"),
+        (at(12), task(phase=Phase.CANCELLED, next_fire=None), "cancelled", "it will not fire"),
+        (at(12), task(Interval(Micros(HOUR), T0, fixed_delay=True)), "future", "counted from the end"),
+        (at(-1), task(), "before", "The task was made at"),
+        (at(3.5), task(), "not_nominal", "is no nominal time"),
+        (at(3), task(), "purged", "purged or folded"),
+        (at(10), task(settled_through=at(9), phase=Phase.PAUSED, note="holiday"), "paused", "paused (holiday)"),
+        (at(10), task(settled_through=at(9), phase=Phase.FINISHED), "finished", "came after that"),
+        (at(10), task(settled_through=at(9), next_fire=at(10)), "open", "owed and not settled yet"),
+    ],
+)
+def test_without_a_row_the_state_explains(instant: Instant, about: Task, verdict: str, words: str) -> None:
+    found = ask(instant, about=about)
+    assert found.verdict == verdict
+    assert words in "\n".join(found.lines)
+
+
+def test_a_slot_that_an_edit_took_away_names_the_revision() -> None:
+    now_daily = task(Cron("0 0 * * *"), revision=2)
+    former = Definition("id", "report", "greet", HOURLY, created_at=T0)
+    revisions = [Revision(1, former, T0), Revision(2, now_daily.definition, at(2.5))]
+    found = ask(at(3), about=now_daily, revisions=revisions)
+    assert found.verdict == "superseded"
+    assert "Revision 1 named it (every 1h" in "\n".join(found.lines)
+    assert "revision 2 replaced it" in "\n".join(found.lines)
+    assert ask(at(3.5), about=now_daily, revisions=revisions).verdict == "not_nominal"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "bounds", "words"),
+    [
+        (HOURLY, UNBOUNDED, "every 1h, counted from 2027-01-15T08:00:00Z"),
+        (HOURLY, Bounds(at(1), at(9), 12), "from 2027-01-15T09:00:00Z, until 2027-01-15T17:00:00Z, 12 times at most"),
+        (Interval(Micros(MINUTE), T0, fixed_delay=True), UNBOUNDED, "1m after the end of the execution before"),
+        (Once(T0), UNBOUNDED, "once, at 2027-01-15T08:00:00Z"),
+        (Cron("30 2 * * *", "Europe/Berlin"), UNBOUNDED, "at 02:30, every day ('30 2 * * *', Europe/Berlin)"),
+    ],
+)
+def test_triggers_in_words(trigger: Trigger, bounds: Bounds, words: str) -> None:
+    assert words in trigger_words(trigger, bounds)
+
+
+def test_a_second_means_the_slot_within_it() -> None:
+    fractions = Interval(Micros(SECOND), Instant(T0 + 250_000))
+    assert meant(fractions, UNBOUNDED, at(1)) == at(1) + 250_000
+    assert meant(fractions, UNBOUNDED, Instant(at(1) + 1)) == at(1) + 1
+    assert meant(HOURLY, UNBOUNDED, at(1.5)) == at(1.5)
