@@ -194,7 +194,8 @@ async def main():
     async with running(builtin("command"), world=RealWorld()) as (executor, keeper):
         await executor.mailbox.tell(start(type="command", parameters=json.dumps({"argv": ["sh", "-c", sys.argv[1]]})))
         lines = await keeper.until(lambda keeper: keeper.lines[1:] and keeper.lines)
-        print(*lines, flush=True)
+        sys.stdout.write(' '.join(lines) + '\\n')
+        sys.stdout.flush()
         await trio.sleep_forever()
 
 trio.run(main)
@@ -204,11 +205,17 @@ trio.run(main)
 async def test_commands_die_with_the_node_even_when_it_is_killed() -> None:
     node = await trio.lowlevel.open_process([sys.executable, "-c", NODE, TREE], stdout=-1)
     assert node.stdout is not None
-    with trio.fail_after(60):
-        pids = [int(word) for word in (await node.stdout.receive_some()).split()]
-    assert [alive(pid) for pid in pids] == [True, True]
-    node.kill()
-    await node.wait()
+    told = b""
+    try:
+        with trio.fail_after(60):
+            while not told.endswith(b"\n"):
+                told += await node.stdout.receive_some()
+        pids = [int(word) for word in told.split()]
+        before = [alive(pid) for pid in pids]
+    finally:
+        node.kill()
+        await node.wait()
+    assert before == [True, True]
     assert [await gone(pid) for pid in pids] == [True, True]
     await node.stdout.aclose()
 
