@@ -51,6 +51,7 @@ class NodeProcess:
     arguments: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     lives: int = 0
+    exit_code: int | None = None
 
     def start(self, **variables: str) -> None:
         """Begin a life; does not wait."""
@@ -112,14 +113,15 @@ class NodeProcess:
         process = self.process
         process.send_signal(signal.SIGTERM)
         self.reap()
-        return int(process.returncode)
+        assert self.exit_code is not None
+        return self.exit_code
 
     def reap(self, seconds: float = STOP_SECONDS) -> int:
-        """Wait for the end of the life. Answers its process id."""
+        """Wait for the end of the life, whose exit code is then known. Answers its process id."""
         assert self.process is not None
         process = self.process
         try:
-            process.wait(seconds)
+            self.exit_code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.e2e import checker
 from tests.e2e.harness import Ledger, NodeEnded, NodeProcess, RecordFile, node_process, read_ledger, wait_for
-from tocsin.client import Client
+from tocsin.client import Client, NodeUnreachable
 
 KILLS = 20
 FILES = 400
@@ -31,7 +33,6 @@ FAILPOINTS = frozenset({2, 6, 9, 13, 18})
 TASKS = Path(__file__).with_name("kill_tasks.py")
 INTERVALS = ("fast", "dropping", "complete", "queued", "many", "in a thread", "failing")
 ONE_AT_A_TIME = ("scan", "fast", "each second", "dropping", "complete", "queued", "in a thread", "failing")
-ONCE = tuple(f"single {number}" for number in range(8))
 SECOND = 1_000_000
 
 
@@ -40,24 +41,64 @@ def test_twenty_kills(tmp_path: Path, run_seed: int) -> None:
     rng = random.Random(run_seed)
     tree = make_tree(tmp_path / "tree", rng)
     record = RecordFile(tmp_path / "record.jsonl")
+    asked = Asked(rng)
     with node_process(tmp_path / "data", TASKS, E2E_RECORD=str(record.path)) as node:
         with node.up() as client:
-            make_tasks(client, tree, tmp_path / "manifest", rng)
-        for number in range(KILLS):
-            live_and_die(node, record, rng, at_failpoint=number in FAILPOINTS)
+            make_scan(client, tree, tmp_path / "manifest")
+            asked.for_a_while(client)
+        record.append(kind="dead", pid=node.kill())
+        for number in range(1, KILLS):
+            record.append(kind="dead", pid=live_and_die(node, asked, at_failpoint=number in FAILPOINTS))
         assert record_of(record, "scan", "end") == [], "the scan is over before the kills are: make the tree larger"
         with node.up() as client:
             wait_for(lambda: status_of(client, "scan") == "COMPLETED", 240, "the scan", node, poll=0.2)
-            wait_for(lambda: all(status_of(client, name) == "COMPLETED" for name in ONCE), 30, "what runs once", node)
+            for name in asked.acknowledged:
+                wait_for(lambda name=name: status_of(client, name) == "COMPLETED", 30, f"{name} to run", node)
             time.sleep(2 * rng.random())
             pause_all(client, node)
         stopped_at = time.time_ns() // 1000
-        node.terminate()
-    judge(read_ledger(node.data), record, stopped_at)
-    assert (tmp_path / "manifest").read_text() == reference_manifest(tree)
-    scanned = {line.item for line in record_of(record, "scan", "work")}
-    assert scanned == {str(path.relative_to(tree)) for path in tree.rglob("file *")}
-    assert len(record_of(record, "scan", "start")) > KILLS // 2
+        assert node.terminate() == 0
+    ledger = read_ledger(node.data)
+    judge(ledger, record, stopped_at)
+    judge_requests(ledger, asked)
+    judge_scan(record, tree, tmp_path / "manifest")
+
+
+@attrs.define
+class Asked:
+    """The tasks that a client asks for while nodes live and die: those it tried to add, and those it was answered for."""
+
+    rng: random.Random
+    tried: list[str] = attrs.field(factory=list)
+    acknowledged: list[str] = attrs.field(factory=list)
+
+    def for_a_while(self, client: Client) -> None:
+        """Add tasks that run once, for as long as a life lasts or until nobody answers any more."""
+        until = time.monotonic() + self.rng.uniform(*LIFE_SECONDS)
+        with suppress(NodeUnreachable):
+            while time.monotonic() < until:
+                self._add(client)
+                time.sleep(self.rng.uniform(0.0, 0.2))
+
+    def _add(self, client: Client) -> None:
+        name = f"single {len(self.tried)}"
+        self.tried.append(name)
+        when = f"{self.rng.randrange(1, 4_000)}ms"
+        client.call("add_task", body={"name": name, "taskType": "single", "trigger": {"after": when}})
+        self.acknowledged.append(name)
+
+
+def live_and_die(node: NodeProcess, asked: Asked, *, at_failpoint: bool) -> int:
+    """One life and its end by SIGKILL, from outside or by its own hand after a commit. Answers the process id."""
+    if at_failpoint:
+        node.start(TOCSIN_FAILPOINTS=f"keeper.committed={asked.rng.randrange(1, 60)}")
+    else:
+        node.start()
+    with suppress(NodeEnded), node.wait_ready() as client:
+        asked.for_a_while(client)
+    pid = node.reap() if at_failpoint else node.kill()
+    assert node.exit_code == -signal.SIGKILL, node.log()
+    return pid
 
 
 def make_tree(root: Path, rng: random.Random) -> Path:
@@ -74,30 +115,10 @@ def reference_manifest(tree: Path) -> str:
     return "".join(f"{hashlib.sha256(data).hexdigest()} {len(data)} {name}\n" for name, data in sorted(files.items()))
 
 
-def make_tasks(client: Client, tree: Path, manifest: Path, rng: random.Random) -> None:
+def make_scan(client: Client, tree: Path, manifest: Path) -> None:
     parameters = {"root": str(tree), "manifest": str(manifest), "rest": REST_SECONDS}
-    scan = {"name": "scan", "taskType": "scan", "trigger": {"after": "100ms"}, "parameters": parameters}
-    client.call("add_task", body=scan)
-    for name in ONCE:
-        when = f"{rng.randrange(500, 60_000)}ms"
-        client.call("add_task", body={"name": name, "taskType": "single", "trigger": {"after": when}})
-
-
-def live_and_die(node: NodeProcess, record: RecordFile, rng: random.Random, *, at_failpoint: bool) -> None:
-    """One life and its end. The life that the test began is the first one; any other is started here."""
-    if node.process is not None:
-        time.sleep(rng.uniform(*LIFE_SECONDS))
-        pid = node.kill()
-    elif at_failpoint:
-        node.start(TOCSIN_FAILPOINTS=f"keeper.committed={rng.randrange(1, 60)}")
-        pid = node.reap()
-    else:
-        node.start()
-        with suppress(NodeEnded):
-            node.wait_ready().close()
-            time.sleep(rng.uniform(*LIFE_SECONDS))
-        pid = node.kill()
-    record.append(kind="dead", pid=pid)
+    body = {"name": "scan", "taskType": "scan", "trigger": {"after": "100ms"}, "parameters": parameters}
+    client.call("add_task", body=body)
 
 
 def status_of(client: Client, name: str) -> str:
@@ -134,6 +155,24 @@ def judge(ledger: Ledger, record: RecordFile, stopped_at: int) -> None:
     found += checker.check_redone("scan", lines)
     assert not found, checker.report(found)
     assert sum(line.kind == "dead" for line in lines) == KILLS
+
+
+def judge_requests(ledger: Ledger, asked: Asked) -> None:
+    """Every request that was answered took effect, once; of those that were not, nothing is there twice."""
+    singles = {name for name in ledger.tasks if name.startswith("single ")}
+    assert set(asked.acknowledged) <= singles <= set(asked.tried)
+    assert len(asked.acknowledged) > KILLS
+    for name in asked.acknowledged:
+        [execution] = ledger.executions[name]
+        assert (execution.state, execution.outcome in checker.RAN) == ("COMPLETED", True)
+
+
+def judge_scan(record: RecordFile, tree: Path, manifest: Path) -> None:
+    """Every file was hashed, right, and is in the manifest once; it took many attempts."""
+    assert manifest.read_text() == reference_manifest(tree)
+    scanned = {line.item for line in record_of(record, "scan", "work")}
+    assert scanned == {str(path.relative_to(tree)) for path in tree.rglob("file *")}
+    assert len(record_of(record, "scan", "start")) > KILLS // 2
 
 
 def expected_times(ledger: Ledger, name: str) -> list[int]:
