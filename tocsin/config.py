@@ -24,8 +24,10 @@ DEFAULT_DATA: Final = ".tocsin"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _PREFIX: Final = "TOCSIN_"
 
-CLIENT_VARIABLES: Final = frozenset({"TOCSIN_URL", "TOCSIN_TOKEN", "TOCSIN_CONFIG", "TOCSIN_FAILPOINTS", "TOCSIN_NODE"})
-"""Variables of the command line and of tests: no settings of a node."""
+OTHER_VARIABLES: Final = frozenset(
+    f"TOCSIN_{name}" for name in ("URL", "TOKEN", "FAILPOINTS", "TASK", "EXECUTION", "ATTEMPT", "FENCE", "NOMINAL")
+)
+"""Variables that are no settings: those of the command line, of tests, and those that a node gives to a command it runs."""
 
 
 @attrs.frozen
@@ -273,7 +275,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object,
     by_variable = {variable_of(key): key for key in SETTINGS}
     found: dict[str, tuple[object, str]] = {}
     for variable in sorted(environment):
-        if not variable.startswith(_PREFIX) or variable in CLIENT_VARIABLES:
+        if not variable.startswith(_PREFIX) or variable in OTHER_VARIABLES:
             continue
         if variable not in by_variable:
             raise InvalidRequest(f"unknown variable {variable}{suggestion(variable, by_variable)}")

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from actors import node as inner
-from actors.catalogue import DECLARED, Catalogue
+from actors.catalogue import Catalogue
 from actors.keeper_messages import (
     ActivateTask,
     CancelTask,
@@ -38,6 +38,7 @@ from .builder import ACTOR, TaskBuilder, add_many
 from .checks import check_note, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
 from .durations import Duration
+from .loading import load_catalogue
 from .tasks import DECLARED_TASKS, DeclaredTask
 
 logger = logging.getLogger(__name__)
@@ -228,21 +229,27 @@ async def open_node(
     """Run a node in this program while the block runs: its store is SQLite in the data directory.
 
     file: a TOML file; without it `tocsin.toml` of the current directory if there is one. settings: values over it, named as
-    in `Config`: `data=`, `slots=`, ... catalogue: the task types; without it those that decorators declared. Raises
-    InvalidRequest for a wrong setting, AlreadyRunning when another node has the data directory.
+    in `Config`: `data=`, `slots=`, ... catalogue: the task types; without it the built-in ones and those that decorators
+    declared. Raises InvalidRequest for a wrong setting, AlreadyRunning when another node has the data directory.
     """
     flags = {_key_of(name): value for name, value in settings.items()}
     environment = (world or RealWorld()).environment()
     config = load_config(environment, None if file is None else Path(file), flags).config
+    world = world or inner.real_world(node_config(config))
+    if catalogue is None:
+        catalogue = load_catalogue(config.tasks, world)
     with single_error():
-        async with open_configured(config, DECLARED if catalogue is None else catalogue, world) as node:
+        async with open_configured(config, catalogue, world) as node:
             yield node
 
 
 @asynccontextmanager
 async def open_configured(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[LocalNode]:
     """`open_node` with settings that are read already: makes the data directory and the declared tasks."""
-    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidRequest(f"data: cannot make the directory {str(config.data)!r}: {error.strerror}") from None
     async with inner.open_node(node_config(config), catalogue, world) as node:
         face = LocalNode(node)
         await make_declared(face, DECLARED_TASKS.values())

@@ -171,6 +171,24 @@ def test_the_exit_code_of_a_followed_run_tells_how_it_ended(shell: Shell) -> Non
     assert shell("task", "retry", "breaks", "--reset")[0] == 0
 
 
+def test_a_followed_run_is_a_json_object_a_line_when_asked(shell: Shell) -> None:
+    shell("task", "add", "streamed", "--every", "1h", "--type", "greet")
+    code, out, _ = shell("task", "run", "streamed", "--follow", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [line["text"] for line in lines[:-1]] == ["hello eu"]
+    assert (lines[-1]["state"], lines[-1]["result"]["region"]) == ("COMPLETED", "eu")
+
+
+def test_a_bar_is_drawn_on_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell("task", "add", "drawn", "--every", "1h", "--type", "greet")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    code, out, err = shell("task", "run", "drawn", "--follow")
+    assert code == 0
+    assert "hello eu" in out
+    assert "COMPLETED after 1 attempt" in err
+
+
 def test_a_cancelled_execution_leaves_its_task(shell: Shell) -> None:
     shell("task", "add", "long", "--every", "1h", "--type", "wait")
     execution = shell.json("task", "run", "long")["id"]

@@ -17,7 +17,13 @@ def write(path: Path, text: str) -> Path:
 
 def test_flags_win_over_environment_over_file_over_default(tmp_path: Path) -> None:
     file = write(tmp_path, 'name = "filed"\nlisten = "127.0.0.1:1"\n[executor]\nslots = 5\nthreads = 3\n')
-    environment = {"TOCSIN_LISTEN": "127.0.0.1:2", "TOCSIN_EXECUTOR_THREADS": "4", "HOME": "/h", "TOCSIN_URL": "x"}
+    environment = {
+        "TOCSIN_LISTEN": "127.0.0.1:2",
+        "TOCSIN_EXECUTOR_THREADS": "4",
+        "HOME": "/h",
+        "TOCSIN_URL": "x",
+        "TOCSIN_TASK": "t",
+    }
     loaded = load_config(environment, file, {"listen": "127.0.0.1:3", "data": None})
     assert (loaded.config.name, loaded.config.slots, loaded.config.threads) == ("filed", 5, 4)
     assert loaded.config.listen == Address("127.0.0.1", 3)

@@ -59,6 +59,14 @@ async def test_a_program_schedules_and_runs(tmp_path: Path) -> None:
         assert node.health() == []
 
 
+async def test_the_built_in_types_are_there(tmp_path: Path) -> None:
+    async with tocsin.open_node(data=tmp_path, synchronous="NORMAL") as node:
+        await node.every("1h", "command", name="true", argv=["true"])
+        assert (await ended(node, await node.run("true"))).state is State.COMPLETED
+        with pytest.raises(tocsin.InvalidRequest, match="missing parameter 'argv'"):
+            await node.every("1h", "command")
+
+
 async def test_many_are_made_with_one_call(tmp_path: Path) -> None:
     async with tocsin.open_node(data=tmp_path, **QUICK) as node:
         made = await node.add_many(
@@ -75,6 +83,14 @@ async def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     with pytest.raises(tocsin.InvalidRequest, match=r"executor\.slots"):
         async with tocsin.open_node(data=tmp_path, slots=0):
             raise AssertionError
+
+
+async def test_a_directory_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for wrong in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(tocsin.InvalidRequest, match="data: cannot make the directory"):
+            async with tocsin.open_node(data=wrong, **QUICK):
+                raise AssertionError
 
 
 async def test_a_second_node_on_the_directory_is_refused(tmp_path: Path) -> None:

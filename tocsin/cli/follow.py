@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..error_table import OUTCOME_EXITS
-from .output import print_json, show_time
+from .output import print_json, print_json_line, printable, show_time
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -24,35 +24,41 @@ Show = Callable[[dict[str, Any]], None]
 def follow(client: Client, execution_id: str, utc: bool, as_json: bool) -> int:
     """Show log and progress until the execution ends. Answers the exit code of its state."""
     if sys.stderr.isatty() and not as_json:
-        return _with_bar(client, execution_id, utc)
-    return _until_end(client, execution_id, utc, as_json, lambda execution: None)
+        execution = _with_bar(client, execution_id, utc)
+    else:
+        execution = _until_end(client, execution_id, utc, as_json, lambda execution: None)
+    _print_end(execution, as_json)
+    return OUTCOME_EXITS[execution["state"]]
 
 
-def _with_bar(client: Client, execution_id: str, utc: bool) -> int:
+def _with_bar(client: Client, execution_id: str, utc: bool) -> dict[str, Any]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # Output that goes to a file or a pipe must not be drawn on the terminal with the bar.
+    drawn = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=drawn) as progress:
         bar = progress.add_task("waiting", total=None)
 
         def show(execution: dict[str, Any]) -> None:
             figures = execution["progress"] or {}
-            step = figures.get("step") or execution["state"].lower()
+            step = escape(str(figures.get("step") or execution["state"].lower()))
             progress.update(bar, description=step, completed=figures.get("done") or 0, total=figures.get("total"))
 
         return _until_end(client, execution_id, utc, False, show)
 
 
-def _until_end(client: Client, execution_id: str, utc: bool, as_json: bool, show: Show) -> int:
+def _until_end(client: Client, execution_id: str, utc: bool, as_json: bool, show: Show) -> dict[str, Any]:
+    """The execution as it is at its end; its log is printed on the way."""
     seen = 0
     while True:
-        execution = client.call("show_execution", execution=execution_id)
+        execution: dict[str, Any] = client.call("show_execution", execution=execution_id)
         show(execution)
         seen = print_new_lines(client, execution_id, seen, utc, as_json)
         if execution["state"] in OUTCOME_EXITS:
-            _print_end(execution, as_json)
-            return OUTCOME_EXITS[execution["state"]]
+            return execution
         time.sleep(POLL_SECONDS)
 
 
@@ -62,9 +68,10 @@ def print_new_lines(client: Client, execution_id: str, after: int, utc: bool, as
         lines = client.call("list_logs", execution=execution_id, after=after, limit=_LINES)["list"]
         for line in lines:
             if as_json:
-                print_json(line)
+                print_json_line(line)
             else:
-                print(f"{show_time(line['at'], utc, exact=True)} {line['level']:<7} {line['text']}", flush=True)
+                text = printable(line["text"])
+                print(f"{show_time(line['at'], utc, exact=True)} {line['level']:<7} {text}", flush=True)
         after = lines[-1]["sequence"] if lines else after
         if len(lines) < _LINES:
             return after
@@ -72,10 +79,10 @@ def print_new_lines(client: Client, execution_id: str, after: int, utc: bool, as
 
 def _print_end(execution: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print_json(execution)
+        print_json_line(execution)
         return
     failure = execution["failure"]
-    because = f": {failure['type']}: {failure['message']}" if failure else ""
+    because = printable(f": {failure['type']}: {failure['message']}") if failure else ""
     print(f"{execution['state']} after {execution['attempt']} attempt(s){because}", file=sys.stderr)
     if execution["result"] is not None:
         print_json(execution["result"])

@@ -22,6 +22,11 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def print_json_line(value: object) -> None:
+    """A value as JSON on one line, for streams of them."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
 def show_time(text: str | None, utc: bool, *, exact: bool = False) -> str:
     """A time of the API for people: `2025-02-12 08:31:25`, local unless `utc`; `-` for none. exact: with milliseconds."""
     if text is None:
@@ -44,9 +49,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 def _cell(value: object) -> str:
-    text = "-" if value is None else str(value).replace("\n", " ")
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    text = "-" if value is None else printable(str(value).replace("\n", " "))
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """A text whose control characters, which could take over a terminal, are question marks; lines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() or character in "\n\t" else "?" for character in text)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
