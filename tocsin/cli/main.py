@@ -174,7 +174,7 @@ def run(arguments: list[str]) -> int:
     except TocsinError as error:
         row = row_of(error)
         unreachable = type(error).__name__ == "NodeUnreachable"
-        title = "No node answers" if unreachable else row.title
+        title = "Unreachable" if unreachable else row.title
         print_error(title, "503" if unreachable else str(row.status), str(error), as_json)
         return UNREACHABLE_EXIT if unreachable else row.exit_code
     except KeyboardInterrupt:
