@@ -122,6 +122,10 @@ class MemoryStore:
         refused: dict[str, TocsinError] = {}
         stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
         _refuse_twice(commit)
+        # First, because the attempt that made it may end in the same commit.
+        for progress in commit.progress:
+            if self._runs(progress.execution_id, progress.fence):
+                self._parts_of(progress.execution_id).progress = progress.progress
         for create in commit.creates:
             error = _stale_epoch(stale, create.partition) or self._check_create(create)
             if error is None:
@@ -270,9 +274,6 @@ class MemoryStore:
         heapify(self._due)
 
     def _write_notes(self, commit: Commit, refused: Mapping[str, TocsinError]) -> None:
-        for progress in commit.progress:
-            if self._runs(progress.execution_id, progress.fence):
-                self._parts_of(progress.execution_id).progress = progress.progress
         for log in commit.logs:
             if log.execution_id in self._executions:
                 numbered = enumerate(log.lines, self._lines + 1)

@@ -154,7 +154,7 @@ class Writer:
             changes, refused = self._admitted(commit)
             try:
                 with self.transaction():
-                    self._write(changes, refused)
+                    self._write(commit, changes, refused)
                     self._write_notes(commit, refused)
                 return CommitResult(refused)
             except _Moved:
@@ -213,15 +213,21 @@ class Writer:
                 )
         return [change for change in changes if change.partition not in stale], refused
 
-    def _write(self, changes: list[_Change], refused: dict[str, TocsinError]) -> None:
-        if not changes:
-            return
+    def _write(self, commit: Commit, changes: list[_Change], refused: dict[str, TocsinError]) -> None:
+        """Progress goes first: the attempt that made it may end in the same commit."""
+        self._write_progress(commit)
         try:
-            self._apply(changes)
+            if changes:
+                self._apply(changes)
         except _Refusal as refusal:
             self._connection.execute("ROLLBACK")
             self._connection.execute("BEGIN IMMEDIATE")
+            self._write_progress(commit)
             self._divide(changes, refusal.error, refused)
+
+    def _write_progress(self, commit: Commit) -> None:
+        if commit.progress:
+            _PUT_PROGRESS.run(self._connection, _progress_rows(commit.progress))
 
     def _divide(self, changes: list[_Change], error: TocsinError, refused: dict[str, TocsinError]) -> None:
         """Write what can be written of changes that together were refused."""
@@ -334,8 +340,6 @@ class Writer:
     # -- what belongs to no task's guard
 
     def _write_notes(self, commit: Commit, refused: Mapping[str, TocsinError]) -> None:
-        if commit.progress:
-            _PUT_PROGRESS.run(self._connection, _progress_rows(commit.progress))
         if commit.logs:
             _INSERT_LOGS.run(self._connection, _log_rows(commit.logs))
         audits = _audit_rows(commit.audits, refused) if commit.audits else ()

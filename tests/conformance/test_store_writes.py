@@ -355,3 +355,24 @@ def test_a_line_with_half_a_surrogate_pair_does_not_hold_up_the_commit(store: St
     (line,) = store.logs("e of t1", after=0, limit=9)
     assert line.text.startswith("half ")
     assert stored(store, "t2").id == "t2"
+
+
+def test_the_last_progress_is_kept_when_its_attempt_ends_in_the_same_commit(store: Store) -> None:
+    running_task = add_running(store)
+    (execution,) = running_task.open
+    ended = end(running_task)
+    assert commit(store, ended, progress=(ProgressWrite(execution.id, execution.fence, '{"done":9}'),)) == {}
+    detail = store.execution(execution.id)
+    assert detail is not None
+    assert detail.progress == '{"done":9}'
+
+
+def test_the_last_progress_is_kept_when_others_of_its_commit_are_refused(store: Store) -> None:
+    first, second = add_running(store, "t1"), add_running(store, "t2")
+    (execution,) = first.open
+    stale = attrs.evolve(end(second), expected=99)
+    progress = (ProgressWrite(execution.id, execution.fence, '{"done":9}'),)
+    assert commit(store, end(first), stale, progress=progress) == {"t2": StaleVersion}
+    detail = store.execution(execution.id)
+    assert detail is not None
+    assert detail.progress == '{"done":9}'
