@@ -26,7 +26,7 @@ MAX_FILES = 20_000
 # -- a long task with checkpoints
 
 
-@tocsin.task("integrity.scan", every="5m", overlap="skip", retry=tocsin.Retry(max_retries=3, delay="10s"))
+@tocsin.task("integrity.scan", every="2m", overlap="skip", retry=tocsin.Retry(max_retries=3, delay="10s"))
 def integrity_scan(
     ctx: tocsin.SyncContext, *, root: str = "", manifest: str = "", rest: float = 0.02
 ) -> dict[str, Any]:

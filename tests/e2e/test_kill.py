@@ -64,6 +64,24 @@ def test_twenty_kills(tmp_path: Path, run_seed: int) -> None:
     judge_scan(record, tree, tmp_path / "manifest")
 
 
+def test_a_first_start_that_dies_is_made_good_by_the_next(tmp_path: Path, run_seed: int) -> None:
+    rng = random.Random(run_seed)
+    with node_process(tmp_path / "data") as node:
+        for _ in range(4):
+            node.start()
+            wait_for((node.data / "lock").exists, 60, "the node to take its directory", node, poll=0.0005)
+            time.sleep(rng.uniform(0.0, 0.05))
+            node.kill()
+        with node.up() as client:
+            assert client.call("ready") == {"status": "ok"}
+            client.call("add_task", body={"name": "first", "taskType": "command", "trigger": {"after": "1ms"}, **ECHO})
+            wait_for(lambda: status_of(client, "first") == "COMPLETED", 30, "a task to run", node)
+        assert node.terminate() == 0
+
+
+ECHO = {"parameters": {"argv": ["echo", "made good"]}}
+
+
 @attrs.define
 class Asked:
     """The tasks that a client asks for while nodes live and die: those it tried to add, and those it was answered for."""
