@@ -86,15 +86,15 @@ def times_of(row: OutcomeRow, segments: list[Segment]) -> list[int]:
 
 
 class KeeperMachine(RuleBasedStateMachine):
-    @initialize(slots=st.integers(1, 3))
-    def begin(self, slots: int) -> None:
+    @initialize(slots=st.integers(1, 3), first=definitions, second=definitions)
+    def begin(self, slots: int, first: Definition, second: Definition) -> None:
         self.rig = Rig(slots=slots)
         self.segments: dict[str, list[Segment]] = {}
         self.through: dict[str, int] = {}
         self.fences: dict[str, int] = {}
         self.seen = 0
         self.boots = 1
-        self.lost = False
+        self.rig.create(attrs.evolve(first, id="a", name="x"), attrs.evolve(second, id="b", name="y"))
 
     # -- people
 
@@ -176,7 +176,7 @@ class KeeperMachine(RuleBasedStateMachine):
 
     # -- time
 
-    @rule(seconds=st.sampled_from([0, 1, 1, 2, 3, 5, 17]), told=st.booleans())
+    @rule(seconds=st.sampled_from([0, 1, 1, 2, 3, 5, 17]), told=st.sampled_from([True, True, True, False]))
     def time_passes(self, seconds: int, told: bool) -> None:
         self.rig.now = Instant(self.rig.now + seconds * SECOND)
         if told:
@@ -193,6 +193,15 @@ class KeeperMachine(RuleBasedStateMachine):
         self.rig.send(Settle(IDS))
 
     # -- attempts
+
+    @precondition(lambda self: self.rig.running)
+    @rule(seconds=st.integers(0, 3), states=st.lists(ends, min_size=1, max_size=3))
+    def attempts_end_while_the_store_is_broken(self, seconds: int, states: list[State]) -> None:
+        self.rig.broken = True
+        for state in states[: len(self.rig.running)]:
+            self.rig.end(state)
+        self.time_passes(seconds, told=True)
+        self.store_heals()
 
     @precondition(lambda self: self.rig.running)
     @rule(which=st.integers(0, 5), state=ends, retryable=st.booleans(), twice=st.booleans())
@@ -264,8 +273,8 @@ class KeeperMachine(RuleBasedStateMachine):
         self.rig.restart_executor()
 
     @precondition(lambda self: not self.rig.broken)
-    @rule(ended=st.booleans())
-    def node_crashes(self, ended: bool) -> None:
+    @rule()
+    def node_crashes(self) -> None:
         self.boots += 1
         former = self.rig
         boot = f"boot-{self.boots}"
