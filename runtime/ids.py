@@ -21,9 +21,8 @@ class IdSource:
 
     def __init__(self, random: Random) -> None:
         self._random_bits = random.getrandbits
-        self._milliseconds = 0
-        self._counter = 0
-        self._prefix = ""
+        # A clock without a battery begins in 1970 or before.
+        self._start(0)
 
     def next(self, microseconds: int) -> str:
         """A new id for the given wall time (microseconds since the epoch)."""
