@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 
-from runtime.coordination import Granted, SoloCoordination
+from runtime.coordination import SoloCoordination
+from runtime.coordination_messages import Granted
 
 
 async def test_every_slot_is_granted_above_what_was_granted_before():
