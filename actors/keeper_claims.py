@@ -29,8 +29,8 @@ class Claims:
     """See the module's docstring. `boot` and `node` name the process that claims."""
 
     def __init__(self, boot: str, node: str) -> None:
-        self._boot = boot
-        self._node = node
+        self.boot = boot
+        self.node = node
         self.slots = 0
         self._in_sync = False
         self._draining = False
@@ -78,11 +78,16 @@ class Claims:
 
     def to_slot(self, staged: Staged, execution: Execution, now: Instant) -> None:
         """Run it now if a slot is free and nobody waits longer, else let it wait for one."""
-        if self._may_claim and not self._backlog:
+        if self.is_free:
             self._claim(staged, execution, now)
             return
         staged.put(evolve(execution, waits_for=WaitsFor.SLOT, due=None))
         self._push_backlog(staged.definition, execution.id)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether whoever comes now is claimed at once: a slot is free and nobody waits longer."""
+        return self._may_claim and not self._backlog
 
     @property
     def _may_claim(self) -> bool:
@@ -90,7 +95,7 @@ class Claims:
 
     def _claim(self, staged: Staged, execution: Execution, now: Instant) -> None:
         fence = staged.state.fence + 1
-        claimed = attempts.claim(execution, fence, self._boot, self._node, now)
+        claimed = attempts.claim(execution, fence, self.boot, self.node, now)
         self.slots -= 1
         staged.starts += 1
         staged.put(claimed)

@@ -25,6 +25,7 @@ from runtime.clock import Instant
 from runtime.errors import Conflict, NotFound, StaleEpoch, StaleFence, StaleVersion, TocsinError
 from runtime.records import evolve, record
 
+from . import keeper_plain
 from .definition_changes import first_state
 from .keeper_claims import Claims
 from .keeper_commands import Commands
@@ -210,15 +211,33 @@ class KeeperCore:
 
     def _settle_all(self, task_ids: Iterable[str], message: Settle, now: Instant) -> None:
         everything = len(self._epochs) == self._partitions
+
+        def fire(task: Task, partition: int) -> Staged | None:
+            return keeper_plain.fire(task, partition, self._claims, self._new_id, now)
+
         for task_id in task_ids:
             # A foreign task is not even staged: its due instant, told after the batch, would bring the timer here again at once.
             owned = everything or partition_of(task_id, self._partitions) in self._epochs
+            if owned and self._stage_plainly(task_id, fire):
+                continue
             staged = self._stage(task_id) if owned else None
             if staged is None:
                 self._directives.append(Reschedule(((task_id, None),)))
                 continue
             staged.messages += (Settle((task_id,)),)
             self._progression.settle(staged, now)
+
+    def _stage_plainly(self, task_id: str, decide: Callable[[Task, int], Staged | None]) -> bool:
+        """Decide the common case in one step; False if it is not the common case."""
+        task = self._cache.get(task_id)
+        if task is None or task_id in self._staged:
+            return False
+        staged = decide(task, partition_of(task_id, self._partitions))
+        if staged is None:
+            return False
+        self._staged[task_id] = staged
+        self._cache.move_to_end(task_id)
+        return True
 
     def _synchronise(self, message: InSync, running: Iterable[str], now: Instant) -> None:
         """The executor said what it has: whatever else runs under this boot was lost on the way and is run again.
@@ -257,6 +276,8 @@ class KeeperCore:
     def _attempt_ended(self, end: AttemptEnd, now: Instant) -> None:
         if not end.holds_slot:
             self._claims.slots += 1
+        if self._stage_plainly(end.task_id, lambda task, partition: keeper_plain.completion(task, partition, end)):
+            return
         staged = self._stage(end.task_id)
         if staged is None and (gone := self._staged.get(end.task_id)) is not None:
             # Deleted in this batch: it is recorded when the deletion is.
@@ -357,10 +378,11 @@ class KeeperCore:
                 again.extend(self._refused(staged, error, directives))
                 continue
             self._accept(staged, task)
-            directives.extend(staged.directives)
-            directives.extend(Answer(reply, staged.executions[key] if key else task) for reply, key in staged.answers)
-            recorded.extend((end.execution_id, end.fence) for end in staged.ends)
-            changed.extend(staged.executions[key] for key in staged.changed)
+            directives += staged.directives
+            for reply, key in staged.answers:
+                directives.append(Answer(reply, staged.executions[key] if key else task))
+            recorded += [(end.execution_id, end.fence) for end in staged.ends]
+            changed += [staged.executions[key] for key in staged.changed]
             tasks.append(task)
             due.append((task_id, None if staged.deleted else task.due))
         for message, answers in plan.creations:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from runtime.mailbox import Reply
 
 _KEPT_WITH_THE_TASK: Final = OPEN_STATES | {State.CRASHED}
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+"""Stands for every mapping of a working copy that is empty."""
 
 _write = object.__setattr__
 """Changes a field of a frozen record that nobody else has seen yet."""
@@ -37,7 +38,8 @@ class Staged:
 
     `state` is a private copy that `set` changes in place until `finish` gives it away. `messages` are those to decide again if
     the row turns out to be stale; `answers` go to those who asked, with the execution of that id or, for None, the task;
-    `starts` counts the slots taken. Most of a batch's tasks use few of these fields, so the empty ones cost nothing.
+    `starts` counts the slots taken; `ready` is the finished task where it is known already. Most of a batch's tasks use few of
+    these fields, so the empty ones cost nothing.
     """
 
     partition: int
@@ -56,15 +58,16 @@ class Staged:
     _touched: bool = False
     _settled: tuple[Settled, ...] = ()
     _checkpoints: tuple[CheckpointWrite, ...] = ()
-    _archives: Mapping[str, Attempt] = _NONE
-    _results: Mapping[str, str] = _NONE
+    _archives: Mapping[str, Attempt] = NOTHING
+    _results: Mapping[str, str] = NOTHING
     _dropped_checkpoints: tuple[str, ...] = ()
-    _stored: Mapping[str, Execution] = _NONE
+    _stored: Mapping[str, Execution] = NOTHING
+    _ready: Task | None = None
 
     @classmethod
     def of(cls, task: Task, partition: int) -> Staged:
         """A working copy of a stored task."""
-        stored = {entry.id: entry for entry in task.open} if task.open else _NONE
+        stored = {entry.id: entry for entry in task.open} if task.open else NOTHING
         return cls(partition, task, task.definition, evolve(task.state), dict(stored), stored=stored)
 
     @classmethod
@@ -84,13 +87,13 @@ class Staged:
 
     def set(self, **changes: Any) -> None:
         """Change fields of the state."""
-        self._touched = True
+        self._touched, self._ready = True, None
         for name, value in changes.items():
             _write(self.state, name, value)
 
     def replace(self, definition: Definition, state: TaskState) -> None:
         """Take another definition and state."""
-        self._touched = True
+        self._touched, self._ready = True, None
         self.definition, self.state = definition, evolve(state)
 
     def put(
@@ -102,7 +105,7 @@ class Staged:
         drop_checkpoint: bool = False,
     ) -> None:
         """Add an execution or change one."""
-        key = execution.id
+        key, self._ready = execution.id, None
         if key not in self.changed:
             self.changed = (*self.changed, key)
         self.executions[key] = execution
@@ -115,6 +118,7 @@ class Staged:
 
     def adopt(self, execution: Execution) -> None:
         """Make known an execution that the store has and the task's record does not carry because it has ended."""
+        self._ready = None
         if execution.id not in self.executions:
             self.executions[execution.id] = execution
             self._stored = {**self._stored, execution.id: execution}
@@ -125,11 +129,14 @@ class Staged:
 
     def checkpoint(self, execution: Execution, data: str) -> None:
         """A running attempt made a checkpoint; the store itself counts it in the execution's row."""
+        self._ready = None
         self._checkpoints = (*self._checkpoints, CheckpointWrite(execution.id, self.id, execution.fence, data))
         self.executions[execution.id] = evolve(execution, checkpoints=execution.checkpoints + 1, crashes=0)
 
     def finish(self) -> Task:
         """Compute status and version, and give the task as it will be if the commit accepts it."""
+        if self._ready is not None:
+            return self._ready
         open_ones = tuple([entry for entry in self.executions.values() if entry.state in _KEPT_WITH_THE_TASK])
         if self.original is None:
             _write(self.state, "status", status_of(self.state, open_ones))

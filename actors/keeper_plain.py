@@ -1,0 +1,130 @@
+"""The common case, decided in one step: a task that has nothing open fires on time and runs at once; its attempt completes.
+
+Nothing is decided here that `keeper_progression` would decide otherwise: what this gives is what the general way gives, and a
+property test holds the two equal. It stands apart because nearly every fire is this one, and the general way takes three times
+as long for it. Whoever finds the case not to be the common one answers None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runtime.clock import Instant
+from runtime.records import evolve
+
+from .keeper_claims import Claims
+from .keeper_messages import AttemptEnd, Settle, Start
+from .keeper_staging import NOTHING, Staged
+from .model.execution import Execution, Kind
+from .model.lifecycle import Phase, State, Status
+from .model.task import Task, TaskState, status_of
+from .settling import is_fixed_delay, outcome_of_start
+from .triggers import next_after
+
+
+def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Staged | None:
+    """The task owes exactly one slot, nothing of it is open, nothing limits it, and a slot of the executor is free."""
+    state, definition = task.state, task.definition
+    nominal = state.next_fire
+    if (
+        task.open
+        or nominal is None
+        or nominal > now
+        or nominal <= state.settled_through
+        or state.phase is not Phase.ACTIVE
+        or definition.bounds.max_runs is not None
+        or definition.policies.lateness_limit is not None
+        or is_fixed_delay(task)
+        or not claims.is_free
+    ):
+        return None
+    following = next_after(definition.trigger, definition.bounds, nominal)
+    if following is not None and following <= now:
+        return None
+    fence = state.fence + 1
+    outcome, reason = outcome_of_start(nominal, now, now)
+    execution = Execution(
+        new_id(),
+        task.id,
+        Kind.OCCURRENCE,
+        State.RUNNING,
+        now,
+        nominal,
+        outcome,
+        reason,
+        attempt=1,
+        fence=fence,
+        boot=claims.boot,
+        node=claims.node,
+        first_started_at=now,
+        started_at=now,
+        revision=state.revision,
+    )
+    fired = TaskState(
+        state.version + 1,
+        state.revision,
+        Phase.FINISHED if following is None else Phase.ACTIVE,
+        Status.RUNNING,
+        following,
+        nominal,
+        fence,
+        state.runs + 1,
+        state.failure_count,
+        state.completed,
+        state.failed,
+        execution.id,
+        state.last_state,
+        now,
+        state.last_ended_at,
+        state.note,
+        state.changed_by,
+    )
+    claims.slots -= 1
+    return Staged(
+        partition,
+        task,
+        definition,
+        fired,
+        {execution.id: execution},
+        messages=(Settle((task.id,)),),
+        directives=(Start(definition, execution),),
+        changed=(execution.id,),
+        starts=1,
+        touched=True,
+        ready=Task(definition, fired, (execution,)),
+    )
+
+
+def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
+    """The only open execution of the task has completed, and nothing waits for its end."""
+    if end.state is not State.COMPLETED or len(task.open) != 1 or is_fixed_delay(task):
+        return None
+    execution = task.open[0]
+    if execution.id != end.execution_id or execution.fence != end.fence or execution.state is not State.RUNNING:
+        return None
+    completed = evolve(
+        execution, state=State.COMPLETED, started_at=end.started_at, ended_at=end.ended_at, failure=end.failure
+    )
+    state = evolve(
+        task.state,
+        version=task.state.version + 1,
+        failure_count=0,
+        completed=task.state.completed + 1,
+        last_state=State.COMPLETED,
+        last_ended_at=end.ended_at,
+    )
+    state = evolve(state, status=status_of(state, ()))
+    return Staged(
+        partition,
+        task,
+        task.definition,
+        state,
+        {execution.id: completed},
+        ends=(end,),
+        changed=(execution.id,),
+        touched=True,
+        results=NOTHING if end.result is None else {execution.id: end.result},
+        dropped_checkpoints=(execution.id,) if execution.checkpoints else (),
+        stored={execution.id: execution},
+        ready=Task(task.definition, state, ()),
+    )

@@ -1,0 +1,141 @@
+"""The common case decided in one step is the general case, to the last field."""
+
+from __future__ import annotations
+
+from itertools import count
+from random import Random
+from unittest.mock import patch
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import keeper_plain
+from actors.keeper_claims import Claims
+from actors.keeper_core import KeeperCore
+from actors.keeper_messages import AttemptEnd, AttemptsEnded, Directive, InSync, Own, Settle
+from actors.model.execution import Execution, Kind, WaitsFor
+from actors.model.lifecycle import Phase, State
+from actors.model.policy import DEFAULT_POLICIES
+from actors.model.task import Definition, Task, TaskState, status_of
+from actors.model.trigger import UNBOUNDED, Interval
+from actors.store.port import Commit, CommitResult
+from actors.triggers import next_after
+from runtime.clock import SECOND, Instant, Micros
+from runtime.records import evolve
+from runtime.simulation import DEFAULT_START
+from tests.strategies import definitions
+
+NOW = DEFAULT_START
+
+
+def executions(task_id: str) -> st.SearchStrategy[tuple[Execution, ...]]:
+    """None, one or two executions that are open or held, as a task's record carries them."""
+    one = st.builds(
+        lambda state, waits, checkpoints: Execution(
+            "e",
+            task_id,
+            Kind.OCCURRENCE,
+            state,
+            NOW,
+            waits_for=waits if state is State.WAITING else None,
+            due=NOW if state is State.WAITING and waits is WaitsFor.RETRY else None,
+            attempt=1,
+            fence=1,
+            boot="boot",
+            node="node",
+            first_started_at=NOW,
+            started_at=NOW,
+            checkpoints=checkpoints,
+        ),
+        st.sampled_from([*[State.RUNNING] * 6, State.WAITING, State.CRASHED]),
+        st.sampled_from([WaitsFor.SLOT, WaitsFor.RETRY, WaitsFor.OVERLAP]),
+        st.integers(0, 1),
+    )
+    some = st.lists(one, min_size=1, max_size=1) | st.lists(one, max_size=2)
+    return some.map(lambda some: tuple(evolve(one, id=f"e{n}") for n, one in enumerate(some)))
+
+
+MOSTLY = st.sampled_from([True, True, True, True, False])
+
+
+@st.composite
+def tasks(draw: st.DrawFn, *, busy: bool) -> Task:
+    """A task that is due around now; mostly with something open if `busy`, else mostly with nothing."""
+    definition: Definition = draw(definitions)
+    if draw(MOSTLY):
+        definition = evolve(definition, bounds=UNBOUNDED, policies=DEFAULT_POLICIES)
+    begin = Instant(NOW - draw(st.integers(0, 30)) * SECOND)
+    phase = draw(st.sampled_from([Phase.ACTIVE, Phase.ACTIVE, Phase.ACTIVE, Phase.PAUSED, Phase.FINISHED]))
+    next_fire = next_after(definition.trigger, definition.bounds, begin) if phase is Phase.ACTIVE else None
+    opened = draw(executions(definition.id)) if draw(MOSTLY) is busy else ()
+    state = TaskState(
+        version=draw(st.integers(1, 9)),
+        phase=phase,
+        next_fire=next_fire,
+        settled_through=begin if draw(MOSTLY) else Instant(NOW + 20 * SECOND),
+        fence=draw(st.integers(1, 9)),
+        runs=draw(st.integers(0, 3)),
+        failure_count=draw(st.integers(0, 3)),
+        completed=draw(st.integers(0, 3)),
+        last_state=draw(st.sampled_from([None, State.COMPLETED, State.FAILED])),
+        note=draw(st.sampled_from([None, "note"])),
+    )
+    return Task(definition, evolve(state, status=status_of(state, opened)), opened)
+
+
+def decided(task: Task, message: Settle | AttemptsEnded, slots: int, now: Instant) -> tuple[Commit, list[Directive]]:
+    """What a fresh core makes of one message about one task."""
+    ids = count()
+    core = KeeperCore(boot="boot", node="node", partitions=4, random=Random(0), new_id=lambda: f"id{next(ids)}")
+    core.learn([task])
+    synced = InSync(slots, frozenset(entry.id for entry in task.open), core.sync_request.token)
+    plan, _ = core.decide([Own(dict.fromkeys(range(4), 1)), synced], [], now)
+    core.committed(plan, CommitResult())
+    plan, commit = core.decide([message], [], now)
+    directives, again = core.committed(plan, CommitResult())
+    assert again == []
+    return commit, directives
+
+
+def in_general(task: Task, message: Settle | AttemptsEnded, slots: int, now: Instant) -> tuple[Commit, list[Directive]]:
+    with (
+        patch.object(keeper_plain, "fire", lambda *_: None),
+        patch.object(keeper_plain, "completion", lambda *_: None),
+    ):
+        return decided(task, message, slots, now)
+
+
+@given(tasks(busy=False), st.sampled_from([0, 1, 2]), st.data())
+def test_a_fire_in_one_step_is_a_fire_in_general(task: Task, slots: int, data: st.DataObject) -> None:
+    due = task.state.next_fire or NOW
+    now, message = Instant(due + data.draw(st.sampled_from([0, 5, 1_500_000, 30_000_000]))), Settle((task.id,))
+    assert decided(task, message, slots, now) == in_general(task, message, slots, now)
+
+
+@given(
+    tasks(busy=True),
+    st.sampled_from([*[State.COMPLETED] * 6, State.FAILED, State.CANCELLED, State.TIMED_OUT, State.WAITING]),
+    st.sampled_from([1, 1, 1, 1, 0, 2]),
+    st.sampled_from([None, "7"]),
+    st.sampled_from(["e0", "e0", "e0", "e1"]),
+)
+def test_a_completion_in_one_step_is_one_in_general(
+    task: Task, state: State, fence: int, result: str | None, execution_id: str
+) -> None:
+    end = AttemptEnd(task.id, execution_id, fence, state, NOW, Instant(NOW + SECOND), result=result)
+    message = AttemptsEnded((end,))
+    assert decided(task, message, 1, NOW) == in_general(task, message, 1, NOW)
+
+
+def test_the_common_cases_are_decided_in_one_step() -> None:
+    """Else the tests above compare the general way with itself."""
+    interval = Interval(Micros(SECOND), NOW)
+    state = TaskState(next_fire=NOW, settled_through=Instant(NOW - 1), last_state=State.COMPLETED)
+    task = Task(Definition("t", "t", "t", interval), state)
+    claims = Claims("boot", "node")
+    claims.synchronise(1)
+    fired = keeper_plain.fire(task, 0, claims, lambda: "e", NOW)
+    assert fired is not None
+    assert claims.slots == 0
+    end = AttemptEnd("t", "e", 1, State.COMPLETED, NOW, NOW)
+    assert keeper_plain.completion(fired.finish(), 0, end) is not None
