@@ -62,12 +62,14 @@ class TimerCore:
         self._next_look = Instant(0)
         self._loading: Instant | None = None
         self._truncated = False
+        self._seen = Instant(0)
 
     def handle(self, event: Event, now: Instant) -> list[Directive]:
         """Decide on one event; every answer ends with the alarm, since a lost one would stop the clock for ever."""
         directives: list[Directive] = []
-        if self._next_look > now + SWEEP_EVERY:
+        if now < self._seen:
             self._clock_went_back(now)
+        self._seen = now
         match event:
             case Owned():
                 self._own(event)
@@ -87,7 +89,7 @@ class TimerCore:
 
     def _clock_went_back(self, now: Instant) -> None:
         """Nothing may wait for the old time to come again."""
-        self._next_look = now
+        self._next_look = min(self._next_look, now)
         for flight in self._in_flight.values():
             flight.since, flight.told = min(flight.since, now), min(flight.told, now)
 
@@ -182,7 +184,7 @@ class TimerCore:
 
     def lateness(self, now: Instant) -> Micros:
         """How long the longest wait in flight lasts: what health looks at."""
-        return Micros(now - min((flight.since for flight in self._in_flight.values()), default=now))
+        return Micros(max(0, now - min((flight.since for flight in self._in_flight.values()), default=now)))
 
     def check_invariants(self) -> None:
         """Raise AssertionError if the state contradicts itself."""

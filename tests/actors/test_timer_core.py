@@ -170,6 +170,16 @@ def test_a_clock_that_goes_back_is_waited_for_by_nobody():
     assert told(core.handle(Loaded(((Instant(back - 1), "a"),), later), later)) == ["a"]
 
 
+def test_a_small_step_back_during_a_read_is_noticed_too():
+    core = TimerCore()
+    core.handle(ALL, START)
+    core.handle(Reschedule((("a", at(3)),)), START)
+    assert told(core.handle(Tick(), at(3))) == ["a"]
+    assert core.lateness(at(2)) == 0
+    core.handle(Tick(), at(2))
+    assert core.lateness(at(4)) == 2 * SECOND
+
+
 def test_another_ownership_begins_anew():
     core = owning((1, "a"))
     core.handle(Tick(), at(1))
