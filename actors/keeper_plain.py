@@ -103,7 +103,12 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
     if execution.id != end.execution_id or execution.fence != end.fence or execution.state is not State.RUNNING:
         return None
     completed = evolve(
-        execution, state=State.COMPLETED, started_at=end.started_at, ended_at=end.ended_at, failure=end.failure
+        execution,
+        state=State.COMPLETED,
+        started_at=end.started_at,
+        ended_at=end.ended_at,
+        failure=end.failure,
+        cancel_reason=None,
     )
     state = evolve(
         task.state,

@@ -365,6 +365,14 @@ def test_a_cancelled_execution_is_not_tried_again(rig: Rig):
     assert [entry.state for entry in rig.task().open] == [State.RUNNING]
 
 
+def test_what_completed_before_its_cancellation_arrived_was_not_cancelled(rig: Rig):
+    rig.settle(after=10)
+    rig.cancel_execution(rig.started[0].id)
+    rig.end(State.COMPLETED)
+    (execution,), _ = rig.store.executions("t1", offset=0, limit=10)
+    assert (execution.state, execution.cancel_reason) == (State.COMPLETED, None)
+
+
 def test_cancelling_what_waits_closes_its_outcome_and_gives_its_count_back():
     rig = Rig(slots=0)
     rig.create(definition())
