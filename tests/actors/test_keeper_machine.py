@@ -294,6 +294,11 @@ class KeeperMachine(RuleBasedStateMachine):
             self.rig.replies.clear()
 
     @invariant()
+    def no_end_is_lost(self) -> None:
+        if hasattr(self, "rig") and not self.rig.broken:
+            assert not self.rig.unrecorded
+
+    @invariant()
     def slots_are_conserved(self) -> None:
         if hasattr(self, "rig"):
             self.rig.check_slots()
