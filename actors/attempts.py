@@ -146,6 +146,20 @@ def crash(execution: Execution, policies: Policies, now: Instant) -> Ended:
     return Ended(again, archive)
 
 
+def lost(execution: Execution, now: Instant) -> AttemptEnd:
+    """The end of an attempt that never began or whose executor is gone: interrupted, at no cost, and without a slot."""
+    return AttemptEnd(
+        execution.task_id,
+        execution.id,
+        execution.fence,
+        State.WAITING,
+        execution.started_at or now,
+        now,
+        reason="the executor was restarted",
+        holds_slot=True,
+    )
+
+
 def resume(execution: Execution) -> Ended:
     """An operator lets a held execution go on; its crashes are forgiven."""
     state = change_state(execution.state, Event.RESUME)
@@ -173,17 +187,26 @@ def cancel(execution: Execution, reason: str, now: Instant) -> Execution:
     """An execution that does not run is ended; an occurrence that never started is `skipped`."""
     if execution.state is State.RUNNING:
         raise Conflict(f"execution {execution.id} is RUNNING and has to be interrupted first")
-    cancelled = evolve(
+    return _ended_waiting(execution, reason, Reason.CANCELLED, now)
+
+
+def give_up(execution: Execution, reason: Reason, now: Instant) -> Execution:
+    """An execution that waits is ended because it has waited long enough."""
+    return _ended_waiting(execution, reason.value, reason, now)
+
+
+def _ended_waiting(execution: Execution, why: str, skipped: Reason, now: Instant) -> Execution:
+    ended = evolve(
         execution,
         state=change_state(execution.state, Event.CANCEL),
         waits_for=None,
         due=None,
         ended_at=now,
-        cancel_reason=reason,
+        cancel_reason=why,
     )
     if execution.nominal is None or execution.outcome is not None:
-        return cancelled
-    return evolve(cancelled, outcome=Outcome.SKIPPED, reason=Reason.CANCELLED)
+        return ended
+    return evolve(ended, outcome=Outcome.SKIPPED, reason=skipped)
 
 
 def new_execution(

@@ -87,8 +87,8 @@ class Flight:
 class Keeper(Actor[Event]):
     """See the module's docstring.
 
-    `writer` and `reader`: the lanes of the world in which the store's calls run. `new_core` makes a fresh core for every
-    life of the actor; what it needs to know it reads again.
+    `writer` and `reader`: the lanes of the world in which the store's calls run. `types`: the task types that this node
+    has, None for all there are. `new_core` makes a fresh core for every life of the actor; what it needs to know it reads again.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Keeper(Actor[Event]):
         *,
         store: Store,
         world: World,
+        types: Callable[[], Sequence[str] | None],
         new_core: Callable[[], KeeperCore],
         writer: str,
         reader: str,
@@ -104,6 +105,7 @@ class Keeper(Actor[Event]):
         super().__init__(name, capacity=MAILBOX, budget=BATCH, deadline_seconds=30.0)
         self._store = store
         self._world = world
+        self._types = types
         self._new_core = new_core
         self._core = new_core()
         self._writer = writer
@@ -267,7 +269,7 @@ class Keeper(Actor[Event]):
 
     async def _read_backlog(self, limit: int) -> None:
         try:
-            ids = await self._read(self._store.waiting, limit)
+            ids = await self._read(self._store.waiting, limit, self._types())
         except StoreUnavailable as error:
             await self._cannot_read([Own(self._own.epochs if self._own else {})], error)
             return

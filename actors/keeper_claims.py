@@ -24,13 +24,16 @@ from .model.task import Definition
 BACKLOG_SIZE: Final = 10_000
 """Executions waiting for a slot that are kept in memory; more of them wait in the store only."""
 
+_CLAIMABLE: Final = (WaitsFor.SLOT, WaitsFor.NODE)
+
 
 class Claims:
-    """See the module's docstring. `boot` and `node` name the process that claims."""
+    """See the module's docstring. `boot` and `node` name the process that claims; `runs`: whether it has a task type."""
 
-    def __init__(self, boot: str, node: str) -> None:
+    def __init__(self, boot: str, node: str, runs: Callable[[str], bool]) -> None:
         self.boot = boot
         self.node = node
+        self.runs = runs
         self.slots = 0
         self._in_sync = False
         self._draining = False
@@ -77,7 +80,10 @@ class Claims:
             staged.put(execution)
 
     def to_slot(self, staged: Staged, execution: Execution, now: Instant) -> None:
-        """Run it now if a slot is free and nobody waits longer, else let it wait for one."""
+        """Run it now if a slot is free and nobody waits longer, else let it wait: for a slot, or for a node that has its type."""
+        if not self.runs(staged.definition.type):
+            staged.put(evolve(execution, waits_for=WaitsFor.NODE, due=None))
+            return
         if self.is_free:
             self._claim(staged, execution, now)
             return
@@ -117,7 +123,7 @@ class Claims:
                 # Either the task is gone or it was not read for this batch; the store knows which.
                 self._complete = False
             execution = None if staged is None else staged.executions.get(execution_id)
-            if staged is not None and execution is not None and execution.waits_for is WaitsFor.SLOT:
+            if staged is not None and execution is not None and execution.waits_for in _CLAIMABLE:
                 self._claim(staged, execution, now)
 
     def note_backlog(self, found: Iterable[Staged], *, complete: bool) -> None:
@@ -126,5 +132,5 @@ class Claims:
         known = {execution_id for _, execution_id, _ in self._backlog}
         for staged in found:
             for execution in staged.executions.values():
-                if execution.waits_for is WaitsFor.SLOT and execution.id not in known:
+                if execution.waits_for in _CLAIMABLE and execution.id not in known:
                     self._push_backlog(staged.definition, execution.id)

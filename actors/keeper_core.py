@@ -25,7 +25,7 @@ from runtime.clock import Instant
 from runtime.errors import Conflict, NotFound, StaleEpoch, StaleFence, StaleVersion, TocsinError
 from runtime.records import evolve, record
 
-from . import keeper_plain
+from . import attempts, keeper_plain
 from .definition_changes import first_state
 from .keeper_claims import Claims
 from .keeper_commands import Commands
@@ -89,10 +89,19 @@ class Needs:
 class KeeperCore:
     """See the module's docstring. `boot` and `node` name this process; `new_id` makes execution ids."""
 
-    def __init__(self, *, boot: str, node: str, partitions: int, random: Random, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        boot: str,
+        node: str,
+        partitions: int,
+        random: Random,
+        new_id: Callable[[], str],
+        runs: Callable[[str], bool],
+    ) -> None:
         self._boot = boot
         self._partitions = partitions
-        self._claims = Claims(boot, node)
+        self._claims = Claims(boot, node, runs)
         self._progression = Progression(self._claims, random, new_id)
         self._commands = Commands(self._progression)
         self._cache: OrderedDict[str, Task] = OrderedDict()
@@ -262,7 +271,7 @@ class KeeperCore:
             if execution.state is not State.RUNNING or execution.boot != self._boot:
                 continue
             if execution.id not in known:
-                self._attempt_ended(lost_end(execution, now), now)
+                self._attempt_ended(attempts.lost(execution, now), now)
             elif execution.cancel_reason is not None:
                 staged.directives += (Interrupt(execution.id, execution.fence, execution.cancel_reason),)
 
@@ -463,20 +472,6 @@ class KeeperCore:
     def _trim_cache(self) -> None:
         while len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
-
-
-def lost_end(execution: Execution, now: Instant) -> AttemptEnd:
-    """The end of an attempt that never began or whose handler's executor is gone: interrupted, at no cost, without a slot."""
-    return AttemptEnd(
-        execution.task_id,
-        execution.id,
-        execution.fence,
-        State.WAITING,
-        execution.started_at or now,
-        now,
-        reason="the executor was restarted",
-        holds_slot=True,
-    )
 
 
 def _can_cause(message: Event, error: TocsinError) -> TypeGuard[EditTask | RetryTask | Checkpoint]:

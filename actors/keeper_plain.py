@@ -36,6 +36,7 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
         or definition.policies.lateness_limit is not None
         or is_fixed_delay(task)
         or not claims.is_free
+        or not claims.runs(definition.type)
     ):
         return None
     following = next_after(definition.trigger, definition.bounds, nominal)

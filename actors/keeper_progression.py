@@ -13,6 +13,7 @@ from .keeper_messages import AttemptEnd
 from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import OPEN_STATES, Change, Phase, State, change_phase
+from .model.occurrence import Reason
 from .settling import Settlement, after_delay, is_blocked, is_fixed_delay, settle
 
 if TYPE_CHECKING:
@@ -41,7 +42,17 @@ class Progression:
         """The nominal times that the task owes."""
         due = staged.state.next_fire
         if staged.state.phase is Phase.ACTIVE and due is not None and due <= now:
+            self._give_up_without_node(staged, now)
             self._apply(staged, settle(staged.task, now), now)
+
+    def _give_up_without_node(self, staged: Staged, now: Instant) -> None:
+        """What waits for a node that has its type waits until the next occurrence, and no longer."""
+        for execution in list(staged.executions.values()):
+            if execution.waits_for is WaitsFor.NODE and execution.kind is Kind.OCCURRENCE:
+                if execution.first_started_at is None:
+                    staged.set(runs=max(0, staged.state.runs - 1))
+                given_up = attempts.give_up(execution, Reason.NO_NODE, now)
+                self.apply_end(staged, attempts.Ended(given_up), now)
 
     def _apply(self, staged: Staged, settlement: Settlement, now: Instant) -> None:
         staged.settle(settlement.dropped)

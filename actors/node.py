@@ -402,13 +402,26 @@ def _lane(
 ) -> Lane:
     def new_core() -> KeeperCore:
         return KeeperCore(
-            boot=boot, node=config.name, partitions=partitions, random=world.rng("retries"), new_id=world.new_id
+            boot=boot,
+            node=config.name,
+            partitions=partitions,
+            random=world.rng("retries"),
+            new_id=world.new_id,
+            runs=catalogue.__contains__,
         )
 
     async def load_checkpoint(execution_id: str) -> str | None:
         return await world.blocking(store.checkpoint, execution_id, lane=reader)
 
-    keeper = Keeper(f"{name} keeper", store=store, world=world, new_core=new_core, writer=writer, reader=reader)
+    keeper = Keeper(
+        f"{name} keeper",
+        store=store,
+        world=world,
+        types=catalogue.names,
+        new_core=new_core,
+        writer=writer,
+        reader=reader,
+    )
     timer = Timer(f"{name} timer", store=store, world=world, keeper=keeper.mailbox, reader=reader)
     executor = Executor(
         world, catalogue, keeper.mailbox, load_checkpoint, name=f"{name} executor", node=config.name, slots=slots

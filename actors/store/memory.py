@@ -327,12 +327,13 @@ class MemoryStore:
         )
         return list(islice(lost, limit))
 
-    def waiting(self, limit: int) -> list[str]:
+    def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
         ranks = [
             (record.definition.policies.priority, entry.id, task_id)
             for task_id, record in self._tasks.items()
+            if types is None or record.definition.type in types
             for entry in record.open.values()
-            if entry.state is State.WAITING and entry.waits_for is WaitsFor.SLOT
+            if entry.state is State.WAITING and entry.waits_for in (WaitsFor.SLOT, WaitsFor.NODE)
         ]
         return list(dict.fromkeys(task_id for *_, task_id in sorted(ranks)))[:limit]
 

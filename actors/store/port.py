@@ -300,8 +300,8 @@ class Store(Protocol):
         """Ids of tasks that have an execution RUNNING under a boot id that is not alive."""
         ...
 
-    def waiting(self, limit: int) -> list[str]:
-        """Ids of tasks that have an execution waiting for a slot, by priority and age."""
+    def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
+        """Ids of tasks of these types (None: of all) that have an execution waiting for a slot or a node, by priority and age."""
         ...
 
     def page(self, wanted: TaskFilter) -> TaskPage:

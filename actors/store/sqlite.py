@@ -110,8 +110,8 @@ class SqliteStore:
     def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
         return self._read(sqlite_read.orphans, live_boots, limit)
 
-    def waiting(self, limit: int) -> list[str]:
-        return self._read(sqlite_read.waiting, limit)
+    def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
+        return self._read(sqlite_read.waiting, limit, types)
 
     def page(self, wanted: TaskFilter) -> TaskPage:
         return self._read(sqlite_read.page, wanted)

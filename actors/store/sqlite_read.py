@@ -127,14 +127,15 @@ def orphans(connection: sqlite3.Connection, live_boots: Sequence[str], limit: in
     )
 
 
-def waiting(connection: sqlite3.Connection, limit: int) -> list[str]:
+def waiting(connection: sqlite3.Connection, limit: int, types: Sequence[str] | None) -> list[str]:
     """See the port."""
+    among = "" if types is None else f"AND t.type IN {_IDS} "
     return _all(
         connection,
         f"SELECT json_group_array(task_id) FROM (SELECT e.task_id FROM executions AS e INDEXED BY executions_open "
-        f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE e.{_OPEN} AND e.state = 'WAITING' AND e.waits_for = 'slot' "
-        "GROUP BY e.task_id ORDER BY t.priority, min(e.id) LIMIT ?)",
-        (limit,),
+        f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE e.{_OPEN} AND e.state = 'WAITING' "
+        f"AND e.waits_for IN ('slot', 'node') {among}GROUP BY e.task_id ORDER BY t.priority, min(e.id) LIMIT ?)",
+        (limit,) if types is None else (json.dumps(list(types)), limit),
     )
 
 

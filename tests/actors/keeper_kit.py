@@ -98,7 +98,14 @@ class Rig:
         return Own(self.store.raise_epochs({0: former.get(0, 0) + 1}, self.boot))
 
     def new_core(self) -> KeeperCore:
-        return KeeperCore(boot=self.boot, node="n", partitions=1, random=Random(1), new_id=lambda: next(self._ids))
+        return KeeperCore(
+            boot=self.boot,
+            node="n",
+            partitions=1,
+            random=Random(1),
+            new_id=lambda: next(self._ids),
+            runs=lambda _: True,
+        )
 
     def restart_keeper(self) -> list[Directive]:
         self.core = self.new_core()

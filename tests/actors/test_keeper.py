@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -63,10 +63,10 @@ class Store(MemoryStore):
             raise self.read_error
         return super().tasks(ids)
 
-    def waiting(self, limit: int) -> list[str]:
+    def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
         if self.read_error is not None:
             raise self.read_error
-        return super().waiting(limit)
+        return super().waiting(limit, types)
 
     def purge(self, **named: Any) -> int:
         if self.commit_error is not None:
@@ -83,13 +83,21 @@ class Around:
         self.store.open(new_cluster_id="c", partitions=1, timezone_database="x")
         self.executor, self.timer, self.herald = Mailbox("executor"), Mailbox("timer"), Mailbox("herald")
         self.keeper = Keeper(
-            "keeper", store=self.store, world=self.world, new_core=self.new_core, writer="w", reader="r"
+            "keeper",
+            store=self.store,
+            world=self.world,
+            types=lambda: None,
+            new_core=self.new_core,
+            writer="w",
+            reader="r",
         )
         self.keeper.connect(executor=self.executor, timer=self.timer, herald=self.herald)
         self.mailbox = self.keeper.mailbox
 
     def new_core(self) -> KeeperCore:
-        return KeeperCore(boot="b", node="n", partitions=1, random=Random(1), new_id=self.world.new_id)
+        return KeeperCore(
+            boot="b", node="n", partitions=1, random=Random(1), new_id=self.world.new_id, runs=lambda _: True
+        )
 
     async def synchronise(self, slots: int = 4) -> None:
         """Answer the keeper's question, as an executor that runs nothing."""

@@ -65,6 +65,8 @@ def test_waiting_is_by_priority_then_age(store: Store) -> None:
     add_running(store, "d", state=State.WAITING, waits_for=WaitsFor.RETRY)
     assert store.waiting(9) == ["b", "a", "c"]
     assert store.waiting(1) == ["b"]
+    assert store.waiting(9, ["no such type"]) == []
+    assert store.waiting(9, ["no such type", stored(store, "a").definition.type]) == ["b", "a", "c"]
 
 
 # -- lists
