@@ -22,8 +22,6 @@ from runtime.errors import ActorCrashed, ActorStopped, MailboxFull
 from runtime.mailbox import DEFAULT_CAPACITY, Mailbox, Reply, ask
 from runtime.world import World
 
-from .catalogue import Catalogue, TaskType
-from .context import LINES_AT_ONCE, Context
 from .executor_core import ExecutorCore
 from .executor_messages import (
     AlarmRang,
@@ -41,14 +39,16 @@ from .executor_messages import (
     SetAlarm,
     Spawn,
 )
-from .failures import failure_of, names_of
+from .handling.catalogue import Catalogue, TaskType
+from .handling.context import LINES_AT_ONCE, Context
+from .handling.failures import failure_of, names_of
+from .handling.payload import MAX_RESULT, encode_json
+from .handling.runners.async_ import How, TaskPool
+from .handling.runners.process import run_in_process
+from .handling.runners.thread import run_in_thread
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress
 from .keeper_messages import Event as KeeperEvent
 from .model.execution import Failure
-from .payload import MAX_RESULT, encode_json
-from .runners.async_ import How, TaskPool
-from .runners.process import run_in_process
-from .runners.thread import run_in_thread
 
 DEFAULT_SLOTS: Final = 100
 """Attempts at the same time: handlers mostly wait for something; work that does not belongs in processes or on more nodes."""

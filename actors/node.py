@@ -25,10 +25,10 @@ from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
 from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
-from .catalogue import Catalogue
 from .coordinator import Coordinator
 from .executor import Executor
 from .executor_messages import Drain
+from .handling.catalogue import Catalogue
 from .herald import Herald
 from .janitor import Janitor
 from .keeper import Keeper

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 import tocsin
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from actors.store.port import TaskFilter
 from benchmarks.bench_fires import raw_rows
 from tocsin.node import LocalNode

@@ -8,9 +8,9 @@ from typing import Any
 
 import trio
 
-from actors.catalogue import Catalogue, task_type
-from actors.context import Context
 from actors.executor import Executor
+from actors.handling.catalogue import Catalogue, task_type
+from actors.handling.context import Context
 from actors.keeper_messages import AttemptsEnded, Recorded, Start
 from actors.keeper_messages import Event as KeeperEvent
 from actors.model.execution import Execution, Kind

@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from actors.model.task import Definition
 from actors.model.trigger import Once
 from actors.node import Node, NodeConfig, open_node

@@ -17,8 +17,8 @@ from typing import Any
 
 import trio
 
-from actors.catalogue import Catalogue
 from actors.definition_changes import first_state
+from actors.handling.catalogue import Catalogue
 from actors.model.task import Definition, Task, partition_of
 from actors.model.trigger import Interval
 from actors.node import NodeConfig, open_node

@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from actors.model.task import Definition
 from actors.model.trigger import Bounds, Interval
 from actors.node import NodeConfig, open_node

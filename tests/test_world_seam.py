@@ -72,7 +72,7 @@ DOORS = [
     ("runtime/world.py", "*", "the real World"),
     ("actors/store/sqlite*.py", "sqlite3", "the door to SQLite"),
     ("runtime/processes.py", "signal", "children are told to end by signals"),
-    ("actors/worker.py", "*", "runs in the child process of a process handler, where there is no World"),
+    ("actors/handling/worker.py", "*", "runs in the child process of a process handler, where there is no World"),
     ("tocsin/cli/*", "os.environ", "the outermost shell reads TOCSIN_URL and its like"),
     ("tocsin/cli/*", "time", "a person waits in front of it"),
     ("tocsin/client.py", "os.environ", "runs in the user's process, where there is no World"),

@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actors.context import Context as Context
-    from actors.context import HandlerInterrupted as HandlerInterrupted
-    from actors.context import SyncContext as SyncContext
+    from actors.handling.context import Context as Context
+    from actors.handling.context import HandlerInterrupted as HandlerInterrupted
+    from actors.handling.context import SyncContext as SyncContext
     from actors.model.execution import Execution as Execution
     from actors.model.task import Task as Task
     from runtime.errors import AlreadyRunning as AlreadyRunning
@@ -37,9 +37,9 @@ _PLACES = {
     "AlreadyRunning": "runtime.errors",
     "Client": "tocsin.client",
     "Conflict": "runtime.errors",
-    "Context": "actors.context",
+    "Context": "actors.handling.context",
     "Execution": "actors.model.execution",
-    "HandlerInterrupted": "actors.context",
+    "HandlerInterrupted": "actors.handling.context",
     "InvalidRequest": "runtime.errors",
     "LocalNode": "tocsin.node",
     "MailboxFull": "runtime.errors",
@@ -48,7 +48,7 @@ _PLACES = {
     "Retry": "tocsin.policies",
     "StaleVersion": "runtime.errors",
     "StoreUnavailable": "runtime.errors",
-    "SyncContext": "actors.context",
+    "SyncContext": "actors.handling.context",
     "Task": "actors.model.task",
     "TaskBuilder": "tocsin.builder",
     "TocsinError": "runtime.errors",

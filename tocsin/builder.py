@@ -27,7 +27,7 @@ from .fields import one_of, parse_instant, show, whole_number
 from .policies import Retry, changed_policies
 
 if TYPE_CHECKING:
-    from actors.catalogue import Catalogue
+    from actors.handling.catalogue import Catalogue
     from runtime.world import World
 
 ACTOR = "program"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from actors.catalogue import Catalogue, TaskType
+from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.lifecycle import Status
 from actors.model.policy import DEFAULT_POLICIES, Policies, Retry
 from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Extra

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from actors.catalogue import Catalogue
+from actors.handling.catalogue import Catalogue
 from actors.model.policy import DEFAULT_POLICIES, CatchUp, OnCrash, Overlap, Policies, Retry
 from actors.model.task import Definition, Extra
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from actors.catalogue import DECLARED, Catalogue
-from actors.sources import load_source
+from actors.handling.catalogue import DECLARED, Catalogue
+from actors.handling.sources import load_source
 from runtime.errors import InvalidRequest
 from runtime.world import World
 

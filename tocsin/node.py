@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from actors import node as inner
-from actors.catalogue import Catalogue
+from actors.handling.catalogue import Catalogue
 from actors.keeper_messages import (
     ActivateTask,
     CancelTask,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from actors.catalogue import TaskType, signature_of
 from actors.cron import explain, parse
+from actors.handling.catalogue import TaskType, signature_of
 from actors.keeper_messages import (
     ActivateTask,
     CancelExecution,

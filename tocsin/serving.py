@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.catalogue import Catalogue
+from actors.handling.catalogue import Catalogue
 from runtime.errors import InternalError
 from runtime.world import World, termination_signals
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
-from actors.catalogue import DECLARED, task_type
+from actors.handling.catalogue import DECLARED, task_type
 from actors.model.policy import DEFAULT_POLICIES
 from runtime.errors import InvalidRequest
 

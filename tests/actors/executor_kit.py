@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 import trio
 
-from actors.catalogue import Catalogue, TaskType, task_type
 from actors.executor import Executor
+from actors.handling.catalogue import Catalogue, TaskType, task_type
 from actors.keeper_messages import (
     AttemptEnd,
     AttemptsEnded,

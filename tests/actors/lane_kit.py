@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from actors.keeper_messages import Command, CreateTasks, Happened
 from actors.model.execution import Execution
 from actors.model.task import Definition, Task

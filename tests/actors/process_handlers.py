@@ -10,8 +10,8 @@ from typing import Any
 
 import trio
 
-from actors.catalogue import DECLARED, task_type
-from actors.context import Context, SyncContext
+from actors.handling.catalogue import DECLARED, task_type
+from actors.handling.context import Context, SyncContext
 
 
 def everything(ctx: SyncContext, *, size: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import pytest
 
-from actors.catalogue import Catalogue, TaskType, check_parameters, is_async, source_of, task_type
+from actors.handling.catalogue import Catalogue, TaskType, check_parameters, is_async, source_of, task_type
 from runtime.errors import InvalidRequest
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import trio
 
-from actors.catalogue import Catalogue, task_type
-from actors.context import Context
 from actors.executor import Executor
 from actors.executor_messages import Drain, Resync
+from actors.handling.catalogue import Catalogue, task_type
+from actors.handling.context import Context
 from actors.keeper_messages import AttemptsEnded, Interrupt
 from actors.keeper_messages import Event as KeeperEvent
 from actors.model.lifecycle import State

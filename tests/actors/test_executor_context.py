@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors.context import MAX_LOG_LINES, TRUNCATED, Context
+from actors.handling.context import MAX_LOG_LINES, TRUNCATED, Context
 from actors.model.lifecycle import State
 from actors.model.task import Extra
 from runtime.clock import SECOND

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import trio
 
-from actors.catalogue import DECLARED, TaskType
-from actors.context import MAX_LOG_LINES, TRUNCATED, HandlerInterrupted, SyncContext
 from actors.executor_messages import Drain
-from actors.frames import MAX_FRAME, FrameTooLarge, Unpacker, pack
+from actors.handling.catalogue import DECLARED, TaskType
+from actors.handling.context import MAX_LOG_LINES, TRUNCATED, HandlerInterrupted, SyncContext
+from actors.handling.frames import MAX_FRAME, FrameTooLarge, Unpacker, pack
+from actors.handling.lines import LONGEST, cut
 from actors.keeper_messages import Interrupt
-from actors.lines import LONGEST, cut
 from actors.model.lifecycle import State
 from actors.model.policy import Policies
 from actors.model.task import Extra
@@ -265,7 +265,7 @@ async def test_a_cancelled_async_process_ends() -> None:
 
 
 async def test_a_deaf_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.runners.process.KILL_SECONDS", 0.1)
+    monkeypatch.setattr("actors.handling.runners.process.KILL_SECONDS", 0.1)
     async with running(in_process("deaf"), world=real_world()) as (executor, keeper):
         await executor.mailbox.tell(start(type="deaf"))
         line = await keeper.until(lambda keeper: [line for line in keeper.lines if line.startswith("ready")])

@@ -12,8 +12,8 @@ import attrs
 import pytest
 import trio
 
-from actors.catalogue import Catalogue, task_type
-from actors.context import Context
+from actors.handling.catalogue import Catalogue, task_type
+from actors.handling.context import Context
 from actors.model.execution import Execution
 from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Task

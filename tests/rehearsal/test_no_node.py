@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from actors.catalogue import Catalogue
+from actors.handling.catalogue import Catalogue
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import State, Status
 from actors.model.occurrence import Outcome, Reason

@@ -9,7 +9,7 @@ import attrs
 import pytest
 import trio
 
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from runtime.clock import Micros
 from tocsin.client import Client
 from tocsin.config import Address, Config

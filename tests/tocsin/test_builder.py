@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 import tocsin
-from actors.catalogue import Catalogue
+from actors.handling.catalogue import Catalogue
 from actors.model.policy import CatchUp, OnCrash, Overlap, Retry
 from actors.model.task import Definition, Extra, Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once

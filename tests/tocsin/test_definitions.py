@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from actors.model.policy import DEFAULT_POLICIES, CatchUp, OnCrash, Overlap, Policies, Retry
 from actors.model.task import Definition, Extra
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import tocsin
-from actors.catalogue import DECLARED, Catalogue
+from actors.handling.catalogue import DECLARED, Catalogue
 from tocsin.handlers import register_builtins
 from tocsin.tasks import DECLARED_TASKS
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import trio
 
-from actors.catalogue import DECLARED, Catalogue, TaskType
-from actors.context import MAX_LOG_LINES, TRUNCATED
 from actors.executor_core import ABANDON_SECONDS
+from actors.handling.catalogue import DECLARED, Catalogue, TaskType
+from actors.handling.context import MAX_LOG_LINES, TRUNCATED
 from actors.keeper_messages import AttemptEnd, Interrupt
 from actors.model.lifecycle import State
 from actors.model.policy import Policies
@@ -353,7 +353,7 @@ def test_a_wrong_request_is_refused_when_it_is_saved(parameters: dict[str, Any],
 
 
 MODULE = """
-from actors.catalogue import DECLARED, task_type
+from actors.handling.catalogue import DECLARED, task_type
 from {neighbour} import ANSWER
 
 def {name}(ctx):

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import tocsin
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from runtime.clock import HOUR, MINUTE

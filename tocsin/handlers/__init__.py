@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.catalogue import Catalogue, task_type
+from actors.handling.catalogue import Catalogue, task_type
 from runtime.world import RealWorld, World
 
 from .command import check_command, make_command

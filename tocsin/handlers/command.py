@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import trio
 
-from actors.context import Context
-from actors.lines import cut
+from actors.handling.context import Context
+from actors.handling.lines import cut
 from runtime.errors import InvalidRequest
 from runtime.processes import Child, describe_exit, start_child
 from runtime.world import World

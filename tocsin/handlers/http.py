@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 import trio
 
-from actors.context import Context
+from actors.handling.context import Context
 from runtime.errors import InvalidRequest
 
 MAX_BODY: Final = 16 * 1024

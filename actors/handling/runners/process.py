@@ -20,12 +20,12 @@ from runtime.errors import TocsinError
 from runtime.processes import Child, describe_exit, start_child
 from runtime.world import World
 
+from ...model.execution import Failure
 from ..catalogue import TaskType
 from ..context import Context
 from ..failures import RemoteFailure
 from ..frames import FrameTooLarge, Unpacker, pack
 from ..lines import read_lines
-from ..model.execution import Failure
 from ..payload import decode_json
 
 KILL_SECONDS: Final = 2.0
@@ -82,7 +82,7 @@ async def _start(world: World) -> Worker:
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [_PACKAGES, environment.get("PYTHONPATH", "")]))
     try:
         child = await start_child(
-            world, [sys.executable, "-P", "-m", "actors.worker"], environment=environment, stdin=theirs
+            world, [sys.executable, "-P", "-m", "actors.handling.worker"], environment=environment, stdin=theirs
         )
     except BaseException:
         os.close(ours)

@@ -20,7 +20,7 @@ import attrs
 
 from runtime.errors import InvalidRequest
 
-from .model.policy import Policies
+from ..model.policy import Policies
 
 Isolation = Literal["async", "thread", "process"]
 """Where the handler runs: in the node's loop, in a thread, in a process of its own."""

@@ -26,14 +26,14 @@ import runtime.errors
 from runtime.clock import Instant
 from runtime.errors import InternalError, TocsinError
 
+from ..model.execution import Execution, Kind
+from ..model.lifecycle import State
+from ..model.task import Definition, Extra
+from ..model.trigger import Once
 from .catalogue import DECLARED, TaskType, is_async
 from .context import Context, HandlerInterrupted, SyncContext
 from .failures import failure_of, names_of
 from .frames import Unpacker, pack
-from .model.execution import Execution, Kind
-from .model.lifecycle import State
-from .model.task import Definition, Extra
-from .model.trigger import Once
 from .payload import MAX_RESULT, encode_json
 from .sources import load_source
 

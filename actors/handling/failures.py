@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
-from .model.execution import Failure
+from ..model.execution import Failure
 
 MAX_MESSAGE: Final = 4 * 1024
 """Characters kept of an exception's text."""

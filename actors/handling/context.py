@@ -18,8 +18,8 @@ import trio
 from runtime.clock import Instant, to_datetime
 from runtime.errors import InvalidRequest
 
-from .model.execution import Execution
-from .model.task import Definition
+from ..model.execution import Execution
+from ..model.task import Definition
 from .payload import MAX_CHECKPOINT, MAX_PROGRESS, decode_json, encode_json
 
 MAX_LOG_LINES: Final = 10_000

@@ -1,0 +1,1 @@
+"""The handlers' side: which task types there are, what a handler sees, where it runs."""
