@@ -18,7 +18,7 @@ import trio
 
 from runtime.actor import Actor
 from runtime.clock import Instant
-from runtime.errors import ActorCrashed, ActorStopped, MailboxFull
+from runtime.errors import ActorCrashed, ActorStopped, MailboxFull, StoreUnavailable
 from runtime.mailbox import DEFAULT_CAPACITY, Mailbox, Reply, ask
 from runtime.world import World
 
@@ -187,7 +187,7 @@ class Executor(Actor[Message]):
         """One attempt: the result as JSON text."""
         context, entry = job.context, job.type
         if context.has_checkpoint:
-            context.resume_from(await self._load_checkpoint(context.execution_id))
+            context.resume_from(await self._checkpoint_of(context.execution_id))
         match entry.isolation:
             case "async":
                 value = await entry.function(context, **entry.arguments(context.parameters))
@@ -198,6 +198,17 @@ class Executor(Actor[Message]):
             case _:
                 assert_never(entry.isolation)
         return None if value is None else encode_json(value, MAX_RESULT, "the result")
+
+    async def _checkpoint_of(self, execution_id: str) -> str | None:
+        """The last checkpoint. A store that does not answer for a while costs no attempt."""
+        deadline = self._world.monotonic() + CHECKPOINT_SECONDS
+        while True:
+            try:
+                return await self._load_checkpoint(execution_id)
+            except StoreUnavailable:
+                if self._world.monotonic() >= deadline:
+                    raise
+                await trio.sleep(CHECKPOINT_RETRY_SECONDS)
 
     def _attempt_ended(self, job: Job, how: How, result: str | None, error: BaseException | None) -> None:
         context = job.context

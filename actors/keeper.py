@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final, TypeVar, assert_never
 
 import trio
@@ -68,15 +69,15 @@ class Flight:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._outcome: CommitResult | TocsinError | None = None
+        self._outcome: CommitResult | Exception | None = None
         self._done = trio.Event()
 
-    def landed(self, outcome: CommitResult | TocsinError) -> None:
+    def landed(self, outcome: CommitResult | Exception) -> None:
         """The store has answered."""
         self._outcome = outcome
         self._done.set()
 
-    async def wait(self) -> CommitResult | TocsinError:
+    async def wait(self) -> CommitResult | Exception:
         """What the store answered."""
         if self._outcome is None:
             await self._done.wait()
@@ -207,7 +208,7 @@ class Keeper(Actor[Event]):
         try:
             flight.landed(await self._world.blocking(self._store.commit, commit, lane=self._writer))
             self._trouble = None
-        except TocsinError as error:
+        except Exception as error:
             flight.landed(error)
 
     async def _land(self) -> None:
@@ -216,6 +217,8 @@ class Keeper(Actor[Event]):
         while self._flight is not None:
             flight = self._flight
             outcome = await flight.wait()
+            if not isinstance(outcome, CommitResult | TocsinError):
+                raise outcome
             if isinstance(outcome, TocsinError):
                 self._flight = None
                 await self._store_failed(self._core.failed(flight.plan, outcome), outcome)
@@ -232,7 +235,15 @@ class Keeper(Actor[Event]):
                 self.mailbox.put_back(again)
             elif again:
                 redecided += 1
-                await self._take(again)
+                await self._redecide(again)
+
+    async def _redecide(self, batch: Sequence[Event]) -> None:
+        try:
+            await self._take(batch)
+        except BaseException as error:
+            # They came with an earlier batch, so nobody else would tell those who asked.
+            refuse_all(batch, partial(ActorCrashed, f"{self.name!r} crashed on this question: {error!r}"))
+            raise
 
     async def _prepare(self, needs: Needs) -> list[str]:
         wanted = set(needs.task_ids)

@@ -136,7 +136,9 @@ class TimerCore:
             self._horizon = max(self._horizon, loaded.horizon)
             for task_id in overdue:
                 del self._in_flight[task_id]
-        self._truncated = news and wanted is not None and loaded.horizon < wanted
+        # Full, and something of it still to come: behind it there is more, to be read when it is used up. A full window of
+        # nothing but tasks in flight would be read again without end.
+        self._truncated = (news or bool(self._due)) and wanted is not None and loaded.horizon < wanted
         return batches(lost)
 
     def _settle_due(self, now: Instant) -> list[Directive]:

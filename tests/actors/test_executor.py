@@ -13,12 +13,13 @@ from actors.executor import Executor
 from actors.executor_messages import Drain, Resync
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context
-from actors.keeper_messages import AttemptsEnded, Interrupt
+from actors.keeper_messages import AttemptsEnded, Interrupt, Start
 from actors.keeper_messages import Event as KeeperEvent
 from actors.model.lifecycle import State
 from actors.model.policy import Policies, Retry
 from runtime.clock import SECOND, Micros
 from runtime.mailbox import Mailbox, ask
+from runtime.records import evolve
 from runtime.simulation import SimulatedWorld
 from tests.actors.executor_kit import no_checkpoint, running, start
 
@@ -38,12 +39,12 @@ async def test_a_handler_runs_and_its_result_is_told(autojump_clock: trio.testin
         assert executor.core.unrecorded == 0
 
 
-async def test_the_parameters_of_the_execution_come_before_the_tasks(autojump_clock: trio.testing.MockClock) -> None:
-    message = start(parameters='{"answer":7}')
+async def test_the_parameters_of_a_run_come_before_those_of_its_task(autojump_clock: trio.testing.MockClock) -> None:
     async with running(work) as (executor, keeper):
-        await executor.mailbox.tell(start(parameters='{"answer":7}', fence=2))
-        assert (await keeper.end()).result == '{"answer":7}'
-    assert message.execution.parameters is None
+        message = start(parameters='{"answer":7}')
+        run = evolve(message.execution, parameters='{"answer":8}')
+        await executor.mailbox.tell(Start(message.definition, run))
+        assert (await keeper.end()).result == '{"answer":8}'
 
 
 async def test_an_executor_tells_its_slots_when_it_starts_and_when_asked(

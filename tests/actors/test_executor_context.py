@@ -13,7 +13,7 @@ from actors.handling.context import MAX_LOG_LINES, TRUNCATED, Context
 from actors.model.lifecycle import State
 from actors.model.task import Extra
 from runtime.clock import SECOND
-from runtime.errors import StaleFence, TooLarge
+from runtime.errors import StaleFence, StoreUnavailable, TooLarge
 from tests.actors.executor_kit import NOMINAL, running, start
 
 
@@ -148,3 +148,22 @@ async def test_datetimes_are_given_as_datetimes(autojump_clock: trio.testing.Moc
     async with running(handler) as (executor, keeper):
         await executor.mailbox.tell(start(parameters='{"since":"2026-05-01T00:00:00Z","until":null}'))
         assert (await keeper.end()).result == "[2026,true]"
+
+
+async def test_a_store_that_does_not_answer_for_a_while_costs_no_attempt(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    answers: list[Any] = [StoreUnavailable("busy"), StoreUnavailable("busy"), '{"at":3}']
+
+    async def load(_: str) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    async def handler(ctx: Context) -> Any:
+        return ctx.resumed_from
+
+    async with running(handler, load_checkpoint=load) as (executor, keeper):
+        await executor.mailbox.tell(start(1, checkpoints=1))
+        assert (await keeper.end()).result == '{"at":3}'

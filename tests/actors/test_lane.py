@@ -298,17 +298,15 @@ async def test_a_timer_that_cannot_read_tries_again(autojump_clock: trio.testing
         assert lateness(running)[-5:] == pytest.approx([0] * 5, abs=0.01)
 
 
+@pytest.mark.parametrize(("first", "apart"), [(300_000, 50_000), (10_500_000, 100_000)])
 async def test_a_window_that_is_full_does_not_hide_what_lies_behind_it(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+    first: int, apart: int, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
     monkeypatch.setattr(actors.timer_core, "WINDOW_LIMIT", 3)
     store = FaultyStore()
     names = [f"t{number}" for number in range(12)]
     Rig(store=store).create(
-        *(
-            definition(name, trigger=Once(Instant(START + 300_000 + number * 50_000)))
-            for number, name in enumerate(names)
-        )
+        *(definition(name, trigger=Once(Instant(START + first + number * apart))) for number, name in enumerate(names))
     )
     async with running_lane(nothing, store=store) as running:
         await trio.sleep(20)
