@@ -10,7 +10,8 @@ keeper, a Drain. The first one that interrupts decides the end that is told:
 
 A handler that was interrupted and still returns a value has completed, if the interruption was none of its own making (WAITING):
 the work is done, doing it again would help nobody. After a cancellation or a timeout a late value is dropped. While a Drain
-only asks, a handler may still complete or fail as always.
+only asks, a handler may still complete or fail as always; one that gives way by raising HandlerInterrupted has done what it
+was asked to do, and ends as interrupted.
 
 A handler that has not ended ABANDON_SECONDS after its interruption is abandoned: its end is told with `holds_slot`, and
 `SlotsFreed` follows when it returns, if ever.
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
 ABANDON_SECONDS: Final = 10.0
 """Time between the interruption of a handler and its abandonment: longer than a child process is given before it is killed."""
 
+GAVE_WAY: Final = "HandlerInterrupted"
+"""The exception with which a handler gives way; a worker process tells it by its name."""
+
 COMPACT_ABOVE: Final = 1_024
 """Deadlines that are kept before those of ended attempts are swept out; below this the memory does not matter."""
 
@@ -70,7 +74,10 @@ Key = tuple[str, int]
 
 @attrs.define
 class Running:
-    """An attempt whose handler runs. `ending` is set by its interruption: the state and the reason of its end."""
+    """An attempt whose handler runs. `ending` is set by its interruption: the state and the reason of its end.
+
+    `notified`: why it was asked to end without being interrupted.
+    """
 
     task_id: str
     execution_id: str
@@ -80,6 +87,7 @@ class Running:
     heartbeat_seconds: float | None = None
     beat_at: float = 0.0
     ending: tuple[State, str] | None = None
+    notified: str | None = None
     failure: Failure | None = None
 
 
@@ -202,7 +210,8 @@ class ExecutorCore:
         self._drained = True
         self._draining.append(event.reply)
         directives.extend(Notify(*key, "drain") for key in self._running)
-        for key in self._running:
+        for key, attempt in self._running.items():
+            attempt.notified = "drain"
             self._set_deadline(monotonic + event.grace_seconds, key, "drain", directives)
         self._answer_drains(directives)
 
@@ -298,6 +307,8 @@ def _end_of(attempt: Running, event: HandlerEnded, now: Instant) -> AttemptEnd:
         return AttemptEnd(task_id, execution_id, fence, ending[0], started_at, now, failure, reason=ending[1])
     if event.how == "interrupted":
         return AttemptEnd(task_id, execution_id, fence, State.WAITING, started_at, now, reason="stopped")
+    if attempt.notified is not None and GAVE_WAY in event.names:
+        return AttemptEnd(task_id, execution_id, fence, State.WAITING, started_at, now, reason=attempt.notified)
     retryable = _retryable(attempt.retry, event.names)
     return AttemptEnd(
         task_id, execution_id, fence, State.FAILED, started_at, now, failure=event.failure, retryable=retryable

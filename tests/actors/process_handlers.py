@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import trio
 
 from actors.handling.catalogue import DECLARED, task_type
-from actors.handling.context import Context, SyncContext
+from actors.handling.context import Context, HandlerInterrupted, SyncContext
 
 
 def everything(ctx: SyncContext, *, size: int) -> dict[str, Any]:
@@ -99,6 +99,26 @@ def sees_the_drain(ctx: SyncContext) -> str | None:
     return ctx.cancellation_reason
 
 
+def obeys_the_drain(ctx: SyncContext) -> NoReturn:
+    ctx.checkpoint(7)
+    ctx.log.info("ready")
+    while True:
+        time.sleep(0.01)
+        ctx.raise_if_cancelled()
+
+
+async def obeys_the_drain_async(ctx: Context) -> None:
+    ctx.log.info("ready")
+    await ctx.interrupted.wait()
+    raise HandlerInterrupted(ctx.cancellation_reason)
+
+
+def resumes_after_the_drain(ctx: SyncContext) -> Any:
+    if ctx.resumed_from is not None:
+        return ctx.resumed_from
+    return obeys_the_drain(ctx)
+
+
 for _handler in (
     everything,
     asynchronous,
@@ -112,5 +132,8 @@ for _handler in (
     gives_way_async,
     deaf,
     sees_the_drain,
+    obeys_the_drain,
+    obeys_the_drain_async,
+    resumes_after_the_drain,
 ):
     DECLARED.register(task_type(_handler.__name__, _handler, isolation="process"))

@@ -281,6 +281,28 @@ def test_a_drain_asks_then_interrupts_then_answers() -> None:
     assert drained == Drained(reply)
 
 
+@pytest.mark.parametrize(
+    ("names", "state", "reason"),
+    [
+        (("HandlerInterrupted", "BaseException"), State.WAITING, "drain"),
+        (("BaseExceptionGroup", "HandlerInterrupted"), State.WAITING, "drain"),
+        (("ValueError", "Exception"), State.FAILED, None),
+    ],
+)
+def test_who_gives_way_to_a_drain_has_not_failed(names: tuple[str, ...], state: State, reason: str | None) -> None:
+    core = Driver()
+    core(start())
+    core(Drain(30, Reply()))
+    end = core.end(failed(*names))
+    assert (end.state, end.reason, end.failure is None) == (state, reason, state is State.WAITING)
+
+
+def test_who_gives_way_to_nothing_has_failed() -> None:
+    core = Driver()
+    core(start())
+    assert core.end(failed("HandlerInterrupted")).state is State.FAILED
+
+
 def test_a_drained_executor_starts_nothing() -> None:
     core = Driver()
     reply: Reply[None] = Reply()

@@ -86,6 +86,15 @@ async def test_a_thread_that_looks_gives_way() -> None:
         assert end.failure.message == "cancelled by anna"
 
 
+async def test_a_thread_that_gives_way_to_a_drain_has_not_failed() -> None:
+    async with running(process_handlers.obeys_the_drain, world=real_world()) as (executor, keeper):
+        await executor.mailbox.tell(start())
+        await keeper.until(lambda keeper: "ready" in keeper.lines)
+        await ask(executor.mailbox, lambda reply: Drain(30.0, reply), 60)
+        end = await keeper.end()
+        assert (end.state, end.reason, end.failure) == (State.WAITING, "drain", None)
+
+
 async def test_a_deaf_thread_is_abandoned_and_keeps_its_slot_until_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.executor_core.ABANDON_SECONDS", 0.05)
     release = threading.Event()
@@ -289,6 +298,16 @@ async def test_a_draining_node_is_seen_in_the_process() -> None:
         await ask(executor.mailbox, lambda reply: Drain(30.0, reply), 60)
         end = await keeper.end()
         assert (end.state, end.result) == (State.COMPLETED, '"drain"')
+
+
+@pytest.mark.parametrize("name", ["obeys_the_drain", "obeys_the_drain_async"])
+async def test_a_process_that_gives_way_to_a_drain_has_not_failed(name: str) -> None:
+    async with running(in_process(name), world=real_world()) as (executor, keeper):
+        await executor.mailbox.tell(start(type=name))
+        await keeper.until(lambda keeper: "ready" in keeper.lines)
+        await ask(executor.mailbox, lambda reply: Drain(30.0, reply), 60)
+        end = await keeper.end()
+        assert (end.state, end.reason, end.failure) == (State.WAITING, "drain", None)
 
 
 async def test_a_handler_whose_source_is_gone_fails(tmp_path: Path) -> None:
