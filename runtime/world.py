@@ -36,7 +36,7 @@ STEP_CHECK_SECONDS: Final = 0.5
 """How often a waiting alarm without a kernel timer looks for steps; half of the second in which a step must be noticed."""
 
 
-SWITCH_SECONDS: Final = 0.0005
+SWITCH_SECONDS: Final = 0.0001
 """How long a thread keeps the interpreter while another wants it. With the default of 5 ms the store's writer waits that long
 for a busy loop at every statement; a commit then takes six times as long."""
 
