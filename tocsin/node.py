@@ -26,6 +26,7 @@ from actors.keeper_messages import (
 )
 from actors.model.execution import Execution
 from actors.model.lifecycle import Phase
+from actors.model.policy import Policies
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
 from actors.store.port import ExecutionDetail, TaskFilter
@@ -44,6 +45,9 @@ from .tasks import DECLARED_TASKS, DeclaredTask
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+DECLARATION: Final = "code"
+"""Who makes and changes declared tasks, as their owner and the audit log name it."""
 
 _PAGE: Final = 200
 """Tasks fetched at a time by the iterator: some 100 kB."""
@@ -278,12 +282,18 @@ def single_error() -> Iterator[None]:
 
 
 async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> None:
-    """Make the tasks that stand beside their handlers; change one whose code says something else than the store."""
+    """Make the tasks that stand beside their handlers; change one whose code says something else than the store.
+
+    A task follows its declaration if a declaration made it and its type is still the same; of any other task of that name a
+    warning tells, and it stays as it is. Of such a task the trigger, parameters, tags and policies are the code's, but for two
+    numbers that are the operator's once the task is made: retries and the time between them, which `configure` sets. What was
+    cancelled stays cancelled. Raises InvalidRequest for a declaration that is wrong.
+    """
     for entry in declared:
         if entry.type not in node.catalogue:
             continue
-        definition = _declared_builder(node, entry).build()
-        [made] = await node.create((definition,), ACTOR)
+        definition = attrs.evolve(_declared_builder(node, entry).build(), owner=DECLARATION)
+        [made] = await node.create((definition,), DECLARATION)
         if isinstance(made, Conflict):
             await _bring_up_to_date(node, definition)
         elif isinstance(made, Exception):
@@ -302,20 +312,35 @@ def _declared_builder(node: LocalNode, entry: DeclaredTask) -> TaskBuilder:
 async def _bring_up_to_date(node: LocalNode, wanted: Definition) -> None:
     task = await node.task(wanted.name)
     former = task.definition
-    if task.state.phase not in (Phase.ACTIVE, Phase.PAUSED) or former.persistent is not wanted.persistent:
-        # Somebody cancelled it, or gave the name to another task: a person's decision stands.
+    if (former.owner, former.type, former.persistent) != (DECLARATION, wanted.type, wanted.persistent):
+        logger.warning(
+            "task %r is declared in code with type %r, but task %s of type %r made by %r has the name: it is left as it is",
+            wanted.name,
+            wanted.type,
+            former.id,
+            former.type,
+            former.owner,
+        )
+        return
+    if task.state.phase not in (Phase.ACTIVE, Phase.PAUSED):
+        # Somebody cancelled it: a person's decision stands.
         return
     trigger = wanted.trigger
     if isinstance(trigger, Interval) and isinstance(former.trigger, Interval) and trigger.every == former.trigger.every:
         trigger = former.trigger
     definition = attrs.evolve(
         former,
-        type=wanted.type,
         trigger=trigger,
         parameters=wanted.parameters,
-        policies=wanted.policies,
+        policies=_operators(wanted.policies, former.policies),
         tags=wanted.tags,
     )
     if definition != former:
         logger.info("task %r is changed to what its code declares", wanted.name)
-        await node._ask(task, lambda reply: EditTask(definition, task.state.version, "code", reply))
+        await node._ask(task, lambda reply: EditTask(definition, task.state.version, DECLARATION, reply))
+
+
+def _operators(declared: Policies, present: Policies) -> Policies:
+    """The declared policies with the retry numbers that the task has."""
+    retry = attrs.evolve(declared.retry, max_retries=present.retry.max_retries, delay=present.retry.delay)
+    return attrs.evolve(declared, retry=retry)

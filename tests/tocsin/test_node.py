@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
 import tocsin
 from actors.handling.catalogue import Catalogue, task_type
+from actors.keeper_messages import ConfigureTask
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from runtime.clock import HOUR, MINUTE
@@ -121,6 +123,36 @@ async def test_a_declared_task_follows_its_code(tmp_path: Path) -> None:
         await node.cancel("greet")
         await make_declared(node, [declared("1h")])
         assert (await node.task("greet")).definition.trigger == changed.definition.trigger
+
+
+async def test_a_persons_task_of_a_declared_name_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with tocsin.open_node(data=tmp_path, **QUICK) as node:
+        mine = await node.every("2h", "greet", name="greet", region="us")
+        await node.every("2h", "wait", name="other")
+        for name in ("greet", "other"):
+            await make_declared(node, [DeclaredTask(name, "greet", "5m", None, "UTC", {"region": "eu"}, True, ())])
+        assert await node.task("greet") == mine
+        assert (await node.task("other")).definition.type == "wait"
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert any("'greet'" in line and mine.id in line and "declare" in line for line in said), said
+    assert any("'other'" in line for line in said), said
+
+
+async def test_retry_numbers_that_a_person_set_outlive_the_declaration(tmp_path: Path) -> None:
+    declared = DeclaredTask("greet", "greet", "5m", None, "UTC", {"region": "eu"}, True, ())
+    async with tocsin.open_node(data=tmp_path, **QUICK) as node:
+        await make_declared(node, [declared])
+        task = await node.task("greet")
+        await node.inner.command(task.id, lambda reply: ConfigureTask(task.id, 9, 7_000_000, "ann", reply))
+    async with tocsin.open_node(data=tmp_path, **QUICK) as node:
+        await make_declared(node, [declared])
+        retry = (await node.task("greet")).definition.policies.retry
+        assert (retry.max_retries, retry.delay) == (9, 7_000_000)
+        await make_declared(node, [attrs.evolve(declared, every="6m")])
+        changed = (await node.task("greet")).definition
+        assert (changed.policies.retry.max_retries, changed.trigger.every) == (9, 6 * MINUTE)  # type: ignore[union-attr]
 
 
 def test_the_decorator_registers_type_policies_and_task(monkeypatch: pytest.MonkeyPatch) -> None:
