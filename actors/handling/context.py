@@ -20,6 +20,7 @@ from runtime.errors import InvalidRequest
 
 from ..model.execution import Execution
 from ..model.task import Definition
+from .lines import storable
 from .payload import MAX_CHECKPOINT, MAX_PROGRESS, decode_json, encode_json
 
 MAX_LOG_LINES: Final = 10_000
@@ -254,6 +255,7 @@ def _formatted(text: object, arguments: tuple[object, ...]) -> str:
             line = line % arguments
         except (TypeError, ValueError):
             line = f"{line} {arguments!r}"
+    line = storable(line)
     return line if len(line) <= MAX_LOG_LINE else line[: MAX_LOG_LINE - len(TRUNCATED)] + TRUNCATED
 
 

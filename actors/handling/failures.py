@@ -6,6 +6,7 @@ import traceback
 from typing import Final
 
 from ..model.execution import Failure
+from .lines import storable
 
 MAX_MESSAGE: Final = 4 * 1024
 """Characters kept of an exception's text."""
@@ -51,12 +52,13 @@ def _message(error: BaseException) -> str:
         text = f"(its text cannot be had: {type(broken).__name__})"
     if isinstance(error, BaseExceptionGroup):
         text = f"{text}: {', '.join(type(inner).__name__ for inner in error.exceptions)}"
+    text = storable(text)
     return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 3]}..."
 
 
 def _traceback(error: BaseException) -> str:
     try:
-        text = "".join(traceback.format_exception(error, limit=-MAX_FRAMES))
+        text = storable("".join(traceback.format_exception(error, limit=-MAX_FRAMES)))
     except Exception as broken:
         return f"(the traceback cannot be had: {type(broken).__name__})"
     return text if len(text) <= MAX_TRACEBACK else f"...{text[3 - MAX_TRACEBACK :]}"

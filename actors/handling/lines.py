@@ -1,4 +1,4 @@
-"""Lines of text out of a stream of bytes that nobody promises anything about."""
+"""Text that nobody promises anything about: lines out of a stream of bytes, and what handlers say."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ def cut(data: bytearray, *, last: bool) -> tuple[list[str], bytearray]:
         rest = bytearray()
     pieces = (line[at : at + LONGEST] for line in complete for at in range(0, max(1, len(line)), LONGEST))
     return [piece.removesuffix(b"\r").decode(errors="replace") for piece in pieces], rest
+
+
+def storable(text: str) -> str:
+    """The text with each half of a surrogate pair, which UTF-8 cannot hold, as a backslash escape.
+
+    Python has such halves in the names of files that are not UTF-8.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

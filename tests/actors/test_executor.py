@@ -13,6 +13,7 @@ from actors.executor import Executor
 from actors.executor_messages import Drain, Resync
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context
+from actors.handling.payload import decode_json
 from actors.keeper_messages import AttemptsEnded, Interrupt, Start
 from actors.keeper_messages import Event as KeeperEvent
 from actors.model.lifecycle import State
@@ -175,7 +176,6 @@ circle.append(circle)
         (returner(object()), "InvalidRequest", "object"),
         (returner(float("nan")), "InvalidRequest", "Out of range"),
         (returner(circle), "InvalidRequest", "Circular"),
-        (returner("\ud800"), "InvalidRequest", "surrogate"),
         (returner("x" * 300_000), "TooLarge", "262144"),
     ],
 )
@@ -193,6 +193,39 @@ async def test_a_bad_handler_ends_its_attempt_only(
         await executor.mailbox.tell(start(2))
         await keeper.until(lambda keeper: keeper.ends[1:])
         assert keeper.ends[1].state is State.COMPLETED
+
+
+async def test_texts_that_no_store_can_hold_are_escaped(autojump_clock: trio.testing.MockClock) -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.log.info("reading %s", "a\udcff.txt")
+        raise ValueError("a\udcff.txt" * 1_000)
+
+    async with running(handler) as (executor, keeper):
+        await executor.mailbox.tell(start())
+        end = await keeper.end()
+        assert end.failure is not None
+        assert end.failure.message.startswith("a\\udcff.txt")
+        assert len(end.failure.message.encode()) <= 4096
+        assert "a\\udcff.txt" in end.failure.traceback
+        assert len(end.failure.traceback.encode()) <= 16384
+        assert keeper.lines == ["reading a\\udcff.txt"]
+
+
+async def test_values_with_half_a_surrogate_pair_go_there_and_back(autojump_clock: trio.testing.MockClock) -> None:
+    value = {"é a\udcff.txt": ["\ud800", "\U0001f600"]}
+
+    async def handler(ctx: Context) -> Any:
+        ctx.progress(step="a\udcff.txt", **value)
+        await ctx.checkpoint(value)
+        return value
+
+    async with running(handler) as (executor, keeper):
+        await executor.mailbox.tell(start())
+        end = await keeper.end()
+        assert (end.state, decode_json(end.result)) == (State.COMPLETED, value)
+        assert [decode_json(text) for text in keeper.checkpoints] == [value]
+        assert decode_json(keeper.progress[0]) == {"step": "a\udcff.txt", "details": value}
+        assert all(text.isascii() for text in [end.result or "", *keeper.checkpoints, *keeper.progress])
 
 
 async def test_the_traceback_names_the_place(autojump_clock: trio.testing.MockClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import trio
 
 import tocsin
 from actors.handling.catalogue import DECLARED, Catalogue
+from actors.handling.payload import MAX_CHECKPOINT, decode_json, encode_json
 from tocsin.handlers import register_builtins
 from tocsin.tasks import DECLARED_TASKS
 
@@ -144,6 +146,34 @@ async def test_the_scan_hashes_every_file_and_tells_what_changed(
         assert result(second)["changes"] == {"added": 1, "removed": 1, "changed": 1}
         assert result(second)["files"] == 5
         assert not manifest.with_name("manifest.partial").exists()
+
+
+async def test_the_scan_reads_names_that_are_no_utf8(tmp_path: Path, catalogue: Catalogue, tree: Path) -> None:
+    odd = os.fsencode(tree) + b"/a\xff.txt"
+    with open(odd, "wb") as file:
+        file.write(b"odd")
+    manifest = tmp_path / "manifest"
+    async with tocsin.open_node(data=tmp_path / "data", catalogue=catalogue) as node:
+        first = await scan(node, tree, manifest)
+        assert first.execution.state == "COMPLETED", first.execution.failure
+        assert f"{hashlib.sha256(b'odd').hexdigest()} 3 ".encode() + b"a\xff.txt" in manifest.read_bytes().splitlines()
+        assert result(first)["changes"] == {"added": 6, "removed": 0, "changed": 0}
+        second = await scan(node, tree, manifest)
+        assert result(second)["changes"] == {"added": 0, "removed": 0, "changed": 0}
+
+
+def test_a_scan_goes_on_behind_a_name_that_is_no_utf8(tmp_path: Path, examples: Any, tree: Path) -> None:
+    for name in (b"/a\xff.txt", b"/z"):
+        Path(os.fsdecode(os.fsencode(tree) + name)).write_bytes(b"odd")
+    before = examples.Scan(tree, tmp_path / "manifest", None)
+    with before.open():
+        names = before.files_left()
+        for name in names:
+            before.add(name)
+            if name == "a\udcff.txt":
+                kept = encode_json(before.state, MAX_CHECKPOINT, "a checkpoint")
+    after = examples.Scan(tree, tmp_path / "manifest", decode_json(kept))
+    assert after.files_left() == names[names.index("a\udcff.txt") + 1 :]
 
 
 def result(detail: Any) -> dict[str, Any]:
