@@ -15,7 +15,7 @@ import httpx
 from runtime.errors import InternalError, InvalidRequest, TocsinError, Unauthenticated
 
 from .config import DEFAULT_DATA
-from .error_table import error_of_status
+from .error_table import error_of
 from .operations import BY_NAME
 
 TIMEOUT_SECONDS: Final = 40.0
@@ -135,10 +135,12 @@ def _answer(response: httpx.Response) -> Any:
     if response.is_success:
         return response.json() if response.content else None
     try:
-        message = str(response.json()["message"])
-    except (ValueError, KeyError, TypeError):
+        body = response.json()
+        title, message = body["error"], str(body["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        title = None
         message = f"{response.status_code} {response.reason_phrase}, and no error of a node: is this its address?"
-    raise error_of_status(response.status_code, message)
+    raise error_of(title, response.status_code, message)
 
 
 def _url_of(directory: Path) -> str:

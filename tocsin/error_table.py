@@ -56,19 +56,21 @@ def row_of(error: BaseException) -> ErrorRow:
     return next((row for row in ERRORS if isinstance(error, row.error)), INTERNAL)
 
 
-def exit_code_of_status(status: int) -> int:
-    """The exit code for an HTTP status that some node answered with."""
-    return next((row.exit_code for row in ERRORS if row.status == status), INTERNAL.exit_code)
+def error_of(title: object, status: int, message: str) -> Exception:
+    """The error class that a node answered with, so that a client raises what the node raised.
 
-
-def error_of_status(status: int, message: str) -> Exception:
-    """The error class that a status stands for, so that a client raises what the node raised."""
-    found = next((row.error for row in ERRORS if row.status == status), errors.InternalError)
-    raised = found(message)
+    title, status: of the answer. Errors share a status, so the title decides; a status alone stands for the first class that has
+    it, but 500 for an internal error: nobody knows more about it.
+    """
+    named = [row.error for row in ERRORS if (row.title, row.status) == (title, status)]
+    likely = [row.error for row in ERRORS if row.status == status != INTERNAL.status]
+    raised = next((error for error in named + likely if error is not errors.TocsinError), errors.InternalError)(message)
     assert isinstance(raised, Exception)
     return raised
 
 
 def title_of_status(status: int) -> str:
     """The title of a status that did not come from one of our errors (a wrong path, a wrong method)."""
+    if status == INTERNAL.status:
+        return INTERNAL.title
     return next((row.title for row in ERRORS if row.status == status), "Request refused")

@@ -71,7 +71,7 @@ class Api:
                 answer = await service(self._node, call)
             except Exception as error:
                 return error_response(error, f"{operation.method} {operation.path}")
-            content = b"" if operation.status == 204 else json.dumps(answer, ensure_ascii=False).encode()
+            content = b"" if operation.status == 204 else encoded(answer)
             return Response(content, status_code=operation.status, media_type="application/json")
 
         handle.__annotations__ = {"request": Request, "return": Response}
@@ -122,7 +122,12 @@ def _channel(request: AnyRequest) -> str:
 
 def error_body(title: str, status: int, message: str) -> bytes:
     """The contract's error body: `code` is a text."""
-    return json.dumps({"error": title, "code": str(status), "message": message}, ensure_ascii=False).encode()
+    return encoded({"error": title, "code": str(status), "message": message})
+
+
+def encoded(value: object) -> bytes:
+    """A value as JSON in UTF-8. Half of a surrogate pair, which UTF-8 does not have, stays the escape that JSON has for it."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def error_response(error: Exception, where: str) -> Response[bytes]:
