@@ -13,6 +13,8 @@ the work is done, doing it again would help nobody. After a cancellation or a ti
 only asks, a handler may still complete or fail as always; one that gives way by raising HandlerInterrupted has done what it
 was asked to do, and ends as interrupted.
 
+A handler that ends after its timeout has timed out, even if the alarm could not ring before because the loop was blocked.
+
 A handler that has not ended ABANDON_SECONDS after its interruption is abandoned: its end is told with `holds_slot`, and
 `SlotsFreed` follows when it returns, if ever.
 
@@ -26,6 +28,7 @@ Not guaranteed: that an interrupted handler stops at once; that the keeper hears
 from __future__ import annotations
 
 import heapq
+import math
 from typing import TYPE_CHECKING, Final, assert_never
 
 import attrs
@@ -84,6 +87,7 @@ class Running:
     fence: int
     retry: Retry
     started_at: Instant
+    times_out_at: float = math.inf
     heartbeat_seconds: float | None = None
     beat_at: float = 0.0
     ending: tuple[State, str] | None = None
@@ -127,7 +131,7 @@ class ExecutorCore:
             case Start():
                 self._start(event, now, monotonic, directives)
             case HandlerEnded():
-                self._handler_ended(event, now, directives)
+                self._handler_ended(event, now, monotonic, directives)
             case Beat(execution_id=execution_id, fence=fence):
                 if (attempt := self._running.get((execution_id, fence))) is not None:
                     attempt.beat_at = monotonic
@@ -162,7 +166,8 @@ class ExecutorCore:
         directives.append(Spawn(definition, execution, now))
         policies = definition.policies
         if policies.timeout is not None:
-            self._set_deadline(monotonic + policies.timeout / SECOND, key, "timeout", directives)
+            attempt.times_out_at = monotonic + policies.timeout / SECOND
+            self._set_deadline(attempt.times_out_at, key, "timeout", directives)
         if policies.heartbeat_timeout is not None:
             attempt.beat_at = monotonic
             attempt.heartbeat_seconds = policies.heartbeat_timeout / SECOND
@@ -171,10 +176,14 @@ class ExecutorCore:
             # A newer attempt fences the former one, whatever that is doing.
             self._interrupt((execution.id, former), State.WAITING, "superseded", monotonic, directives)
 
-    def _handler_ended(self, event: HandlerEnded, now: Instant, directives: list[Directive]) -> None:
+    def _handler_ended(self, event: HandlerEnded, now: Instant, monotonic: float, directives: list[Directive]) -> None:
         key = (event.execution_id, event.fence)
         attempt = self._running.get(key)
         if attempt is not None:
+            if attempt.ending is None and attempt.times_out_at <= monotonic:
+                # A handler that blocks the loop is not overtaken by its alarm.
+                attempt.failure = _still_running(attempt, now)
+                attempt.ending = (State.TIMED_OUT, "timeout")
             self._end(attempt, _end_of(attempt, event, now), directives)
         elif key in self._abandoned:
             self._abandoned.discard(key)
@@ -256,9 +265,7 @@ class ExecutorCore:
             case "heartbeat":
                 self._heartbeat_due(attempt, now, monotonic, directives)
             case _:
-                self._time_out(
-                    attempt, "timeout", f"still running after {_elapsed(attempt, now)}", monotonic, directives
-                )
+                self._time_out(attempt, "timeout", _still_running(attempt, now), monotonic, directives)
 
     def _heartbeat_due(self, attempt: Running, now: Instant, monotonic: float, directives: list[Directive]) -> None:
         assert attempt.heartbeat_seconds is not None
@@ -266,14 +273,14 @@ class ExecutorCore:
         if due > monotonic:
             self._set_deadline(due, (attempt.execution_id, attempt.fence), "heartbeat", directives)
             return
-        text = f"no heartbeat for {attempt.heartbeat_seconds:g} s"
-        self._time_out(attempt, "heartbeat_timeout", text, monotonic, directives)
+        failure = Failure("TimedOut", f"no heartbeat for {attempt.heartbeat_seconds:g} s")
+        self._time_out(attempt, "heartbeat_timeout", failure, monotonic, directives)
 
     def _time_out(
-        self, attempt: Running, reason: str, text: str, monotonic: float, directives: list[Directive]
+        self, attempt: Running, reason: str, failure: Failure, monotonic: float, directives: list[Directive]
     ) -> None:
         if attempt.ending is None:
-            attempt.failure = Failure("TimedOut", text)
+            attempt.failure = failure
             self._interrupt((attempt.execution_id, attempt.fence), State.TIMED_OUT, reason, monotonic, directives)
 
     def _abandon(self, attempt: Running, now: Instant, directives: list[Directive]) -> None:
@@ -292,8 +299,8 @@ def _identity(attempt: Running) -> tuple[str, str, int]:
     return attempt.task_id, attempt.execution_id, attempt.fence
 
 
-def _elapsed(attempt: Running, now: Instant) -> str:
-    return f"{(now - attempt.started_at) / SECOND:g} s"
+def _still_running(attempt: Running, now: Instant) -> Failure:
+    return Failure("TimedOut", f"still running after {(now - attempt.started_at) / SECOND:g} s")
 
 
 def _end_of(attempt: Running, event: HandlerEnded, now: Instant) -> AttemptEnd:

@@ -173,6 +173,28 @@ def test_a_result_after_the_timeout_is_dropped() -> None:
     assert (end.state, end.result) == (State.TIMED_OUT, None)
 
 
+@pytest.mark.parametrize("event", [completed(result="1"), failed("ValueError"), failed("HandlerInterrupted"), GONE])
+def test_an_end_that_comes_before_its_late_alarm_is_a_timeout(event: HandlerEnded) -> None:
+    core = Driver()
+    core(start(policies=Policies(timeout=Micros(SECOND))))
+    end = core.end(event, 3)
+    assert (end.state, end.reason, end.result) == (State.TIMED_OUT, "timeout", None)
+    assert end.failure == Failure("TimedOut", "still running after 3 s")
+
+
+def test_an_end_before_the_timeout_is_none() -> None:
+    core = Driver()
+    core(start(policies=Policies(timeout=Micros(SECOND))))
+    assert core.end(completed(result="1"), 0.999).state is State.COMPLETED
+
+
+def test_what_was_interrupted_in_time_does_not_time_out_later() -> None:
+    core = Driver()
+    core(start(policies=Policies(timeout=Micros(SECOND))))
+    core(Interrupt("e1", 1, "lost_lease"), 0.5)
+    assert core.end(GONE, 3).state is State.WAITING
+
+
 def test_an_early_alarm_is_set_again() -> None:
     core = Driver()
     core(start(policies=TIMED))

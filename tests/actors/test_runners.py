@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import trio
 
 from actors.executor_messages import Drain
 from actors.handling.catalogue import DECLARED, TaskType
-from actors.handling.context import MAX_LOG_LINES, TRUNCATED, HandlerInterrupted, SyncContext
+from actors.handling.context import MAX_LOG_LINES, TRUNCATED, Context, HandlerInterrupted, SyncContext
 from actors.handling.frames import MAX_FRAME, FrameTooLarge, Unpacker, pack
 from actors.handling.lines import LONGEST, cut
 from actors.keeper_messages import Interrupt
@@ -93,6 +94,17 @@ async def test_a_thread_that_gives_way_to_a_drain_has_not_failed() -> None:
         await ask(executor.mailbox, lambda reply: Drain(30.0, reply), 60)
         end = await keeper.end()
         assert (end.state, end.reason, end.failure) == (State.WAITING, "drain", None)
+
+
+async def test_a_handler_that_blocks_the_loop_beyond_its_timeout_has_timed_out() -> None:
+    async def handler(ctx: Context) -> int:
+        time.sleep(0.05)  # noqa: ASYNC251
+        return 3
+
+    async with running(handler, world=real_world()) as (executor, keeper):
+        await executor.mailbox.tell(start(policies=Policies(timeout=Micros(10 * MILLISECOND))))
+        end = await keeper.end()
+        assert (end.state, end.reason, end.result) == (State.TIMED_OUT, "timeout", None)
 
 
 async def test_a_deaf_thread_is_abandoned_and_keeps_its_slot_until_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
