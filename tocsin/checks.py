@@ -119,12 +119,14 @@ def check_extra(extra: Extra | None) -> None:
 
 
 def check_note(note: object) -> str | None:
-    """Why a task is paused, in at most 500 characters; None for no note."""
+    """Why a task is paused, in at most 500 printable characters; None for no note."""
     if note is None:
         return None
     text = proper_text(note, "note")
     if len(text) > MAX_NOTE:
         raise InvalidRequest(f"note: at most {MAX_NOTE} characters, not {len(text)}")
+    if not text.isprintable():
+        raise InvalidRequest(f"note: printable characters, not {show(text)}")
     return text
 
 

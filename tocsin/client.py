@@ -82,8 +82,18 @@ class Client:
     def call(self, operation: str, /, **arguments: Any) -> Any:
         """Carry out an operation of the table; arguments that are None are left out. Answers its JSON.
 
-        Raises the error class that the node answered with, NodeUnreachable if there was no answer.
+        Raises the error class that the node answered with, NodeUnreachable if there was no answer, InvalidRequest for arguments
+        that no request can hold.
         """
+        try:
+            return self._call(operation, arguments)
+        except UnicodeEncodeError as error:
+            part = error.object[error.start : error.end]
+            raise InvalidRequest(f"{operation}: {part!r} cannot be written in UTF-8") from None
+        except RecursionError:
+            raise InvalidRequest(f"{operation}: nested too deeply") from None
+
+    def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
         entry = BY_NAME[operation]
         given = {name: value for name, value in arguments.items() if value is not None}
         path = entry.path

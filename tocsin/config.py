@@ -25,7 +25,8 @@ LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _PREFIX: Final = "TOCSIN_"
 
 OTHER_VARIABLES: Final = frozenset(
-    f"TOCSIN_{name}" for name in ("URL", "TOKEN", "FAILPOINTS", "TASK", "EXECUTION", "ATTEMPT", "FENCE", "NOMINAL")
+    f"TOCSIN_{name}"
+    for name in ("URL", "TOKEN", "TRACEBACK", "FAILPOINTS", "TASK", "EXECUTION", "ATTEMPT", "FENCE", "NOMINAL")
 )
 """Variables that are no settings: those of the command line, of tests, and those that a node gives to a command it runs."""
 

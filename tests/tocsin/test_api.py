@@ -60,18 +60,20 @@ def test_a_client_raises_what_the_node_named(title: str, status: int) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, json={"error": title, "code": str(status), "message": "why"})
 
-    with Client("http://node", "t", transport=httpx.MockTransport(answer)) as client:
-        with pytest.raises(TocsinError, match="why") as caught:
-            client.call("version")
+    with (
+        Client("http://node", "t", transport=httpx.MockTransport(answer)) as client,
+        pytest.raises(TocsinError, match="why") as caught,
+    ):
+        client.call("version")
     row = row_of(caught.value)
     assert (row.title, row.status) == (title, status)
 
 
 @pytest.mark.parametrize("body", [{"error": "Internal error", "code": "500", "message": "why"}, {}, {"error": 5}])
 def test_an_unknown_500_is_no_damaged_store(body: dict[str, Any]) -> None:
-    with Client("http://node", "t", transport=httpx.MockTransport(lambda _: httpx.Response(500, json=body))) as client:
-        with pytest.raises(InternalError) as caught:
-            client.call("version")
+    transport = httpx.MockTransport(lambda _: httpx.Response(500, json=body))
+    with Client("http://node", "t", transport=transport) as client, pytest.raises(InternalError) as caught:
+        client.call("version")
     assert row_of(caught.value).exit_code == 1
     assert title_of_status(500) == "Internal error"
 

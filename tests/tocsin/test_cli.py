@@ -17,8 +17,9 @@ import pytest
 
 from tests.tocsin.conftest import Running
 from tocsin.cli.main import run
-from tocsin.cli.output import print_table, show_time
+from tocsin.cli.output import print_error, print_facts, print_json, print_table, show_time
 from tocsin.client import Client
+from tocsin.config import load_config
 from tocsin.error_table import ERRORS, row_of
 
 
@@ -338,3 +339,55 @@ def test_an_address_that_is_taken_is_said_so(up: subprocess.Popen[str], tmp_path
     )  # fmt: skip
     assert second.returncode == 6
     assert "is taken by another program" in second.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["task", "show", "half\udc80"], "UTF-8"),
+        (["task", "add", "half\udc80", "--every", "1h", "--type", "greet"], "UTF-8"),
+        (["task", "list", "--text", "half\udc80"], "UTF-8"),
+        (["task", "add", "x", "--every", "1h", "--type", "greet", "--params", "[" * 100_000], "nested too deeply"),
+    ],
+)
+def test_what_no_request_can_hold_is_the_callers_mistake(shell: Shell, arguments: list[str], words: str) -> None:
+    code, _, err = shell(*arguments)
+    assert code == 2
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_that_is_no_utf8_is_refused_with_the_place(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "params.json"
+    path.write_bytes(b'{"region": "\xff"}')
+    code, _, err = shell("task", "add", "x", "--every", "1h", "--type", "greet", "--params", f"@{path}")
+    assert code == 2
+    assert "not UTF-8 at byte 12" in err
+
+
+def test_a_bug_is_one_line_unless_more_is_asked_for(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("by\x1bnought")
+
+    monkeypatch.setattr("tocsin.services.versions", broken)
+    code, _, err = shell("version")
+    assert (code, err) == (1, "tocsin: internal error: ZeroDivisionError: by?nought (TOCSIN_TRACEBACK=1 shows where)\n")
+    monkeypatch.setenv("TOCSIN_TRACEBACK", "1")
+    code, _, err = shell("version")
+    assert code == 1
+    assert "Traceback" in err
+    assert load_config({"TOCSIN_TRACEBACK": "1"}).config
+
+
+def test_no_text_takes_over_the_terminal(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    print_facts([("Note", "a\x1b[2Jb"), ("Parameters", {"a": "\x9b1"})])
+    print_error("t", "1", "a\x1b[2J", as_json=False)
+    print_json({"a": "\x9b"})
+    said = capsys.readouterr()
+    assert "a?[2Jb" in said.out
+    assert json.loads(said.out[said.out.index("\n{") :]) == {"a": "\x9b"}
+    assert not any(character in said.out + said.err for character in "\x1b\x9b")
+    shell.json("task", "add", "noted", "--every", "1h", "--type", "greet")
+    code, _, err = shell("task", "pause", "noted", "--note", "a\x1b[2J")
+    assert code == 2
+    assert "note: printable" in err

@@ -56,9 +56,11 @@ def parameters_body(text: str | None) -> Any:
     if text is None:
         return None
     if text.startswith("@"):
-        text = _read(Path(text[1:])).decode("utf-8", errors="replace")
+        text = _text(Path(text[1:]))
     try:
         return json.loads(text)
+    except RecursionError:
+        raise InvalidRequest("--params: nested too deeply") from None
     except ValueError as error:
         raise InvalidRequest(f"--params: not JSON: {error}") from None
 
@@ -69,6 +71,13 @@ def extra_body(path: Path | None, content_type: str | None) -> dict[str, str] | 
         return None
     body = {"data": base64.b64encode(_read(path)).decode()}
     return body | ({"contentType": content_type} if content_type is not None else {})
+
+
+def _text(path: Path) -> str:
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"--params: {str(path)!r} is not UTF-8 at byte {error.start}") from None
 
 
 def _read(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from runtime.errors import NotFound
 
 from .bodies import local_time
 from .connection import connect
-from .output import print_json, print_table, show_time, took
+from .output import print_json, print_table, printable, show_time, took
 from .tasks import Flag, Json, Utc
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = Fa
     if as_json:
         print_json(found)
         return
-    print(f"Runs {found['trigger']}.")
+    print(printable(f"Runs {found['trigger']}."))
     for instant in found["list"]:
         print(show_time(instant, utc, exact=True))
     if not found["list"]:
@@ -150,7 +150,7 @@ def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc:
         print_json(found)
         return
     for line in found["lines"]:
-        print(_TIMES.sub(lambda match: show_time(match[0], utc, exact=True), line))
+        print(printable(_TIMES.sub(lambda match: show_time(match[0], utc, exact=True), line)))
 
 
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")

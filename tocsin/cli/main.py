@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from runtime.errors import InvalidRequest, TocsinError
 
-from ..error_table import UNREACHABLE_EXIT, row_of
+from ..error_table import INTERNAL, UNREACHABLE_EXIT, row_of
 from .connection import cleanup
 from .history import LOOKING
 from .output import AS_JSON, LOCAL, print_error, print_json, print_table, show_time
@@ -20,6 +21,9 @@ from .tasks import tasks
 
 INTERRUPTED_EXIT = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+TRACEBACK = "TOCSIN_TRACEBACK"
+"""The variable that asks for the traceback of an error that nobody foresaw."""
 
 
 def _version() -> str:
@@ -183,6 +187,19 @@ def run(arguments: list[str]) -> int:
         # Whoever read the output has had enough; the interpreter must not try to flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        return _bug(error, arguments, as_json)
+
+
+def _bug(error: Exception, arguments: list[str], as_json: bool) -> int:
+    """One line about an error that is not ours, its traceback only for those who ask."""
+    hint = ""
+    if "--verbose" in arguments or os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    else:
+        hint = f" ({TRACEBACK}=1 shows where)"
+    print_error(INTERNAL.title, str(INTERNAL.status), f"{type(error).__name__}: {error}{hint}", as_json)
+    return INTERNAL.exit_code
 
 
 def _dispatch(arguments: list[str]) -> int:

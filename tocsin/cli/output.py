@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,18 +14,30 @@ from cyclopts import Parameter
 LOCAL: Final = Parameter(name="--utc", negative=(), help="Show times in UTC instead of the local zone.")
 AS_JSON: Final = Parameter(name="--json", negative=(), help="Print JSON for programs.")
 
+_UNBEARABLE: Final = re.compile("[\x7f-\x9f\ud800-\udfff]")
+
 _WIDEST: Final = 60
 """Characters of a table's cell; longer texts are cut, `--json` has them whole."""
 
 
 def print_json(value: object) -> None:
     """A value as JSON, readable and stable."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(_json(value, indent=2))
 
 
 def print_json_line(value: object) -> None:
     """A value as JSON on one line, for streams of them."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(_json(value), flush=True)
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """JSON that a terminal can bear: what JSON itself lets pass of control characters, and halves of surrogates, as escapes."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return (
+        text
+        if text.isascii() and "\x7f" not in text
+        else _UNBEARABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    )
 
 
 def show_time(text: str | None, utc: bool, *, exact: bool = False) -> str:
@@ -69,15 +82,15 @@ def print_facts(facts: Sequence[tuple[str, object]]) -> None:
     shown = [(name, value) for name, value in facts if value is not None]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        print(f"{name.ljust(width)}  {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+        print(f"{name.ljust(width)}  {printable(value if isinstance(value, str) else _json(value))}")
 
 
 def print_error(title: str, code: str, message: str, as_json: bool) -> None:
     """An error on the error stream, in the shape of the API's error body with `--json`."""
     if as_json:
-        text = json.dumps({"error": title, "code": code, "message": message}, ensure_ascii=False)
+        text = _json({"error": title, "code": code, "message": message})
     else:
-        text = f"tocsin: {title.lower()}: {message}"
+        text = printable(f"tocsin: {title.lower()}: {message}")
     print(text, file=sys.stderr)
 
 

@@ -18,6 +18,7 @@ from .output import (
     print_facts,
     print_json,
     print_tasks,
+    printable,
     show_time,
 )
 
@@ -37,7 +38,7 @@ def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
         print_json(task)
     else:
         following = show_time(task["nextScheduledExecution"], utc)
-        print(f"{task['name']} ({task['itemId']}) {done}: {task['status']}, next run {following}")
+        print(printable(f"{task['name']} ({task['itemId']}) {done}: {task['status']}, next run {following}"))
 
 
 @tasks.command
