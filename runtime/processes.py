@@ -48,23 +48,31 @@ class Child:
         """Wait for its end; the exit code, or minus the number of the signal that ended it."""
         return await self._process.wait()
 
+    async def terminate(self, grace_seconds: float) -> None:
+        """If it still runs: SIGTERM to its group, after `grace_seconds` SIGKILL. Cannot be cancelled.
+
+        What it writes on its way out can still be read; a child whose output nobody reads may hang until it is killed.
+        """
+        if self._process.poll() is not None:
+            return
+        with trio.CancelScope(shield=True):
+            self._signal(signal.SIGTERM)
+            with trio.move_on_after(grace_seconds):
+                await self._process.wait()
+            self._signal(signal.SIGKILL)
+            await self._process.wait()
+
     async def end(self, grace_seconds: float) -> None:
-        """See to it that it has ended: SIGTERM to its group, after `grace_seconds` SIGKILL. Cannot be cancelled.
+        """See to it that it has ended, as `terminate` does, and close its streams. Cannot be cancelled.
 
         If it had ended by itself, what it left running in the background is left alone.
         """
         if self._guard < 0:
             return
         with trio.CancelScope(shield=True):
-            if self._process.poll() is None:
-                self._signal(signal.SIGTERM)
-                with trio.move_on_after(grace_seconds):
-                    await self._process.wait()
-                self._signal(signal.SIGKILL)
-                await self._process.wait()
-            else:
-                with suppress(BrokenPipeError):
-                    os.write(self._guard, b"\n")
+            await self.terminate(grace_seconds)
+            with suppress(BrokenPipeError):
+                os.write(self._guard, b"\n")
             os.close(self._guard)
             self._guard = -1
             await self.stdout.aclose()

@@ -16,6 +16,7 @@ import pytest
 import trio
 
 from actors.executor_core import ABANDON_SECONDS
+from actors.handling import context
 from actors.handling.catalogue import DECLARED, Catalogue, TaskType
 from actors.handling.context import MAX_LOG_LINES, TRUNCATED
 from actors.keeper_messages import AttemptEnd, Interrupt
@@ -167,13 +168,49 @@ async def test_a_cancelled_command_goes_with_all_its_children(monkeypatch: pytes
         assert [await gone(int(line)) for line in lines] == [True, True]
 
 
+LAST_WORDS = """
+import signal, sys, time
+def end(*_):
+    sys.stdout.write("x" * 8_000 + "\\n" * 50_000)
+    sys.stdout.write("last words\\n")
+    sys.stdout.flush()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "drain"])
+async def test_what_a_command_says_while_it_ends_is_kept(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "MAX_LOG_LINES", 1_000_000)
+    argv = [sys.executable, "-c", LAST_WORDS]
+    async with running(builtin("command"), world=RealWorld()) as (executor, keeper):
+        await executor.mailbox.tell(start(type="command", parameters=json.dumps({"argv": argv})))
+        await keeper.until(lambda keeper: "ready" in keeper.lines)
+        await executor.mailbox.tell(Interrupt("e1", 1, reason))
+        assert (await keeper.end()).reason == reason
+        assert keeper.lines[-1] == "last words"
+
+
+async def test_an_escaped_child_that_holds_the_output_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "LAST_OUTPUT_SECONDS", 0.1)
+    argv = ["sh", "-c", "setsid sleep 1000 & echo $!; wait"]
+    async with running(builtin("command"), world=RealWorld()) as (executor, keeper):
+        await executor.mailbox.tell(start(type="command", parameters=json.dumps({"argv": argv})))
+        [line] = await keeper.until(lambda keeper: keeper.lines)
+        await executor.mailbox.tell(Interrupt("e1", 1, "cancelled"))
+        assert (await keeper.end()).holds_slot is False
+    os.kill(int(line), signal.SIGKILL)
+
+
 async def test_a_command_that_times_out_is_ended() -> None:
     end, _ = await run("command", {"argv": ["sleep", "1000"]}, policies=Policies(timeout=Micros(50 * MILLISECOND)))
     assert (end.state, end.reason) == (State.TIMED_OUT, "timeout")
 
 
 def test_a_command_is_killed_before_it_is_abandoned() -> None:
-    assert command.KILL_SECONDS < ABANDON_SECONDS
+    assert command.KILL_SECONDS + command.LAST_OUTPUT_SECONDS < ABANDON_SECONDS
 
 
 async def test_what_a_command_leaves_behind_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,6 +390,7 @@ def test_a_wrong_request_is_refused_when_it_is_saved(parameters: dict[str, Any],
 
 
 MODULE = """
+from actors.handling import context
 from actors.handling.catalogue import DECLARED, task_type
 from {neighbour} import ANSWER
 

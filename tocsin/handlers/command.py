@@ -2,8 +2,8 @@
 
 The program gets a chosen environment, not the node's own: PATH, HOME, LANG and TZ, what the task gives, and TOCSIN_TASK,
 TOCSIN_EXECUTION, TOCSIN_ATTEMPT, TOCSIN_FENCE and TOCSIN_NOMINAL. It leads a process group of its own. When the attempt is
-cancelled or times out, the group gets SIGTERM and five seconds later SIGKILL; when the node dies, SIGKILL at once. What a
-program leaves running in the background when it ends is left alone, like cron does.
+cancelled or times out, the group gets SIGTERM and five seconds later SIGKILL; what it writes meanwhile is still logged. When the
+node dies, SIGKILL at once. What a program leaves running in the background when it ends is left alone, like cron does.
 """
 
 from __future__ import annotations
@@ -146,15 +146,25 @@ async def _run(
         async with trio.open_nursery() as feeder:
             if feed is not None:
                 feeder.start_soon(_feed, feed, (stdin or "").encode())
-            async with trio.open_nursery() as readers:
-                readers.start_soon(_read, child.stdout, ctx, "info", output)
-                readers.start_soon(_read, child.stderr, ctx, "warning", output)
-                code = await child.wait()
-                readers.cancel_scope.deadline = trio.current_time() + LAST_OUTPUT_SECONDS
+            code = await _read_to_the_end(child, ctx, output)
             feeder.cancel_scope.cancel()
     finally:
         await child.end(KILL_SECONDS)
     return code, output
+
+
+async def _read_to_the_end(child: Child, ctx: Context, output: Tail) -> int:
+    """Its exit code. Cancelled, it ends the child and still reads what that says on its way out, and takes it off the pipe."""
+    last = [trio.CancelScope(shield=True), trio.CancelScope(shield=True)]
+    async with trio.open_nursery() as readers:
+        readers.start_soon(_read, child.stdout, ctx, "info", output, last[0])
+        readers.start_soon(_read, child.stderr, ctx, "warning", output, last[1])
+        try:
+            return await child.wait()
+        finally:
+            await child.terminate(KILL_SECONDS)
+            for scope in last:
+                scope.deadline = trio.current_time() + LAST_OUTPUT_SECONDS
 
 
 async def _start(
@@ -184,15 +194,18 @@ async def _feed(stream: trio.lowlevel.FdStream, data: bytes) -> None:
             return
 
 
-async def _read(stream: trio.abc.ReceiveStream, ctx: Context, level: str, output: Tail) -> None:
+async def _read(
+    stream: trio.abc.ReceiveStream, ctx: Context, level: str, output: Tail, while_open: trio.CancelScope
+) -> None:
     rest = bytearray()
-    while data := await stream.receive_some(READ_SIZE):
-        output.add(data)
-        if ctx.log_is_full:
-            await trio.sleep(PAUSE_SECONDS)
-            continue
-        lines, rest = cut(rest + data, last=False)
-        for line in lines:
-            ctx.write_line(level, line)
+    with while_open:
+        while data := await stream.receive_some(READ_SIZE):
+            output.add(data)
+            if ctx.log_is_full:
+                await trio.sleep(PAUSE_SECONDS)
+                continue
+            lines, rest = cut(rest + data, last=False)
+            for line in lines:
+                ctx.write_line(level, line)
     for line in cut(rest, last=True)[0]:
         ctx.write_line(level, line)
