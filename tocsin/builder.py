@@ -115,6 +115,8 @@ class TaskBuilder:
 
     def with_parameters(self, parameters: Mapping[str, Any] | None = None, /, **named: Any) -> TaskBuilder:
         """The handler's parameters: JSON values by name."""
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise InvalidRequest(f"parameters: values by name, not {show(parameters)}")
         self._parameters = {**(self._parameters or {}), **(parameters or {}), **named}
         return self
 
@@ -226,9 +228,12 @@ class TaskBuilder:
         self._changes[name] = value
         return self
 
-    def tags(self, *tags: str) -> TaskBuilder:
-        """Labels for people."""
-        self._tags = tags
+    def tags(self, *tags: str | Sequence[str]) -> TaskBuilder:
+        """Labels for people, as arguments or in a list."""
+        found = [tag for entry in tags for tag in (entry if isinstance(entry, list | tuple) else [entry])]
+        for tag in found:
+            _check_type(tag, str, "tags")
+        self._tags = tuple(found)
         return self
 
     def extra(self, data: bytes, content_type: str = "application/octet-stream") -> TaskBuilder:

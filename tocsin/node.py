@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
+import trio
 
 from actors import node as inner
 from actors.handling.catalogue import Catalogue
@@ -39,6 +40,7 @@ from .builder import ACTOR, TaskBuilder, add_many
 from .checks import check_note, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
 from .durations import Duration
+from .fields import show
 from .loading import load_catalogue
 from .tasks import DECLARED_TASKS, DeclaredTask
 
@@ -124,12 +126,16 @@ class LocalNode:
     async def _one(self, builder: TaskBuilder, name: str | None, persistent: bool, parameters: dict[str, Any]) -> Task:
         if name is not None:
             builder.named(name)
+        if not isinstance(persistent, bool):
+            raise InvalidRequest(f"persistent: true or false, not {show(persistent)}")
         if not persistent:
             builder.non_persistent()
         return await builder.with_parameters(parameters).schedule()
 
     async def task(self, reference: str) -> Task:
         """The task of this id, unique prefix of an id (8 characters at least), or name. Raises NotFound."""
+        if not isinstance(reference, str):
+            raise InvalidRequest(f"a task's id or name is a text, not {show(reference)}")
         return await self._node.task(reference)
 
     async def tasks(
@@ -234,8 +240,12 @@ async def open_node(
 
     file: a TOML file; without it `tocsin.toml` of the current directory if there is one. settings: values over it, named as
     in `Config`: `data=`, `slots=`, ... catalogue: the task types; without it the built-in ones and those that decorators
-    declared. Raises InvalidRequest for a wrong setting, AlreadyRunning when another node has the data directory.
+    declared. Raises InvalidRequest for a wrong setting and outside trio, AlreadyRunning when another node has the data directory.
     """
+    if not trio.lowlevel.in_trio_run():
+        raise InvalidRequest(
+            "a node runs in trio: start the program with trio.run(main), not with asyncio or without a loop"
+        )
     flags = {_key_of(name): value for name, value in settings.items()}
     environment = (world or RealWorld()).environment()
     config = load_config(environment, None if file is None else Path(file), flags).config
@@ -292,12 +302,19 @@ async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> No
     for entry in declared:
         if entry.type not in node.catalogue:
             continue
-        definition = attrs.evolve(_declared_builder(node, entry).build(), owner=DECLARATION)
+        definition = _declared_definition(node, entry)
         [made] = await node.create((definition,), DECLARATION)
         if isinstance(made, Conflict):
             await _bring_up_to_date(node, definition)
         elif isinstance(made, Exception):
             raise made
+
+
+def _declared_definition(node: LocalNode, entry: DeclaredTask) -> Definition:
+    try:
+        return attrs.evolve(_declared_builder(node, entry).build(), owner=DECLARATION)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"task {entry.name!r} declared in {entry.place}: {error}") from None
 
 
 def _declared_builder(node: LocalNode, entry: DeclaredTask) -> TaskBuilder:

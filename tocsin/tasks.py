@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import attrs
@@ -12,6 +13,7 @@ from actors.model.policy import DEFAULT_POLICIES
 from runtime.errors import InvalidRequest
 
 from .durations import Duration
+from .fields import show
 from .policies import Retry, changed_policies
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -29,6 +31,8 @@ class DeclaredTask:
     parameters: Mapping[str, Any]
     persistent: bool
     tags: tuple[str, ...]
+    place: str = "code"
+    """File and line, for people."""
 
 
 DECLARED_TASKS: Final[dict[str, DeclaredTask]] = {}
@@ -49,10 +53,10 @@ def task(
     priority: int | None = None,
     every: Duration | None = None,
     cron: str | None = None,
-    timezone: str = "UTC",
+    timezone: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     persistent: bool = True,
-    tags: tuple[str, ...] = (),
+    tags: Sequence[str] = (),
 ) -> Callable[[H], H]:
     """Register a function as the handler of a task type.
 
@@ -60,7 +64,9 @@ def task(
     policies are the defaults of every task of this type. With `every` or `cron` a task of the same name is made when a node
     starts. Raises InvalidRequest naming field and value.
     """
-    _check_trigger(name, every, cron)
+    if not isinstance(name, str):
+        raise InvalidRequest(f'write @tocsin.task("name"), with the name of the task type, not {show(name)}')
+    declared = _declared(name, name, every, cron, timezone, parameters, persistent, tags)
     changes = {
         "retry": retry,
         "timeout": timeout,
@@ -76,9 +82,7 @@ def task(
     def register(function: H) -> H:
         DECLARED.register(task_type(name, function, isolation=isolation, policies=policies))
         if every is not None or cron is not None:
-            DECLARED_TASKS[name] = DeclaredTask(
-                name, name, every, cron, timezone, parameters or {}, persistent, tuple(tags)
-            )
+            DECLARED_TASKS[name] = declared
         return function
 
     return register
@@ -90,10 +94,10 @@ def declare(
     *,
     every: Duration | None = None,
     cron: str | None = None,
-    timezone: str = "UTC",
+    timezone: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     persistent: bool = True,
-    tags: tuple[str, ...] = (),
+    tags: Sequence[str] = (),
 ) -> None:
     """Declare a task of a type whose handler stands elsewhere, a built-in one for example, as `task` does with a trigger.
 
@@ -101,12 +105,32 @@ def declare(
     """
     if every is None and cron is None:
         raise InvalidRequest(f"task {name!r}: every or cron is required")
-    _check_trigger(name, every, cron)
-    DECLARED_TASKS[name] = DeclaredTask(
-        name, type_name, every, cron, timezone, parameters or {}, persistent, tuple(tags)
-    )
+    DECLARED_TASKS[name] = _declared(name, type_name, every, cron, timezone, parameters, persistent, tags)
 
 
-def _check_trigger(name: str, every: Duration | None, cron: str | None) -> None:
+def _declared(
+    name: str,
+    type_name: str,
+    every: Duration | None,
+    cron: str | None,
+    timezone: str | None,
+    parameters: Mapping[str, Any] | None,
+    persistent: bool,
+    tags: Sequence[str],
+) -> DeclaredTask:
+    """The declaration that the caller of our caller wrote; what a node would misread is refused here."""
+    caller = sys._getframe(2)
     if every is not None and cron is not None:
         raise InvalidRequest(f"task {name!r}: every or cron, not both")
+    if timezone is not None and cron is None:
+        raise InvalidRequest(f"task {name!r}: timezone: goes with cron only, not {show(timezone)}")
+    if not isinstance(persistent, bool):
+        raise InvalidRequest(f"task {name!r}: persistent: true or false, not {show(persistent)}")
+    if isinstance(tags, str) or not isinstance(tags, Sequence):
+        raise InvalidRequest(f"task {name!r}: tags: a list of texts, not {show(tags)}")
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InvalidRequest(f"task {name!r}: parameters: values by name, not {show(parameters)}")
+    place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+    return DeclaredTask(
+        name, type_name, every, cron, timezone or "UTC", parameters or {}, persistent, tuple(tags), place
+    )

@@ -376,7 +376,7 @@ def test_a_bug_is_one_line_unless_more_is_asked_for(shell: Shell, monkeypatch: p
     code, _, err = shell("version")
     assert code == 1
     assert "Traceback" in err
-    assert load_config({"TOCSIN_TRACEBACK": "1"}).config
+    assert "listen" in load_config({"TOCSIN_TRACEBACK": "1"}).origins
 
 
 def test_no_text_takes_over_the_terminal(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,6 +175,55 @@ def test_the_decorator_registers_type_policies_and_task(monkeypatch: pytest.Monk
     assert "t" not in DECLARED_TASKS
 
 
+def test_a_wrong_declaration_says_what_to_write() -> None:
+    async def handler(ctx: tocsin.Context) -> None: ...
+
+    with pytest.raises(tocsin.InvalidRequest, match=r'write @tocsin\.task\("name"\)'):
+        tocsin.task(handler)  # type: ignore[arg-type]
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"every": "5m", "timezone": "Europe/Berlin"}, "timezone"),
+        ({"every": "5m", "persistent": "no"}, "persistent"),
+        ({"every": "5m", "tags": "nightly"}, "tags"),
+        ({"every": "5m", "parameters": "eu"}, "parameters"),
+    ]
+    for more, word in wrong:
+        with pytest.raises(tocsin.InvalidRequest, match=f"'w'.*{word}"):
+            tocsin.task("w", **more)
+        with pytest.raises(tocsin.InvalidRequest, match=f"'w'.*{word}"):
+            tocsin.declare("w", "command", **more)
+
+
+async def test_the_error_of_a_declared_task_names_task_and_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared: dict[str, DeclaredTask] = {}
+    monkeypatch.setattr("tocsin.tasks.DECLARED_TASKS", declared)
+    tocsin.declare("wrong", "greet", every="5m", parameters={"regio": "eu"})
+    async with tocsin.open_node(data=tmp_path, **QUICK) as node:
+        with pytest.raises(tocsin.InvalidRequest, match=r"task 'wrong' .*test_node\.py.*regio"):
+            await make_declared(node, declared.values())
+
+
+async def test_wrong_arguments_of_a_node_are_refused(tmp_path: Path) -> None:
+    async with tocsin.open_node(data=tmp_path, **QUICK) as node:
+        tagged = await node.new_task("greet").with_period("1h").tags(["a", "b"]).schedule()
+        assert tagged.definition.tags == ("a", "b")
+        with pytest.raises(tocsin.InvalidRequest, match="tags"):
+            node.new_task("greet").tags([["a"]])  # type: ignore[list-item]
+        with pytest.raises(tocsin.InvalidRequest, match="None"):
+            await node.task(None)  # type: ignore[arg-type]
+        with pytest.raises(tocsin.InvalidRequest, match="persistent: true or false, not 'no'"):
+            await node.every("1h", "greet", persistent="no")  # type: ignore[arg-type]
+        with pytest.raises(tocsin.InvalidRequest, match="parameters"):
+            node.new_task("greet").with_parameters("eu")  # type: ignore[arg-type]
+
+
+def test_a_node_outside_trio_is_refused(tmp_path: Path) -> None:
+    opening = tocsin.open_node(data=tmp_path, **QUICK).__aenter__()
+    with pytest.raises(tocsin.InvalidRequest, match=r"trio\.run"):
+        opening.send(None)  # type: ignore[attr-defined]
+
+
 def test_policies_are_remembered_but_never_confused() -> None:
     async def handler(ctx: Any) -> None: ...
 
