@@ -24,6 +24,8 @@ MAILBOX: Final = 50_000
 WATCHER_BUFFER: Final = 1_000
 """Changes kept for one slow watcher; further ones are dropped for him alone, and counted."""
 
+_LOGGED: Final = FAILED_STATES | {State.CRASHED}
+
 
 class Herald(Actor[Event]):
     """See the module's docstring."""
@@ -35,8 +37,10 @@ class Herald(Actor[Event]):
     async def receive_batch(self, messages: list[Event]) -> None:
         """Log what failed, and pass everything on to the watchers."""
         for message in messages:
-            for execution in message.executions:
-                _log(execution)
+            if failed := [one for one in message.executions if one.state in _LOGGED]:
+                names = {task.id: repr(task.definition.name) for task in message.tasks}
+                for execution in failed:
+                    _log(execution, names.get(execution.task_id, execution.task_id))
             for watcher in self._watchers:
                 self._pass_on(watcher, message)
 
@@ -58,8 +62,15 @@ class Herald(Actor[Event]):
             del self._watchers[send]
 
 
-def _log(execution: Execution) -> None:
-    if execution.state in FAILED_STATES or execution.state is State.CRASHED:
-        failure = execution.failure
-        why = f"{failure.type}: {failure.message}" if failure else execution.state
-        logger.warning("execution %s of task %s is %s: %s", execution.id, execution.task_id, execution.state, why)
+def _log(execution: Execution, task: str) -> None:
+    failure = execution.failure
+    why = [text for text in (failure.type, failure.message) if text] if failure else []
+    line = ": ".join((f"execution {execution.id} of task {task} is {execution.state}", *why))
+    logger.warning("%s", _in_one_line(line))
+
+
+def _in_one_line(text: str) -> str:
+    """The text with everything escaped that would end the line or steer a terminal: handlers wrote it, not the node."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

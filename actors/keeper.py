@@ -322,7 +322,7 @@ class Keeper(Actor[Event]):
             self._executor.tell_nowait(directive)
         except ActorStopped:
             # The node is stopping: what was claimed runs again under the next boot, at no cost.
-            logger.info("the executor has stopped before %s", type(directive).__name__)
+            logger.debug("the executor has stopped before %s", type(directive).__name__)
 
 
 def is_empty(commit: Commit) -> bool:

@@ -13,7 +13,10 @@ from actors.herald import Herald
 from actors.keeper_messages import Happened
 from actors.model.execution import Execution, Failure, Kind
 from actors.model.lifecycle import State
+from actors.model.task import Definition, Task, TaskState
+from actors.model.trigger import Once
 from runtime.clock import Instant
+from runtime.records import evolve
 
 
 def happened(state: State = State.COMPLETED, failure: Failure | None = None) -> Happened:
@@ -41,8 +44,14 @@ async def test_watchers_hear_what_happens_from_then_on(nursery, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("state", "failure", "line"),
     [
-        (State.FAILED, Failure("ValueError", "wrong"), "ValueError: wrong"),
-        (State.CRASHED, None, "CRASHED"),
+        (State.FAILED, Failure("ValueError", "wrong"), "execution e of task t is FAILED: ValueError: wrong"),
+        (State.FAILED, Failure("KeyboardInterrupt", ""), "execution e of task t is FAILED: KeyboardInterrupt"),
+        (
+            State.FAILED,
+            Failure("ValueError", "é\n2026 ERROR \x1b[31mforged\r\u2028\udcff"),
+            r"execution e of task t is FAILED: ValueError: é\n2026 ERROR \x1b[31mforged\r\u2028\udcff",
+        ),
+        (State.CRASHED, None, "execution e of task t is CRASHED"),
         (State.COMPLETED, None, None),
     ],
 )
@@ -53,4 +62,17 @@ async def test_failures_are_logged(state, failure, line, nursery, caplog: pytest
         await herald.mailbox.tell(happened(state, failure))
         await trio.testing.wait_all_tasks_blocked()
         herald.stop()
-    assert (line in caplog.text) if line else (caplog.text == "")
+    assert [record.getMessage() for record in caplog.records] == ([line] if line else [])
+
+
+async def test_a_failure_is_logged_with_the_name_of_its_task(nursery, caplog: pytest.LogCaptureFixture):
+    herald = Herald()
+    definition = Definition("t", "nightly report", "work", Once(Instant(0)))
+    await nursery.start(herald.run)
+    failed = happened(State.FAILED, Failure("ValueError", "wrong"))
+    await herald.mailbox.tell(evolve(failed, tasks=(Task(definition, TaskState()),)))
+    await trio.testing.wait_all_tasks_blocked()
+    herald.stop()
+    assert [record.getMessage() for record in caplog.records] == [
+        "execution e of task 'nightly report' is FAILED: ValueError: wrong"
+    ]
