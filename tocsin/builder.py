@@ -230,7 +230,7 @@ class TaskBuilder:
 
     def tags(self, *tags: str | Sequence[str]) -> TaskBuilder:
         """Labels for people, as arguments or in a list."""
-        found = [tag for entry in tags for tag in (entry if isinstance(entry, list | tuple) else [entry])]
+        found: list[Any] = [tag for entry in tags for tag in (entry if isinstance(entry, list | tuple) else [entry])]
         for tag in found:
             _check_type(tag, str, "tags")
         self._tags = tuple(found)

@@ -104,6 +104,14 @@ def _modules(value: object, field: str) -> tuple[str, ...]:
     return tuple(entries)
 
 
+def _programs(value: object, field: str) -> tuple[str, ...]:
+    entries = _modules(value, field)
+    for entry in entries:
+        if not entry.startswith("/") or not entry.isprintable():
+            raise InvalidRequest(f"{field}: programs as absolute paths, for example /usr/bin/rsync, not {entry!r}")
+    return entries
+
+
 def _about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
     return {"key": key, "read": read, "unit": unit, "reason": reason}
 
@@ -130,6 +138,15 @@ class Config:
         default=(),
         metadata=_about(
             "tasks", _modules, "modules or files", "where the handlers are; `tocsin up` adds those it is given"
+        ),
+    )
+    commands_allowed: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=_about(
+            "commands.allowed",
+            _programs,
+            "absolute paths",
+            "what `command` tasks may run when `listen` is not this machine's loopback; on it everything is allowed",
         ),
     )
     slots: int = attrs.field(

@@ -10,6 +10,7 @@ from actors.handling.sources import load_source
 from runtime.errors import InvalidRequest
 from runtime.world import World
 
+from .allowed import COMMAND, restricted
 from .handlers import register_builtins
 
 
@@ -21,16 +22,22 @@ def load(target: str) -> None:
     load_source(source_of_target(target))
 
 
-def load_catalogue(targets: Iterable[str], world: World | None = None) -> Catalogue:
+def load_catalogue(
+    targets: Iterable[str], world: World | None = None, *, commands: tuple[str, ...] | None = None
+) -> Catalogue:
     """Load these files and modules; a catalogue of the built-in task types and everything that was declared.
 
     A declared type that has the name of a built-in one replaces it, with a warning. world: where commands are started, the
-    real one unless given. Raises InvalidRequest.
+    real one unless given. commands: the programs that the built-in `command` may run, None for all. Raises InvalidRequest.
     """
     for target in targets:
         load(target)
+    builtins = Catalogue()
+    register_builtins(builtins, world)
     catalogue = Catalogue()
-    register_builtins(catalogue, world)
+    for entry in builtins:
+        gated = commands is not None and entry.name == COMMAND
+        catalogue.register(restricted(entry, commands or ()) if gated else entry)
     for entry in DECLARED:
         catalogue.register(entry)
     return catalogue

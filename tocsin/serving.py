@@ -54,7 +54,11 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
         stop = trio.Event()
         token = make_token(config.data, node.world)
         if not config.listen.is_loopback:
-            logger.warning("listening on %s, beyond this machine: the token travels unencrypted", config.listen)
+            logger.warning(
+                "listening on %s, beyond this machine: the token travels unencrypted, and commands run %s",
+                config.listen,
+                ", ".join(config.commands_allowed) or "nothing, because commands.allowed is empty",
+            )
         url = await nursery.start(serve_api, node.inner, config.listen, token, config.body_limit, stop)
         node_file = config.data / NODE_FILE
         _write(node_file, json.dumps({"url": url, "pid": os.getpid(), "boot": node.inner.boot}), 0o600)

@@ -14,6 +14,7 @@ import trio
 
 from actors.node import real_world
 
+from ..allowed import allowed_commands
 from ..config import Config, load_config
 from ..loading import load_catalogue
 from ..node import node_config, single_error
@@ -29,7 +30,7 @@ def run_node(file: Path | None, flags: Mapping[str, object], verbose: bool) -> i
     config = load_config(os.environ, file, flags).config
     config = attrs.evolve(config, data=config.data.absolute())
     world = real_world(node_config(config))
-    catalogue = load_catalogue(config.tasks, world)
+    catalogue = load_catalogue(config.tasks, world, commands=allowed_commands(config))
     with single_error():
         trio.run(serve_node, config, catalogue, partial(_welcome, config), world)
     print("The node has stopped.", file=sys.stderr)
