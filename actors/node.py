@@ -182,7 +182,9 @@ class Node:
         matches = await self._by_prefix(reference)
         if len(matches) != 1:
             problem = "no task" if not matches else f"{len(matches)} tasks"
-            raise NotFound(f"{problem} with the id or name {reference!r}")
+            short = len(reference) < SHORTEST_PREFIX and not reference.lower().strip("0123456789abcdef")
+            hint = f" (the beginning of an id needs {SHORTEST_PREFIX} characters)" if short else ""
+            raise NotFound(f"{problem} with the id or name {reference!r}{hint}")
         return matches[0]
 
     async def _by_prefix(self, prefix: str) -> list[Task]:

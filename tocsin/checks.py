@@ -7,6 +7,7 @@ triggers, tags) is checked once.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -42,6 +43,9 @@ MAX_EXCEPTION_NAMES: Final = 32
 
 LOWEST_PRIORITY: Final = 9
 """Priorities are 0 (first) to 9 (last); 5 is the default."""
+
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ID_LENGTH: Final = 36
 
 _MAX_CONTENT_TYPE: Final = 128
 _NAMES_SHOWN: Final = 10
@@ -84,13 +88,15 @@ def parse_status(text: str) -> Status:
 
 
 def check_name(name: object) -> str:
-    """A task's name: 1 to 128 printable characters without leading or trailing space."""
+    """A task's name: 1 to 128 printable characters without leading or trailing space, and no id."""
     if not isinstance(name, str):
         raise InvalidRequest(f"name: a text, not {show(name)}")
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidRequest(f"name: 1 to {MAX_NAME} characters, not {len(name)}")
     if not name.isprintable() or name[0] == " " or name[-1] == " ":
         raise InvalidRequest(f"name: printable characters, no leading or trailing space, not {show(name)}")
+    if len(name) == _ID_LENGTH and _ID.fullmatch(name):
+        raise InvalidRequest(f"name: looks like an id, which would be mistaken for it: {show(name)}")
     return name
 
 

@@ -55,6 +55,18 @@ def ended(client: Client, execution_id: str, state: str) -> dict[str, Any]:
     return found
 
 
+def test_a_name_that_looks_like_an_id_is_refused(client: Client) -> None:
+    for name in ("019a0000-0000-7000-8000-000000000000", "019A0000-0000-7000-8000-00000000000F"):
+        with pytest.raises(InvalidRequest, match="name: looks like an id"):
+            add(client, name=name)
+    task = add(client)
+    with pytest.raises(NotFound, match="8 characters"):
+        client.call("show_task", task=task["itemId"][:7])
+    with pytest.raises(NotFound) as caught:
+        client.call("show_task", task="no such")
+    assert "8 characters" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("title", "status"), [(row.title, row.status) for row in ERRORS])
 def test_a_client_raises_what_the_node_named(title: str, status: int) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
