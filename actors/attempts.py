@@ -10,7 +10,7 @@ one that happened before any checkpoint counts as a failure too. An interruption
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant, Micros
 from runtime.errors import Conflict
@@ -25,6 +25,9 @@ from .settling import outcome_of_start
 
 if TYPE_CHECKING:
     from random import Random
+
+INTERRUPTED: Final = "Interrupted"
+"""The type in the failure of an attempt that was interrupted and cost nothing; its state is CANCELLED."""
 
 
 @record
@@ -88,7 +91,7 @@ def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Ra
         case State.WAITING:
             return Ended(
                 evolve(ended, waits_for=WaitsFor.SLOT, failure=None, boot=None),
-                _archive(ended, State.CANCELLED, Failure("Interrupted", report.reason or "interrupted")),
+                _archive(ended, State.CANCELLED, Failure(INTERRUPTED, report.reason or "interrupted")),
             )
         case _:
             return Ended(evolve(ended, cancel_reason=execution.cancel_reason or report.reason))

@@ -6,14 +6,16 @@ yet; taken away by an edit; lost to a pause, a cancel or a finish; or no nominal
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
 
+from actors.attempts import INTERRUPTED
 from actors.cron import explain, parse
 from actors.model.execution import Attempt, Execution, Failure, WaitsFor
-from actors.model.lifecycle import Phase, State
+from actors.model.lifecycle import FAILED_STATES, OPEN_STATES, Phase, State
 from actors.model.occurrence import Outcome
 from actors.model.task import Task
 from actors.model.trigger import Bounds, Cron, Interval, Once, Trigger
@@ -21,7 +23,7 @@ from actors.store.port import ExecutionDetail, OutcomeRow, Revision
 from actors.triggers import last_through, next_after
 from runtime.clock import SECOND, Instant
 
-from .durations import format_duration
+from .durations import format_duration, rough_duration
 from .fields import show_instant
 
 
@@ -116,10 +118,10 @@ _REASONS: Final = {
 
 def _from_row(case: Case, row: OutcomeRow) -> Answer:
     if case.detail is not None and row.first == row.last and row.count != 0 and row.state is not None:
-        return _ran(case.detail, row)
+        return _ran(case.task, case.detail)
     if not _covers(case, row):
         return _nearest(case)
-    because = _REASONS.get(row.reason or "", row.reason or "no reason was kept")
+    because = _because(case.task, case.at, row.reason)
     verdict = row.outcome.value if row.outcome else "open"
     lines = [f"The occurrence of {show_instant(case.at)} has the outcome {verdict}: {because}."]
     if row.first != row.last:
@@ -140,19 +142,29 @@ def _covers(case: Case, row: OutcomeRow) -> bool:
     return is_nominal(under[0].trigger, under[0].bounds, case.at)
 
 
-def _ran(detail: ExecutionDetail, row: OutcomeRow) -> Answer:
+def _because(task: Task, at: Instant, reason: str | None) -> str:
+    if reason in ("downtime", "takeover") and at < task.definition.created_at:
+        return "its time had already passed when the task was made"
+    return _REASONS.get(reason or "", reason or "no reason was kept")
+
+
+def of_execution(task: Task, detail: ExecutionDetail) -> Answer:
+    """What became of one execution, and why: of an occurrence or of a run by hand."""
+    definition = task.definition
+    told = _ran(task, detail)
+    words = trigger_words(definition.trigger, definition.bounds)
+    return attrs.evolve(told, lines=(f"{definition.name!r} runs {words}.", *told.lines))
+
+
+def _ran(task: Task, detail: ExecutionDetail) -> Answer:
     execution = detail.execution
-    nominal = show_instant(row.first)
-    lines = [
-        f"The occurrence of {nominal} was settled at {show_instant(execution.created_at)}: execution {execution.id}."
-    ]
-    if execution.outcome is not None:
-        because = "" if execution.reason is None else f" ({_REASONS.get(execution.reason, execution.reason)})"
-        started = execution.first_started_at
-        delay = (
-            "" if started is None or started < row.first else f", {format_duration(started - row.first)} after its time"
-        )
-        lines.append(f"Its outcome is {execution.outcome}{because}: first started {show_instant(started)}{delay}.")
+    made = show_instant(execution.created_at)
+    if execution.nominal is None:
+        lines = [f"Somebody ran it by hand at {made}: execution {execution.id}."]
+    else:
+        nominal = show_instant(execution.nominal)
+        lines = [f"The occurrence of {nominal} was settled at {made}: execution {execution.id}."]
+        lines += _outcome_lines(task, execution, execution.nominal)
     lines += [_attempt_line(attempt) for attempt in detail.attempts]
     if execution.attempt:
         lines.append(_newest_line(execution))
@@ -160,12 +172,40 @@ def _ran(detail: ExecutionDetail, row: OutcomeRow) -> Answer:
         lines.append(waiting)
     if execution.cancel_reason is not None:
         lines.append(f"It was cancelled: {execution.cancel_reason}.")
-    verdict = execution.outcome.value if execution.outcome is not None else "open"
-    return Answer(verdict, row.first, tuple(lines))
+    verdict = "manual" if execution.nominal is None else "open"
+    return Answer(
+        execution.outcome.value if execution.outcome is not None else verdict, execution.nominal, tuple(lines)
+    )
+
+
+def _outcome_lines(task: Task, execution: Execution, nominal: Instant) -> list[str]:
+    if execution.outcome is None:
+        return []
+    because = "" if execution.reason is None else f" ({_because(task, nominal, execution.reason)})"
+    started = execution.first_started_at
+    delay = "" if started is None or started < nominal else f", {rough_duration(started - nominal)} after its time"
+    return [f"Its outcome is {execution.outcome}{because}: first started {show_instant(started)}{delay}."]
+
+
+def newest_lines(task: Task, execution: Execution) -> tuple[str, ...]:
+    """What stands between a task and its next success: its newest execution, if that is open, held or failed."""
+    name = shlex.quote(task.definition.name)
+    if execution.state is State.CRASHED:
+        return (f"Execution {execution.id} is held after a crash: 'tocsin task resume {name}' goes on with it.",)
+    if execution.state in FAILED_STATES:
+        ended = f"Its last execution {execution.id} ended {execution.state}{_error(execution.failure)}"
+        return (f"{ended}; 'tocsin task retry {name}' runs it again.",)
+    if execution.state in OPEN_STATES:
+        waiting = _waiting_line(execution)
+        return (f"Execution {execution.id} is {execution.state}.", *([] if waiting is None else [waiting]))
+    return ()
 
 
 def _attempt_line(attempt: Attempt) -> str:
     where = f"on {attempt.node or 'a node'} under fence {attempt.fence}"
+    if attempt.failure is not None and attempt.failure.type == INTERRUPTED:
+        when = show_instant(attempt.ended_at)
+        return f"Attempt {attempt.number} {where} was interrupted at {when} ({attempt.failure.message})."
     return f"Attempt {attempt.number} {where} ended {attempt.state} at {show_instant(attempt.ended_at)}{_error(attempt.failure)}."
 
 
@@ -174,13 +214,18 @@ def _newest_line(execution: Execution) -> str:
     if execution.state is State.RUNNING:
         return f"Attempt {execution.attempt} runs {where} since {show_instant(execution.started_at)}."
     if execution.state is State.WAITING:
-        return f"{execution.attempt} attempts were made, the last one {where}."
+        many = (
+            "1 attempt was made" if execution.attempt == 1 else f"{execution.attempt} attempts were made, the last one"
+        )
+        return f"{many} {where}."
     ended = show_instant(execution.ended_at)
     return f"Attempt {execution.attempt} {where} ended {execution.state} at {ended}{_error(execution.failure)}."
 
 
 def _error(failure: Failure | None) -> str:
-    return "" if failure is None else f" with {failure.type}: {failure.message}"
+    if failure is None:
+        return ""
+    return f" with {failure.type}: {failure.message}" if failure.message else f" with {failure.type}"
 
 
 _WAITS: Final = {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..error_table import OUTCOME_EXITS
-from .output import print_json, print_json_line, printable, show_time
+from .output import print_json, print_json_line, printable, show_failure, show_time
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -82,7 +82,7 @@ def _print_end(execution: dict[str, Any], as_json: bool) -> None:
         print_json_line(execution)
         return
     failure = execution["failure"]
-    because = printable(f": {failure['type']}: {failure['message']}") if failure else ""
+    because = printable(f": {show_failure(failure)}") if failure else ""
     print(f"{execution['state']} after {execution['attempt']} attempt(s){because}", file=sys.stderr)
     if execution["result"] is not None:
         print_json(execution["result"])

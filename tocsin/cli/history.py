@@ -9,7 +9,7 @@ from runtime.errors import NotFound
 
 from .bodies import local_time
 from .connection import connect
-from .output import print_json, print_table, printable, show_time, took
+from .output import print_json, print_table, printable, show_failure, show_time, took
 from .tasks import Flag, Json, Utc
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _history_row(row: dict[str, Any], utc: bool) -> tuple[object, ...]:
         row["attempt"],
         show_time(row["startedAt"], utc),
         took(row["startedAt"], row["endedAt"]),
-        f"{failure['type']}: {failure['message']}" if failure else None,
+        show_failure(failure) if failure else None,
     )
 
 
@@ -138,7 +138,7 @@ def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = Fa
 
 
 def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc: Utc = False) -> None:
-    """Explain what became of one nominal time of a task, and why.
+    """Explain what became of one nominal time of a task, or of an execution given by its id, and why.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -59,6 +59,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     print("─┼─".join("─" * width for width in widths))
     for row in cells:
         print(_line(row, widths))
+
+
+def show_failure(failure: Mapping[str, str]) -> str:
+    """What went wrong: the error's name, and its text if it has one."""
+    return ": ".join(text for text in (failure["type"], failure["message"]) if text)
 
 
 def _cell(value: object) -> str:
