@@ -92,6 +92,14 @@ def _times(number: str, size: int) -> int:
     return int(whole) * size + (int(fraction) * size // 10 ** len(fraction) if fraction else 0)
 
 
+def rough_duration(amount: int) -> str:
+    """Microseconds for people: the largest unit and the one below it, `5w2d`, cut and not rounded."""
+    sizes = list(_UNITS.values())
+    largest = next((index for index, size in enumerate(sizes) if amount >= size), len(sizes) - 1)
+    finest = sizes[min(largest + 1, len(sizes) - 1)]
+    return format_duration(amount - amount % finest)
+
+
 def format_duration(amount: int) -> str:
     """Microseconds in the shortest text that `parse_duration` reads back exactly: `1h30m`, `250ms`, `0s`."""
     parts = []

@@ -219,7 +219,7 @@ OPERATIONS: Final = (
         "why",
         "GET",
         "/tasks/{task}/why",
-        "What became of one nominal time, and why",
+        "What became of one nominal time, or of an execution given by its id, and why",
         "viewer",
         (_TASK, Argument("at", "query", "instant", "the nominal time; the last one if absent")),
         errors=_FIND,

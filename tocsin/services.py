@@ -51,7 +51,7 @@ from .views import (
     task_detail_view,
     task_view,
 )
-from .why import Case, answer, meant, trigger_words
+from .why import Answer, Case, answer, meant, newest_lines, of_execution, trigger_words
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -273,15 +273,37 @@ async def next_fires(node: Node, call: Call) -> Json:
 
 
 async def why(node: Node, call: Call) -> Json:
-    """What became of one nominal time."""
-    task = await node.task(call["task"])
+    """What became of one nominal time, or of one execution."""
+    try:
+        task = await node.task(call["task"])
+    except NotFound as error:
+        return await _why_execution(node, call, error)
     now = node.world.now()
     at, row = await _asked(node, task, call["at"], now)
     detail = None
     if row is not None and row.execution_id is not None and row.state is not None:
         detail = await node.execution(row.execution_id)
     revisions = await node.revisions(task.id)
-    return answer(Case(task, at, now, row, detail, revisions)).view()
+    told = answer(Case(task, at, now, row, detail, revisions))
+    newest = await _telling(node, task) if call["at"] is None else None
+    return _with_newest(told, task, newest).view()
+
+
+async def _why_execution(node: Node, call: Call, no_task: NotFound) -> Json:
+    try:
+        detail = await node.execution(call["task"])
+    except NotFound:
+        raise no_task from None
+    if call["at"] is not None:
+        raise InvalidRequest(f"at: goes with a task, and {show(call['task'])} is an execution")
+    task = await node.task(detail.execution.task_id)
+    newest = detail if task.state.last_execution == detail.execution.id or detail.execution.is_open else None
+    return _with_newest(of_execution(task, detail), task, newest).view()
+
+
+def _with_newest(told: Answer, task: Task, newest: ExecutionDetail | None) -> Answer:
+    more = () if newest is None else newest_lines(task, newest.execution)
+    return attrs.evolve(told, lines=(*told.lines, *(line for line in more if line not in told.lines)))
 
 
 async def _asked(node: Node, task: Task, at: Instant | None, now: Instant) -> tuple[Instant, OutcomeRow | None]:

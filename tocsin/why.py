@@ -191,10 +191,10 @@ def newest_lines(task: Task, execution: Execution) -> tuple[str, ...]:
     """What stands between a task and its next success: its newest execution, if that is open, held or failed."""
     name = shlex.quote(task.definition.name)
     if execution.state is State.CRASHED:
-        return (f"Execution {execution.id} is held after a crash: 'tocsin task resume {name}' goes on with it.",)
+        return (f"Execution {execution.id} is held after a crash; to go on with it: tocsin task resume {name}",)
     if execution.state in FAILED_STATES:
         ended = f"Its last execution {execution.id} ended {execution.state}{_error(execution.failure)}"
-        return (f"{ended}; 'tocsin task retry {name}' runs it again.",)
+        return (f"{ended}; to run it again: tocsin task retry {name}",)
     if execution.state in OPEN_STATES:
         waiting = _waiting_line(execution)
         return (f"Execution {execution.id} is {execution.state}.", *([] if waiting is None else [waiting]))

@@ -391,3 +391,28 @@ def test_no_text_takes_over_the_terminal(shell: Shell, capsys: pytest.CaptureFix
     code, _, err = shell("task", "pause", "noted", "--note", "a\x1b[2J")
     assert code == 2
     assert "note: printable" in err
+
+
+def test_an_execution_is_shown_and_explained_by_its_id(shell: Shell) -> None:
+    shell.json("task", "add", "asked-by-id", "--every", "1h", "--type", "fail")
+    execution = shell.json("task", "run", "asked-by-id")["id"]
+    until(lambda: shell.json("task", "show", execution), lambda found: found["state"] == "FAILED")
+    code, out, _ = shell("task", "show", execution)
+    assert code == 0
+    assert "ValueError: boom" in out
+    for arguments in (("why", execution), ("why", "asked-by-id")):
+        code, out, _ = shell("task", *arguments)
+        assert code == 0
+        assert execution in out
+        assert "tocsin task retry asked-by-id" in out
+    code, _, err = shell("task", "why", execution, "2026-01-01 12:00")
+    assert (code, "is an execution" in err) == (2, True)
+    assert shell("task", "why", "no such")[0] == 5
+
+
+def test_a_time_in_the_past_runs_at_once_and_says_so(shell: Shell) -> None:
+    code, out, _ = shell("task", "add", "late one", "--at", "2020-01-01T12:00:00Z", "--type", "greet")
+    assert code == 0
+    assert "runs at once because its time has passed" in out
+    until(lambda: shell.json("task", "show", "late one"), lambda found: found["completed"] == 1)
+    assert "its time had already passed when the task was made" in shell("task", "why", "late one")[1]

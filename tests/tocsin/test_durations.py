@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import InvalidRequest
-from tocsin.durations import LONGEST, format_duration, parse_duration
+from tocsin.durations import LONGEST, format_duration, parse_duration, rough_duration
 
 SECOND = 1_000_000
 
@@ -46,3 +46,18 @@ def test_anything_else_is_refused_by_name(wrong: object) -> None:
 @given(st.integers(min_value=0, max_value=LONGEST))
 def test_what_is_shown_is_read_back_exactly(micros: int) -> None:
     assert parse_duration(format_duration(micros), "x") == micros
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0s"),
+        (1, "1us"),
+        (1_250_000, "1s250ms"),
+        (3_600_000_000, "1h"),
+        (694_861_000_000, "1w1d"),
+        (90_061_000_000, "1d1h"),
+    ],
+)
+def test_long_durations_are_shown_with_two_units(amount: int, text: str) -> None:
+    assert rough_duration(amount) == text

@@ -12,7 +12,7 @@ from actors.model.task import Definition, Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
 from actors.store.port import ExecutionDetail, OutcomeRow, Revision
 from runtime.clock import HOUR, MINUTE, SECOND, Instant, Micros
-from tocsin.why import Answer, Case, answer, meant, trigger_words
+from tocsin.why import Answer, Case, answer, meant, newest_lines, of_execution, trigger_words
 
 T0 = Instant(1_800_000_000 * SECOND)
 HOURLY = Interval(Micros(HOUR), T0)
@@ -43,7 +43,7 @@ def execution(state: State, **more: Any) -> Execution:
         "nominal": at(3), "outcome": Outcome.FIRED, "attempt": 1, "fence": 7, "node": "n1", "first_started_at": at(3),
         "started_at": at(3), "ended_at": at(3.5),
     }  # fmt: skip
-    return Execution("e1", "id", Kind.OCCURRENCE, state, at(3), **(values | more))
+    return Execution("e1", "id", more.pop("kind", Kind.OCCURRENCE), state, at(3), **(values | more))
 
 
 def ran(found: Execution, *attempts: Attempt) -> Answer:
@@ -63,6 +63,14 @@ def test_a_run_is_told_attempt_by_attempt() -> None:
     assert "Attempt 2 on n1 under fence 7 ended COMPLETED" in text
 
 
+def test_an_interrupted_attempt_is_said_to_be_interrupted() -> None:
+    former = Attempt("e1", 1, 6, "n0", "b", State.CANCELLED, at(3), at(3.1), Failure("Interrupted", "drain"))
+    text = "\n".join(ran(execution(State.COMPLETED, attempt=2), former).lines)
+    assert "Attempt 1 on n0 under fence 6 was interrupted at" in text
+    assert "(drain)" in text
+    assert "CANCELLED" not in text
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [
@@ -78,11 +86,54 @@ def test_a_run_is_told_attempt_by_attempt() -> None:
             "held after a crash until somebody resumes it",
         ),
         (execution(State.CANCELLED, cancel_reason="by ann"), "It was cancelled: by ann."),
+        (execution(State.FAILED, failure=Failure("KeyboardInterrupt", "")), " with KeyboardInterrupt."),
         (execution(State.TIMED_OUT, failure=Failure("TimedOut", "after 5 s")), "ended TIMED_OUT"),
     ],
 )
 def test_what_it_waits_for_or_ended_with_is_said(found: Execution, words: str) -> None:
     assert words in "\n".join(ran(found).lines)
+
+
+def test_a_time_that_had_passed_when_the_task_was_made_blames_nobody() -> None:
+    once = Task(
+        Definition("id", "report", "greet", Once(at(3)), created_at=at(100_003.5)), TaskState(settled_through=at(3))
+    )
+    found = execution(
+        State.COMPLETED, outcome=Outcome.LATE, reason=Reason.DOWNTIME, first_started_at=at(100_003.5), attempt=1
+    )
+    row = OutcomeRow(at(3), at(3), 1, found.outcome, found.reason, found.id, found.state, found.first_started_at, 1)
+    text = "\n".join(ask(at(3), about=once, row=row, detail=ExecutionDetail(found, ())).lines)
+    assert "late (its time had already passed when the task was made)" in text
+    assert "down" not in text
+    assert f"{100_000 // 168}w1d after its time" in text
+    lost = ask(at(3), about=once, row=ledger(at(3), at(3), Outcome.MISSED, Reason.DOWNTIME))
+    assert "its time had already passed when the task was made" in "\n".join(lost.lines)
+
+
+def test_what_is_open_held_or_failed_is_told_without_an_instant() -> None:
+    held = ask_newest(execution(State.CRASHED, failure=Failure("Poison", "3 crashes")))
+    assert "tocsin task resume" in held
+    assert "e1" in held
+    failed = ask_newest(execution(State.FAILED, failure=Failure("ValueError", "boom")))
+    assert "FAILED" in failed
+    assert "ValueError: boom" in failed
+    assert "tocsin task retry" in failed
+    assert "e1 is RUNNING" in ask_newest(execution(State.RUNNING, ended_at=None))
+    assert ask_newest(execution(State.COMPLETED)) == ""
+
+
+def ask_newest(found: Execution) -> str:
+    return "\n".join(newest_lines(task(), found))
+
+
+def test_a_manual_run_is_explained_by_its_id() -> None:
+    found = execution(State.FAILED, nominal=None, outcome=None, kind=Kind.MANUAL, failure=Failure("ValueError", "boom"))
+    told = of_execution(task(), ExecutionDetail(found, ()))
+    text = "\n".join(told.lines)
+    assert told.nominal is None
+    assert "Somebody ran it by hand" in text
+    assert "ended FAILED" in text
+    assert of_execution(task(), ExecutionDetail(execution(State.COMPLETED), ())).nominal == at(3)
 
 
 def test_a_slot_that_was_not_run_names_reason_blocker_and_range() -> None:

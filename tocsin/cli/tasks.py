@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -21,6 +22,9 @@ from .output import (
     printable,
     show_time,
 )
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 tasks = App(name="task", help="Tasks: add, list, show, run, and all that can be done with them.")
 
@@ -144,7 +148,13 @@ def add(
         "persistent": not memory,
     }
     body = {key: value for key, value in body.items() if value is not None}
-    _say(connect().call("add_task", body=body), as_json, utc, "added")
+    made = connect().call("add_task", body=body)
+    _say(made, as_json, utc, "added, and runs at once because its time has passed" if _is_past(made) else "added")
+
+
+def _is_past(task: dict[str, Any]) -> bool:
+    at = task["trigger"].get("at")
+    return at is not None and datetime.fromisoformat(at) < datetime.fromisoformat(task["createdAt"])
 
 
 def _what(type_name: str | None, argv: tuple[str, ...], parameters: Any) -> tuple[str, Any]:
@@ -197,8 +207,13 @@ def list_(
 
 @tasks.command
 def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
-    """Show a task in full, by id, unique prefix of an id, or name."""
-    found = connect().call("show_task", task=task)
+    """Show a task in full, by id, unique prefix of an id, or name; or an execution, by its id."""
+    client = connect()
+    try:
+        found = client.call("show_task", task=task)
+    except NotFound as no_task:
+        _show_execution(client, task, no_task, as_json, utc)
+        return
     if as_json:
         print_json(found)
         return
@@ -228,6 +243,37 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Open", ", ".join(found["open"]) or None),
             ("Created", f"{show_time(found['createdAt'], utc)} by {found['owner'] or 'nobody known'}"),
             ("Version", f"{found['version']}, revision {found['revision']}"),
+        ]
+    )
+
+
+def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: bool, utc: bool) -> None:
+    try:
+        found = client.call("show_execution", execution=reference)
+    except NotFound:
+        raise no_task from None
+    if as_json:
+        print_json(found)
+        return
+    failure = found["failure"]
+    print_facts(
+        [
+            ("Execution", found["id"]),
+            ("Task", found["taskId"]),
+            ("State", found["state"]),
+            ("Nominal", found["nominal"] and show_time(found["nominal"], utc)),
+            ("Outcome", found["outcome"]),
+            ("Reason", found["reason"]),
+            ("Attempt", found["attempt"]),
+            ("Waits for", found["waitsFor"]),
+            ("Retry at", found["retryAt"] and show_time(found["retryAt"], utc)),
+            ("Started", show_time(found["startedAt"], utc)),
+            ("Ended", show_time(found["endedAt"], utc)),
+            ("Error", failure and f"{failure['type']}: {failure['message']}"),
+            ("Parameters", found["parameters"]),
+            ("Result", found["result"]),
+            ("Progress", found["progress"]),
+            ("Checkpoint", found["checkpoint"]),
         ]
     )
 
