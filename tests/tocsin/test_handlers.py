@@ -110,8 +110,6 @@ async def test_a_shell_only_when_asked() -> None:
     [
         ({"argv": ["sh", "-c", "echo first; echo last; exit 3"]}, "exit code 3\nfirst\nlast"),
         ({"argv": ["sh", "-c", "kill -9 $$"]}, "signal 9 (SIGKILL)"),
-        ({"argv": ["no-such-program"]}, "no-such-program"),
-        ({"argv": ["/no/such/program"]}, "exit code 127"),
         ({"argv": ["true"], "cwd": "/no/such/folder"}, "/no/such/folder"),
         ({"argv": ["true"], "ok_codes": [1]}, "exit code 0"),
     ],
@@ -121,6 +119,35 @@ async def test_a_command_that_fails(parameters: dict[str, Any], message: str) ->
     assert end.failure is not None
     assert (end.state, end.failure.type) == (State.FAILED, "CommandFailed")
     assert message in end.failure.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"argv": ["no-such-program"], "env": {"PATH": "/bin"}},
+            "there is no program 'no-such-program' in the PATH /bin",
+        ),
+        ({"argv": ["/no/such/program"]}, "there is no program '/no/such/program'"),
+        ({"argv": ["./script"], "cwd": "{tmp}"}, "there is no program './script' in {tmp}"),
+        ({"argv": ["{tmp}"]}, "'{tmp}' is a directory, not a program"),
+        ({"argv": ["{tmp}/data"]}, "'{tmp}/data' may not be executed"),
+    ],
+)
+async def test_a_program_that_is_not_there_is_named(parameters: dict[str, Any], message: str, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no program")
+    given = json.loads(json.dumps(parameters).replace("{tmp}", str(tmp_path)))
+    end, _ = await run("command", given)
+    assert end.failure is not None
+    assert (end.state, end.failure.type) == (State.FAILED, "NoSuchProgram")
+    assert end.failure.message == message.replace("{tmp}", str(tmp_path))
+
+
+async def test_a_program_is_found_from_the_folder_it_runs_in(tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("#!/bin/sh\necho here\n")
+    (tmp_path / "script").chmod(0o755)
+    end, _ = await run("command", {"argv": ["./script"], "cwd": str(tmp_path)})
+    assert result_of(end)["output"] == "here\n"
 
 
 async def test_other_codes_can_be_fine() -> None:

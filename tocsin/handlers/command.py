@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import trio
@@ -49,6 +50,10 @@ class CommandFailed(Exception):
     """The command could not be started, or ended with a code that is not one of `ok_codes`."""
 
 
+class NoSuchProgram(CommandFailed):
+    """There is nothing to start by that name; a policy that shall not retry this gives up on its name."""
+
+
 def check_command(parameters: dict[str, Any]) -> None:
     """Raise InvalidRequest for parameters that no program can be started with."""
     argv = parameters["argv"]
@@ -81,7 +86,9 @@ def make_command(world: World) -> Callable[..., Awaitable[dict[str, Any]]]:
         With `shell`, `argv[0]` is a text for /bin/sh and the others are its arguments. `ok_codes` is [0] unless given.
         """
         environment = _environment(world.environment(), ctx, env or {})
-        full = ["/bin/sh", "-c", argv[0], "sh", *argv[1:]] if shell else [_program(argv[0], environment), *argv[1:]]
+        full = (
+            ["/bin/sh", "-c", argv[0], "sh", *argv[1:]] if shell else [_program(argv[0], environment, cwd), *argv[1:]]
+        )
         code, output = await _run(world, ctx, full, environment, cwd, stdin)
         if code not in (ok_codes or [0]):
             raise CommandFailed(_complaint(argv[0], code, output.text()))
@@ -103,14 +110,24 @@ def _environment(inherited: Mapping[str, str], ctx: Context, given: Mapping[str,
     }
 
 
-def _program(name: str, environment: Mapping[str, str]) -> str:
-    if "/" in name:
-        return name
-    path = environment.get("PATH", os.defpath)
-    found = shutil.which(name, path=path)
-    if found is None:
-        raise CommandFailed(f"there is no program {name!r} in {path}")
-    return found
+def _program(name: str, environment: Mapping[str, str], cwd: str | None) -> str:
+    """What to execute. Raises NoSuchProgram; a working directory that is not there is left to the start, which names it."""
+    if "/" not in name:
+        path = environment.get("PATH", os.defpath)
+        found = shutil.which(name, path=path)
+        if found is None:
+            raise NoSuchProgram(f"there is no program {name!r} in the PATH {path}")
+        return found
+    place = Path(cwd or "", name)
+    if place.is_dir():
+        raise NoSuchProgram(f"{name!r} is a directory, not a program")
+    if not place.exists() and (cwd is None or Path(cwd).is_dir()):
+        raise NoSuchProgram(
+            f"there is no program {name!r}" + (f" in {cwd}" if cwd and not name.startswith("/") else "")
+        )
+    if place.exists() and not os.access(place, os.X_OK):
+        raise NoSuchProgram(f"{name!r} may not be executed")
+    return name
 
 
 def _complaint(program: str, code: int, output: str) -> str:
