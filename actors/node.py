@@ -226,10 +226,14 @@ class Node:
                 return lines
         return []
 
-    async def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
-        """A task's ledger between two instants."""
+    async def outcomes(
+        self, task_id: str, *, since: Instant, until: Instant, limit: int, newest: bool = False
+    ) -> list[OutcomeRow]:
+        """A task's ledger between two instants, oldest first, or newest first."""
         lane = await self._lane_of(task_id)
-        return await self._read(lane, lambda: lane.store.outcomes(task_id, since=since, until=until, limit=limit))
+        return await self._read(
+            lane, partial(lane.store.outcomes, task_id, since=since, until=until, limit=limit, newest=newest)
+        )
 
     async def revisions(self, task_id: str) -> list[Revision]:
         """Every revision of a task's definition."""

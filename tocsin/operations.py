@@ -202,6 +202,7 @@ OPERATIONS: Final = (
             _TASK,
             Argument("since", "query", "instant", "from this time on; a day ago if absent"),
             Argument("until", "query", "instant", "up to this time; now if absent"),
+            Argument("newest", "query", "flag", "the newest first, and of too many rows those", default=False),
             _limit(200),
         ),
         errors=_FIND,

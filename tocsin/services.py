@@ -251,8 +251,14 @@ async def list_outcomes(node: Node, call: Call) -> Json:
     since = Instant(until - DAY) if call["since"] is None else call["since"]
     if since > until:
         raise InvalidRequest(f"since: {show_instant(since)} is after until, {show_instant(until)}")
-    rows = await node.outcomes(task.id, since=since, until=until, limit=call["limit"])
-    return {"list": [outcome_view(row) for row in rows], "since": show_instant(since), "until": show_instant(until)}
+    limit: int = call["limit"]
+    rows = await node.outcomes(task.id, since=since, until=until, limit=limit + 1, newest=call["newest"])
+    return {
+        "list": [outcome_view(row) for row in rows[:limit]],
+        "more": len(rows) > limit,
+        "since": show_instant(since),
+        "until": show_instant(until),
+    }
 
 
 async def next_fires(node: Node, call: Call) -> Json:

@@ -367,7 +367,9 @@ class MemoryStore:
         parts = self._parts.get(execution_id, _Parts())
         return list(islice((line for line in parts.logs if line.sequence > after), limit))
 
-    def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
+    def outcomes(
+        self, task_id: str, *, since: Instant, until: Instant, limit: int, newest: bool = False
+    ) -> list[OutcomeRow]:
         record = self._tasks.get(task_id)
         if record is None:
             return []
@@ -376,7 +378,7 @@ class MemoryStore:
             *map(_outcome_of_range, record.settled.values()),
         ]
         touching = (row for row in rows if row.last >= since and row.first <= until)
-        return sorted(touching, key=lambda row: (row.first, row.last))[:limit]
+        return sorted(touching, key=lambda row: (row.first, row.last), reverse=newest)[:limit]
 
     def revisions(self, task_id: str) -> list[Revision]:
         record = self._tasks.get(task_id)

@@ -324,8 +324,13 @@ class Store(Protocol):
         """Lines with a sequence above `after`, in order."""
         ...
 
-    def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
-        """Ledger rows that touch [since, until], in order of time: executions with a nominal time, and settled ranges."""
+    def outcomes(
+        self, task_id: str, *, since: Instant, until: Instant, limit: int, newest: bool = False
+    ) -> list[OutcomeRow]:
+        """Ledger rows that touch [since, until], in order of time: executions with a nominal time, and settled ranges.
+
+        newest: in the opposite order, so that of too many the newest are answered.
+        """
         ...
 
     def revisions(self, task_id: str) -> list[Revision]:

@@ -128,8 +128,10 @@ class SqliteStore:
     def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
         return self._read(sqlite_read.logs, execution_id, after=after, limit=limit)
 
-    def outcomes(self, task_id: str, *, since: Instant, until: Instant, limit: int) -> list[OutcomeRow]:
-        return self._read(sqlite_read.outcomes, task_id, since=since, until=until, limit=limit)
+    def outcomes(
+        self, task_id: str, *, since: Instant, until: Instant, limit: int, newest: bool = False
+    ) -> list[OutcomeRow]:
+        return self._read(sqlite_read.outcomes, task_id, since=since, until=until, limit=limit, newest=newest)
 
     def revisions(self, task_id: str) -> list[Revision]:
         return self._read(sqlite_read.revisions, task_id)

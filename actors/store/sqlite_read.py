@@ -230,14 +230,16 @@ def logs(connection: sqlite3.Connection, execution_id: str, *, after: int, limit
 
 
 def outcomes(
-    connection: sqlite3.Connection, task_id: str, *, since: Instant, until: Instant, limit: int
+    connection: sqlite3.Connection, task_id: str, *, since: Instant, until: Instant, limit: int, newest: bool
 ) -> list[OutcomeRow]:
     """See the port."""
+    order = "first DESC, last DESC" if newest else "first, last"
     rows = connection.execute(
         "SELECT nominal AS first, nominal AS last, 1, outcome, reason, id, state, first_started_at, revision "
         "FROM executions WHERE task_id = :task AND nominal BETWEEN :since AND :until UNION ALL "
         "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision "
-        "FROM settled WHERE task_id = :task AND last >= :since AND first <= :until ORDER BY first, last LIMIT :limit",
+        "FROM settled WHERE task_id = :task AND last >= :since AND first <= :until "
+        f"ORDER BY {order} LIMIT :limit",
         {"task": task_id, "since": since, "until": until, "limit": limit},
     )
     return [_outcome(row) for row in rows]

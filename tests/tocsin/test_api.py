@@ -16,18 +16,15 @@ from hypothesis import strategies as st
 
 from runtime.errors import (
     Conflict,
-    InternalError,
     InvalidRequest,
     NotFound,
     StaleVersion,
-    TocsinError,
     TooLarge,
     Unauthenticated,
 )
 from tests.tocsin.conftest import Running, settings
-from tocsin.api.app import encoded, error_body
 from tocsin.client import Client, NodeUnreachable
-from tocsin.error_table import ERRORS, row_of, title_of_status
+from tocsin.error_table import ERRORS
 from tocsin.operations import BY_NAME, OPERATIONS
 from tocsin.services import SERVICES
 
@@ -65,35 +62,6 @@ def test_a_name_that_looks_like_an_id_is_refused(client: Client) -> None:
     with pytest.raises(NotFound) as caught:
         client.call("show_task", task="no such")
     assert "8 characters" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("title", "status"), [(row.title, row.status) for row in ERRORS])
-def test_a_client_raises_what_the_node_named(title: str, status: int) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(status, json={"error": title, "code": str(status), "message": "why"})
-
-    with (
-        Client("http://node", "t", transport=httpx.MockTransport(answer)) as client,
-        pytest.raises(TocsinError, match="why") as caught,
-    ):
-        client.call("version")
-    row = row_of(caught.value)
-    assert (row.title, row.status) == (title, status)
-
-
-@pytest.mark.parametrize("body", [{"error": "Internal error", "code": "500", "message": "why"}, {}, {"error": 5}])
-def test_an_unknown_500_is_no_damaged_store(body: dict[str, Any]) -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(500, json=body))
-    with Client("http://node", "t", transport=transport) as client, pytest.raises(InternalError) as caught:
-        client.call("version")
-    assert row_of(caught.value).exit_code == 1
-    assert title_of_status(500) == "Internal error"
-
-
-def test_half_a_surrogate_pair_does_not_break_an_answer() -> None:
-    assert json.loads(encoded({"text": "a\udc80é"})) == {"text": "a\udc80é"}
-    assert "é".encode() in encoded("é")
-    assert json.loads(error_body("t", 400, "\ud800"))["message"] == "\ud800"
 
 
 @pytest.fixture

@@ -394,7 +394,7 @@ def test_no_text_takes_over_the_terminal(shell: Shell, capsys: pytest.CaptureFix
 
 
 def test_an_execution_is_shown_and_explained_by_its_id(shell: Shell) -> None:
-    shell.json("task", "add", "asked-by-id", "--every", "1h", "--type", "fail")
+    shell.json("task", "add", "asked-by-id", "--every", "1h", "--type", "fail", "--retries", "0")
     execution = shell.json("task", "run", "asked-by-id")["id"]
     until(lambda: shell.json("task", "show", execution), lambda found: found["state"] == "FAILED")
     code, out, _ = shell("task", "show", execution)
@@ -416,3 +416,20 @@ def test_a_time_in_the_past_runs_at_once_and_says_so(shell: Shell) -> None:
     assert "runs at once because its time has passed" in out
     until(lambda: shell.json("task", "show", "late one"), lambda found: found["completed"] == 1)
     assert "its time had already passed when the task was made" in shell("task", "why", "late one")[1]
+
+
+def test_the_ledger_is_shown_newest_first_and_says_when_it_is_cut(shell: Shell) -> None:
+    for name, more in (("ledger", ()), ("ledger in memory", ("--memory",))):
+        shell.json("task", "add", name, "--every", "20ms", "--type", "greet", *more)
+        whole = until(
+            lambda name=name: shell.json("task", "history", name, "--ledger"), lambda found: len(found["list"]) > 5
+        )
+        shell("task", "pause", name)
+        assert whole["more"] is False
+        times = [row["first"] for row in whole["list"]]
+        assert times == sorted(times, reverse=True)
+        cut = shell.json("task", "history", name, "--ledger", "--limit", "2")
+        assert (len(cut["list"]), cut["more"]) == (2, True)
+        assert cut["list"][0]["first"] >= times[0]
+        assert "Showing the newest 2 rows" in shell("task", "history", name, "--ledger", "--limit", "2")[1]
+        assert "Showing" not in shell("task", "history", name, "--ledger", "--limit", "900")[1]

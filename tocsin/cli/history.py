@@ -34,7 +34,7 @@ def history(
     Parameters
     ----------
     ledger
-        Show the outcome of every nominal time instead, oldest first.
+        Show the outcome of every nominal time instead.
     since
         Where the ledger begins; a day ago if not said.
     offset
@@ -44,13 +44,15 @@ def history(
     """
     client = connect()
     if ledger:
-        page = client.call("list_outcomes", task=task, since=local_time(since, None), limit=limit)
+        page = client.call("list_outcomes", task=task, since=local_time(since, None), limit=limit, newest=True)
     else:
         page = client.call("list_executions", task=task, offset=offset, limit=limit)
     if as_json:
         print_json(page)
     elif ledger:
         _print_ledger(page["list"], utc)
+        if page["more"]:
+            print(f"Showing the newest {len(page['list'])} rows; --limit shows more, --since begins elsewhere")
     else:
         print_table(HISTORY_COLUMNS, [_history_row(row, utc) for row in page["list"]])
         print(f"Showing {len(page['list'])} of {page['totalSize']} executions")

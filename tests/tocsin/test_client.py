@@ -1,0 +1,43 @@
+"""What a client makes of an answer, without a node; and what every answer is encoded with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from runtime.errors import InternalError, TocsinError
+from tocsin.api.app import encoded, error_body
+from tocsin.client import Client
+from tocsin.error_table import ERRORS, row_of, title_of_status
+
+
+@pytest.mark.parametrize(("title", "status"), [(row.title, row.status) for row in ERRORS])
+def test_a_client_raises_what_the_node_named(title: str, status: int) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, json={"error": title, "code": str(status), "message": "why"})
+
+    with (
+        Client("http://node", "t", transport=httpx.MockTransport(answer)) as client,
+        pytest.raises(TocsinError, match="why") as caught,
+    ):
+        client.call("version")
+    row = row_of(caught.value)
+    assert (row.title, row.status) == (title, status)
+
+
+@pytest.mark.parametrize("body", [{"error": "Internal error", "code": "500", "message": "why"}, {}, {"error": 5}])
+def test_an_unknown_500_is_no_damaged_store(body: dict[str, Any]) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(500, json=body))
+    with Client("http://node", "t", transport=transport) as client, pytest.raises(InternalError) as caught:
+        client.call("version")
+    assert row_of(caught.value).exit_code == 1
+    assert title_of_status(500) == "Internal error"
+
+
+def test_half_a_surrogate_pair_does_not_break_an_answer() -> None:
+    assert json.loads(encoded({"text": "a\udc80é"})) == {"text": "a\udc80é"}
+    assert "é".encode() in encoded("é")
+    assert json.loads(error_body("t", 400, "\ud800"))["message"] == "\ud800"
