@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import trio
 
+from actors.executor_core import ABANDON_SECONDS
 from actors.executor_messages import Drain
 from actors.handling.catalogue import DECLARED, TaskType
 from actors.handling.context import MAX_LOG_LINES, TRUNCATED, Context, HandlerInterrupted, SyncContext
 from actors.handling.frames import MAX_FRAME, FrameTooLarge, Unpacker, pack
 from actors.handling.lines import LONGEST, cut
+from actors.handling.runners import process
 from actors.keeper_messages import Interrupt
 from actors.model.lifecycle import State
 from actors.model.policy import Policies
@@ -274,6 +276,7 @@ async def test_a_cancelled_process_gives_way_and_can_still_checkpoint() -> None:
         await executor.mailbox.tell(Interrupt("e1", 1, "cancelled"))
         end = await keeper.end()
         assert (end.state, end.reason) == (State.CANCELLED, "cancelled")
+        assert [text.split(",")[0] for text in keeper.checkpoints] == ['["HandlerInterrupted"']
 
 
 async def test_a_cancelled_async_process_ends() -> None:
@@ -283,6 +286,7 @@ async def test_a_cancelled_async_process_ends() -> None:
         await executor.mailbox.tell(Interrupt("e1", 1, "lost_lease"))
         end = await keeper.end()
         assert (end.state, end.reason) == (State.WAITING, "lost_lease")
+        assert keeper.lines[-1] == "given way"
 
 
 async def test_a_deaf_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,6 +298,10 @@ async def test_a_deaf_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None
         assert (await keeper.end()).state is State.CANCELLED
         with pytest.raises(ProcessLookupError):
             os.kill(int(line[0].split()[1]), 0)
+
+
+def test_a_process_is_killed_before_it_is_abandoned() -> None:
+    assert process.SEND_SECONDS + process.KILL_SECONDS + process.LAST_WORDS_SECONDS < ABANDON_SECONDS
 
 
 async def test_a_timeout_ends_a_process() -> None:

@@ -32,7 +32,10 @@ KILL_SECONDS: Final = 2.0
 """Time between SIGTERM and SIGKILL for a worker process."""
 
 SEND_SECONDS: Final = 0.1
-"""How long the reason of its interruption is offered to a worker that may not be reading."""
+"""How long the signal waits for the reason of the interruption to be sent: the worker may not be reading."""
+
+LAST_WORDS_SECONDS: Final = 1.0
+"""How long a worker that has ended is still listened to: what it left running may hold the pipes open for ever."""
 
 READ_SIZE: Final = 64 * 1024
 
@@ -45,10 +48,15 @@ class WorkerDied(Exception):
 
 @attrs.define
 class Worker:
-    """A worker process and the pipe to it. What it tells comes through its standard output, what is printed through the other."""
+    """A worker process and the pipe to it. `told`: it was sent the reason of its interruption.
+
+    What it tells comes through its standard output, what is printed through the other.
+    """
 
     child: Child
     send: trio.lowlevel.FdStream
+    sending: trio.Lock = attrs.field(factory=trio.Lock)
+    told: trio.Event = attrs.field(factory=trio.Event)
 
 
 async def run_in_process(world: World, entry: TaskType, context: Context) -> object:
@@ -59,12 +67,9 @@ async def run_in_process(world: World, entry: TaskType, context: Context) -> obj
     """
     worker = await _start(world)
     try:
-        ended = await _converse(worker, entry, context)
+        ended = await _converse_to_the_end(worker, entry, context)
     finally:
         with trio.CancelScope(shield=True):
-            if context.cancelled:
-                with trio.move_on_after(SEND_SECONDS):
-                    await _send(worker, pack("interrupt", reason=context.cancellation_reason))
             await worker.child.end(KILL_SECONDS)
             await worker.send.aclose()
     if ended is None:
@@ -90,6 +95,32 @@ async def _start(world: World) -> Worker:
     finally:
         os.close(theirs)
     return Worker(child, trio.lowlevel.FdStream(ours))
+
+
+async def _converse_to_the_end(worker: Worker, entry: TaskType, context: Context) -> dict[str, Any] | None:
+    """As `_converse`. Cancelled, it ends the worker, and serves it while that gives way: it may checkpoint and print."""
+    ended: list[dict[str, Any] | None] = []
+    talk = trio.CancelScope(shield=True)
+
+    async def converse() -> None:
+        with talk:
+            ended.append(await _converse(worker, entry, context))
+        over.set()
+
+    over = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(converse)
+        try:
+            await over.wait()
+        except trio.Cancelled:
+            # The reason goes before the signal, so that the handler knows it.
+            if context.cancelled:
+                with trio.CancelScope(deadline=trio.current_time() + SEND_SECONDS, shield=True):
+                    await worker.told.wait()
+            await worker.child.terminate(KILL_SECONDS)
+            talk.deadline = trio.current_time() + LAST_WORDS_SECONDS
+            raise
+    return ended[0]
 
 
 async def _converse(worker: Worker, entry: TaskType, context: Context) -> dict[str, Any] | None:
@@ -127,7 +158,9 @@ def _job(entry: TaskType, context: Context) -> dict[str, Any]:
 async def _send(worker: Worker, frame: bytes) -> None:
     # A worker that has died is noticed where its answers are read.
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        await worker.send.send_all(frame)
+        # An answer and the interruption may come at the same time.
+        async with worker.sending:
+            await worker.send.send_all(frame)
 
 
 async def _serve(worker: Worker, context: Context) -> dict[str, Any] | None:
@@ -174,3 +207,4 @@ async def _capture(stream: trio.abc.ReceiveStream, context: Context) -> None:
 async def _pass_interruption(worker: Worker, context: Context) -> None:
     await context.interrupted.wait()
     await _send(worker, pack("interrupt", reason=context.cancellation_reason))
+    worker.told.set()
