@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from runtime.clock import HOUR, Instant, Micros
+from runtime.clock import HOUR, Instant, Micros, isoformat
 from runtime.errors import InternalError, InvalidRequest
 
 from . import cron
@@ -36,7 +36,7 @@ def next_after(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | No
     if found is None or (bounds.end is not None and found > bounds.end):
         return None
     if found <= after:
-        raise InternalError(f"{trigger!r} answered {found} for the next after {after}")
+        raise InternalError(f"{trigger!r} answered {isoformat(found)} for the next after {isoformat(after)}")
     return found
 
 
@@ -128,11 +128,11 @@ def check_trigger(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
             cron.check_fires(cron.parse(trigger.expression), zone(trigger.timezone), now)
         case Once():
             if bounds.end is not None and trigger.at > bounds.end:
-                raise InvalidRequest(f"trigger.at: {trigger.at} is after the end {bounds.end}")
+                raise InvalidRequest(f"trigger.at: {isoformat(trigger.at)} is after the end {isoformat(bounds.end)}")
 
 
 def _check_bounds(bounds: Bounds) -> None:
     if bounds.max_runs is not None and bounds.max_runs < 1:
         raise InvalidRequest(f"max_runs: at least 1, not {bounds.max_runs}")
     if bounds.start is not None and bounds.end is not None and bounds.start > bounds.end:
-        raise InvalidRequest(f"start: {bounds.start} is after the end {bounds.end}")
+        raise InvalidRequest(f"start: {isoformat(bounds.start)} is after the end {isoformat(bounds.end)}")

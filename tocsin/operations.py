@@ -264,7 +264,7 @@ OPERATIONS: Final = (
     Operation("show_node", "GET", "/node", "The tree of actors", "viewer"),
     Operation("version", "GET", "/version", "Versions", "viewer"),
     Operation("live", "GET", "/health/live", "The process answers", "none"),
-    Operation("ready", "GET", "/health/ready", "The node keeps time", "viewer", errors=(errors.StoreUnavailable,)),
+    Operation("ready", "GET", "/health/ready", "The node keeps time", "none", errors=(errors.StoreUnavailable,)),
 )
 
 BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}

@@ -444,11 +444,11 @@ async def live(_node: Node, _call: Call) -> Json:
     return {"status": "ok"}
 
 
-async def ready(node: Node, _call: Call) -> Json:
-    """The node keeps time. Raises StoreUnavailable with its complaints when it does not."""
+async def ready(node: Node, call: Call) -> Json:
+    """The node keeps time. Raises StoreUnavailable when it does not, with its complaints for those who have a token."""
     complaints = node.health()
     if complaints:
-        raise StoreUnavailable("; ".join(complaints))
+        raise StoreUnavailable("; ".join(complaints) if call.actor else "the node is not ready; a token tells why")
     return {"status": "ok"}
 
 

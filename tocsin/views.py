@@ -14,6 +14,7 @@ from runtime.clock import MILLISECOND
 
 from .definitions import policies_json, trigger_json
 from .fields import show_instant
+from .why import trigger_words
 
 Json = dict[str, Any]
 
@@ -70,6 +71,11 @@ def task_detail_view(task: Task, detail: ExecutionDetail | None) -> Json:
         shown["statusDetails"] = counts | (progress.get("details") or {})
     else:
         shown |= {"currentStep": None, "statusDetails": {}}
+    newest = None if detail is None else detail.execution
+    shown["triggerWords"] = trigger_words(task.definition.trigger, task.definition.bounds)
+    shown["lastFailure"] = failure_view(newest.failure) if newest is not None else None
+    shown["waitsFor"] = newest and newest.waits_for and newest.waits_for.value
+    shown["retryAt"] = show_instant(newest.due) if newest is not None else None
     shown["checkpointData"] = _loads(detail.checkpoint) if detail is not None else None
     return shown
 

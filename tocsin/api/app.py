@@ -66,7 +66,7 @@ class Api:
 
         async def handle(request: AnyRequest) -> Response[bytes]:
             try:
-                actor = self._actor(request) if operation.permission != "none" else ""
+                actor = self._actor(request) if operation.permission != "none" else self._anybody(request)
                 call = Call(await self._arguments(operation, request), actor, _channel(request))
                 answer = await service(self._node, call)
             except Exception as error:
@@ -83,6 +83,13 @@ class Api:
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
             raise Unauthenticated("a bearer token is needed; it is in the file 'token' of the node's data directory")
         return "administrator"
+
+    def _anybody(self, request: AnyRequest) -> str:
+        """Who asks for what anybody may: the administrator if the token says so, else nobody."""
+        try:
+            return self._actor(request)
+        except Unauthenticated:
+            return ""
 
     async def _arguments(self, operation: Operation, request: AnyRequest) -> dict[str, Any]:
         pairs = list(request.query_params.multi_items())

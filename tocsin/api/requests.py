@@ -82,6 +82,8 @@ def read_body(body: bytes, required: bool) -> Any:
         raise InvalidRequest(f"body: not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"body: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except InvalidRequest:
+        raise
     except ValueError as error:
         raise InvalidRequest(f"body: {error}") from None
 

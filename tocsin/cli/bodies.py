@@ -6,9 +6,43 @@ import base64
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from runtime.errors import InvalidRequest
+
+from ..fields import show
+
+_OPTIONS: Final = {
+    "trigger.every": "--every",
+    "trigger.cron": "--cron",
+    "trigger.at": "--at",
+    "trigger.after": "--in",
+    "trigger.timezone": "--timezone",
+    "trigger.start": "--start",
+    "trigger.end": "--end",
+    "trigger.maxRuns": "--times",
+    "policies.retry.maxRetries": "--retries",
+    "policies.retry.delay": "--retry-delay",
+    "policies.retry.backoff": "--backoff",
+    "policies.timeout": "--timeout",
+    "policies.overlap": "--overlap",
+    "policies.catchUp": "--catch-up",
+    "policies.latenessLimit": "--lateness-limit",
+    "policies.onCrash": "--on-crash",
+    "policies.priority": "--priority",
+    "parameters": "--params",
+    "tags": "--tag",
+    "extra.contentType": "--extra-type",
+    "taskType": "--type",
+    "sortBy": "--sort",
+}
+"""Field of the API -> the option that fills it."""
+
+
+def with_option(message: str) -> str:
+    """A node's refusal, naming the option that was typed instead of the field that it filled."""
+    field, colon, rest = message.partition(":")
+    return f"{_OPTIONS.get(field, field)}{colon}{rest}"
 
 
 def local_time(text: str | None, timezone: str | None) -> str | None:
@@ -45,6 +79,9 @@ def trigger_body(
         "maxRuns": times,
         "fixedDelay": True if fixed_delay else None,
     }
+    given = [_OPTIONS.get(f"trigger.{key}", key) for key, value in when.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidRequest(f"exactly one of --every, --cron, --at, --in, not {' and '.join(given)}")
     body = {key: value for key, value in (when | more).items() if value is not None}
     if body and not any(value is not None for value in when.values()):
         raise InvalidRequest("say when: one of --every, --cron, --at, --in")
@@ -62,7 +99,7 @@ def parameters_body(text: str | None) -> Any:
     except RecursionError:
         raise InvalidRequest("--params: nested too deeply") from None
     except ValueError as error:
-        raise InvalidRequest(f"--params: not JSON: {error}") from None
+        raise InvalidRequest(f"--params: not JSON: {error}: {show(text)}") from None
 
 
 def extra_body(path: Path | None, content_type: str | None) -> dict[str, str] | None:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from runtime.errors import TocsinError
+
 from ..error_table import OUTCOME_EXITS
 from .output import print_json, print_json_line, printable, show_failure, show_time
 
@@ -23,10 +25,15 @@ Show = Callable[[dict[str, Any]], None]
 
 def follow(client: Client, execution_id: str, utc: bool, as_json: bool) -> int:
     """Show log and progress until the execution ends. Answers the exit code of its state."""
-    if sys.stderr.isatty() and not as_json:
-        execution = _with_bar(client, execution_id, utc)
-    else:
-        execution = _until_end(client, execution_id, utc, as_json, lambda execution: None)
+    try:
+        if sys.stderr.isatty() and not as_json:
+            execution = _with_bar(client, execution_id, utc)
+        else:
+            execution = _until_end(client, execution_id, utc, as_json, lambda execution: None)
+    except TocsinError as error:
+        if type(error).__name__ != "NodeUnreachable":
+            raise
+        raise type(error)(f"{error}; to go on when it answers: tocsin task logs {execution_id} --follow") from None
     _print_end(execution, as_json)
     return OUTCOME_EXITS[execution["state"]]
 
@@ -83,6 +90,7 @@ def _print_end(execution: dict[str, Any], as_json: bool) -> None:
         return
     failure = execution["failure"]
     because = printable(f": {show_failure(failure)}") if failure else ""
-    print(f"{execution['state']} after {execution['attempt']} attempt(s){because}", file=sys.stderr)
+    many = "1 attempt" if execution["attempt"] == 1 else f"{execution['attempt']} attempts"
+    print(f"{execution['state']} after {many}{because}", file=sys.stderr)
     if execution["result"] is not None:
         print_json(execution["result"])

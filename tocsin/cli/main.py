@@ -14,9 +14,10 @@ from cyclopts import App, CycloptsError, Parameter
 from runtime.errors import InvalidRequest, TocsinError
 
 from ..error_table import INTERNAL, UNREACHABLE_EXIT, row_of
+from .bodies import with_option
 from .connection import cleanup
 from .history import LOOKING
-from .output import AS_JSON, LOCAL, print_error, print_json, print_table, show_time
+from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
 from .tasks import tasks
 
 INTERRUPTED_EXIT = 130
@@ -107,7 +108,8 @@ def show_config(
         names = ("value", "origin", "unit", "reason")
         print_json({row[0]: dict(zip(names, row[1:], strict=True)) for row in rows})
     else:
-        print_table(("Key", "Value", "From", "Unit", "Reason"), rows)
+        for key, value, origin, unit, reason in rows:
+            print(printable(f"{key} = {value}   ({origin}; {unit})\n    {reason}"))
 
 
 @app.command
@@ -179,7 +181,8 @@ def run(arguments: list[str]) -> int:
         row = row_of(error)
         unreachable = type(error).__name__ == "NodeUnreachable"
         title = "Unreachable" if unreachable else row.title
-        print_error(title, "503" if unreachable else str(row.status), str(error), as_json)
+        message = with_option(str(error)) if isinstance(error, InvalidRequest) else str(error)
+        print_error(title, "503" if unreachable else str(row.status), message, as_json)
         return UNREACHABLE_EXIT if unreachable else row.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT

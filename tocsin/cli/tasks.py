@@ -217,7 +217,7 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
     if as_json:
         print_json(found)
         return
-    trigger = found["trigger"]
+    failure, retry = found["lastFailure"], found["retryAt"]
     print_facts(
         [
             ("ID", found["itemId"]),
@@ -226,10 +226,12 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Status", found["status"]),
             ("State", found["phase"] + (f" ({found['note']})" if found["note"] else "")),
             ("Persistent", "Storage" if found["persistent"] else "Memory"),
-            ("Trigger", " ".join(f"{key}={value}" for key, value in trigger.items() if key != "kind")),
+            ("Trigger", found["triggerWords"]),
             ("Next run", show_time(found["nextScheduledExecution"], utc)),
             ("Last run", show_time(found["lastExecutionDate"], utc)),
             ("Last state", found["lastState"]),
+            ("Waiting", retry and f"waiting for a retry at {show_time(retry, utc)}"),
+            ("Last failure", failure and f"{failure['type']}: {failure['message']}"),
             ("Failures", found["failureCount"]),
             ("Runs", f"{found['completed']} completed, {found['failed']} failed"),
             ("Retries", f"{found['maxRetries']}, {found['policies']['retry']['delay']} apart"),
@@ -378,7 +380,27 @@ def activate(
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Go on after a pause, or begin anew, with another trigger if one is given (options as in `add`)."""
+    """Go on after a pause, or begin anew, with another trigger if one is given.
+
+    Parameters
+    ----------
+    every
+        Run at a fixed rate: 30s, 5m, 1h30m.
+    cron
+        Run by a cron expression: "30 2 * * mon-fri".
+    at
+        Run once, at a time: "2026-03-01 12:00".
+    timezone
+        The zone of --cron, --at, --start and --end; UTC for --cron, the local one for times.
+    start
+        No run before this time.
+    end
+        No run after this time.
+    times
+        At most so many runs.
+    fixed_delay
+        Count --every from the end of the run before.
+    """
     trigger = trigger_body(
         every=every, cron=cron, at=at, after=in_, timezone=timezone, start=start, end=end, times=times,
         fixed_delay=fixed_delay,
