@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -39,16 +40,24 @@ def run_node(file: Path | None, flags: Mapping[str, object], verbose: bool) -> i
 
 def _welcome(config: Config, serving: Serving) -> None:
     names = serving.node.catalogue.names()
+    tocsin = f"{_prefix(serving.data)}{_program()}"
     print(
         f"Tocsin is up: {config.name}\n"
         f"  listens on  {serving.url}\n"
         f"  data in     {serving.data}   (the token for other programs: {serving.data / 'token'})\n"
         f"  task types  {', '.join(names) or 'none'}\n"
-        f"  list tasks  {_prefix(serving.data)}tocsin task list\n"
-        f"  add one     {_prefix(serving.data)}tocsin task add hello --every 10s -- echo hello\n"
+        f"  list tasks  {tocsin} task list\n"
+        f"  add one     {tocsin} task add hello --every 10s -- echo hello\n"
         f"  stop        Ctrl-C, or SIGTERM to process {os.getpid()}",
         flush=True,
     )
+
+
+def _program() -> str:
+    """What another terminal calls this command: its name if that is found, else where it is."""
+    if shutil.which("tocsin"):
+        return "tocsin"
+    return sys.argv[0] if Path(sys.argv[0]).name == "tocsin" else f"{sys.executable} -m tocsin"
 
 
 def _prefix(data: Path) -> str:
