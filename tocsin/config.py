@@ -44,7 +44,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in LOOPBACK or self.host.startswith("127.")
+        return self.host in LOOPBACK or (self.host.startswith("127.") and self.host.replace(".", "").isdecimal())
 
 
 Reader = Callable[[object, str], Any]
