@@ -102,5 +102,7 @@ def test_every_setting_has_unit_reason_and_a_default_that_it_would_accept(key: s
 
 def test_loopback_is_told_from_the_world() -> None:
     assert all(Address(host, 1).is_loopback for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost"))
-    assert not any(Address(host, 1).is_loopback for host in ("0.0.0.0", "::", "10.0.0.1", "example.org", "127.example.org"))
+    assert not any(
+        Address(host, 1).is_loopback for host in ("0.0.0.0", "::", "10.0.0.1", "example.org", "127.example.org")
+    )
     assert str(Address("::1", 7400)) == "[::1]:7400"
