@@ -11,6 +11,7 @@ from typing import Any, Final
 from runtime.errors import InvalidRequest
 
 from ..fields import show
+from .options import How, When
 
 _OPTIONS: Final = {
     "trigger.every": "--every",
@@ -58,32 +59,21 @@ def local_time(text: str | None, timezone: str | None) -> str | None:
     return moment.isoformat()
 
 
-def trigger_body(
-    *,
-    every: str | None,
-    cron: str | None,
-    at: str | None,
-    after: str | None,
-    timezone: str | None,
-    start: str | None,
-    end: str | None,
-    times: int | None,
-    fixed_delay: bool,
-) -> dict[str, Any] | None:
+def trigger_body(when: When) -> dict[str, Any] | None:
     """A trigger, or None when nothing was said about when. Raises InvalidRequest for bounds without a trigger."""
-    when = {"every": every, "cron": cron, "at": local_time(at, timezone), "after": after}
+    kinds = {"every": when.every, "cron": when.cron, "at": local_time(when.at, when.timezone), "after": when.in_}
     more = {
-        "timezone": timezone,
-        "start": local_time(start, timezone),
-        "end": local_time(end, timezone),
-        "maxRuns": times,
-        "fixedDelay": True if fixed_delay else None,
+        "timezone": when.timezone,
+        "start": local_time(when.start, when.timezone),
+        "end": local_time(when.end, when.timezone),
+        "maxRuns": when.times,
+        "fixedDelay": True if when.fixed_delay else None,
     }
-    given = [_OPTIONS.get(f"trigger.{key}", key) for key, value in when.items() if value is not None]
+    given = [_OPTIONS.get(f"trigger.{key}", key) for key, value in kinds.items() if value is not None]
     if len(given) > 1:
         raise InvalidRequest(f"exactly one of --every, --cron, --at, --in, not {' and '.join(given)}")
-    body = {key: value for key, value in (when | more).items() if value is not None}
-    if body and not any(value is not None for value in when.values()):
+    body = {key: value for key, value in (kinds | more).items() if value is not None}
+    if body and not any(value is not None for value in kinds.values()):
         raise InvalidRequest("say when: one of --every, --cron, --at, --in")
     return body or None
 
@@ -124,15 +114,17 @@ def _read(path: Path) -> bytes:
         raise InvalidRequest(f"cannot read {str(path)!r}: {error.strerror}") from None
 
 
-def policies_body(
-    *,
-    retries: int | None,
-    retry_delay: str | None,
-    backoff: str | None,
-    **plain: object,
-) -> dict[str, Any] | None:
+def policies_body(how: How) -> dict[str, Any] | None:
     """Policies, without those that nothing was said about."""
-    retry = {"maxRetries": retries, "delay": retry_delay, "backoff": backoff}
+    retry = {"maxRetries": how.retries, "delay": how.retry_delay, "backoff": how.backoff}
+    plain = {
+        "timeout": how.timeout,
+        "overlap": how.overlap,
+        "catchUp": how.catch_up,
+        "latenessLimit": how.lateness_limit,
+        "onCrash": how.on_crash,
+        "priority": how.priority,
+    }
     given = {key: value for key, value in retry.items() if value is not None}
-    body = {key: value for key, value in plain.items() if value is not None}
+    body: dict[str, Any] = {key: value for key, value in plain.items() if value is not None}
     return (body | ({"retry": given} if given else {})) or None

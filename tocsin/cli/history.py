@@ -9,8 +9,9 @@ from runtime.errors import NotFound
 
 from .bodies import local_time
 from .connection import connect
+from .options import Flag
 from .output import print_json, print_table, printable, show_failure, show_time, took
-from .tasks import Flag, Json, Utc
+from .tasks import Json, Utc
 
 if TYPE_CHECKING:
     from ..client import Client

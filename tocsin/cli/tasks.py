@@ -13,15 +13,8 @@ from runtime.errors import Conflict, InvalidRequest, NotFound
 
 from .bodies import extra_body, parameters_body, policies_body, trigger_body
 from .connection import connect
-from .output import (
-    AS_JSON,
-    LOCAL,
-    print_facts,
-    print_json,
-    print_tasks,
-    printable,
-    show_time,
-)
+from .options import ANY_TIME, AS_USUAL, Flag, How, When
+from .output import AS_JSON, LOCAL, print_facts, print_json, print_tasks, printable, show_failure, show_time
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -30,8 +23,6 @@ tasks = App(name="task", help="Tasks: add, list, show, run, and all that can be 
 
 Json = Annotated[bool, AS_JSON]
 Utc = Annotated[bool, LOCAL]
-Flag = Parameter(negative=())
-In = Annotated[str | None, Parameter(name="--in", help="Run once, so long from now: 2h.")]
 Type = Annotated[str | None, Parameter(name="--type", help="The task type; without it, a command after --.")]
 Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="A label; may be given several times.")]
 
@@ -50,27 +41,11 @@ def add(
     name: str,
     /,
     *argv: Annotated[str, Parameter(help="A command and its arguments, after --.")],
-    every: str | None = None,
-    cron: str | None = None,
-    at: str | None = None,
-    in_: In = None,
-    timezone: str | None = None,
-    start: str | None = None,
-    end: str | None = None,
-    times: int | None = None,
-    fixed_delay: Annotated[bool, Flag] = False,
+    when: When = ANY_TIME,
     type_: Type = None,
     params: str | None = None,
     memory: Annotated[bool, Flag] = False,
-    retries: int | None = None,
-    retry_delay: str | None = None,
-    backoff: str | None = None,
-    timeout: str | None = None,
-    overlap: str | None = None,
-    catch_up: str | None = None,
-    lateness_limit: str | None = None,
-    on_crash: str | None = None,
-    priority: int | None = None,
+    how: How = AS_USUAL,
     tag: Tags = None,
     extra: Path | None = None,
     extra_type: str | None = None,
@@ -83,66 +58,25 @@ def add(
     ----------
     name
         1 to 128 printable characters, unique on the node.
-    every
-        Run at a fixed rate: 30s, 5m, 1h30m.
-    cron
-        Run by a cron expression: "30 2 * * mon-fri".
-    at
-        Run once, at a time: "2026-03-01 12:00".
-    timezone
-        The zone of --cron, --at, --start and --end; UTC for --cron, the local one for times.
-    start
-        No run before this time.
-    end
-        No run after this time.
-    times
-        At most so many runs.
-    fixed_delay
-        Count --every from the end of the run before.
     params
         Parameters as a JSON object, or @FILE.
     memory
         Keep the task in the node's memory only.
-    retries
-        Retries after the first attempt.
-    retry_delay
-        Time between attempts.
-    backoff
-        fixed or exponential.
-    timeout
-        How long an attempt may take.
-    overlap
-        skip, allow or queue: what to do when the former run has not ended.
-    catch_up
-        latest, skip, earliest or all: what to do about runs missed while the node was down.
-    lateness_limit
-        How late a run may still start.
-    on_crash
-        resume, rerun or hold: what to do about a run whose process died.
-    priority
-        0 (first) to 9 (last).
     extra
         A file whose bytes the handler gets.
     extra_type
         The content type of --extra.
     """
-    trigger = trigger_body(
-        every=every, cron=cron, at=at, after=in_, timezone=timezone, start=start, end=end, times=times,
-        fixed_delay=fixed_delay,
-    )  # fmt: skip
+    trigger = trigger_body(when)
     if trigger is None:
         raise InvalidRequest("say when: one of --every, --cron, --at, --in")
-    policies = policies_body(
-        retries=retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout, overlap=overlap, catchUp=catch_up,
-        latenessLimit=lateness_limit, onCrash=on_crash, priority=priority,
-    )  # fmt: skip
     type_name, parameters = _what(type_, argv, parameters_body(params))
     body = {
         "name": name,
         "taskType": type_name,
         "trigger": trigger,
         "parameters": parameters,
-        "policies": policies,
+        "policies": policies_body(how),
         "tags": tag,
         "extra": extra_body(extra, extra_type),
         "persistent": not memory,
@@ -231,7 +165,7 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Last run", show_time(found["lastExecutionDate"], utc)),
             ("Last state", found["lastState"]),
             ("Waiting", retry and f"waiting for a retry at {show_time(retry, utc)}"),
-            ("Last failure", failure and f"{failure['type']}: {failure['message']}"),
+            ("Last failure", failure and show_failure(failure)),
             ("Failures", found["failureCount"]),
             ("Runs", f"{found['completed']} completed, {found['failed']} failed"),
             ("Retries", f"{found['maxRetries']}, {found['policies']['retry']['delay']} apart"),
@@ -271,7 +205,7 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
             ("Retry at", found["retryAt"] and show_time(found["retryAt"], utc)),
             ("Started", show_time(found["startedAt"], utc)),
             ("Ended", show_time(found["endedAt"], utc)),
-            ("Error", failure and f"{failure['type']}: {failure['message']}"),
+            ("Error", failure and show_failure(failure)),
             ("Parameters", found["parameters"]),
             ("Result", found["result"]),
             ("Progress", found["progress"]),
@@ -368,43 +302,12 @@ def activate(
     task: str,
     /,
     *,
-    every: str | None = None,
-    cron: str | None = None,
-    at: str | None = None,
-    in_: In = None,
-    timezone: str | None = None,
-    start: str | None = None,
-    end: str | None = None,
-    times: int | None = None,
-    fixed_delay: Annotated[bool, Flag] = False,
+    when: When = ANY_TIME,
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Go on after a pause, or begin anew, with another trigger if one is given.
-
-    Parameters
-    ----------
-    every
-        Run at a fixed rate: 30s, 5m, 1h30m.
-    cron
-        Run by a cron expression: "30 2 * * mon-fri".
-    at
-        Run once, at a time: "2026-03-01 12:00".
-    timezone
-        The zone of --cron, --at, --start and --end; UTC for --cron, the local one for times.
-    start
-        No run before this time.
-    end
-        No run after this time.
-    times
-        At most so many runs.
-    fixed_delay
-        Count --every from the end of the run before.
-    """
-    trigger = trigger_body(
-        every=every, cron=cron, at=at, after=in_, timezone=timezone, start=start, end=end, times=times,
-        fixed_delay=fixed_delay,
-    )  # fmt: skip
+    """Go on after a pause, or begin anew, with another trigger if one is given."""
+    trigger = trigger_body(when)
     body = None if trigger is None else {"trigger": trigger}
     _say(connect().call("activate_task", task=task, body=body), as_json, utc, "activated")
 
