@@ -96,10 +96,7 @@ class Commands:
                 staged.put(evolve(execution, cancel_reason=reason))
             staged.directives += (Interrupt(execution.id, execution.fence, reason),)
             return
-        cancelled = attempts.cancel(execution, f"cancelled by {actor}", now)
-        if execution.first_started_at is None and execution.kind is Kind.OCCURRENCE:
-            staged.set(runs=max(0, staged.state.runs - 1))
-        self._progression.apply_end(staged, attempts.Ended(cancelled), now)
+        self._progression.end_waiting(staged, attempts.cancel(execution, f"cancelled by {actor}", now), now)
 
     def _run(self, message: RunTask, staged: Staged, now: Instant) -> str:
         if staged.state.phase is Phase.CANCELLED:

@@ -172,7 +172,7 @@ class KeeperCore:
     def _handle(self, message: Event, running: Iterable[str], now: Instant) -> None:
         match message:
             case Settle(task_ids=ids):
-                self._settle_all(ids, message, now)
+                self._settle_all(ids, now)
             case AttemptsEnded(ends=ends):
                 for end in ends:
                     self._attempt_ended(end, now)
@@ -218,7 +218,7 @@ class KeeperCore:
 
     # -- the timer's and the coordinator's messages
 
-    def _settle_all(self, task_ids: Iterable[str], message: Settle, now: Instant) -> None:
+    def _settle_all(self, task_ids: Iterable[str], now: Instant) -> None:
         everything = len(self._epochs) == self._partitions
 
         def fire(task: Task, partition: int) -> Staged | None:

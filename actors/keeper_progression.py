@@ -49,10 +49,13 @@ class Progression:
         """What waits for a node that has its type waits until the next occurrence, and no longer."""
         for execution in list(staged.executions.values()):
             if execution.waits_for is WaitsFor.NODE and execution.kind is Kind.OCCURRENCE:
-                if execution.first_started_at is None:
-                    staged.set(runs=max(0, staged.state.runs - 1))
-                given_up = attempts.give_up(execution, Reason.NO_NODE, now)
-                self.apply_end(staged, attempts.Ended(given_up), now)
+                self.end_waiting(staged, attempts.give_up(execution, Reason.NO_NODE, now), now)
+
+    def end_waiting(self, staged: Staged, ended: Execution, now: Instant) -> None:
+        """An execution that did not run has ended; a slot that never started gives its count back."""
+        if ended.first_started_at is None and ended.kind is Kind.OCCURRENCE:
+            staged.set(runs=max(0, staged.state.runs - 1))
+        self.apply_end(staged, attempts.Ended(ended), now)
 
     def _apply(self, staged: Staged, settlement: Settlement, now: Instant) -> None:
         staged.settle(settlement.dropped)

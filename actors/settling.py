@@ -108,8 +108,12 @@ def _before(task: Task, slot: Instant) -> Instant:
 
 
 def _range(task: Task, first: Instant, last: Instant, outcome: Outcome, now: Instant) -> Settled:
-    count = count_between(task.definition.trigger, first, last)
     reason = Reason.CATCH_UP if outcome is Outcome.COALESCED else Reason.DOWNTIME
+    return _range_for(task, first, last, outcome, reason, now)
+
+
+def _range_for(task: Task, first: Instant, last: Instant, outcome: Outcome, reason: Reason, now: Instant) -> Settled:
+    count = count_between(task.definition.trigger, first, last)
     return Settled(task.id, first, last, count, outcome, reason, now, task.state.revision)
 
 
@@ -200,8 +204,7 @@ def drop_owed(task: Task, now: Instant, reason: Reason) -> Settled | None:
         return None
     last = last_through(definition.trigger, definition.bounds, Instant(first - 1), now)
     assert last is not None
-    count = count_between(definition.trigger, first, last)
-    return Settled(task.id, first, last, count, Outcome.SKIPPED, reason, now, task.state.revision)
+    return _range_for(task, first, last, Outcome.SKIPPED, reason, now)
 
 
 def outcome_of_start(nominal: Instant, created_at: Instant, started_at: Instant) -> tuple[Outcome, Reason | None]:
