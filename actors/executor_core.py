@@ -16,7 +16,8 @@ was asked to do, and ends as interrupted.
 A handler that ends after its timeout has timed out, even if the alarm could not ring before because the loop was blocked.
 
 A handler that has not ended ABANDON_SECONDS after its interruption is abandoned: its end is told with `holds_slot`, and
-`SlotsFreed` follows when it returns, if ever.
+`SlotsFreed` follows when it returns, if ever, or when the keeper tells to `Release` it: then its slot is given back although the
+handler goes on, which is counted as `stuck` until it returns.
 
 Every end is kept until the keeper says `Recorded`, and told again after each `InSync`. The slots told there leave out those of
 ends not yet recorded: the keeper counts them when it hears the ends again. The core outlives a restart of its actor, whose
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 import attrs
 
 from runtime.clock import SECOND, Instant
+from runtime.records import evolve
 
 from .executor_messages import (
     AlarmRang,
@@ -51,7 +53,7 @@ from .executor_messages import (
     SetAlarm,
     Spawn,
 )
-from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed, Start
+from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed, Start
 from .model.execution import Failure
 from .model.lifecycle import State
 from .model.policy import Retry
@@ -102,7 +104,8 @@ class ExecutorCore:
         self._slots = slots
         self._running: dict[Key, Running] = {}
         self._newest: dict[str, int] = {}
-        self._abandoned: set[Key] = set()
+        self._abandoned: dict[Key, str] = {}
+        self._stuck: set[Key] = set()
         self._unrecorded: dict[Key, AttemptEnd] = {}
         self._deadlines: list[tuple[float, str, int, str]] = []
         self._alarm_at: float | None = None
@@ -116,8 +119,13 @@ class ExecutorCore:
 
     @property
     def abandoned(self) -> int:
-        """Handlers that were abandoned and have not returned."""
+        """Handlers that were abandoned, have not returned, and hold their slots."""
         return len(self._abandoned)
+
+    @property
+    def stuck(self) -> int:
+        """Handlers that have not returned although their slots were given back."""
+        return len(self._stuck)
 
     @property
     def unrecorded(self) -> int:
@@ -138,6 +146,8 @@ class ExecutorCore:
             case Recorded(ended=ended):
                 for key in ended:
                     self._unrecorded.pop(key, None)
+            case Release(execution_id=execution_id, fence=fence):
+                self._release((execution_id, fence), directives)
             case Interrupt(execution_id=execution_id, fence=fence, reason=reason):
                 state = State.CANCELLED if reason.startswith("cancel") else State.WAITING
                 self._interrupt((execution_id, fence), state, reason, monotonic, directives)
@@ -154,7 +164,7 @@ class ExecutorCore:
     def _start(self, event: Start, now: Instant, monotonic: float, directives: list[Directive]) -> None:
         definition, execution = event.definition, event.execution
         key = (execution.id, execution.fence)
-        if key in self._running or key in self._unrecorded or key in self._abandoned:
+        if key in self._running or key in self._unrecorded or key in self._abandoned or key in self._stuck:
             return
         attempt = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
         if self._drained:
@@ -185,9 +195,24 @@ class ExecutorCore:
                 attempt.failure = _still_running(attempt, now)
                 attempt.ending = (State.TIMED_OUT, "timeout")
             self._end(attempt, _end_of(attempt, event, now), directives)
-        elif key in self._abandoned:
-            self._abandoned.discard(key)
-            directives.append(Report(SlotsFreed(1)))
+        else:
+            self._free(key, directives)
+            self._stuck.discard(key)
+
+    def _release(self, key: Key, directives: list[Directive]) -> None:
+        if self._free(key, directives):
+            self._stuck.add(key)
+
+    def _free(self, key: Key, directives: list[Directive]) -> bool:
+        """Give the slot of an abandoned handler back. False if there is none such."""
+        task_id = self._abandoned.pop(key, None)
+        if task_id is None:
+            return False
+        if (end := self._unrecorded.get(key)) is not None:
+            # Should the keeper have to hear it again, it holds no slot any more.
+            self._unrecorded[key] = evolve(end, holds_slot=False)
+        directives.append(Report(SlotsFreed(1, ((task_id, *key),))))
+        return True
 
     def _end(self, attempt: Running, end: AttemptEnd, directives: list[Directive]) -> None:
         key = (attempt.execution_id, attempt.fence)
@@ -211,7 +236,7 @@ class ExecutorCore:
         held = sum(not end.holds_slot for end in self._unrecorded.values())
         free = max(0, self._slots - len(self._running) - len(self._abandoned) - held)
         known = frozenset(key[0] for key in (*self._running, *self._unrecorded))
-        directives.append(Report(InSync(free, known, token)))
+        directives.append(Report(InSync(free, known, token, frozenset(self._abandoned))))
         if self._unrecorded:
             directives.append(Report(AttemptsEnded(tuple(self._unrecorded.values()))))
 
@@ -291,7 +316,7 @@ class ExecutorCore:
         end = AttemptEnd(
             *_identity(attempt), state, attempt.started_at, now, failure=failure, reason=reason, holds_slot=True
         )
-        self._abandoned.add((attempt.execution_id, attempt.fence))
+        self._abandoned[attempt.execution_id, attempt.fence] = attempt.task_id
         self._end(attempt, end, directives)
 
 

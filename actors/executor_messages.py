@@ -1,4 +1,4 @@
-"""The executor's vocabulary. `Start`, `Interrupt` and `Recorded`, which it hears too, are the keeper's words."""
+"""The executor's vocabulary. `Start`, `Interrupt`, `Recorded` and `Release`, which it hears too, are the keeper's words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from runtime.clock import Instant
 from runtime.records import record
 
-from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed, Start
+from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed, Start
 from .model.execution import Execution, Failure
 from .model.task import Definition
 
@@ -35,7 +35,7 @@ class Drain:
     reply: Reply[None]
 
 
-Message = Start | Interrupt | Recorded | Resync | Drain
+Message = Start | Interrupt | Recorded | Release | Resync | Drain
 """What comes through its mailbox."""
 
 

@@ -45,12 +45,14 @@ class Recover:
 class InSync:
     """The executor: what it has. `slots`: free ones; `running`: executions it is running now; all others of this boot are not.
 
-    `token` is that of the `RequestSync` it answers, empty when the executor says by itself that it has started.
+    `abandoned`: attempts (execution, fence) that have ended and whose handlers still sit on their slots. `token` is that of
+    the `RequestSync` it answers, empty when the executor says by itself that it has started.
     """
 
     slots: int
     running: frozenset[str]
     token: str = ""
+    abandoned: frozenset[tuple[str, int]] = frozenset()
 
 
 @record
@@ -82,9 +84,13 @@ class AttemptsEnded:
 
 @record
 class SlotsFreed:
-    """The executor: so many slots are free again that an ended attempt still held."""
+    """The executor: so many slots are free again that ended attempts still held.
+
+    `ended`: those attempts (task, execution, fence), whose handlers have returned or were released.
+    """
 
     count: int
+    ended: tuple[tuple[str, str, int], ...] = ()
 
 
 @record
@@ -310,6 +316,14 @@ class Interrupt:
     execution_id: str
     fence: int
     reason: str
+
+
+@record
+class Release:
+    """The executor: give the slot of this abandoned attempt back, although its handler has not returned."""
+
+    execution_id: str
+    fence: int
 
 
 @record

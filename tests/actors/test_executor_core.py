@@ -24,7 +24,7 @@ from actors.executor_messages import (
     SetAlarm,
     Spawn,
 )
-from actors.keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, SlotsFreed
+from actors.keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed
 from actors.model.execution import Failure
 from actors.model.lifecycle import State
 from actors.model.policy import Policies, Retry
@@ -246,8 +246,31 @@ def test_a_handler_that_goes_on_is_abandoned_and_its_slot_freed_when_it_returns(
     assert end.failure is not None
     assert end.failure.type == "Stuck"
     assert core.core.abandoned == 1
-    assert core(completed(), 60) == [Report(SlotsFreed(1))]
+    assert core(completed(), 60) == [Report(SlotsFreed(1, (("t1", "e1", 1),)))]
     assert core(completed(), 60) == []
+
+
+def test_a_released_handler_gives_its_slot_back_while_it_goes_on() -> None:
+    core = Driver(slots=4)
+    core(start())
+    core(Interrupt("e1", 1, "cancelled"))
+    core(AlarmRang(), ABANDON_SECONDS)
+    assert core(Release("e1", 1)) == [Report(SlotsFreed(1, (("t1", "e1", 1),)))]
+    assert (core.core.abandoned, core.core.stuck) == (0, 1)
+    assert core(Release("e1", 1)) == []
+    core(Recorded((("e1", 1),)))
+    assert core(Resync()) == [Report(InSync(4, frozenset()))]
+    assert core(start()) == [], "the same attempt is not run twice"
+    assert core(completed(), 60) == []
+    assert core.core.stuck == 0
+
+
+def test_what_is_not_abandoned_is_not_released() -> None:
+    core = Driver()
+    core(start())
+    assert core(Release("e1", 1)) == []
+    assert core(Release("e7", 1)) == []
+    assert (core.core.running, core.core.stuck) == (1, 0)
 
 
 def test_a_newer_attempt_supersedes_the_former_one() -> None:
@@ -280,11 +303,14 @@ def test_an_abandoned_handler_keeps_its_slot_in_sync() -> None:
     core(AlarmRang(), ABANDON_SECONDS)
     sync = core(Resync())[0]
     assert isinstance(sync, Report)
-    assert sync.message == InSync(3, frozenset({"e1"}))
+    assert sync.message == InSync(3, frozenset({"e1"}), abandoned=frozenset({("e1", 1)}))
     core(completed())
-    sync = core(Resync())[0]
+    sync, again = core(Resync())
     assert isinstance(sync, Report)
-    assert sync.message == InSync(4, frozenset({"e1"}))
+    assert sync.message == InSync(3, frozenset({"e1"}))
+    assert isinstance(again, Report)
+    assert isinstance(again.message, AttemptsEnded)
+    assert not again.message.ends[0].holds_slot, "the keeper counts the slot when it hears the end again"
 
 
 def test_a_drain_asks_then_interrupts_then_answers() -> None:
@@ -343,7 +369,7 @@ def test_deadlines_of_ended_attempts_are_swept_out() -> None:
     assert (core.core.running, core.core.unrecorded) == (0, 0)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["start", "end", "interrupt", "ring", "record"]), st.integers(0, 5))))
+@given(st.lists(st.tuples(st.sampled_from(["start", "end", "interrupt", "ring", "record", "release"]), st.integers(0, 5))))
 def test_slots_always_add_up(steps: list[tuple[str, int]]) -> None:
     """A keeper that counts as the protocol says agrees with the executor at every `InSync`."""
     core = Driver(slots=6)
@@ -360,6 +386,8 @@ def test_slots_always_add_up(steps: list[tuple[str, int]]) -> None:
         elif what == "ring":
             at += 2 * ABANDON_SECONDS
             directives = core(AlarmRang(), at)
+        elif what == "release":
+            directives = core(Release(f"e{number}", 1))
         else:
             directives = core(Recorded(((f"e{number}", 1),)))
         for one in directives:
