@@ -314,7 +314,16 @@ class KeeperCore:
             error = StaleFence(f"attempt with fence {message.fence} of execution {message.execution_id} is over")
             self._directives.append(Refuse(message.reply, error))
             return
-        staged.checkpoint(execution, message.data)
+        sequence, last = message.sequence, execution.checkpoints
+        if sequence not in (0, last, last + 1):
+            error = StaleFence(
+                f"checkpoint {sequence} of execution {message.execution_id} does not follow number {last}"
+            )
+            self._directives.append(Refuse(message.reply, error))
+            return
+        told_again = 0 < sequence == last
+        if not told_again:
+            staged.checkpoint(execution, message.data)
         staged.messages += (message,)
         staged.directives += (Answer(message.reply, None),)
 

@@ -121,13 +121,19 @@ class Purge:
 
 @record
 class Checkpoint:
-    """A running attempt: make this durable."""
+    """A running attempt: make this durable.
+
+    `sequence`: the number of this checkpoint of its execution, one more than the last accepted one. That one told again is
+    accepted without being written; any other is refused. 0: whatever there is, for who speaks for an attempt without having
+    counted.
+    """
 
     task_id: str
     execution_id: str
     fence: int
     data: str
     reply: Reply[None]
+    sequence: int = 0
 
 
 @record

@@ -369,7 +369,9 @@ def test_deadlines_of_ended_attempts_are_swept_out() -> None:
     assert (core.core.running, core.core.unrecorded) == (0, 0)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["start", "end", "interrupt", "ring", "record", "release"]), st.integers(0, 5))))
+@given(
+    st.lists(st.tuples(st.sampled_from(["start", "end", "interrupt", "ring", "record", "release"]), st.integers(0, 5)))
+)
 def test_slots_always_add_up(steps: list[tuple[str, int]]) -> None:
     """A keeper that counts as the protocol says agrees with the executor at every `InSync`."""
     core = Driver(slots=6)
