@@ -18,6 +18,10 @@ class WaitsFor(StrEnum):
     OVERLAP = "overlap"
     RETRY = "retry"
     NODE = "node"
+    QUEUE = "queue"
+    KEY = "key"
+    DEPENDENCY = "dependency"
+    GOVERNOR = "governor"
 
 
 class Kind(StrEnum):
@@ -41,9 +45,11 @@ class Execution:
     """One execution with its newest attempt; former attempts are rows of their own.
 
     An execution with a nominal time is that occurrence's row of the ledger: `outcome` is None until attempt 1 starts.
-    `fence` is the newest attempt's (0: none yet). `boot` is the boot id of the node that runs it. `due` is the retry instant
-    while it waits for one. `crashes` counts crashes in a row without a new checkpoint, `checkpoints` the accepted ones.
-    `revision` is the task's at creation.
+    `fence` is the newest attempt's (0: none yet). `boot` is the boot id of the node that runs it. `due` is the instant before
+    which it does not go on: of its retry, or the one the governor gave it. `crashes` counts crashes in a row without a new checkpoint, `checkpoints` the accepted ones.
+    `revision` is the task's at creation. `assigned` is the instant inside the spread window, where that is not the nominal
+    time itself. `expires`: it is given up if attempt 1 has not started by then. `key` is the concurrency key it counts
+    against. `lingers`: it has ended, but its abandoned handler has not returned and still occupies the task.
     """
 
     id: str
@@ -72,11 +78,15 @@ class Execution:
     cancel_reason: str | None = None
     checkpoints: int = 0
     revision: int = 1
+    assigned: Instant | None = None
+    expires: Instant | None = None
+    key: str | None = None
+    lingers: bool = False
 
     @property
     def is_open(self) -> bool:
-        """Whether it still occupies its task: waiting or running."""
-        return self.state in OPEN_STATES
+        """Whether it still occupies its task: waiting, running, or abandoned and not returned."""
+        return self.state in OPEN_STATES or self.lingers
 
 
 @record

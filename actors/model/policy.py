@@ -21,11 +21,13 @@ class CatchUp(StrEnum):
 
 
 class Overlap(StrEnum):
-    """What is done when the former execution is still open."""
+    """What is done when the former execution is still open: `queue` lets one wait, `queue_all` up to `overlap_limit`."""
 
     SKIP = "skip"
     ALLOW = "allow"
     QUEUE = "queue"
+    QUEUE_ALL = "queue_all"
+    REPLACE = "replace"
 
 
 class OnCrash(StrEnum):
@@ -34,6 +36,13 @@ class OnCrash(StrEnum):
     RESUME = "resume"
     RERUN = "rerun"
     HOLD = "hold"
+
+
+class OnExhausted(StrEnum):
+    """What is done about a recurring task when an execution has used up its retries."""
+
+    WAIT = "wait"
+    PAUSE = "pause"
 
 
 @record
@@ -54,11 +63,21 @@ class Retry:
 
 
 @record
+class Concurrency:
+    """At most `limit` executions of all tasks with this key (of one tenant) run at once. A task lock is a key with limit 1."""
+
+    key: str
+    limit: int = 1
+
+
+@record
 class Policies:
     """Every policy of a task; a field that was not set has the default shown here.
 
-    `catch_up_limit`: occurrences that catch-up `all` runs at the most. `lateness_limit`: None = until the next occurrence for
-    `latest`, none otherwise. `priority`: lower runs first.
+    `catch_up_limit`: occurrences that catch-up `all` runs at the most; `catch_up_spacing`: the least time between two of their
+    starts. `lateness_limit`: None = until the next occurrence for `latest`, none otherwise. `max_wait`: how long an admitted
+    execution may wait before its first start. `overlap_limit`: how many may wait with `queue_all`. `priority`: lower runs
+    first. `ttl`: how long ended executions and a finished task are kept; None = as the node is configured.
     """
 
     retry: Retry = Retry()
@@ -70,6 +89,13 @@ class Policies:
     heartbeat_timeout: Micros | None = None
     on_crash: OnCrash = OnCrash.RESUME
     priority: int = 5
+    queue: str = "default"
+    concurrency: Concurrency | None = None
+    overlap_limit: int = 100
+    catch_up_spacing: Micros = Micros(0)
+    max_wait: Micros | None = None
+    on_exhausted: OnExhausted = OnExhausted.WAIT
+    ttl: Micros | None = None
 
 
 DEFAULT_POLICIES: Final = Policies()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from runtime.clock import Instant
 from runtime.records import record
 
+from .event import EventTrigger
 from .execution import Execution, WaitsFor
 from .lifecycle import FAILED_STATES, Phase, State, Status
 from .policy import DEFAULT_POLICIES, Policies
@@ -33,10 +34,22 @@ class Extra:
 
 
 @record
+class Dependencies:
+    """Tasks (ids) whose completion an occurrence waits for: of each, or with mode `any` of one.
+
+    `fail_fast`: a parent that cannot complete ends the wait at once, else it goes on until `max_wait`.
+    """
+
+    parents: tuple[str, ...]
+    mode: Literal["all", "any"] = "all"
+    fail_fast: bool = False
+
+
+@record
 class Definition:
     """What a person wrote: what to run, when, and how. Changed only by an edit, which makes a revision.
 
-    `parameters` is canonical JSON text of an object.
+    `parameters` is canonical JSON text of an object. `labels` are pairs, sorted by their keys.
     """
 
     id: str
@@ -52,6 +65,9 @@ class Definition:
     tenant: str = ""
     owner: str = ""
     created_at: Instant = Instant(0)
+    labels: tuple[tuple[str, str], ...] = ()
+    dependencies: Dependencies | None = None
+    events: tuple[EventTrigger, ...] = ()
 
 
 @record
@@ -60,7 +76,9 @@ class TaskState:
 
     `settled_through`: every nominal time at or before it has its outcome; it only moves forward. `fence`: the counter from
     which attempts draw. `runs`: executions started by the trigger since the last activation, counted against `max_runs`.
-    `failure_count`: of the current sequence. `trigger_started`: when the present revision of the trigger began.
+    `failure_count`: of the current sequence. `catching_up`: slots up to here are what catch-up `all` still has to run.
+    `last_admitted`: the newest nominal time that got an execution. `completed_start`: the newest start among the executions that
+    have completed: what children of the task look at.
     """
 
     version: int = 1
@@ -80,11 +98,14 @@ class TaskState:
     last_ended_at: Instant | None = None
     note: str | None = None
     changed_by: str | None = None
+    catching_up: Instant | None = None
+    last_admitted: Instant | None = None
+    completed_start: Instant | None = None
 
 
 @record
 class Task:
-    """Definition, state and the executions that are open or held. `open` is in order of creation."""
+    """Definition, state and the executions that are open, held or lingering. `open` is in order of creation."""
 
     definition: Definition
     state: TaskState
@@ -97,13 +118,21 @@ class Task:
 
     @property
     def due(self) -> Instant | None:
-        """When its owner must next look at it: the next fire or the earliest retry instant, whichever is first."""
+        """When its owner must next look at it: the first of the next fire, the instants executions wait for, and their ends of waiting."""
         earliest = self.state.next_fire
+        if earliest is not None and self.definition.bounds.spread:
+            earliest = assigned(self.definition, earliest)
         for execution in self.open:
-            due = execution.due
-            if due is not None and (earliest is None or due < earliest):
-                earliest = due
+            for due in (execution.due, execution.expires):
+                if due is not None and (earliest is None or due < earliest):
+                    earliest = due
         return earliest
+
+
+def assigned(definition: Definition, nominal: Instant) -> Instant:
+    """The instant inside the spread window at which a nominal time is due: later by a share of it that is stable for the task."""
+    spread = definition.bounds.spread
+    return Instant(nominal + (zlib.crc32(definition.id.encode()) * spread >> 32)) if spread else nominal
 
 
 def status_of(state: TaskState, executions: Sequence[Execution]) -> Status:

@@ -11,6 +11,8 @@ The contract of `commit`:
   (`StaleVersion`), an execution's fence and state (`StaleFence`), uniqueness of (tenant, name) (`Conflict`).
 - At most one `Create` or `Update` per task; a second one is an InternalError. An `Update` that only stores checkpoints leaves
   the task's row as it is, and only the fences guard it (see `writes_task`).
+- Outbox entries of refused tasks are left out; a delivery's write of an entry that is gone is ignored. `by_outcome` and
+  `by_reason` of `counts` grow in the same transaction as the rows they count.
 - Audit records of refused tasks, and progress and log lines of executions that are gone, are left out.
 - When it returns, what it wrote survives kill -9 and power loss (the memory adapter's promises hold for its process).
 - It raises `StoreUnavailable` when nothing could be written (disk full, locked, gone); then nothing was.
@@ -19,7 +21,7 @@ The contract of `commit`:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import attrs
 
@@ -27,6 +29,7 @@ from runtime.clock import Instant
 from runtime.errors import TocsinError
 from runtime.records import record
 
+from ..model.calendar import Calendar
 from ..model.execution import Attempt, Execution
 from ..model.lifecycle import State, Status
 from ..model.occurrence import Outcome, Settled
@@ -91,6 +94,69 @@ class LogWrite:
 
 
 @record
+class OutboxEntry:
+    """One event trigger of one outcome, to be evaluated and delivered. `payload` is JSON text of what its condition sees.
+
+    `id` is the delivery id, the same over all tries. `due`: not before this instant. `execution_id` None: a slot that was
+    not run. `tries`: how often delivery was attempted.
+    """
+
+    id: str
+    task_id: str
+    execution_id: str | None
+    event: str
+    at: Instant
+    due: Instant
+    payload: str
+    tries: int = 0
+
+
+@record
+class DeliveryWrite:
+    """What became of a try: `state` is `delivered`, `suppressed` (condition false, edge, throttle), `retry` or `given_up`.
+
+    With `retry` the entry stays in the outbox, due at `due`; otherwise it leaves it and only this record of it is kept.
+    """
+
+    entry_id: str
+    task_id: str
+    execution_id: str | None
+    event: str
+    at: Instant
+    state: str
+    detail: str = ""
+    due: Instant | None = None
+
+
+@record
+class EventState:
+    """What an event trigger remembers between outcomes: whether its condition held, and when it was delivered the last time."""
+
+    task_id: str
+    event: str
+    held: bool | None = None
+    delivered_at: Instant | None = None
+
+
+@record
+class CountWrite:
+    """The count of a settled range that was left open when the row was written; ignored if it is known already or gone."""
+
+    task_id: str
+    first: Instant
+    count: int
+
+
+@record
+class SchedulerPause:
+    """The whole scheduler is paused: since when, by whom, why."""
+
+    since: Instant
+    actor: str
+    note: str | None = None
+
+
+@record
 class Update:
     """A change of one existing task. The row must have version `expected`; it gets `state`.
 
@@ -142,6 +208,12 @@ class Commit:
     progress: tuple[ProgressWrite, ...] = ()
     logs: tuple[LogWrite, ...] = ()
     audits: tuple[Audit, ...] = ()
+    outbox: tuple[OutboxEntry, ...] = ()
+    deliveries: tuple[DeliveryWrite, ...] = ()
+    event_states: tuple[EventState, ...] = ()
+    counts: tuple[CountWrite, ...] = ()
+    calendars: tuple[Calendar, ...] = ()
+    pause: SchedulerPause | Literal["resume"] | None = None
 
 
 @record
@@ -227,11 +299,15 @@ class ExecutionDetail:
 
 @record
 class Counts:
-    """Totals over the whole store. `by_outcome` counts what was ever recorded: purge and deletion do not lower it."""
+    """Totals over the whole store. `by_outcome` counts what was ever recorded: purge and deletion do not lower it.
+
+    `by_reason`: the same cut finer, under `outcome` or `outcome: reason`.
+    """
 
     tasks: int
     by_status: Mapping[str, int]
     by_outcome: Mapping[str, int]
+    by_reason: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @record
@@ -335,6 +411,46 @@ class Store(Protocol):
 
     def revisions(self, task_id: str) -> list[Revision]:
         """Every revision of a task's definition, oldest first. One begins where the former was settled through at the edit."""
+        ...
+
+    def edges(self) -> list[tuple[str, str]]:
+        """(child, parent) of every dependency, task ids: the whole graph."""
+        ...
+
+    def occupied(self) -> list[str]:
+        """Ids of tasks that have an execution RUNNING or lingering: what counts against queues and concurrency keys."""
+        ...
+
+    def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
+        """Entries to be evaluated and delivered, those due first."""
+        ...
+
+    def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
+        """What became of a task's deliveries, newest first, and their number."""
+        ...
+
+    def event_states(self, task_ids: Sequence[str]) -> list[EventState]:
+        """What the event triggers of these tasks remember."""
+        ...
+
+    def calendars(self, tenant: str | None) -> list[Calendar]:
+        """The newest version of every calendar of a tenant (None: of all), by name."""
+        ...
+
+    def calendar(self, tenant: str, name: str, version: int | None = None) -> Calendar | None:
+        """One calendar, in this version or the newest one."""
+        ...
+
+    def calendar_users(self, tenant: str, name: str, *, after: str, limit: int) -> list[str]:
+        """Ids above `after`, in order, of tasks whose present definition uses the calendar in any version."""
+        ...
+
+    def uncounted(self, limit: int) -> list[Settled]:
+        """Rows of the ledger whose count is still open."""
+        ...
+
+    def scheduler_pause(self) -> SchedulerPause | None:
+        """The pause of the whole scheduler, if it is paused."""
         ...
 
     def audits(self, *, offset: int, limit: int) -> list[Audit]:
