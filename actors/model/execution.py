@@ -46,10 +46,11 @@ class Execution:
 
     An execution with a nominal time is that occurrence's row of the ledger: `outcome` is None until attempt 1 starts.
     `fence` is the newest attempt's (0: none yet). `boot` is the boot id of the node that runs it. `due` is the instant before
-    which it does not go on: of its retry, or the one the governor gave it. `crashes` counts crashes in a row without a new checkpoint, `checkpoints` the accepted ones.
-    `revision` is the task's at creation. `assigned` is the instant inside the spread window, where that is not the nominal
-    time itself. `expires`: it is given up if attempt 1 has not started by then. `key` is the concurrency key it counts
-    against. `lingers`: it has ended, but its abandoned handler has not returned and still occupies the task.
+    which it does not go on: of its retry, or the one the governor gave it. `crashes` counts crashes in a row without a new
+    checkpoint, `checkpoints` the accepted ones. `revision` is the task's at creation. `assigned` is the instant inside the
+    spread window, where that is not the nominal time itself. `expires`: it is given up if attempt 1 has not started by then.
+    `key` is the concurrency key it counts against. `lingers`: it has ended, but its abandoned handler has not returned and
+    still occupies the task.
     """
 
     id: str

@@ -118,7 +118,7 @@ class Task:
 
     @property
     def due(self) -> Instant | None:
-        """When its owner must next look at it: the first of the next fire, the instants executions wait for, and their ends of waiting."""
+        """When its owner must next look at it: the next fire, what an execution waits for, or the end of its waiting."""
         earliest = self.state.next_fire
         if earliest is not None and self.definition.bounds.spread:
             earliest = assigned(self.definition, earliest)
