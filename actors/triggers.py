@@ -17,10 +17,12 @@ from .model.trigger import (
     LONGEST_INTERVAL,
     SHORTEST_INTERVAL,
     Bounds,
+    CalendarInterval,
     Cron,
     Interval,
     Once,
     Trigger,
+    Union,
 )
 from .zones import zone
 
@@ -50,6 +52,8 @@ def _evaluate(trigger: Trigger, after: Instant) -> Instant | None:
             )
         case Once(at=at):
             return at if after < at else None
+        case CalendarInterval() | Union():
+            raise InvalidRequest(f"trigger: {trigger!r} is not evaluated by this version")
 
 
 def last_through(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant) -> Instant | None:
@@ -81,6 +85,8 @@ def count_between(trigger: Trigger, first: Instant, last: Instant) -> int:
             return cron.count_fires(spec, where, Instant(first - 1), last, gap=trigger.gap, fold=trigger.fold)
         case Once():
             return 1
+        case CalendarInterval() | Union():
+            raise InvalidRequest(f"trigger: {trigger!r} is not evaluated by this version")
 
 
 def previous_slots(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int) -> list[Instant]:
@@ -126,6 +132,8 @@ def check_trigger(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
                 raise InvalidRequest(f"trigger.every: from 10 ms to 100 years, not {every / 1_000_000:g} s")
         case Cron():
             cron.check_fires(cron.parse(trigger.expression), zone(trigger.timezone), now)
+        case CalendarInterval() | Union():
+            raise InvalidRequest(f"trigger: {trigger!r} is not evaluated by this version")
         case Once():
             if bounds.end is not None and trigger.at > bounds.end:
                 raise InvalidRequest(f"trigger.at: {isoformat(trigger.at)} is after the end {isoformat(bounds.end)}")

@@ -17,7 +17,7 @@ import attrs
 from actors.handling.catalogue import Catalogue
 from actors.model.policy import DEFAULT_POLICIES, CatchUp, OnCrash, Overlap, Policies, Retry
 from actors.model.task import Definition, Extra
-from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
+from actors.model.trigger import UNBOUNDED, Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
 from runtime.clock import MILLISECOND, Instant, isoformat
 from runtime.errors import InvalidRequest
 
@@ -208,6 +208,10 @@ def kind_of(trigger: Trigger) -> str:
             return "cron"
         case Once():
             return "once"
+        case CalendarInterval():
+            return "calendar"
+        case Union():
+            return "union"
 
 
 def trigger_json(trigger: Trigger, bounds: Bounds) -> dict[str, Any]:

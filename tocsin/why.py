@@ -18,7 +18,7 @@ from actors.model.execution import Attempt, Execution, Failure, WaitsFor
 from actors.model.lifecycle import FAILED_STATES, OPEN_STATES, Phase, State
 from actors.model.occurrence import Outcome
 from actors.model.task import Task
-from actors.model.trigger import Bounds, Cron, Interval, Once, Trigger
+from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
 from actors.store.port import ExecutionDetail, OutcomeRow, Revision
 from actors.triggers import last_through, next_after
 from runtime.clock import SECOND, Instant
@@ -72,6 +72,10 @@ def _when_words(trigger: Trigger) -> str:
             return f"{explain(parse(trigger.expression))} ({trigger.expression!r}, {trigger.timezone})"
         case Once():
             return f"once, at {show_instant(trigger.at)}"
+        case CalendarInterval():
+            return f"every {trigger.every} {trigger.unit}s ({trigger.timezone})"
+        case Union():
+            return "; ".join(_when_words(member) for member in trigger.triggers)
 
 
 def is_nominal(trigger: Trigger, bounds: Bounds, at: Instant) -> bool:

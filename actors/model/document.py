@@ -15,10 +15,11 @@ import attrs
 from runtime.clock import Instant
 from runtime.errors import StoreDamaged
 
+from .calendar import CalendarRule
 from .execution import Failure
 from .policy import DEFAULT_POLICIES, CatchUp, OnCrash, Overlap, Policies, Retry
 from .task import Definition, Extra
-from .trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
+from .trigger import UNBOUNDED, Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
 
 _DEFAULT_RETRY: Final = Retry()
 _SHOWN: Final = 200
@@ -32,7 +33,7 @@ def encode_definition(definition: Definition) -> str:
         f',"trigger":{_encode_trigger(definition.trigger)},"created_at":{definition.created_at}'
     ]
     if definition.bounds is not UNBOUNDED and definition.bounds != UNBOUNDED:
-        parts.append(f',"bounds":{_sparse(definition.bounds, UNBOUNDED)}')
+        parts.append(f',"bounds":{_encode_bounds(definition.bounds)}')
     if definition.parameters != "{}":
         parts.append(f',"parameters":{quoted(definition.parameters)}')
     if definition.policies is not DEFAULT_POLICIES and definition.policies != DEFAULT_POLICIES:
@@ -54,15 +55,28 @@ def _encode_trigger(trigger: Trigger) -> str:
         case Interval(every, anchor, fixed_delay):
             tail = ',"fixed_delay":true' if fixed_delay else ""
             return f'{{"every":{every},"anchor":{anchor}{tail}}}'
-        case Cron(expression, timezone, gap, fold):
-            return f'{{"cron":{quoted(expression)},"timezone":{quoted(timezone)},"gap":"{gap}","fold":"{fold}"}}'
+        case Cron(expression, timezone, gap, fold, seed):
+            tail = "" if seed is None else f',"seed":{seed}'
+            return f'{{"cron":{quoted(expression)},"timezone":{quoted(timezone)},"gap":"{gap}","fold":"{fold}"{tail}}}'
         case Once(at):
             return f'{{"at":{at}}}'
+        case CalendarInterval():
+            return json.dumps(attrs.asdict(trigger))
+        case Union(triggers):
+            return f'{{"union":[{",".join(map(_encode_trigger, triggers))}]}}'
 
 
-def _sparse(record: Any, default: Any) -> str:
-    """An attrs record without nested ones, as JSON without the fields in which it equals `default`."""
-    return json.dumps(_changed(record, default))
+def _encode_bounds(bounds: Bounds) -> str:
+    """The bounds, with calendars as references: what a calendar holds is kept once, under its name and version."""
+    changed = _changed(bounds, UNBOUNDED)
+    if bounds.calendars:
+        changed["calendars"] = [_reference(rule) for rule in bounds.calendars]
+    return json.dumps(changed)
+
+
+def _reference(rule: CalendarRule) -> dict[str, Any]:
+    named = {name: getattr(rule.calendar, name) for name in ("tenant", "name", "version")}
+    return {**named, "mode": rule.mode, "shift": rule.shift}
 
 
 def _changed(record: Any, default: Any) -> dict[str, Any]:
@@ -105,6 +119,15 @@ def _rest(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trigger(document: dict[str, Any]) -> Trigger:
+    if "union" in document:
+        members = document.pop("union")
+        return Union(tuple(_single(member) for member in members), **document)
+    return _single(document)
+
+
+def _single(document: dict[str, Any]) -> Single:
+    if "unit" in document:
+        return CalendarInterval(**document)
     if "every" in document:
         return Interval(**document)
     if "cron" in document:
