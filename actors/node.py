@@ -11,34 +11,28 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import attrs
 import trio
 
-from runtime.clock import DAY, SECOND, Instant, Micros
-from runtime.coordination import SoloCoordination
+from runtime.clock import SECOND, Instant
 from runtime.errors import NotFound, TocsinError
 from runtime.mailbox import Reply, ask
 from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
 from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
-from .coordinator import Coordinator
-from .executor import Executor
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
 from .herald import Herald
 from .janitor import Janitor
-from .keeper import Keeper
-from .keeper_core import KeeperCore
 from .keeper_messages import Command, CreateTasks, StopClaiming
+from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
 from .model.execution import Execution
 from .model.task import Definition, Task
 from .store.memory import MemoryStore
 from .store.port import (
-    DEFAULT_PARTITIONS,
     Counts,
     ExecutionDetail,
     Identity,
@@ -50,7 +44,6 @@ from .store.port import (
     TaskPage,
 )
 from .store.sqlite import SqliteStore
-from .timer import Timer
 from .zones import database_version
 
 logger = logging.getLogger(__name__)
@@ -68,54 +61,6 @@ MERGE_LIMIT: Final = 10_000
 
 SHORTEST_PREFIX: Final = 8
 """Characters of a task's id that are enough to name it."""
-
-WRITER: Final = "writer"
-READS: Final = "reads"
-
-
-@attrs.frozen
-class NodeConfig:
-    """What a node needs to know to start.
-
-    `name`: unique in the cluster. `data`: the directory it owns. `slots` / `memory_slots`: attempts at the same time per lane.
-    `threads`: sync handlers at the same time. `drain_seconds`: what running handlers get to come to an end. `keep_for`
-    (microseconds) and `keep_newest`: how long ended executions are kept, and how many of each task in any case.
-    """
-
-    data: Path
-    name: str = "node-1"
-    slots: int = 1_000
-    memory_slots: int = 1_000
-    threads: int = 16
-    drain_seconds: float = 5.0
-    purge_every_seconds: float = 60.0
-    keep_for: Micros = Micros(30 * DAY)
-    keep_newest: int = 0
-    partitions: int = DEFAULT_PARTITIONS
-    synchronous: str = "FULL"
-
-
-@attrs.frozen
-class Lane:
-    """One store with the actors that work on it."""
-
-    name: str
-    store: Store
-    keeper: Keeper
-    timer: Timer
-    executor: Executor
-    coordinator: Coordinator
-    reader: str
-
-    def supervisor(self, world: World, on_crash: Callable[[str, BaseException], None]) -> Supervisor:
-        """The lane's part of the tree, in the order of starting."""
-        children = [
-            ChildSpec(self.keeper, shutdown_seconds=30.0),
-            ChildSpec(self.coordinator),
-            ChildSpec(self.timer),
-            ChildSpec(self.executor, shutdown_seconds=10.0),
-        ]
-        return Supervisor(self.name, children, rng=world.rng(f"supervisor {self.name}"), on_crash=on_crash)
 
 
 class Node:
@@ -352,8 +297,10 @@ def _compose(config: NodeConfig, catalogue: Catalogue, world: World, store: Stor
     memory_store = MemoryStore()
     memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
     herald = Herald()
-    durable = _lane("durable", config, catalogue, world, store, identity.partitions, boot, WRITER, READS, config.slots)
-    memory = _lane("memory", config, catalogue, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
+    durable = new_lane(
+        "durable", config, catalogue, world, store, identity.partitions, boot, WRITER, READS, config.slots
+    )
+    memory = new_lane("memory", config, catalogue, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
     for lane in (durable, memory):
         lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox)
     janitor = Janitor(
@@ -367,6 +314,7 @@ def _compose(config: NodeConfig, catalogue: Catalogue, world: World, store: Stor
         lambda: root.actor_statistics(),
         on_complaint=lambda complaint: logger.error("%s", complaint),
         on_stall=_log_stall,
+        interval_seconds=config.watch_seconds,
     )
     root = Supervisor(
         "node",
@@ -392,59 +340,6 @@ def _compose(config: NodeConfig, catalogue: Catalogue, world: World, store: Stor
         root=root,
         watchdog=watchdog,
     )
-
-
-def _lane(
-    name: str,
-    config: NodeConfig,
-    catalogue: Catalogue,
-    world: World,
-    store: Store,
-    partitions: int,
-    boot: str,
-    writer: str,
-    reader: str,
-    slots: int,
-) -> Lane:
-    def new_core() -> KeeperCore:
-        return KeeperCore(
-            boot=boot,
-            node=config.name,
-            partitions=partitions,
-            random=world.rng("retries"),
-            new_id=world.new_id,
-            runs=catalogue.__contains__,
-        )
-
-    async def load_checkpoint(execution_id: str) -> str | None:
-        return await world.blocking(store.checkpoint, execution_id, lane=reader)
-
-    keeper = Keeper(
-        f"{name} keeper",
-        store=store,
-        world=world,
-        types=catalogue.names,
-        new_core=new_core,
-        writer=writer,
-        reader=reader,
-    )
-    timer = Timer(f"{name} timer", store=store, world=world, keeper=keeper.mailbox, reader=reader)
-    executor = Executor(
-        world, catalogue, keeper.mailbox, load_checkpoint, name=f"{name} executor", node=config.name, slots=slots
-    )
-    coordinator = Coordinator(
-        f"{name} coordinator",
-        boot=boot,
-        partitions=partitions,
-        coordination=SoloCoordination(partitions),
-        store=store,
-        world=world,
-        keeper=keeper.mailbox,
-        timer=timer.mailbox,
-        writer=writer,
-        reader=reader,
-    )
-    return Lane(name, store, keeper, timer, executor, coordinator, reader)
 
 
 def _log_stall(seconds: float) -> None:

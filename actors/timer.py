@@ -17,7 +17,7 @@ from .addresses import hint
 from .keeper_messages import Event as KeeperEvent
 from .keeper_messages import Settle
 from .store.port import Store
-from .timer_core import TimerCore
+from .timer_core import SWEEP_EVERY, TimerCore
 from .timer_messages import Directive, Event, Load, Loaded, Owned, SetAlarm, Tick
 
 logger = logging.getLogger(__name__)
@@ -27,15 +27,25 @@ MAILBOX: Final = 100_000
 
 
 class Timer(Actor[Event]):
-    """See the module's docstring. `reader`: the lane in which the store is read."""
+    """See the module's docstring. `reader`: the lane in which the store is read. `sweep_every`: as of the core."""
 
-    def __init__(self, name: str, *, store: Store, world: World, keeper: Mailbox[KeeperEvent], reader: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        store: Store,
+        world: World,
+        keeper: Mailbox[KeeperEvent],
+        reader: str,
+        sweep_every: Micros = SWEEP_EVERY,
+    ) -> None:
         super().__init__(name, capacity=MAILBOX)
         self._store = store
         self._world = world
         self._keeper = keeper
         self._reader = reader
-        self._core = TimerCore()
+        self._sweep_every = sweep_every
+        self._core = TimerCore(self._sweep_every)
         self._alarm = world.alarm()
         self._owned = Owned(())
         self._nursery: trio.Nursery
@@ -49,7 +59,7 @@ class Timer(Actor[Event]):
 
     async def started(self) -> None:
         """A new life: the partitions as last told; the window is read again."""
-        self._core = TimerCore()
+        self._core = TimerCore(self._sweep_every)
         self._perform_all(self._core.handle(self._owned, self._world.now()))
 
     async def receive_batch(self, messages: list[Event]) -> None:

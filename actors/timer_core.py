@@ -51,9 +51,12 @@ class Flight:
 
 
 class TimerCore:
-    """See the module's docstring."""
+    """See the module's docstring. `sweep_every`: the time between two looks into the store."""
 
-    def __init__(self) -> None:
+    def __init__(self, sweep_every: Micros = SWEEP_EVERY) -> None:
+        self._sweep_every = sweep_every
+        # A window must reach beyond the next look, or what lies between is found only by it.
+        self._window = max(WINDOW, Micros(2 * sweep_every))
         self._owned = Owned(())
         self._heap: list[tuple[Instant, str]] = []
         self._due: dict[str, Instant] = {}
@@ -162,8 +165,8 @@ class TimerCore:
         used_up = self._truncated and not self._due and self._horizon <= now
         if not self._owned.partitions or self._loading is not None or (now < self._next_look and not used_up):
             return []
-        self._loading = Instant(now + WINDOW if now + WINDOW // 2 >= self._horizon else now)
-        self._next_look = Instant(now + SWEEP_EVERY)
+        self._loading = Instant(now + self._window if now + self._window // 2 >= self._horizon else now)
+        self._next_look = Instant(now + self._sweep_every)
         partitions = None if self._owned.everything else self._owned.partitions
         return [Load(partitions, self._loading, WINDOW_LIMIT)]
 
@@ -171,7 +174,7 @@ class TimerCore:
         if not self._owned.partitions:
             return None
         # During a long read there is nothing to look for; an alarm in the past would ring without end.
-        look = self._next_look if self._loading is None else Instant(max(self._next_look, now + SWEEP_EVERY))
+        look = self._next_look if self._loading is None else Instant(max(self._next_look, now + self._sweep_every))
         return min(self._heap[0][0], look) if self._heap else look
 
     @property

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-from actors.cron import CronSpec, count_fires, next_fire, parse
+from actors.cron import CronSpec, parse
+from actors.cron_search import count_fires, next_fire
 from actors.zones import Zone, zone
 from runtime.clock import SECOND, Instant
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +13,7 @@ import trio
 
 from .clock import SECOND, Instant, Micros
 from .ids import IdSource
-from .world import Alarm, PollingAlarm
+from .world import Alarm
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class SimulatedWorld:
         self._start = start
         self._origin = trio.current_time() if origin is None else origin
         self._stepped = 0
+        self._alarms: list[SimulatedAlarm] = []
         self._ids = IdSource(self.rng("ids"))
         self.failures: dict[str, Callable[[], None]] = {}
 
@@ -43,6 +45,12 @@ class SimulatedWorld:
     def step(self, by: Micros) -> None:
         """Move the wall clock, not the monotonic one, by so many microseconds."""
         self._stepped += by
+        for alarm in self._alarms:
+            alarm.stepped()
+
+    def reached_at(self, instant: Instant) -> float:
+        """When the monotonic clock will be at this instant, unless the wall clock is stepped before."""
+        return self._origin + (instant - self._start - self._stepped) / SECOND
 
     def rng(self, stream: str) -> random.Random:
         return random.Random(f"{self._seed}:{stream}")
@@ -54,7 +62,9 @@ class SimulatedWorld:
         return self.rng(f"secret:{self.new_id()}").randbytes(size).hex()
 
     def alarm(self) -> Alarm:
-        return PollingAlarm(self)
+        alarm = SimulatedAlarm(self)
+        self._alarms.append(alarm)
+        return alarm
 
     async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
         del lane, abandon
@@ -82,3 +92,35 @@ class SimulatedWorld:
 
     def tune_process(self) -> None:
         """Virtual time does not care."""
+
+
+class SimulatedAlarm:
+    """An alarm that is told of steps, as the kernel's is; nothing wakes between two of its instants."""
+
+    def __init__(self, world: SimulatedWorld) -> None:
+        self._world = world
+        self._at: Instant | None = None
+        self._changed = trio.Event()
+        self._was_stepped = False
+
+    def set(self, at: Instant | None) -> None:
+        if at != self._at:
+            self._at = at
+            self._changed.set()
+
+    def stepped(self) -> None:
+        """The wall clock was moved."""
+        self._was_stepped = True
+        self._changed.set()
+
+    async def run(self, ring: Callable[[], None]) -> None:
+        while True:
+            self._changed = trio.Event()
+            with trio.move_on_at(math.inf if self._at is None else self._world.reached_at(self._at)):
+                await self._changed.wait()
+            if self._was_stepped:
+                self._was_stepped = False
+                ring()
+            elif self._at is not None and self._world.now() >= self._at:
+                self._at = None
+                ring()

@@ -25,6 +25,7 @@ from actors.keeper_messages import (
     RetryTask,
     RunTask,
 )
+from actors.lanes import NodeConfig
 from actors.model.execution import Execution
 from actors.model.lifecycle import Phase
 from actors.model.policy import Policies
@@ -216,9 +217,9 @@ class LocalNode:
         await self._node.drain(grace_seconds)
 
 
-def node_config(config: Config) -> inner.NodeConfig:
+def node_config(config: Config) -> NodeConfig:
     """The settings that concern the node, as the floor below takes them."""
-    return inner.NodeConfig(
+    return NodeConfig(
         data=config.data,
         name=config.name,
         slots=config.slots,

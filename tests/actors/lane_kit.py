@@ -13,9 +13,9 @@ import trio
 
 from actors.handling.catalogue import Catalogue, task_type
 from actors.keeper_messages import Command, CreateTasks, Happened
+from actors.lanes import Lane, NodeConfig, new_lane
 from actors.model.execution import Execution
 from actors.model.task import Definition, Task
-from actors.node import Lane, NodeConfig, _lane
 from actors.store.memory import MemoryStore
 from actors.store.port import Commit, OutcomeRow, Update
 from runtime.clock import Instant
@@ -130,7 +130,7 @@ async def running_lane(
     store = store or FaultyStore()
     config = NodeConfig(Path("nowhere"))
     catalogue = Catalogue([task_type("work", handler)])
-    lane = _lane("test", config, catalogue, world, store, 1, boot, "writer", "reads", slots)
+    lane = new_lane("test", config, catalogue, world, store, 1, boot, "writer", "reads", slots)
     herald: Mailbox[Happened] = Mailbox("herald", 100_000)
     lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald)
     crashes: list[str] = []

@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from actors.keeper_messages import PauseTask
+from actors.lanes import NodeConfig
 from actors.model.task import Task
 from actors.model.trigger import Once
-from actors.node import NodeConfig, open_node
+from actors.node import open_node
 from actors.store.port import TaskFilter
 from runtime.errors import AlreadyRunning, Conflict, NotFound
 from runtime.simulation import SimulatedWorld

@@ -14,11 +14,12 @@ import trio
 
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context
+from actors.lanes import NodeConfig
 from actors.model.execution import Execution
 from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Trigger
-from actors.node import Node, NodeConfig, open_node
+from actors.node import Node, open_node
 from actors.store.port import Commit, CommitResult, OutcomeRow
 from actors.store.sqlite import SqliteStore
 from runtime.clock import SECOND, Instant, Micros

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.node import NodeConfig
+from actors.lanes import NodeConfig
 from actors.store.sqlite import SqliteStore
 from tocsin.config import load_config
 from tocsin.node import node_config

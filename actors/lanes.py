@@ -1,0 +1,132 @@
+"""A lane: one store with the four actors that work on it. A node has two, for stored and for memory tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from runtime.clock import DAY, Micros
+from runtime.coordination import SoloCoordination
+from runtime.supervisor import ChildSpec, Supervisor
+from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
+from runtime.world import World
+
+from .coordinator import Coordinator
+from .executor import Executor
+from .handling.catalogue import Catalogue
+from .keeper import Keeper
+from .keeper_core import KeeperCore
+from .store.port import DEFAULT_PARTITIONS, Store
+from .timer import Timer
+from .timer_core import SWEEP_EVERY
+
+WRITER: Final = "writer"
+READS: Final = "reads"
+
+
+@attrs.frozen
+class NodeConfig:
+    """What a node needs to know to start.
+
+    `name`: unique in the cluster. `data`: the directory it owns. `slots` / `memory_slots`: attempts at the same time per lane.
+    `threads`: sync handlers at the same time. `drain_seconds`: what running handlers get to come to an end. `keep_for`
+    (microseconds) and `keep_newest`: how long ended executions are kept, and how many of each task in any case.
+    `sweep_every`: how often the store is searched for what is overdue; `watch_seconds`: how often the watchdog looks.
+    """
+
+    data: Path
+    name: str = "node-1"
+    slots: int = 1_000
+    memory_slots: int = 1_000
+    threads: int = 16
+    drain_seconds: float = 5.0
+    purge_every_seconds: float = 60.0
+    keep_for: Micros = Micros(30 * DAY)
+    keep_newest: int = 0
+    partitions: int = DEFAULT_PARTITIONS
+    synchronous: str = "FULL"
+    sweep_every: Micros = SWEEP_EVERY
+    watch_seconds: float = DEFAULT_INTERVAL_SECONDS
+
+
+@attrs.frozen
+class Lane:
+    """One store with the actors that work on it."""
+
+    name: str
+    store: Store
+    keeper: Keeper
+    timer: Timer
+    executor: Executor
+    coordinator: Coordinator
+    reader: str
+
+    def supervisor(self, world: World, on_crash: Callable[[str, BaseException], None]) -> Supervisor:
+        """The lane's part of the tree, in the order of starting."""
+        children = [
+            ChildSpec(self.keeper, shutdown_seconds=30.0),
+            ChildSpec(self.coordinator),
+            ChildSpec(self.timer),
+            ChildSpec(self.executor, shutdown_seconds=10.0),
+        ]
+        return Supervisor(self.name, children, rng=world.rng(f"supervisor {self.name}"), on_crash=on_crash)
+
+
+def new_lane(
+    name: str,
+    config: NodeConfig,
+    catalogue: Catalogue,
+    world: World,
+    store: Store,
+    partitions: int,
+    boot: str,
+    writer: str,
+    reader: str,
+    slots: int,
+) -> Lane:
+    """The actors of one lane, not started yet. `writer` and `reader`: the world's lanes in which the store is called."""
+
+    def new_core() -> KeeperCore:
+        return KeeperCore(
+            boot=boot,
+            node=config.name,
+            partitions=partitions,
+            random=world.rng("retries"),
+            new_id=world.new_id,
+            runs=catalogue.__contains__,
+        )
+
+    async def load_checkpoint(execution_id: str) -> str | None:
+        return await world.blocking(store.checkpoint, execution_id, lane=reader)
+
+    keeper = Keeper(
+        f"{name} keeper",
+        store=store,
+        world=world,
+        types=catalogue.names,
+        new_core=new_core,
+        writer=writer,
+        reader=reader,
+    )
+    timer = Timer(
+        f"{name} timer", store=store, world=world, keeper=keeper.mailbox, reader=reader, sweep_every=config.sweep_every
+    )
+    executor = Executor(
+        world, catalogue, keeper.mailbox, load_checkpoint, name=f"{name} executor", node=config.name, slots=slots
+    )
+    coordinator = Coordinator(
+        f"{name} coordinator",
+        boot=boot,
+        partitions=partitions,
+        coordination=SoloCoordination(partitions),
+        store=store,
+        world=world,
+        keeper=keeper.mailbox,
+        timer=timer.mailbox,
+        writer=writer,
+        reader=reader,
+    )
+    return Lane(name, store, keeper, timer, executor, coordinator, reader)
