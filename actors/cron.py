@@ -1,68 +1,42 @@
-"""The one door to croniter, and the search for the next fire by the rule of Debian's cron.
+"""The one door to croniter: cron expressions checked, and made into the bit masks that `cron_search` looks through.
 
-Theory of operation. An expression is checked here field by field, then croniter expands each field to its values, and
-these become bit masks: one of the 1,440 minutes of a day, one of the 60 seconds of a minute, one of the months, and for
-each weekday on which a month can begin one of its days. The search runs over a zone's stretches of constant offset.
-Inside a stretch the wall clock is plain arithmetic, so the next match is the lowest bit of a shifted mask. What is
-special happens at the stretch's ends only:
+An expression is checked here field by field, what croniter has no sound definition for is taken out, and croniter expands
+the rest to its values. These become masks: of the 1,440 minutes of a day, the 60 seconds of a minute, the months, and of the
+days of a month for each of its lengths and each weekday on which it can begin.
 
-- A *wildcard job*, whose minute or hour begins with `*`, runs whenever the wall clock matches: in both passes of an
-  overlap, never for a wall time that a gap swallowed. The policies `gap` and `fold` do not touch it.
-- A *fixed-time job*, any other, runs in the first pass of an overlap only (`fold`), and if a gap swallowed one or more
-  of its wall times, once at the instant the gap ends (`gap`). That holds for gaps under three hours and overlaps up to
-  three hours; a larger change is a move of the zone, where swallowed times are lost and repeated ones run again.
+Day of month and day of week: if the text of either begins with `*` (so `*/2` counts) both must match, else one of them. That
+is Debian's rule, and it holds for the forms below too: `0 0 1 * 1#1` is the first of the month or its first Monday.
 
-Day of month and day of week: if the text of either begins with `*` (so `*/2` counts) both must match, else one of them.
-The rule is that of cron 3.0pl1 as Debian ships it (main loop of cron.c, flags of entry.c, man page cron(8)). Its
-defects are not copied: integer overflow in 2038, trailing junk in a field, reversed ranges that never fire.
+| in the field | form | means |
+| --- | --- | --- |
+| day of month | `L` | the last day of the month |
+| day of month | `LW` | the last day from Monday to Friday of the month |
+| day of month | `15W` | the day from Monday to Friday nearest to the 15th, in the same month; none where there is no such day |
+| day of week | `5L`, `L5`, `friL` | the last Friday of the month |
+| day of week | `1#2`, `mon#2` | the second Monday of the month; none in a month without a fifth for `#5` |
+| any | `H`, `H(0-29)`, `H/15`, `H(0-29)/10` | a value, or where a step begins: the task's id chooses; days up to 28 |
 
-Work is bounded by construction: a search ends at `HORIZON`, and takes one step per month and per stretch until there.
+The rest of the syntax is that of cron 3.0pl1 as Debian ships it. Its defects are not copied: trailing junk in a field is
+refused, and so are reversed ranges, which never fire.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import date
+import zlib
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 from croniter import CroniterError, croniter
 
-from runtime.clock import DAY, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest
-
-from .zones import Stretch, Zone
-
-Gap = Literal["shift", "skip"]
-"""What a fixed-time job does for a wall time that a gap swallowed: run when the gap ends, or not at all."""
-
-Fold = Literal["first", "last", "both"]
-"""In which pass of an overlap a fixed-time job runs."""
-
-HORIZON: Final = Micros(50 * 36_525 * DAY // 100)
-"""How far ahead a search looks. The rarest day, 29 February on one weekday, comes at the latest after 40 years."""
-
-LATEST_FIRST_FIRE: Final = Micros(10 * 36_525 * DAY // 100)
-"""A trigger that first fires later than this, ten years, is refused: far more often a mistake than a plan."""
 
 LONGEST_EXPRESSION: Final = 256
 """Characters; croniter takes 165 ms for a list of 80 kB, and no real expression is near this."""
 
-_ZONE_MOVE: Final = 3 * 3_600
-"""Seconds. Debian's cron catches up over forward changes under this, and holds back over backward ones up to it."""
-
-_LISTED_TIMES: Final = 6
-"""Times of day that an explanation lists one by one; more are told by their fields."""
-
-_DAY: Final = 86_400
-_EPOCH_ORDINAL: Final = 719_163
-_EARLIEST: Final = -62_135_596_800 + 3 * _DAY
-_LATEST: Final = 253_402_300_799 - 3 * _DAY
-_EVERY_DAY: Final = (1 << 32) - 2
 _FIVE_WEEKS: Final = sum(2 << 7 * week for week in range(5))
-_MONTH_DAYS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_WEEKDAY_OF_EPOCH: Final = 4
+_WORKDAYS: Final = range(1, 6)
 
 _ALIASES: Final = {
     "@hourly": "0 * * * *",
@@ -74,6 +48,9 @@ _ALIASES: Final = {
     "@annually": "0 0 1 1 *",
 }
 _ITEM: Final = re.compile(r"(?:(\*)|([0-9]+|[a-z]+)(?:-([0-9]+|[a-z]+))?)(?:/([0-9]+))?")
+_HASHED: Final = re.compile(r"h(?:\(([0-9]+)-([0-9]+)\))?(?:/([0-9]+))?")
+_DAY_FORM: Final = re.compile(r"(l)|(lw)|([0-9]+)w")
+_WEEKDAY_FORM: Final = re.compile(r"([0-9]+|[a-z]{3})(?:#([0-9]+)|l)|l([0-9]+|[a-z]{3})")
 _MONTHS: Final = (
     "January",
     "February",
@@ -92,14 +69,18 @@ _WEEKDAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Fri
 
 
 @attrs.frozen
-class _Field:
-    """One field of an expression: its bounds, how many different values it has, its unit, and names from `low` on."""
+class Field:
+    """One field of an expression: its bounds, how many different values it has, its unit, and names from `low` on.
+
+    `hashed_high` is the highest value that `H` may choose.
+    """
 
     name: str
     low: int
     high: int
     width: int
     unit: str
+    hashed_high: int
     names: tuple[str, ...] = ()
 
     def number(self, text: str) -> int | None:
@@ -110,27 +91,27 @@ class _Field:
         return self.low + short.index(text) if text in short else None
 
 
-_FIELDS: Final = (
-    _Field("second", 0, 59, 60, "second"),
-    _Field("minute", 0, 59, 60, "minute"),
-    _Field("hour", 0, 23, 24, "hour"),
-    _Field("day of month", 1, 31, 31, "day"),
-    _Field("month", 1, 12, 12, "month", _MONTHS),
-    _Field("day of week", 0, 7, 7, "day", _WEEKDAYS),
-)
+SECONDS: Final = Field("second", 0, 59, 60, "second", 59)
+MINUTES: Final = Field("minute", 0, 59, 60, "minute", 59)
+HOURS: Final = Field("hour", 0, 23, 24, "hour", 23)
+DAYS: Final = Field("day of month", 1, 31, 31, "day", 28)
+MONTHS: Final = Field("month", 1, 12, 12, "month", 12, _MONTHS)
+WEEKDAYS: Final = Field("day of week", 0, 7, 7, "day", 6, _WEEKDAYS)
+_FIELDS: Final = (SECONDS, MINUTES, HOURS, DAYS, MONTHS, WEEKDAYS)
 
 
 @attrs.frozen
 class CronSpec:
-    """A parsed expression; equal and hashed by its text.
+    """A parsed expression; equal and hashed by its text and its fields.
 
-    `fields` are the texts of six fields, seconds first, names as numbers. `minutes` has a bit for each minute of the
-    day, `seconds` for each second of the minute, `months` for 1 to 12, and `days[w]` for the days 1 to 31 of a month
-    that begins on weekday `w` (0 is Sunday). `first` is the first matching second of a matching day.
+    `fields` are the texts of six fields, seconds first, names as numbers and `H` as what it chose. `minutes` has a bit for
+    each minute of the day, `seconds` for each second of the minute, `months` for 1 to 12, and `days[7 * (n - 28) + w]` for
+    the days of a month that has n days and begins on weekday w (0 is Sunday). `first` is the first matching second of a
+    matching day. `wildcard`: minute or hour begins with `*`.
     """
 
     text: str
-    fields: tuple[str, ...] = attrs.field(eq=False, repr=False)
+    fields: tuple[str, ...] = attrs.field(repr=False)
     wildcard: bool = attrs.field(eq=False)
     minutes: int = attrs.field(eq=False, repr=False)
     seconds: int = attrs.field(eq=False, repr=False)
@@ -139,16 +120,24 @@ class CronSpec:
     first: int = attrs.field(eq=False, repr=False)
 
 
-# ---- parsing
+@attrs.frozen
+class _Text:
+    """What is being parsed: the expression as given, for messages, and the seed of `H`."""
+
+    expression: str
+    seed: int | None
+
+    def refuse(self, field: Field, item: str, reason: str) -> InvalidRequest:
+        return InvalidRequest(f"cron field {field.name!r}: {item!r} {reason} (in {self.expression!r})")
 
 
 @lru_cache(maxsize=4_096)
-def parse(expression: str) -> CronSpec:
+def parse(expression: str, seed: int | None = None) -> CronSpec:
     """Parses five fields, six with seconds first, or one of the names `@hourly`, `@daily`, `@midnight`, `@weekly`,
-    `@monthly`, `@yearly`, `@annually`.
+    `@monthly`, `@yearly`, `@annually`. `seed` is what `H` chooses by; without one `H` is refused.
 
     Raises InvalidRequest that names the field and shows the value for everything else. An expression that parses may
-    still never fire: see `check_fires`.
+    still never fire: see `cron_search.check_fires`.
     """
     _check_text(expression)
     texts = _ALIASES.get(expression.strip(" \t"), expression).split()
@@ -159,8 +148,8 @@ def parse(expression: str) -> CronSpec:
         )
     if len(texts) == 5:
         texts.insert(0, "0")
-    fields = tuple(_numeric(field, text, expression) for field, text in zip(_FIELDS, texts, strict=True))
-    return _spec(expression, fields)
+    whole = _Text(expression, seed)
+    return _spec(expression, tuple(_numeric(whole, field, text) for field, text in zip(_FIELDS, texts, strict=True)))
 
 
 def _check_text(expression: str) -> None:
@@ -175,51 +164,110 @@ def _check_text(expression: str) -> None:
         raise InvalidRequest(f"cron expression {expression!r} is not known; names are {', '.join(_ALIASES)}")
 
 
-def _numeric(field: _Field, text: str, expression: str) -> str:
+def _numeric(whole: _Text, field: Field, text: str) -> str:
     """The field checked and written in numbers only, a range of one value as that value (croniter reads it as all)."""
-    return ",".join(_numeric_item(field, item, expression) for item in text.split(","))
+    return ",".join(_numeric_item(whole, field, item) for item in text.split(","))
 
 
-def _numeric_item(field: _Field, item: str, expression: str) -> str:
-    def refuse(reason: str) -> InvalidRequest:
-        return InvalidRequest(f"cron field {field.name!r}: {item!r} {reason} (in {expression!r})")
+def _numeric_item(whole: _Text, field: Field, item: str) -> str:
+    lowered = item.lower()
+    hashed = _HASHED.fullmatch(lowered)
+    if hashed is not None:
+        return _hashed_item(whole, field, item, hashed)
+    form = _form_item(whole, field, item)
+    if form is not None:
+        return form
+    plain = _ITEM.fullmatch(lowered)
+    if plain is None:
+        raise whole.refuse(field, item, _reason(lowered))
+    return _plain_item(whole, field, item, plain)
 
-    match = _ITEM.fullmatch(item.lower())
-    if match is None:
-        raise refuse(_reason(item.lower()))
+
+def _plain_item(whole: _Text, field: Field, item: str, match: re.Match[str]) -> str:
     star, low_text, high_text, step = match.groups()
     if step is not None and not 1 <= int(step) <= field.width:
-        raise refuse(f"has a step outside 1-{field.width}")
+        raise whole.refuse(field, item, f"has a step outside 1-{field.width}")
     suffix = "" if step is None else f"/{int(step)}"
     if star:
         return f"*{suffix}"
     low, high = field.number(low_text), field.number(high_text or low_text)
     if low is None or high is None:
-        raise refuse(_reason(item.lower()))
+        raise whole.refuse(field, item, _reason(item.lower()))
     if step is not None and high_text is None:
-        raise refuse("has a step after a single value; write it after * or a range")
+        raise whole.refuse(field, item, "has a step after a single value; write it after * or a range")
     if not (field.low <= low <= field.high and field.low <= high <= field.high):
-        raise refuse(f"is out of range {field.low}-{field.high}")
+        raise whole.refuse(field, item, f"is out of range {field.low}-{field.high}")
     if low > high:
-        raise refuse("is a range that runs backwards; split it in two, or write 7 for a Sunday at the end")
+        raise whole.refuse(
+            field, item, "is a range that runs backwards; split it in two, or write 7 for a Sunday at its end"
+        )
     if low == high and step is not None:
-        raise refuse("has a step over a range of one value")
+        raise whole.refuse(field, item, "has a step over a range of one value")
     return str(low) if low == high else f"{low}-{high}{suffix}"
 
 
+def _hashed_item(whole: _Text, field: Field, item: str, match: re.Match[str]) -> str:
+    """What `H` chose, as plain numbers."""
+    low_text, high_text, step_text = match.groups()
+    low, high = (field.low, field.hashed_high) if low_text is None else (int(low_text), int(high_text))
+    if not field.low <= low <= high <= field.high:
+        raise whole.refuse(field, item, f"is out of range {field.low}-{field.high}, or runs backwards")
+    if whole.seed is None:
+        raise whole.refuse(field, item, "spreads by the id of the task and has no value without one")
+    choice = zlib.crc32(f"{whole.seed} {field.name}".encode())
+    if step_text is None:
+        return str(low + choice % (high - low + 1))
+    step = int(step_text)
+    if not 1 <= step <= high - low + 1:
+        raise whole.refuse(field, item, f"has a step outside 1-{high - low + 1}")
+    first = low + choice % step
+    return f"{first}-{high}/{step}" if first < high else str(first)
+
+
+def _form_item(whole: _Text, field: Field, item: str) -> str | None:
+    """`L`, `LW`, `15W` of a day of month, `5L` and `1#2` of a weekday, in numbers; None for what is none of these."""
+    if field is DAYS and (day := _DAY_FORM.fullmatch(item.lower())):
+        if day[3] is not None and not field.low <= int(day[3]) <= field.high:
+            raise whole.refuse(field, item, f"is out of range {field.low}-{field.high}")
+        return item.upper() if day[3] is None else f"{int(day[3])}W"
+    if field is WEEKDAYS and (weekday := _WEEKDAY_FORM.fullmatch(item.lower())):
+        number = field.number(weekday[1] or weekday[3])
+        if number is None or number > field.high:
+            raise whole.refuse(field, item, f"is no weekday {field.low}-{field.high} or name")
+        if weekday[2] is None:
+            return f"{number % 7}L"
+        if not 1 <= int(weekday[2]) <= 5:
+            raise whole.refuse(field, item, "is no week of a month: 1 to 5")
+        return f"{number % 7}#{int(weekday[2])}"
+    return None
+
+
 def _reason(item: str) -> str:
-    if re.fullmatch(r"[0-9]*(l|lw|w|[0-9]+w)|l-?[0-9]+|[0-9a-z]+#.*|h(\(.*\))?(/.*)?", item):
-        return "uses H, L, W or #, which are not supported"
+    if item == "l":
+        return "names no weekday; write 6 for Saturday, or 5L for the last Friday of the month"
+    if re.fullmatch(r"l?w|[0-9]*(lw|[lw])|l-?[0-9]+|[0-9a-z]+#.*", item):
+        return "is not a form of this field: L, LW and 15W are days of the month, 5L and 1#2 are weekdays"
     if item == "?":
         return "is not supported; write *"
     return "is not a number, name, range, * or step" if item else "is empty"
 
 
+# ---- masks
+
+
 def _spec(text: str, fields: tuple[str, ...]) -> CronSpec:
-    masks = [_mask(field, values) for field, values in zip(_FIELDS, _expand(fields), strict=True)]
+    plain = tuple(",".join(item for item in field.split(",") if not _is_form(item)) for field in fields)
+    expanded = _expand(tuple(field or "*" for field in plain))
+    masks = [_mask(field, values) if kept else 0 for field, values, kept in zip(_FIELDS, expanded, plain, strict=True)]
     seconds, minutes, hours, days, months, weekdays = masks
-    star = fields[3].startswith("*") or fields[5].startswith("*")
     minutes_of_day = sum(minutes << (60 * hour) for hour in range(24) if hours >> hour & 1)
+    rule = _DayRule(
+        days,
+        weekdays,
+        tuple(item for item in fields[3].split(",") if _is_form(item)),
+        tuple(item for item in fields[5].split(",") if _is_form(item)),
+        both=fields[3].startswith("*") or fields[5].startswith("*"),
+    )
     return CronSpec(
         text=text,
         fields=fields,
@@ -227,9 +275,18 @@ def _spec(text: str, fields: tuple[str, ...]) -> CronSpec:
         minutes=minutes_of_day,
         seconds=seconds,
         months=months,
-        days=tuple(_days(days, weekdays, first, star) for first in range(7)),
-        first=_lowest(minutes_of_day) * 60 + _lowest(seconds),
+        days=_days(rule),
+        first=lowest(minutes_of_day) * 60 + lowest(seconds),
     )
+
+
+@lru_cache(maxsize=256)
+def _days(rule: _DayRule) -> tuple[int, ...]:
+    return tuple(rule.matching(length, first) for length in range(28, 32) for first in range(7))
+
+
+def _is_form(item: str) -> bool:
+    return item[-1] in "LW" or "#" in item
 
 
 def _expand(fields: tuple[str, ...]) -> list[list[int | str]]:
@@ -240,255 +297,51 @@ def _expand(fields: tuple[str, ...]) -> list[list[int | str]]:
     return [*expanded[5:], *expanded[:5]]
 
 
-def _mask(field: _Field, values: list[int | str]) -> int:
+def _mask(field: Field, values: list[int | str]) -> int:
     if "*" in values:
         return sum(1 << value for value in range(field.low, field.low + field.width))
     return sum(1 << value for value in {int(value) for value in values})
 
 
-def _days(days: int, weekdays: int, first: int, star: bool) -> int:
-    """The matching days, bits 1 to 31, of a month that begins on weekday `first`."""
-    week = (weekdays >> first | weekdays << (7 - first)) & 0b1111111
-    by_weekday = week * _FIVE_WEEKS & _EVERY_DAY
-    return days & by_weekday if star else days | by_weekday
+@attrs.frozen
+class _DayRule:
+    """Day of month and day of week together: masks of plain values, forms, and whether both fields must match."""
+
+    days: int
+    weekdays: int
+    day_forms: tuple[str, ...]
+    weekday_forms: tuple[str, ...]
+    both: bool
+
+    def matching(self, length: int, first: int) -> int:
+        """The matching days, bits 1 to 31, of a month of `length` days that begins on weekday `first`."""
+        by_day = self.days
+        for form in self.day_forms:
+            by_day |= 1 << _day_of_form(form, length, first)
+        week = (self.weekdays >> first | self.weekdays << (7 - first)) & 0b1111111
+        by_weekday = week * _FIVE_WEEKS
+        for form in self.weekday_forms:
+            by_weekday |= 1 << _weekday_of_form(form, length, first)
+        return (by_day & by_weekday if self.both else by_day | by_weekday) & (2 << length) - 2
 
 
-def _lowest(mask: int) -> int:
+def _day_of_form(form: str, length: int, first: int) -> int:
+    """The day of the month that `L`, `LW` or `15W` means; 0 for none."""
+    day = length if form[0] == "L" else int(form[:-1])
+    if form == "L" or day > length:
+        return day if day <= length else 0
+    near = (day, day - 1, day + 1, day - 2, day + 2)
+    return next(other for other in near if 1 <= other <= length and (first + other - 1) % 7 in _WORKDAYS)
+
+
+def _weekday_of_form(form: str, length: int, first: int) -> int:
+    """The day of the month that `5L` or `1#2` means, which may lie beyond the month's end."""
+    day = 1 + (int(form[0]) - first) % 7
+    if form[1] == "L":
+        return day + 7 * ((length - day) // 7)
+    return day + 7 * (int(form[2]) - 1)
+
+
+def lowest(mask: int) -> int:
+    """The position of the lowest bit."""
     return (mask & -mask).bit_length() - 1
-
-
-# ---- the search
-
-
-def next_fire(
-    spec: CronSpec, zone: Zone, after: Instant, *, gap: Gap = "shift", fold: Fold = "first"
-) -> Instant | None:
-    """The first instant strictly later than `after` at which `spec` fires by the clock of `zone`.
-
-    None if there is none within `HORIZON`. `gap` and `fold` touch fixed-time jobs only, at changes of offset that are
-    no move of the zone (see the module's text).
-    """
-    begin = max(after // SECOND + 1, _EARLIEST)
-    limit = min(begin + HORIZON // SECOND, _LATEST)
-    while begin < limit:
-        stretch = zone.stretch(begin)
-        if begin == stretch.start and _shifts(spec, stretch, gap):
-            return Instant(begin * SECOND)
-        low, high = begin, min(stretch.end, limit)
-        if not spec.wildcard:
-            low, high = _first_passes(stretch, low, high, fold)
-        found = _next_local(spec, low + stretch.offset, high + stretch.offset)
-        if found is not None:
-            return Instant((found - stretch.offset) * SECOND)
-        begin = stretch.end
-    return None
-
-
-def fires(
-    spec: CronSpec, zone: Zone, after: Instant, until: Instant, limit: int, *, gap: Gap = "shift", fold: Fold = "first"
-) -> list[Instant]:
-    """The instants of firing with `after < instant <= until`, in order, no more than the first `limit` of them."""
-    found: list[Instant] = []
-    instant = next_fire(spec, zone, after, gap=gap, fold=fold)
-    while instant is not None and instant <= until and len(found) < limit:
-        found.append(instant)
-        instant = next_fire(spec, zone, instant, gap=gap, fold=fold)
-    return found
-
-
-def count_fires(
-    spec: CronSpec, zone: Zone, after: Instant, until: Instant, *, gap: Gap = "shift", fold: Fold = "first"
-) -> int:
-    """How many instants of firing have `after < instant <= until`; costs a step per month, not per instant."""
-    begin, limit = max(after // SECOND + 1, _EARLIEST), min(until // SECOND + 1, _LATEST)
-    count = 0
-    while begin < limit:
-        stretch = zone.stretch(begin)
-        low, high = begin, min(stretch.end, limit)
-        if not spec.wildcard:
-            low, high = _first_passes(stretch, low, high, fold)
-        if begin == stretch.start and _shifts(spec, stretch, gap):
-            count += 1
-            low = max(low, begin + 1)
-        if low < high:
-            count += _count_local(spec, low + stretch.offset, high + stretch.offset)
-        begin = stretch.end
-    return count
-
-
-def check_fires(spec: CronSpec, zone: Zone, after: Instant, *, gap: Gap = "shift", fold: Fold = "first") -> None:
-    """Raises InvalidRequest if `spec` never fires after `after`, or not within ten years of it."""
-    today = max(after // DAY, _EARLIEST // _DAY)
-    never = _next_day(spec, today - 1, today + HORIZON // DAY) is None
-    instant = None if never else next_fire(spec, zone, after, gap=gap, fold=fold)
-    if instant is None:
-        raise InvalidRequest(f"cron expression {spec.text!r} never fires")
-    if instant > after + LATEST_FIRST_FIRE:
-        year = date.fromordinal(instant // DAY + _EPOCH_ORDINAL).year
-        raise InvalidRequest(f"cron expression {spec.text!r} does not fire within ten years, first in {year}")
-
-
-def _shifts(spec: CronSpec, stretch: Stretch, gap: Gap) -> bool:
-    """Whether a run that the gap before this stretch swallowed moves to its start."""
-    if spec.wildcard or gap != "shift" or not 0 < stretch.offset - stretch.before < _ZONE_MOVE:
-        return False
-    return _next_local(spec, stretch.start + stretch.before, stretch.start + stretch.offset) is not None
-
-
-def _first_passes(stretch: Stretch, low: int, high: int, fold: Fold) -> tuple[int, int]:
-    """The part of `low <= second < high` where a fixed-time job may run: without the other pass of an overlap."""
-    if fold == "first" and 0 < stretch.before - stretch.offset <= _ZONE_MOVE:
-        return max(low, stretch.start + stretch.before - stretch.offset), high
-    if fold == "last" and 0 < stretch.offset - stretch.after <= _ZONE_MOVE:
-        return low, min(high, stretch.end + stretch.after - stretch.offset)
-    return low, high
-
-
-def _next_local(spec: CronSpec, low: int, high: int) -> int | None:
-    """The first matching second of the wall clock with `low <= second < high`."""
-    if low >= high:
-        return None
-    day, second = divmod(low, _DAY)
-    last = (high - 1) // _DAY
-    matching = _next_day(spec, day, last)
-    if matching == day:
-        in_day = _next_in_day(spec, second)
-        if in_day is not None:
-            found = day * _DAY + in_day
-            return found if found < high else None
-        matching = _next_day(spec, day + 1, last)
-    if matching is None:
-        return None
-    found = matching * _DAY + spec.first
-    return found if found < high else None
-
-
-def _next_in_day(spec: CronSpec, second: int) -> int | None:
-    minute, second = divmod(second, 60)
-    rest = spec.minutes >> minute
-    if rest & 1:
-        seconds = spec.seconds >> second
-        if seconds:
-            return minute * 60 + second + _lowest(seconds)
-        rest -= 1
-    return (minute + _lowest(rest)) * 60 + _lowest(spec.seconds) if rest else None
-
-
-def _next_day(spec: CronSpec, day: int, last: int) -> int | None:
-    """The first matching day with `day <= matching <= last`, in days since 1970-01-01."""
-    moment = date.fromordinal(day + _EPOCH_ORDINAL)
-    year, month, day_of_month = moment.year, moment.month, moment.day
-    first = day - day_of_month
-    while first < last:
-        if spec.months >> month & 1:
-            rest = spec.days[(first + 1 + _WEEKDAY_OF_EPOCH) % 7] >> day_of_month
-            if rest:
-                found = day_of_month + (rest & -rest).bit_length() - 1
-                if found <= 28 or found <= _days_in(year, month):
-                    return first + found if first + found <= last else None
-        first += _days_in(year, month)
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-        day_of_month = 1
-    return None
-
-
-def _days_in(year: int, month: int) -> int:
-    if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):
-        return 29
-    return _MONTH_DAYS[month]
-
-
-def _count_local(spec: CronSpec, low: int, high: int) -> int:
-    """How many matching seconds of the wall clock have `low <= second < high`."""
-    (first, low_second), (last, high_second) = divmod(low, _DAY), divmod(high, _DAY)
-    count = _count_days(spec, first, last) * spec.minutes.bit_count() * spec.seconds.bit_count()
-    count -= _count_days(spec, first, first + 1) * _count_before(spec, low_second)
-    return count + _count_days(spec, last, last + 1) * _count_before(spec, high_second)
-
-
-def _count_before(spec: CronSpec, second: int) -> int:
-    minute, second = divmod(second, 60)
-    whole = (spec.minutes & ((1 << minute) - 1)).bit_count() * spec.seconds.bit_count()
-    return whole + (spec.minutes >> minute & 1) * (spec.seconds & ((1 << second) - 1)).bit_count()
-
-
-def _count_days(spec: CronSpec, day: int, end: int) -> int:
-    """How many matching days have `day <= matching < end`, month by month."""
-    moment = date.fromordinal(day + _EPOCH_ORDINAL)
-    year, month = moment.year, moment.month
-    first = day - moment.day
-    count = 0
-    while first + 1 < end:
-        length = _days_in(year, month)
-        if spec.months >> month & 1:
-            from_day, to_day = max(day - first, 1), min(end - first - 1, length)
-            span = (2 << to_day) - (1 << from_day) if to_day >= from_day else 0
-            count += (spec.days[(first + 1 + _WEEKDAY_OF_EPOCH) % 7] & span).bit_count()
-        first += length
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-    return count
-
-
-# ---- in words
-
-
-def explain(spec: CronSpec) -> str:
-    """The trigger in plain English, e.g. `at 02:30, on Monday to Friday`."""
-    parts = [_explain_time(spec), _explain_days(spec)]
-    if spec.fields[4] != "*":
-        parts.append("in " + _explain_items(_FIELDS[4], spec.fields[4]))
-    return ", ".join(part for part in parts if part)
-
-
-def _explain_time(spec: CronSpec) -> str:
-    second, minute, hour = spec.fields[:3]
-    if all(part.isdigit() for part in [second, *minute.split(","), *hour.split(",")]):
-        tail = "" if second == "0" else f":{int(second):02}"
-        times = sorted({(int(h), int(m)) for h in hour.split(",") for m in minute.split(",")})
-        if len(times) <= _LISTED_TIMES:
-            return "at " + _join([f"{h:02}:{m:02}{tail}" for h, m in times])
-    units = [] if second == "0" else [_explain_unit(_FIELDS[0], second)]
-    units.append(_explain_unit(_FIELDS[1], minute))
-    if hour != "*" or minute != "*":
-        units.append(_explain_unit(_FIELDS[2], hour))
-    words = " of ".join(units)
-    return words if words.startswith("every") else "at " + words
-
-
-def _explain_days(spec: CronSpec) -> str:
-    day, weekday = spec.fields[3], spec.fields[5]
-    by_day = f"on {_explain_unit(_FIELDS[3], day)} of the month"
-    by_weekday = "on " + _explain_items(_FIELDS[5], weekday)
-    if day == weekday == "*":
-        return "" if spec.wildcard else "every day"
-    if day == "*" or weekday == "*":
-        return by_weekday if day == "*" else by_day
-    both = day.startswith("*") or weekday.startswith("*")
-    return f"{by_day} {'and only' if both else 'or'} {by_weekday}"
-
-
-def _explain_unit(field: _Field, text: str) -> str:
-    words = _explain_items(field, text)
-    return words if words.startswith("every") else f"{field.unit} {words}"
-
-
-def _explain_items(field: _Field, text: str) -> str:
-    return _join([_explain_item(field, item) for item in text.split(",")])
-
-
-def _explain_item(field: _Field, item: str) -> str:
-    span, _, step = item.partition("/")
-    every = f"every {_ordinal(int(step))} {field.unit}" if step and step != "1" else f"every {field.unit}"
-    if span == "*":
-        return f"{every} of the week" if field.names is _WEEKDAYS else every
-    ends = " to ".join(field.names[int(end) - field.low] if field.names else end for end in span.split("-"))
-    return f"{every} from {ends}" if step else ends
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
-def _join(parts: list[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]

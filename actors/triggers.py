@@ -12,7 +12,7 @@ from typing import Final
 from runtime.clock import HOUR, Instant, Micros, isoformat
 from runtime.errors import InternalError, InvalidRequest
 
-from . import cron
+from . import cron, cron_search
 from .model.trigger import (
     LONGEST_INTERVAL,
     SHORTEST_INTERVAL,
@@ -47,8 +47,12 @@ def _evaluate(trigger: Trigger, after: Instant) -> Instant | None:
         case Interval(every=every, anchor=anchor):
             return anchor if after < anchor else Instant(after + every - (after - anchor) % every)
         case Cron():
-            return cron.next_fire(
-                cron.parse(trigger.expression), zone(trigger.timezone), after, gap=trigger.gap, fold=trigger.fold
+            return cron_search.next_fire(
+                cron.parse(trigger.expression, trigger.seed),
+                zone(trigger.timezone),
+                after,
+                gap=trigger.gap,
+                fold=trigger.fold,
             )
         case Once(at=at):
             return at if after < at else None
@@ -81,8 +85,8 @@ def count_between(trigger: Trigger, first: Instant, last: Instant) -> int:
         case Interval(every=every):
             return (last - first) // every + 1
         case Cron():
-            spec, where = cron.parse(trigger.expression), zone(trigger.timezone)
-            return cron.count_fires(spec, where, Instant(first - 1), last, gap=trigger.gap, fold=trigger.fold)
+            spec, where = cron.parse(trigger.expression, trigger.seed), zone(trigger.timezone)
+            return cron_search.count_fires(spec, where, Instant(first - 1), last, gap=trigger.gap, fold=trigger.fold)
         case Once():
             return 1
         case CalendarInterval() | Union():
@@ -131,7 +135,7 @@ def check_trigger(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
             if not SHORTEST_INTERVAL <= every <= LONGEST_INTERVAL:
                 raise InvalidRequest(f"trigger.every: from 10 ms to 100 years, not {every / 1_000_000:g} s")
         case Cron():
-            cron.check_fires(cron.parse(trigger.expression), zone(trigger.timezone), now)
+            cron_search.check_fires(cron.parse(trigger.expression, trigger.seed), zone(trigger.timezone), now)
         case CalendarInterval() | Union():
             raise InvalidRequest(f"trigger: {trigger!r} is not evaluated by this version")
         case Once():

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from actors.cron import explain, parse
+from actors.cron import parse
+from actors.cron_words import explain
 from actors.handling.catalogue import TaskType, signature_of
 from actors.keeper_messages import (
     ActivateTask,

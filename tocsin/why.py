@@ -13,7 +13,8 @@ from typing import Any, Final
 import attrs
 
 from actors.attempts import INTERRUPTED
-from actors.cron import explain, parse
+from actors.cron import parse
+from actors.cron_words import explain
 from actors.model.execution import Attempt, Execution, Failure, WaitsFor
 from actors.model.lifecycle import FAILED_STATES, OPEN_STATES, Phase, State
 from actors.model.occurrence import Outcome

@@ -21,7 +21,8 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from actors import cron, zones
+from actors import cron, cron_search, zones
+from actors.model.trigger import Fold, Gap
 from runtime.clock import Instant
 
 MINUTE = 60
@@ -31,8 +32,8 @@ MICRO = 1_000_000
 FIRST_YEAR, LAST_YEAR = 2007, 2037
 MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 WEEKDAYS = "sun mon tue wed thu fri sat".split()
-GAPS: tuple[cron.Gap, ...] = ("shift", "skip")
-FOLDS: tuple[cron.Fold, ...] = ("first", "last", "both")
+GAPS: tuple[Gap, ...] = ("shift", "skip")
+FOLDS: tuple[Fold, ...] = ("first", "last", "both")
 
 
 class Expression:
@@ -104,7 +105,7 @@ class Window:
             if begin < at <= end and 0 < swallowed * step < 3 * HOUR:
                 self.steps.append((at, [earlier + timedelta(seconds=step) * n for n in range(1, swallowed + 1)]))
 
-    def fires(self, text: str, gap: cron.Gap = "shift", fold: cron.Fold = "first") -> list[int]:
+    def fires(self, text: str, gap: Gap = "shift", fold: Fold = "first") -> list[int]:
         """The seconds at which the expression fires in the window."""
         expression = Expression(text)
         found = set(self._shifted(expression)) if gap == "shift" and not expression.wildcard else set()
@@ -127,7 +128,7 @@ def _shown_before(ats: range, walls: list[datetime]) -> set[int]:
     return found
 
 
-def _runs(expression: Expression, tick: Tick, fold: cron.Fold) -> bool:
+def _runs(expression: Expression, tick: Tick, fold: Fold) -> bool:
     if not (tick.hour in expression.hour and tick.minute in expression.minute and tick.second in expression.second):
         return False
     if expression.wildcard or fold == "both":
@@ -204,12 +205,12 @@ def _random_item(rng: random.Random, near: int, low: int, high: int) -> str:
     return f"{first}-{last}" if rng.random() < 0.6 else f"{first}-{last}/{rng.randint(1, min(high, 7))}"
 
 
-def difference(window: Window, zone: str, text: str, gap: cron.Gap = "shift", fold: cron.Fold = "first") -> str | None:
+def difference(window: Window, zone: str, text: str, gap: Gap = "shift", fold: Fold = "first") -> str | None:
     """What the real search does otherwise than the reference in a window; None if nothing."""
     expected = window.fires(text, gap, fold)
     spec, begin, end = cron.parse(text), Instant(window.begin * MICRO), Instant(window.end * MICRO)
-    found = cron.fires(spec, zones.zone(zone), begin, end, limit=len(expected) + 2, gap=gap, fold=fold)
-    counted = cron.count_fires(spec, zones.zone(zone), begin, end, gap=gap, fold=fold)
+    found = cron_search.fires(spec, zones.zone(zone), begin, end, limit=len(expected) + 2, gap=gap, fold=fold)
+    counted = cron_search.count_fires(spec, zones.zone(zone), begin, end, gap=gap, fold=fold)
     got = [instant // MICRO for instant in found]
     if got == expected and counted == len(expected):
         return None

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from actors.cron import CronSpec, Fold, Gap, check_fires, count_fires, explain, fires, next_fire, parse
+from actors.cron import CronSpec, parse
+from actors.cron_search import check_fires, count_fires, fires, next_fire
+from actors.cron_words import explain
+from actors.model.trigger import Fold, Gap
 from actors.zones import database_version, zone
 from runtime.clock import DAY, LAST_INSTANT, SECOND, Instant, from_datetime, isoformat
 from runtime.errors import InvalidRequest
@@ -76,6 +79,13 @@ ACCEPTED = [
     "@yearly",
     " @annually ",
     "0 0 31 2 0",
+    "0 0 L * *",
+    "0 0 lw * *",
+    "0 0 1W,15W,L * *",
+    "0 0 * * 5L",
+    "0 0 * * L7,sunL",
+    "0 0 * * 1#2,mon#4",
+    "0 0 1,L * fri,1#1",
     ",".join(["0"] * 123) + " * * * *",
 ]
 
@@ -112,17 +122,35 @@ REFUSED = {
     "R * * * *": "'R' is not a number",
     "R R * * *": "'R' is not a number",
     "R(0-5) * * * *": "is not a number",
-    "H * * * *": "'H' uses H, L, W or #",
-    "H/5 * * * *": "uses H, L, W or #",
-    "H(0-5) * * * *": "uses H, L, W or #",
-    "0 0 L * *": "'day of month': 'L' uses H, L, W or #",
-    "0 0 LW * *": "uses H, L, W or #",
-    "0 0 L-3 * *": "uses H, L, W or #",
-    "0 0 15W * *": "uses H, L, W or #",
-    "0 0 * * 5L": "'day of week': '5L' uses H, L, W or #",
-    "0 0 * * L5": "uses H, L, W or #",
-    "0 0 * * 1#2": "uses H, L, W or #",
-    "0 0 * * mon#1": "uses H, L, W or #",
+    "H * * * *": "'minute': 'H' spreads by the id of the task",
+    "H/5 * * * *": "'H/5' spreads by",
+    "H(0-5) * * * *": "spreads by",
+    "0 0 H(0-5) * *": "out of range 1-31",
+    "H(5-1) * * * *": "out of range 0-59, or runs backwards",
+    "H(0-60) * * * *": "out of range 0-59",
+    "H5 * * * *": "'H5' is not a number",
+    "H-5 * * * *": "'H-5' is not a number",
+    "H() * * * *": "is not a number",
+    "L * * * *": "'minute': 'L' names no weekday",
+    "0 0 L-3 * *": "'day of month': 'L-3' is not a form of this field",
+    "0 0 L/2 * *": "'L/2' is not a number",
+    "0 0 W * *": "'W' is not a form of this field",
+    "0 0 WL * *": "'WL' is not",
+    "0 0 0W * *": "'0W' is out of range 1-31",
+    "0 0 32W * *": "'32W' is out of range 1-31",
+    "0 0 1-15W * *": "'1-15W' is not",
+    "0 0 5L * *": "'day of month': '5L' is not a form of this field",
+    "0 0 1#2 * *": "'day of month': '1#2' is not a form of this field",
+    "0 0 * * L": "'day of week': 'L' names no weekday; write 6 for Saturday",
+    "0 0 * * LW": "'LW' is not a form of this field",
+    "0 0 * * 15W": "'15W' is not a form of this field",
+    "0 0 * * 8L": "'8L' is no weekday",
+    "0 0 * * 9#1": "'9#1' is no weekday",
+    "0 0 * * fun#1": "'fun#1' is no weekday",
+    "0 0 * * 1#0": "'1#0' is no week of a month",
+    "0 0 * * 1#6": "'1#6' is no week of a month",
+    "0 0 * * 1#": "'1#' is not a form of this field",
+    "0 0 * * 1-3#2": "'1-3#2' is not",
     "? * * * *": "write \\*",
     "0 0 ? * *": "'day of month': '\\?'",
     "@reboot": "'@reboot' is not known",
