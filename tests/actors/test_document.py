@@ -8,68 +8,59 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.model.document import decode_definition, decode_failure, encode_definition, encode_failure
+from actors.model.calendar import Calendar, CalendarRule
+from actors.model.document import (
+    Resolve,
+    decode_calendar,
+    decode_definition,
+    decode_failure,
+    encode_calendar,
+    encode_definition,
+    encode_failure,
+)
 from actors.model.execution import Failure
-from actors.model.policy import CatchUp, OnCrash, Overlap, Policies, Retry
-from actors.model.task import Definition, Extra
-from actors.model.trigger import Bounds, Cron, Interval, Once
-from runtime.clock import Instant, Micros
+from actors.model.policy import Policies, Retry
+from actors.model.task import Definition
+from actors.model.trigger import Bounds
 from runtime.errors import StoreDamaged
 from tests.actors.records import definition
+from tests.strategies import calendars, full_definitions
 
-instants = st.integers(0, 2**60).map(Instant)
-micros = st.integers(1, 2**50).map(Micros)
 texts = st.text(max_size=10)
-lists = st.lists(texts, max_size=3).map(tuple)
-triggers = (
-    st.builds(Once, instants)
-    | st.builds(Interval, micros, instants, st.booleans())
-    | st.builds(Cron, texts, texts, st.sampled_from(["shift", "skip"]), st.sampled_from(["first", "last", "both"]))
-)
-retries = st.builds(
-    Retry,
-    max_retries=st.integers(0, 9),
-    delay=micros,
-    backoff=st.sampled_from(["fixed", "exponential"]),
-    factor=st.floats(1, 10),
-    cap=micros,
-    jitter=st.floats(0, 1),
-    retry_on=lists,
-    give_up_on=lists,
-)
-policies = st.builds(
-    Policies,
-    retry=st.just(Retry()) | retries,
-    overlap=st.sampled_from(Overlap),
-    catch_up=st.sampled_from(CatchUp),
-    catch_up_limit=st.integers(1, 100),
-    lateness_limit=st.none() | micros,
-    timeout=st.none() | micros,
-    heartbeat_timeout=st.none() | micros,
-    on_crash=st.sampled_from(OnCrash),
-    priority=st.integers(0, 9),
-)
-definitions = st.builds(
-    Definition,
-    texts,
-    texts,
-    texts,
-    triggers,
-    bounds=st.builds(Bounds, st.none() | instants, st.none() | instants, st.none() | st.integers(1, 9)),
-    parameters=st.just("{}") | texts,
-    extra=st.none() | st.builds(Extra, st.binary(max_size=9), texts),
-    policies=st.just(Policies()) | policies,
-    tags=lists,
-    persistent=st.booleans(),
-    tenant=texts,
-    owner=texts,
-    created_at=instants,
-)
 
 
-@given(definitions)
+def resolver(made: Definition) -> Resolve:
+    """Finds the calendars that a definition holds."""
+    held = {(one.tenant, one.name, one.version): one for one in (rule.calendar for rule in made.bounds.calendars)}
+    return lambda tenant, name, version: held[tenant, name, version]
+
+
+def one_content(made: Definition) -> bool:
+    """Whether no two of a definition's calendars have one name and version and another content."""
+    held = [rule.calendar for rule in made.bounds.calendars]
+    return len(set(held)) == len({(one.tenant, one.name, one.version) for one in held})
+
+
+@given(full_definitions.filter(one_content))
 def test_a_definition_survives_its_document(made: Definition) -> None:
-    assert decode_definition(encode_definition(made), made.extra) == made
+    assert decode_definition(encode_definition(made), made.extra, resolver(made)) == made
+
+
+@given(calendars)
+def test_a_calendar_survives_its_document(made: Calendar) -> None:
+    assert decode_calendar(made.tenant, made.name, made.version, encode_calendar(made)) == made
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"days":7,"windows":[],"weekdays":[]}'])
+def test_what_is_no_calendar_is_damage(text: str) -> None:
+    with pytest.raises(StoreDamaged):
+        decode_calendar("", "holidays", 1, text)
+
+
+def test_a_calendar_that_is_missing_is_damage() -> None:
+    made = definition(bounds=Bounds(calendars=(CalendarRule(Calendar("", "holidays", 7)),)))
+    with pytest.raises(StoreDamaged, match="version 7 of a calendar 'holidays'"):
+        decode_definition(encode_definition(made), None)
 
 
 def test_defaults_are_left_out() -> None:
@@ -98,6 +89,14 @@ def test_defaults_are_left_out() -> None:
         {"policies": {"retry": {"colour": "red"}}},
         {"bounds": {"colour": "red"}},
         {"bounds": 7},
+        {"bounds": {"calendars": [{"name": "holidays"}]}},
+        {"labels": 7},
+        {"events": [{"name": "e"}]},
+        {"dependencies": {"colour": "red"}},
+        {"policies": {"concurrency": {"colour": "red"}}},
+        {"policies": {"on_exhausted": "red"}},
+        {"trigger": {"union": [{"colour": "red"}]}},
+        {"trigger": {"unit": "red"}},
         {"tags": 7},
     ],
 )
