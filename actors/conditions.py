@@ -34,8 +34,8 @@ MAX_DEPTH: Final = 24
 
 SHAPE: Final[Mapping[str, frozenset[str]]] = {
     "execution": frozenset(
-        "id kind state outcome reason attempt failures duration lateness failure nominal started_at ended_at channel "
-        "correlation node count cancel_reason".split()
+        "id kind state outcome reason attempt failures duration lateness failure nominal last_nominal started_at ended_at "
+        "channel correlation node count cancel_reason".split()
     ),
     "task": frozenset("id name type tags labels owner tenant".split()),
     "history": frozenset("last previous failures_in_a_row completed failed".split()),

@@ -327,7 +327,8 @@ class Keeper(Actor[Event]):
 
 def is_empty(commit: Commit) -> bool:
     """Whether there is nothing to write."""
-    return not (commit.creates or commit.updates or commit.progress or commit.logs or commit.audits)
+    rows = commit.creates or commit.updates or commit.progress or commit.logs or commit.audits
+    return not (rows or commit.outbox or commit.deliveries or commit.event_states)
 
 
 def weight(message: Event) -> int:

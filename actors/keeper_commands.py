@@ -111,7 +111,7 @@ class Commands:
                 raise Conflict(f"execution {blocker.id} of this task is {blocker.state}, and overlap is {overlap!s}")
             waits_for = WaitsFor.OVERLAP
         execution = attempts.new_execution(
-            self._progression.new_id(),
+            message.execution_id or self._progression.new_id(),
             staged.id,
             Kind.MANUAL,
             now,

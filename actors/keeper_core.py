@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant
 from runtime.errors import Conflict, NotFound, StaleEpoch, StaleFence, StaleVersion, TocsinError
@@ -37,8 +37,8 @@ from .keeper_messages import (
     Checkpoint,
     Command,
     CreateTasks,
+    Delivered,
     Directive,
-    EditTask,
     Event,
     Happened,
     InSync,
@@ -52,12 +52,13 @@ from .keeper_messages import (
     Refuse,
     RequestSync,
     Reschedule,
-    RetryTask,
     Settle,
     SlotsFreed,
     StopClaiming,
 )
+from .keeper_outbox import Outbox, answers
 from .keeper_progression import Progression
+from .keeper_refusals import again, can_cause
 from .keeper_staging import Plan, Staged
 from .model.execution import Execution
 from .model.lifecycle import State
@@ -115,6 +116,7 @@ class KeeperCore:
         self._sync_wanted = False
         self._in_flight: set[str] = set()
         self._new_id = new_id
+        self._outbox = Outbox(new_id)
         self._expected = new_id()
 
     # -- before a batch
@@ -136,7 +138,7 @@ class KeeperCore:
                     freed += slots
                 case SlotsFreed(count=count):
                     freed += count
-                case Own() | CreateTasks() | Progress() | Logged() | Purge() | StopClaiming():
+                case Own() | CreateTasks() | Progress() | Logged() | Purge() | StopClaiming() | Delivered():
                     pass
                 case _:
                     wanted.add(message.task_id)
@@ -167,7 +169,7 @@ class KeeperCore:
         for message in batch:
             self._handle(message, running, now)
         self._claims.from_backlog(self._stage, self._in_flight, now)
-        return self._plan()
+        return self._plan(now)
 
     def _handle(self, message: Event, running: Iterable[str], now: Instant) -> None:
         match message:
@@ -182,6 +184,8 @@ class KeeperCore:
                 self._progress.append(ProgressWrite(message.execution_id, message.fence, message.data))
             case Logged():
                 self._logs.append(LogWrite(message.execution_id, message.attempt, message.lines))
+            case Delivered():
+                self._outbox.take(message)
             case CreateTasks():
                 self._create(message, now)
             case Own(epochs=epochs):
@@ -361,7 +365,7 @@ class KeeperCore:
 
     # -- after a batch
 
-    def _plan(self) -> tuple[Plan, Commit]:
+    def _plan(self, now: Instant) -> tuple[Plan, Commit]:
         planned: dict[str, tuple[Staged, Task]] = {}
         creates, updates = [], []
         audits: list[Audit] = []
@@ -370,6 +374,8 @@ class KeeperCore:
             task = staged.finish()
             planned[task_id] = staged, task
             audits.extend(staged.audits)
+            if staged.definition.events:
+                self._outbox.follow(staged, now)
             if staged.original is None:
                 if not staged.deleted:
                     creates.append(staged.create(task))
@@ -378,9 +384,10 @@ class KeeperCore:
             if (epoch := self._epochs.get(staged.partition)) is not None:
                 epochs[staged.partition] = epoch
         commit = Commit(epochs, tuple(creates), tuple(updates), tuple(self._progress), tuple(self._logs), tuple(audits))
-        creations = tuple((message, tuple(answers)) for message, answers in self._creations)
+        commit, delivered = self._outbox.write(commit)
+        creations = tuple((message, tuple(made)) for message, made in self._creations)
         self._in_flight.update(planned)
-        return Plan(planned, creations, tuple(self._directives)), commit
+        return Plan(planned, creations, tuple(self._directives), delivered), commit
 
     def committed(self, plan: Plan, result: CommitResult) -> tuple[list[Directive], list[Event]]:
         """What follows the commit: directives, and messages that must be decided again on fresh rows."""
@@ -403,8 +410,11 @@ class KeeperCore:
             changed += [staged.executions[key] for key in staged.changed]
             tasks.append(task)
             due.append((task_id, None if staged.deleted else task.due))
-        for message, answers in plan.creations:
-            directives.append(Answer(message.reply, tuple(self._created(entry, plan, result) for entry in answers)))
+        for message, made in plan.creations:
+            directives.append(Answer(message.reply, tuple(self._created(entry, plan, result) for entry in made)))
+        told, left = answers(plan.delivered, result.refused)
+        directives += told
+        again += left
         if recorded:
             directives.append(Recorded(tuple(recorded)))
         if due:
@@ -442,9 +452,9 @@ class KeeperCore:
             self._epochs = {number: epoch for number, epoch in self._epochs.items() if number != staged.partition}
         if isinstance(error, StaleVersion | StaleEpoch) and staged.original is not None:
             return [AttemptsEnded(ends), *staged.messages] if ends else list(staged.messages)
-        if causes := [message for message in staged.messages if _can_cause(message, error)]:
+        if causes := [message for message in staged.messages if can_cause(message, error)]:
             directives.extend(Refuse(message.reply, again(error)) for message in causes)
-            rest = [message for message in staged.messages if not _can_cause(message, error)]
+            rest = [message for message in staged.messages if not can_cause(message, error)]
             return [AttemptsEnded(ends), *rest] if ends else rest
         directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
         directives.append(Recorded(tuple((end.execution_id, end.fence) for end in ends)))
@@ -470,6 +480,7 @@ class KeeperCore:
             self._carried.extend(self._without_slots(staged.ends))
             directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
         directives.extend(Refuse(message.reply, again(error)) for message, _ in plan.creations)
+        directives.extend(Refuse(message.reply, again(error)) for message in plan.delivered)
         directives.extend(self._sync_requests())
         return directives
 
@@ -483,16 +494,5 @@ class KeeperCore:
             self._cache.popitem(last=False)
 
 
-def _can_cause(message: Event, error: TocsinError) -> TypeGuard[EditTask | RetryTask | Checkpoint]:
-    """Whether the store may have refused a task for this message: for a name that is taken, or what the asker had read."""
-    kinds = EditTask if isinstance(error, Conflict) else RetryTask | Checkpoint
-    return isinstance(error, Conflict | StaleFence) and isinstance(message, kinds)
-
-
 def _same_attempt(one: AttemptEnd, other: AttemptEnd) -> bool:
     return (one.execution_id, one.fence) == (other.execution_id, other.fence)
-
-
-def again(error: TocsinError) -> TocsinError:
-    """The same error as an object of its own: every asker raises his own."""
-    return type(error)(*error.args)

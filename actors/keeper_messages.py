@@ -16,6 +16,8 @@ from .model.trigger import Bounds, Trigger
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
 
+    from .store.port import DeliveryWrite, EventState, OutboxEntry
+
 # What the keeper hears.
 
 
@@ -155,6 +157,16 @@ class Logged:
 
 
 @record
+class Delivered:
+    """The herald: what became of entries of the outbox, entries for what they set off, and what event triggers remember now."""
+
+    writes: tuple[DeliveryWrite, ...]
+    entries: tuple[OutboxEntry, ...]
+    states: tuple[EventState, ...]
+    reply: Reply[None]
+
+
+@record
 class CreateTasks:
     """New tasks. Answers, for each, the task or the error that refused it."""
 
@@ -219,7 +231,10 @@ class DeleteTask:
 
 @record
 class RunTask:
-    """Run now, whatever the trigger says; works when paused, obeys overlap. Answers the execution."""
+    """Run now, whatever the trigger says; works when paused, obeys overlap. Answers the execution.
+
+    `execution_id`: the id it shall have, for who asks again when an answer was lost; None for a new one.
+    """
 
     task_id: str
     parameters: str | None
@@ -227,6 +242,7 @@ class RunTask:
     correlation: str | None
     actor: str
     reply: Reply[Execution]
+    execution_id: str | None = None
 
 
 @record
@@ -300,6 +316,7 @@ Event = (
     | Checkpoint
     | Progress
     | Logged
+    | Delivered
     | CreateTasks
     | Command
 )

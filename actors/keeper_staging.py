@@ -6,20 +6,22 @@ difference: one compare-and-set on the version that was read, each execution onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from runtime.clock import Instant
 from runtime.records import evolve, record
 
-from .keeper_messages import Answer, AttemptEnd, CreateTasks, Directive, Event, Purge, Refuse
+from . import followers
+from .keeper_messages import Answer, AttemptEnd, CreateTasks, Delivered, Directive, Event, Purge, Refuse
 from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
 from .model.occurrence import Settled
 from .model.task import Definition, Task, TaskState, status_of
-from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, Update
+from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, OutboxEntry, Update
 
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
@@ -159,6 +161,18 @@ class Staged:
         """Whether there is anything to commit about the task."""
         return self._changes_the_row or self.original is None or bool(self._checkpoints or self._settled)
 
+    def followers(self, new_id: Callable[[], str], now: Instant) -> list[OutboxEntry]:
+        """What the task's event triggers have to look at when this is committed."""
+        found: list[OutboxEntry] = []
+        if self.deleted:
+            return found
+        for row in self._settled:
+            found += followers.of_settled(self.definition, self.state, row, new_id, now)
+        for key in self.changed:
+            execution, former, result = self.executions[key], self._stored.get(key), self._results.get(key)
+            found += followers.of_execution(self.definition, self.state, execution, former, result, new_id, now)
+        return found
+
     def create(self, task: Task) -> Create:
         """The commit's part for a new task; `task` is what `finish` gave."""
         return Create(task, self.partition, self._settled)
@@ -199,10 +213,12 @@ class Plan:
     staged: Mapping[str, tuple[Staged, Task]]
     creations: tuple[tuple[CreateTasks, tuple[str | Exception, ...]], ...] = ()
     directives: tuple[Directive, ...] = ()
+    delivered: tuple[Delivered, ...] = ()
 
     def replies(self) -> list[Reply[Any]]:
         """Everybody who waits for this plan to be committed."""
         waiting = [reply for staged, _ in self.staged.values() for reply in staged.replies()]
         waiting.extend(message.reply for message, _ in self.creations)
+        waiting.extend(message.reply for message in self.delivered)
         waiting.extend(entry.reply for entry in self.directives if isinstance(entry, Answer | Refuse | Purge))
         return waiting
