@@ -10,6 +10,8 @@ from typing import Final
 from runtime.clock import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Micros, from_timedelta
 from runtime.errors import InvalidRequest
 
+from .shown import show
+
 LONGEST: Final = Micros(36_525 * DAY)
 """A hundred years; anything longer is a unit mistaken for another."""
 
@@ -44,7 +46,7 @@ def parse_duration(value: object, field: str) -> Micros:
         return _in_range(from_timedelta(value), value, field)
     if isinstance(value, str):
         return _parse_text(value, field)
-    raise InvalidRequest(f"{field}: a duration is a text with units such as '30s' or '1h30m', not {value!r}")
+    raise InvalidRequest(f"{field}: a duration is a text with units such as '30s' or '1h30m', not {show(value)}")
 
 
 @lru_cache(maxsize=4_096)

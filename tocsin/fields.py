@@ -13,23 +13,15 @@ from runtime.errors import InvalidRequest
 
 from .config import suggestion
 from .durations import parse_duration
+from .shown import show as show
 
 E = TypeVar("E")
 
-_SHOWN: Final = 80
-"""Characters of a wrong value that an error repeats."""
+_LONGEST_TIME: Final = 80
+"""Characters of a time; anything longer is something else."""
 
 NO_LATER_THAN: Final = Instant(7_258_118_400 * SECOND)
 """2200-01-01: an instant beyond it is a unit mistaken for another, and arithmetic on it stays far from a datetime's end."""
-
-
-def show(value: object) -> str:
-    """A value for an error message, cut to a line."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = f"a deeply nested {type(value).__name__}"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def parse_instant(value: object, field: str, timezone: str | None = None) -> Instant:
@@ -44,7 +36,7 @@ def parse_instant(value: object, field: str, timezone: str | None = None) -> Ins
 
 
 def _read_time(value: object, field: str) -> datetime:
-    if isinstance(value, str) and len(value) <= _SHOWN:
+    if isinstance(value, str) and len(value) <= _LONGEST_TIME:
         try:
             return datetime.fromisoformat(value.strip())
         except ValueError:
