@@ -11,14 +11,14 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import attrs
 import trio
 
 from runtime.actor import Actor
 from runtime.clock import Instant
-from runtime.errors import ActorCrashed, ActorStopped, MailboxFull, StoreUnavailable
+from runtime.errors import ActorCrashed, ActorStopped, InvalidRequest, MailboxFull, StoreUnavailable
 from runtime.mailbox import DEFAULT_CAPACITY, Mailbox, Reply, ask
 from runtime.world import World
 
@@ -40,12 +40,14 @@ from .executor_messages import (
     Spawn,
 )
 from .handling.catalogue import Catalogue, TaskType
-from .handling.context import LINES_AT_ONCE, Context
+from .handling.context import Context
 from .handling.failures import failure_of, names_of
+from .handling.logbook import LINES_AT_ONCE
 from .handling.payload import MAX_RESULT, encode_json
 from .handling.runners.async_ import How, TaskPool
 from .handling.runners.process import run_in_process
 from .handling.runners.thread import run_in_thread
+from .handling.tools import Tools
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress
 from .keeper_messages import Event as KeeperEvent
 from .model.execution import Failure
@@ -77,7 +79,8 @@ class Executor(Actor[Message]):
     """Runs what it is told to start, at once; it never queues.
 
     keeper: the mailbox of the only keeper it knows. node: its node's name, shown to handlers. slots: attempts at the same
-    time. load_checkpoint: reads the last checkpoint of an execution, JSON text.
+    time. load_checkpoint: reads the last checkpoint of an execution, JSON text. `tools`, which may be set until the first
+    handler asks for something, carries out what handlers ask for.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Executor(Actor[Message]):
         self._keeper = keeper
         self._load_checkpoint = load_checkpoint
         self._node = node
+        self.tools: Tools | None = None
         self._jobs: dict[tuple[str, int], Job] = {}
         self._pool: TaskPool[Job] | None = None
         self._outbox: deque[KeeperEvent | list[AttemptEnd]] = deque()
@@ -227,6 +231,16 @@ class Executor(Actor[Message]):
         """See `Host`."""
         return self._world.now()
 
+    def monotonic(self) -> float:
+        """See `Host`."""
+        return self._world.monotonic()
+
+    async def call(self, context: Context, operation: str, arguments: dict[str, Any]) -> Any:
+        """See `Host`."""
+        if self.tools is None:
+            raise InvalidRequest(f"{operation}: this node does not carry out what handlers ask for")
+        return await self.tools.call(context.asker, operation, arguments)
+
     def beat(self, context: Context) -> None:
         """See `Host`."""
         if context._definition.policies.heartbeat_timeout is not None:
@@ -240,12 +254,12 @@ class Executor(Actor[Message]):
             self._unsent[context] = None
             self._flushing.set()
 
-    async def checkpoint(self, context: Context, data: str) -> None:
-        """See `Host`. Told again to a keeper that crashed on it: the same checkpoint twice does no harm."""
+    async def checkpoint(self, context: Context, data: str, sequence: int) -> None:
+        """See `Host`. Told again to a keeper that crashed on it: the same sequence twice is accepted once."""
         deadline = self._world.monotonic() + CHECKPOINT_SECONDS
 
         def make(reply: Reply[None]) -> Checkpoint:
-            return Checkpoint(context.task_id, context.execution_id, context.fence, data, reply)
+            return Checkpoint(context.task_id, context.execution_id, context.fence, data, reply, sequence)
 
         while True:
             try:

@@ -74,6 +74,14 @@ class StoreDamaged(TocsinError):
     """The store holds what we never wrote, or belongs to another cluster or a newer Tocsin. A person must look."""
 
 
+class CheckpointMismatch(TocsinError):
+    """A checkpoint of another class, of a newer version, or of a shape that does not fit. It is kept: another release may read it."""
+
+
+class InvocationFailed(TocsinError):
+    """The task that was invoked did not complete; the message tells its execution, how that ended and why."""
+
+
 class AlreadyRunning(TocsinError):
     """Another node holds the data directory."""
 

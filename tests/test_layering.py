@@ -16,6 +16,7 @@ from tests.source import FLOORS, Import, floor_sources, imports, matches, module
 SOURCES = floor_sources()
 
 DOORS = {
+    "cattrs": ("actors/handling/typed.py",),
     "croniter": ("actors/cron.py",),
     "cyclopts": ("tocsin/cli/*",),
     "httpx": ("tocsin/client.py", "tocsin/handlers/http.py"),

@@ -35,6 +35,8 @@ ERRORS: Final = (
     ErrorRow(errors.OwnershipLost, 503, 10, "Not available"),
     ErrorRow(errors.StaleEpoch, 503, 10, "Not available"),
     ErrorRow(errors.StaleFence, 409, 6, "Superseded"),
+    ErrorRow(errors.CheckpointMismatch, 409, 6, "Checkpoint does not fit"),
+    ErrorRow(errors.InvocationFailed, 500, 20, "Invoked task did not complete"),
     ErrorRow(errors.StoreDamaged, 500, 11, "Store damaged"),
     ErrorRow(errors.AlreadyRunning, 409, 12, "Already running"),
     ErrorRow(errors.TocsinError, 500, 1, "Internal error"),

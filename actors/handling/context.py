@@ -1,50 +1,28 @@
 """What a handler is given: the facts of its attempt, and the ways to say how far it is.
 
-`Context` is for async handlers, `SyncContext` for functions in threads and for every handler in a process of its own. They have
+`Context` is for async handlers, `SyncContext` for functions in threads and for every function in a process of its own. They have
 the same names. The loop's `Context` is where logs and progress of every attempt are gathered; a `SyncContext` speaks to it
 through its `Bridge`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
 
-import attrs
 import trio
 
-from runtime.clock import Instant, to_datetime
-from runtime.errors import InvalidRequest
+from runtime.clock import Instant
+from runtime.errors import MailboxFull, StaleFence, StoreUnavailable
 
 from ..model.execution import Execution
 from ..model.task import Definition
-from .lines import storable
-from .payload import MAX_CHECKPOINT, MAX_PROGRESS, decode_json, encode_json
-
-MAX_LOG_LINES: Final = 10_000
-"""Lines kept of one attempt; a handler that logs without end shall fill neither the memory nor the store."""
-
-MAX_LOG_LINE: Final = 8 * 1024
-"""Characters kept of one line; a stack trace fits."""
-
-MAX_LOG_CHARACTERS: Final = 4 * 1024 * 1024
-"""Characters kept of all lines of one attempt: some hundred ordinary characters each for the lines that may be kept."""
-
-TRUNCATED: Final = "... truncated"
-"""The last line of an attempt that logged too much, and the end of a line that was too long."""
-
-LINES_AT_ONCE: Final = 100
-"""Lines that are sent on without waiting for more."""
-
-FACTS: Final = (
-    "id", "task_id", "kind", "state", "created_at", "nominal", "attempt", "fence", "channel", "correlation", "checkpoints",
-)  # fmt: skip
-"""The fields of an execution that a handler can see."""
-
-Line = tuple[Instant, str, str]
-"""Instant, level, text."""
+from .facts import Described
+from .logbook import Line, Log, LogBook
+from .payload import MAX_PROGRESS, decode_json, encode_json
+from .progress import Pace, merged_progress, shown_progress
+from .tools import INVOKE, WAIT_SECONDS, Asker, TaskTools, invocation
+from .typed import checkpoint_text
 
 
 class HandlerInterrupted(BaseException):
@@ -58,6 +36,10 @@ class Host(Protocol):
         """The wall clock."""
         ...
 
+    def monotonic(self) -> float:
+        """The clock that is never set, seconds."""
+        ...
+
     def beat(self, context: Context) -> None:
         """The handler gave a sign of life."""
         ...
@@ -66,225 +48,21 @@ class Host(Protocol):
         """There is progress, or there are lines, to send on."""
         ...
 
-    async def checkpoint(self, context: Context, data: str) -> None:
-        """Make the checkpoint durable."""
+    async def checkpoint(self, context: Context, data: str, sequence: int) -> None:
+        """Make the checkpoint durable; `sequence` is its number in the execution."""
         ...
 
-
-class Described:
-    """The facts of an attempt, for both contexts."""
-
-    __slots__ = ("_definition", "_execution", "_node", "_parameters", "_reason", "_resumed", "_started_at")
-
-    def __init__(
-        self, definition: Definition, execution: Execution, started_at: Instant, node: str, resumed: str | None
-    ) -> None:
-        self._definition = definition
-        self._execution = execution
-        self._started_at = started_at
-        self._node = node
-        self._resumed = resumed
-        self._reason: str | None = None
-        self._parameters: dict[str, Any] | None = None
-
-    @property
-    def task_id(self) -> str:
-        """The task's id."""
-        return self._definition.id
-
-    @property
-    def task(self) -> str:
-        """The task's name."""
-        return self._definition.name
-
-    @property
-    def type(self) -> str:
-        """The task type's name."""
-        return self._definition.type
-
-    @property
-    def execution_id(self) -> str:
-        """The execution's id: the same for all attempts of one occurrence."""
-        return self._execution.id
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters of this execution."""
-        if self._parameters is None:
-            text = self.parameters_text
-            self._parameters = {} if text == "{}" else decode_json(text)
-        return self._parameters
-
-    @property
-    def parameters_text(self) -> str:
-        """The parameters as JSON text."""
-        given = self._execution.parameters
-        return self._definition.parameters if given is None else given
-
-    @property
-    def extra(self) -> bytes | None:
-        """The task's opaque data, exactly as given."""
-        return None if self._definition.extra is None else self._definition.extra.data
-
-    @property
-    def extra_type(self) -> str | None:
-        """The content type of `extra`."""
-        return None if self._definition.extra is None else self._definition.extra.content_type
-
-    @property
-    def nominal(self) -> datetime | None:
-        """The time this occurrence stands for, in UTC; None for a manual run."""
-        nominal = self._execution.nominal
-        return None if nominal is None else to_datetime(nominal)
-
-    @property
-    def assigned(self) -> datetime:
-        """When the execution was made, in UTC."""
-        return to_datetime(self._execution.created_at)
-
-    @property
-    def actual(self) -> datetime:
-        """When this attempt started, in UTC."""
-        return to_datetime(self._started_at)
-
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt, from 1."""
-        return self._execution.attempt
-
-    @property
-    def fence(self) -> int:
-        """Grows with every attempt of the task: whoever guards a resource refuses a lower one than it has seen."""
-        return self._execution.fence
-
-    @property
-    def channel(self) -> str:
-        """Who asked for the execution: scheduler, rest, cli, ..."""
-        return self._execution.channel
-
-    @property
-    def kind(self) -> str:
-        """`occurrence` or `manual`."""
-        return self._execution.kind.value
-
-    @property
-    def correlation_id(self) -> str | None:
-        """The id by which the asker knows this execution."""
-        return self._execution.correlation
-
-    @property
-    def node(self) -> str:
-        """The name of the node that runs this attempt."""
-        return self._node
-
-    @property
-    def has_checkpoint(self) -> bool:
-        """Whether the store holds a checkpoint of this execution."""
-        return self._execution.checkpoints > 0
-
-    def resume_from(self, checkpoint: str | None) -> None:
-        """Set the last checkpoint, JSON text."""
-        self._resumed = checkpoint
-
-    @property
-    def resumed_text(self) -> str | None:
-        """The last checkpoint, JSON text."""
-        return self._resumed
-
-    @property
-    def started_at(self) -> Instant:
-        """When this attempt started."""
-        return self._started_at
-
-    def facts(self) -> dict[str, Any]:
-        """What a worker process needs to know of the execution, to be written as JSON."""
-        execution = self._execution
-        return {name: getattr(execution, name) for name in FACTS}
-
-    @property
-    def resumed_from(self) -> Any:
-        """The last checkpoint of this execution, None if there is none."""
-        return decode_json(self._resumed)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether this attempt has been asked to end; while its node drains, before it is interrupted."""
-        return self._reason is not None
-
-    @property
-    def cancellation_reason(self) -> str | None:
-        """Why it has been asked to end."""
-        return self._reason
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same for every attempt at the same occurrence, and for no other: for calls that must not be doubled."""
-        occurrence = self._execution.id if self._execution.nominal is None else str(self._execution.nominal)
-        return hashlib.blake2b(f"{self._definition.id}:{occurrence}".encode(), digest_size=16).hexdigest()
-
-
-class Log:
-    """Lines that are kept with the execution. Texts may hold `%` placeholders for the arguments, as in `logging`."""
-
-    __slots__ = ("_write",)
-
-    def __init__(self, write: Callable[[str, str], None]) -> None:
-        self._write = write
-
-    def debug(self, text: object, *arguments: object) -> None:
-        """Write a line of level debug."""
-        self._write("debug", _formatted(text, arguments))
-
-    def info(self, text: object, *arguments: object) -> None:
-        """Write a line of level info."""
-        self._write("info", _formatted(text, arguments))
-
-    def warning(self, text: object, *arguments: object) -> None:
-        """Write a line of level warning."""
-        self._write("warning", _formatted(text, arguments))
-
-    def error(self, text: object, *arguments: object) -> None:
-        """Write a line of level error."""
-        self._write("error", _formatted(text, arguments))
-
-
-def _formatted(text: object, arguments: tuple[object, ...]) -> str:
-    line = str(text)
-    if arguments:
-        try:
-            line = line % arguments
-        except (TypeError, ValueError):
-            line = f"{line} {arguments!r}"
-    line = storable(line)
-    return line if len(line) <= MAX_LOG_LINE else line[: MAX_LOG_LINE - len(TRUNCATED)] + TRUNCATED
-
-
-@attrs.define
-class LogBook:
-    """The lines of one attempt that wait to be sent on, and how many there were."""
-
-    waiting: list[Line] = attrs.field(factory=list)
-    lines: int = 0
-    characters: int = 0
-    full: bool = False
-
-    def add(self, at: Instant, level: str, text: str) -> bool:
-        """Keep a line, or the marker in place of the first that is too many. False when nothing was kept."""
-        if self.full:
-            return False
-        if self.lines >= MAX_LOG_LINES or self.characters >= MAX_LOG_CHARACTERS:
-            self.full = True
-            level, text = "warning", TRUNCATED
-        self.lines += 1
-        self.characters += len(text)
-        self.waiting.append((at, level, text))
-        return True
+    async def call(self, context: Context, operation: str, arguments: dict[str, Any]) -> Any:
+        """Have an operation carried out; see `Tools`."""
+        ...
 
 
 class Context(Described):
     """The context of an async handler."""
 
-    __slots__ = ("_details", "_figures", "_host", "_interrupted", "_log", "_progress", "book")
+    __slots__ = (
+        "_began", "_figures", "_host", "_interrupted", "_log", "_pace", "_said", "_saved", "_saving", "_unsure", "book",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -297,10 +75,15 @@ class Context(Described):
     ) -> None:
         super().__init__(definition, execution, started_at, node, resumed)
         self._host = host
+        self._began = host.monotonic()
         self._log: Log | None = None
         self._interrupted: trio.Event | None = None
         self._figures: dict[str, Any] | None = None
-        self._progress: str | None = None
+        self._pace: Pace | None = None
+        self._said: tuple[Instant, float] | None = None
+        self._saved = execution.checkpoints
+        self._saving: trio.Lock | None = None
+        self._unsure: str | None = None
         self.book: LogBook | None = None
 
     @property
@@ -320,34 +103,91 @@ class Context(Described):
         return self._interrupted
 
     async def checkpoint(self, data: object) -> None:
-        """Keep `data` (JSON, at most 256 KiB); durable when this returns. A later attempt finds it in `resumed_from`.
+        """Keep `data`, durable when this returns: JSON or an instance of a class declared with `checkpointed`, at most 256 KiB.
 
-        Raises TooLarge or InvalidRequest (the former checkpoint stays), StaleFence when this attempt was superseded.
+        A later attempt finds it in `resumed_from`, or with `resume(cls)`. Raises TooLarge or InvalidRequest (the former
+        checkpoint stays), StaleFence when this attempt was superseded.
         """
-        await self.checkpoint_text(encode_json(data, MAX_CHECKPOINT, "a checkpoint"))
+        await self.checkpoint_text(checkpoint_text(data))
 
     async def checkpoint_text(self, data: str) -> None:
         """As `checkpoint`, with the JSON text."""
         self._host.beat(self)
-        await self._host.checkpoint(self, data)
+        if self._saving is None:
+            self._saving = trio.Lock()
+        async with self._saving:
+            if self._unsure is not None:
+                # Nobody knows whether the former one was kept; the place of the next one depends on it.
+                await self._save(self._unsure)
+            await self._save(data)
+
+    async def _save(self, data: str) -> None:
+        self._unsure = data
+        try:
+            await self._host.checkpoint(self, data, self._saved + 1)
+        except (StaleFence, StoreUnavailable, MailboxFull):
+            self._unsure = None
+            raise
+        self._unsure = None
+        self._saved += 1
 
     def progress(
         self, *, done: float | None = None, total: float | None = None, step: str | None = None, **details: Any
     ) -> None:
-        """Say how far it is. What is not named stays as it was; shown at most four times a second, the newest always."""
-        self._figures, self._progress = merged_progress(self._figures, done, total, step, details)
-        self._host.beat(self)
-        self._host.changed(self)
+        """Say how far it is. What is not named stays as it was; shown at most four times a second, the newest always.
+
+        From `done` and `total` the end is foretold. Raises InvalidRequest for what is no number, TooLarge.
+        """
+        figures, _ = merged_progress(self._figures, done, total, step, details)
+        self._say(figures)
 
     def progress_text(self, data: str) -> None:
         """The whole progress as JSON text."""
-        self._progress = data
+        self._say(decode_json(data))
+
+    def _say(self, figures: dict[str, Any]) -> None:
+        at = self._host.monotonic()
+        if self._pace is None:
+            self._pace = Pace(self._began, None if self.has_checkpoint else 0.0)
+        if "done" in figures:
+            self._pace.note(figures["done"], at)
+        self._figures, self._said = figures, (self._host.now(), at)
         self._host.beat(self)
         self._host.changed(self)
 
     def heartbeat(self) -> None:
         """Say that the handler is alive, where the task has a heartbeat timeout. Progress and checkpoints say it too."""
         self._host.beat(self)
+
+    async def invoke(
+        self,
+        task: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = True,
+        timeout: float = WAIT_SECONDS,
+    ) -> Any:
+        """Run another task, by id or name, or a task type of this node. Answers its result, without `wait` the execution's id.
+
+        timeout: seconds to wait at the most. Raises InvocationFailed when it did not complete, ReplyTimeout when it still
+        runs (and goes on), NotFound, InvalidRequest for a wait for oneself, Conflict where overlap forbids the run.
+        """
+        return await self.call(INVOKE, invocation(task, parameters, wait, timeout))
+
+    @property
+    def tasks(self) -> TaskTools[Awaitable[Any]]:
+        """Makes and changes tasks, in this task's name: `await ctx.tasks.create(type="mail", trigger={"every": "5m"})`."""
+        return TaskTools(self.call)
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """Ask the node for an operation; see `Tools`."""
+        return await self._host.call(self, operation, arguments)
+
+    @property
+    def asker(self) -> Asker:
+        """This attempt, as who asks for something."""
+        correlation = self.correlation_id or self.execution_id
+        return Asker(self.task_id, self.task, self._definition.tenant, self.execution_id, correlation)
 
     def write_line(self, level: str, text: str) -> None:
         """Log a line."""
@@ -376,32 +216,35 @@ class Context(Described):
         self.book.waiting.clear()
         return lines
 
+    @property
+    def has_progress(self) -> bool:
+        """Whether there is progress that was not sent on yet."""
+        return self._said is not None
+
     def take_progress(self) -> str | None:
-        """The newest progress, if it was not sent on yet."""
-        text, self._progress = self._progress, None
-        return text
+        """The newest progress with its forecast, JSON text, if it was not sent on yet."""
+        said, self._said = self._said, None
+        if said is None:
+            return None
+        assert self._figures is not None
+        assert self._pace is not None
+        return shown_progress(self._figures, self._pace, *said)
 
-
-def merged_progress(
-    former: dict[str, Any] | None, done: float | None, total: float | None, step: str | None, details: dict[str, Any]
-) -> tuple[dict[str, Any], str]:
-    """Progress with what was said now, and its JSON text. Raises InvalidRequest for numbers that are none, TooLarge."""
-    figures = dict(former or {})
-    for name, number in (("done", done), ("total", total)):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
-            raise InvalidRequest(f"progress: {name} must be a number, not {number!r}")
-    said = {"done": done, "total": total, "step": step}
-    figures.update((name, value) for name, value in said.items() if value is not None)
-    if details:
-        figures["details"] = {**figures.get("details", {}), **details}
-    return figures, encode_json(figures, MAX_PROGRESS, "progress")
+    def figures_text(self) -> str:
+        """The newest progress as it was said, JSON text."""
+        self._said = None
+        return encode_json(self._figures, MAX_PROGRESS, "progress")
 
 
 class Bridge(Protocol):
-    """The way from a handler outside the loop to its attempt's `Context`. Only `checkpoint` waits."""
+    """The way from a handler outside the loop to its attempt's `Context`. Only `checkpoint` and `call` wait."""
 
     def checkpoint(self, data: str) -> None:
         """Make a checkpoint (JSON text) durable, or raise why not."""
+        ...
+
+    def call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """Have an operation carried out; see `Tools`."""
         ...
 
     def progress(self, data: str) -> None:
@@ -422,7 +265,7 @@ class Bridge(Protocol):
 
 
 class SyncContext(Described):
-    """The context of a function in a thread: the names of `Context`, where `checkpoint` blocks."""
+    """The context of a function in a thread or process: the names of `Context`, where everything that is awaited there blocks."""
 
     __slots__ = ("_bridge", "_figures", "log")
 
@@ -441,22 +284,35 @@ class SyncContext(Described):
         self.log = Log(self._write_line)
 
     def checkpoint(self, data: object) -> None:
-        """Keep `data` (JSON, at most 256 KiB); durable when this returns. A later attempt finds it in `resumed_from`.
-
-        Raises TooLarge or InvalidRequest (the former checkpoint stays), StaleFence when this attempt was superseded.
-        """
-        self._bridge.checkpoint(encode_json(data, MAX_CHECKPOINT, "a checkpoint"))
+        """As `Context.checkpoint`; it blocks."""
+        self._bridge.checkpoint(checkpoint_text(data))
 
     def progress(
         self, *, done: float | None = None, total: float | None = None, step: str | None = None, **details: Any
     ) -> None:
-        """Say how far it is. What is not named stays as it was; shown at most four times a second, the newest always."""
+        """As `Context.progress`."""
         self._figures, text = merged_progress(self._figures, done, total, step, details)
         self._bridge.progress(text)
 
     def heartbeat(self) -> None:
         """Say that the handler is alive, where the task has a heartbeat timeout. Progress and checkpoints say it too."""
         self._bridge.beat()
+
+    def invoke(
+        self,
+        task: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = True,
+        timeout: float = WAIT_SECONDS,
+    ) -> Any:
+        """As `Context.invoke`; it blocks."""
+        return self._bridge.call(INVOKE, invocation(task, parameters, wait, timeout))
+
+    @property
+    def tasks(self) -> TaskTools[Any]:
+        """Makes and changes tasks, in this task's name: `ctx.tasks.create(type="mail", trigger={"every": "5m"})`."""
+        return TaskTools(self._bridge.call)
 
     @property
     def cancelled(self) -> bool:

@@ -1,7 +1,7 @@
 """The pipe between a node and a worker process: frames of JSON, each behind its length in four bytes.
 
-From the node: `job` first, then `answer` to each checkpoint in turn, and `interrupt`. From the worker: `log`, `progress`, `beat`,
-`checkpoint`, and at last `done` or `failed`.
+From the node: `job` first, then an `answer` to each `checkpoint` and `call`, with its number, and `interrupt`. From the worker:
+`log`, `progress`, `beat`, `checkpoint`, `call`, and at last `done` or `failed`.
 """
 
 from __future__ import annotations

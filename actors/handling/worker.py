@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import os
 import queue
 import signal
@@ -34,10 +35,16 @@ from .catalogue import DECLARED, TaskType, is_async
 from .context import Context, HandlerInterrupted, SyncContext
 from .failures import failure_of, names_of
 from .frames import Unpacker, pack
+from .logbook import Meter
 from .payload import MAX_RESULT, encode_json
 from .sources import load_source
 
 READ_SIZE = 64 * 1024
+
+MAX_CALL = 2 * 1024 * 1024
+"""Bytes of JSON in what a handler asks for: what a request over REST may have."""
+
+Facts = tuple[Definition, Execution, Instant, str]
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -52,8 +59,10 @@ class PipeBridge:
         self._incoming = incoming
         self._outgoing = outgoing
         self._sending = threading.Lock()
-        self._asking = threading.Lock()
-        self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self._meter = Meter()
+        self._log_is_full = False
         self._reason: str | None = None
         self._on_interrupt: Any = None
         self.job: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -70,7 +79,9 @@ class PipeBridge:
             case "job":
                 self.job.put(frame)
             case "answer":
-                self._answers.put(frame)
+                # Whoever asked may have been interrupted and wait no longer.
+                if (waiting := self._answers.pop(frame["number"], None)) is not None:
+                    waiting.put(frame)
             case "interrupt":
                 self.interrupt(frame["reason"])
 
@@ -93,11 +104,24 @@ class PipeBridge:
                 frame = frame[os.write(self._outgoing, frame) :]
 
     def checkpoint(self, data: str) -> None:
-        with self._asking:
-            self.send("checkpoint", data=data)
-            answer = self._answers.get()
+        self._ask("checkpoint", data=data)
+
+    def call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        # What JSON cannot hold is refused here, where the handler sees it.
+        encode_json(arguments, MAX_CALL, f"what {operation} is given")
+        return self._ask("call", operation=operation, arguments=arguments)
+
+    def _ask(self, kind: str, **fields: Any) -> Any:
+        number = next(self._numbers)
+        waiting = self._answers[number] = queue.SimpleQueue()
+        try:
+            self.send(kind, number=number, **fields)
+            answer = waiting.get()
+        finally:
+            self._answers.pop(number, None)
         if answer["error"] is not None:
             raise _error_named(answer["error"])(answer["text"])
+        return answer["value"]
 
     def progress(self, data: str) -> None:
         self.send("progress", data=data)
@@ -106,7 +130,10 @@ class PipeBridge:
         self.send("beat")
 
     def log(self, level: str, text: str) -> None:
-        self.send("log", level=level, text=text)
+        if not self._log_is_full:
+            # One more than are let pass: the node sees that there were too many.
+            self._log_is_full = not self._meter.lets_pass(text)
+            self.send("log", level=level, text=text)
 
     def reason(self) -> str | None:
         return self._reason
@@ -126,17 +153,23 @@ class PipeHost:
     def now(self) -> Instant:
         return Instant(time.time_ns() // 1000)
 
+    def monotonic(self) -> float:
+        return trio.current_time()
+
     def beat(self, context: Context) -> None:
         self._bridge.beat()
 
     def changed(self, context: Context) -> None:
         for _, level, text in context.take_lines():
             self._bridge.log(level, text)
-        if (progress := context.take_progress()) is not None:
-            self._bridge.progress(progress)
+        if context.has_progress:
+            self._bridge.progress(context.figures_text())
 
-    async def checkpoint(self, context: Context, data: str) -> None:
+    async def checkpoint(self, context: Context, data: str, sequence: int) -> None:
         await trio.to_thread.run_sync(self._bridge.checkpoint, data, abandon_on_cancel=True)
+
+    async def call(self, context: Context, operation: str, arguments: dict[str, Any]) -> Any:
+        return await trio.to_thread.run_sync(self._bridge.call, operation, arguments, abandon_on_cancel=True)
 
 
 def main() -> int:
@@ -174,8 +207,9 @@ def run(bridge: PipeBridge, job: dict[str, Any]) -> object:
         raise UnknownTaskType(f"{job['source']} declares no task type {definition.type!r}")
     facts = (definition, execution, Instant(job["started_at"]), job["node"])
     if is_async(entry.function):
-        return trio.run(_run_async, bridge, entry, Context(*facts, PipeHost(bridge), job["resumed"]))
+        return trio.run(_run_async, bridge, entry, facts, job)
     context = SyncContext(*facts, bridge, job["resumed"])
+    context.told_trigger(job["trigger"])
     signal.signal(signal.SIGTERM, functools.partial(_raise, bridge))
     return entry.function(context, **entry.arguments(context.parameters))
 
@@ -185,7 +219,9 @@ def _raise(bridge: PipeBridge, _number: int, _frame: FrameType | None) -> None:
     raise HandlerInterrupted(bridge.reason())
 
 
-async def _run_async(bridge: PipeBridge, entry: TaskType, context: Context) -> object:
+async def _run_async(bridge: PipeBridge, entry: TaskType, facts: Facts, job: dict[str, Any]) -> object:
+    context = Context(*facts, PipeHost(bridge), job["resumed"])
+    context.told_trigger(job["trigger"])
     token = trio.lowlevel.current_trio_token()
     bridge.on_interrupt(lambda reason: token.run_sync_soon(context.notify, reason))
     failed: Exception | None = None

@@ -11,6 +11,7 @@ import trio
 
 from actors.executor import Executor
 from actors.handling.catalogue import Catalogue, TaskType, task_type
+from actors.handling.payload import decode_json
 from actors.keeper_messages import (
     AttemptEnd,
     AttemptsEnded,
@@ -118,6 +119,12 @@ class Keeper:
     @property
     def progress(self) -> list[str]:
         return [message.data for message in self.heard if isinstance(message, Progress)]
+
+    @property
+    def figures(self) -> list[dict[str, Any]]:
+        """What was said of progress, without when."""
+        told = (decode_json(text) for text in self.progress)
+        return [{name: one[name] for name in one if name not in ("at", "eta")} for one in told]
 
     @property
     def syncs(self) -> list[InSync]:

@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.handling.context import (
-    MAX_LOG_CHARACTERS,
-    MAX_LOG_LINE,
-    MAX_LOG_LINES,
-    TRUNCATED,
-    Log,
-    LogBook,
-    merged_progress,
-)
 from actors.handling.failures import MAX_MESSAGE, RemoteFailure, failure_of, names_of
+from actors.handling.logbook import MAX_LOG_CHARACTERS, MAX_LOG_LINE, MAX_LOG_LINES, TRUNCATED, Log, LogBook
 from actors.handling.payload import MAX_PROGRESS, decode_json, encode_json
+from actors.handling.progress import merged_progress
 from actors.model.execution import Failure
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest, TooLarge

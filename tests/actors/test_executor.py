@@ -224,7 +224,7 @@ async def test_values_with_half_a_surrogate_pair_go_there_and_back(autojump_cloc
         end = await keeper.end()
         assert (end.state, decode_json(end.result)) == (State.COMPLETED, value)
         assert [decode_json(text) for text in keeper.checkpoints] == [value]
-        assert decode_json(keeper.progress[0]) == {"step": "a\udcff.txt", "details": value}
+        assert keeper.figures[0] == {"step": "a\udcff.txt", "details": value}
         assert all(text.isascii() for text in [end.result or "", *keeper.checkpoints, *keeper.progress])
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from actors.handling.context import MAX_LOG_LINES, TRUNCATED, Context
+from actors.handling.context import Context
+from actors.handling.logbook import MAX_LOG_LINES, TRUNCATED
 from actors.model.lifecycle import State
 from actors.model.task import Extra
 from runtime.clock import SECOND
@@ -62,6 +63,8 @@ async def test_progress_is_merged_throttled_and_the_newest_is_told(autojump_cloc
             "total": 1000,
             "step": "last",
             "details": {"file": "f999", "size": 3},
+            "at": "2026-01-01T00:00:01Z",
+            "eta": "2026-01-01T00:00:01.001001Z",
         }
 
 

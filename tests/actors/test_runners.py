@@ -16,9 +16,10 @@ import trio
 from actors.executor_core import ABANDON_SECONDS
 from actors.executor_messages import Drain
 from actors.handling.catalogue import DECLARED, TaskType
-from actors.handling.context import MAX_LOG_LINES, TRUNCATED, Context, HandlerInterrupted, SyncContext
+from actors.handling.context import Context, HandlerInterrupted, SyncContext
 from actors.handling.frames import MAX_FRAME, FrameTooLarge, Unpacker, pack
 from actors.handling.lines import LONGEST, cut
+from actors.handling.logbook import MAX_LOG_LINES, TRUNCATED
 from actors.handling.runners import process
 from actors.keeper_messages import Interrupt
 from actors.model.lifecycle import State
@@ -53,7 +54,7 @@ async def test_a_function_runs_in_a_thread_and_can_say_everything() -> None:
         assert (end.state, end.failure) == (State.COMPLETED, None)
         assert json.loads(end.result or "") == {"answer": 5, "thread": False, "name": "task 1"}
         assert (keeper.lines, keeper.checkpoints) == (["in a thread"], ['{"n":1}'])
-        assert [json.loads(text) for text in keeper.progress] == [{"done": 1, "total": 2}]
+        assert keeper.figures == [{"done": 1, "total": 2}]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -213,7 +214,7 @@ async def test_a_process_handler_can_say_everything(monkeypatch: pytest.MonkeyPa
     }
     assert sorted(keeper.lines) == ["complained", "logged 3", "printed"]
     assert keeper.checkpoints == ['{"size":3}']
-    assert [json.loads(text) for text in keeper.progress] == [{"done": 1, "total": 2}]
+    assert keeper.figures == [{"done": 1, "total": 2}]
 
 
 async def test_an_async_handler_runs_in_a_process() -> None:
@@ -225,7 +226,7 @@ async def test_an_async_handler_runs_in_a_process() -> None:
         end = await keeper.end()
         assert (end.state, end.failure) == (State.COMPLETED, None)
         assert json.loads(end.result or "")["resumed"] == 7
-        assert (keeper.lines, keeper.checkpoints, keeper.progress) == (["logged 3"], ['{"size":3}'], ['{"done":1}'])
+        assert (keeper.lines, keeper.checkpoints, keeper.figures) == (["logged 3"], ['{"size":3}'], [{"done": 1}])
 
 
 @pytest.mark.parametrize(

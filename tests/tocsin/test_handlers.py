@@ -18,7 +18,7 @@ import trio
 from actors.executor_core import ABANDON_SECONDS
 from actors.handling import context
 from actors.handling.catalogue import DECLARED, Catalogue, TaskType
-from actors.handling.context import MAX_LOG_LINES, TRUNCATED
+from actors.handling.logbook import MAX_LOG_LINES, TRUNCATED
 from actors.keeper_messages import AttemptEnd, Interrupt
 from actors.model.lifecycle import State
 from actors.model.policy import Policies

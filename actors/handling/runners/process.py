@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -150,6 +151,7 @@ def _job(entry: TaskType, context: Context) -> dict[str, Any]:
         "extra": None if extra is None else base64.b64encode(extra).decode(),
         "extra_type": context.extra_type,
         "definition": {"id": context.task_id, "name": context.task, "type": context.type},
+        "trigger": context.trigger_kind,
         "parameters": context.parameters_text,
         "execution": context.facts(),
     }
@@ -165,21 +167,24 @@ async def _send(worker: Worker, frame: bytes) -> None:
 
 async def _serve(worker: Worker, context: Context) -> dict[str, Any] | None:
     unpacker = Unpacker()
-    while True:
-        try:
-            data = await worker.child.stdout.receive_some(READ_SIZE)
-            frames = unpacker.feed(data)
-        except (FrameTooLarge, ValueError, trio.BrokenResourceError):
-            return None
-        for frame in frames:
-            if frame["kind"] in ("done", "failed"):
-                return frame
-            await _handle(worker, context, frame)
-        if not data:
-            return None
+    async with trio.open_nursery() as calls:
+        while True:
+            try:
+                data = await worker.child.stdout.receive_some(READ_SIZE)
+                frames = unpacker.feed(data)
+            except (FrameTooLarge, ValueError, trio.BrokenResourceError):
+                data, frames = b"", []
+            for frame in frames:
+                if frame["kind"] in ("done", "failed"):
+                    calls.cancel_scope.cancel()
+                    return frame
+                await _handle(worker, context, frame, calls)
+            if not data:
+                calls.cancel_scope.cancel()
+                return None
 
 
-async def _handle(worker: Worker, context: Context, frame: dict[str, Any]) -> None:
+async def _handle(worker: Worker, context: Context, frame: dict[str, Any], calls: trio.Nursery) -> None:
     match frame["kind"]:
         case "log":
             context.write_line(frame["level"], frame["text"])
@@ -188,15 +193,18 @@ async def _handle(worker: Worker, context: Context, frame: dict[str, Any]) -> No
         case "beat":
             context.heartbeat()
         case "checkpoint":
-            await _send(worker, await _checkpoint(context, frame["data"]))
+            await _answer(worker, frame, context.checkpoint_text(frame["data"]))
+        case "call":
+            # It may wait long for another task; what the handler says meanwhile is heard.
+            calls.start_soon(_answer, worker, frame, context.call(frame["operation"], frame["arguments"]))
 
 
-async def _checkpoint(context: Context, data: str) -> bytes:
+async def _answer(worker: Worker, frame: dict[str, Any], asked: Awaitable[Any]) -> None:
     try:
-        await context.checkpoint_text(data)
+        answer = pack("answer", number=frame["number"], error=None, value=await asked)
     except TocsinError as error:
-        return pack("answer", error=type(error).__name__, text=str(error))
-    return pack("answer", error=None)
+        answer = pack("answer", number=frame["number"], error=type(error).__name__, text=str(error))
+    await _send(worker, answer)
 
 
 async def _capture(stream: trio.abc.ReceiveStream, context: Context) -> None:

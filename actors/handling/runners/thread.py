@@ -14,7 +14,8 @@ from runtime.errors import InvalidRequest
 from runtime.world import World
 
 from ..catalogue import TaskType
-from ..context import MAX_LOG_LINES, Context, SyncContext
+from ..context import Context, SyncContext
+from ..logbook import Meter
 
 LANE: Final = "handlers"
 """The thread lane of handlers; it must be as wide as the executor has slots, or attempts wait in it that count as running."""
@@ -27,13 +28,17 @@ class ThreadBridge:
         self._world = world
         self._context = context
         self._lines: deque[tuple[str, str]] = deque()
-        self._written = 0
+        self._meter = Meter()
+        self._full = False
         self._progress: str | None = None
         self._beaten = False
         self._called = False
 
     def checkpoint(self, data: str) -> None:
         self._world.from_thread(self._context.checkpoint_text, data)
+
+    def call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        return self._world.from_thread(self._context.call, operation, arguments)
 
     def progress(self, data: str) -> None:
         self._progress = data
@@ -44,11 +49,12 @@ class ThreadBridge:
         self._call()
 
     def log(self, level: str, text: str) -> None:
-        # Two more than are kept: the loop sees that there were too many, and this side keeps no more than that.
-        if self._written <= MAX_LOG_LINES + 1:
-            self._written += 1
-            self._lines.append((level, text))
-            self._call()
+        if self._full:
+            return
+        # One more than are let pass: the loop sees that there were too many, and this side keeps no more than that.
+        self._full = not self._meter.lets_pass(text)
+        self._lines.append((level, text))
+        self._call()
 
     def reason(self) -> str | None:
         return self._context.cancellation_reason
