@@ -21,13 +21,33 @@ DEFAULT_START = Instant(1_767_225_600_000_000)
 """2026-01-01T00:00:00Z."""
 
 
+def seed_scheduler(seed: int | str) -> None:
+    """From now on trio's scheduler in this process makes the choices that belong to `seed`.
+
+    The one place that reaches into trio: which ready task runs first is decided by a private random generator.
+    """
+    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
+    trio._core._run._r.seed(seed)
+
+
 class SimulatedWorld:
     """Virtual time (wall = start + monotonic + steps), seeded streams, blocking work run inline.
 
-    `failures` maps a failpoint's name to what is called when it is passed.
+    `failures` maps a failpoint's name to what is called when it is passed. `threaded`: which lanes get real threads after all,
+    because what runs there calls back into the loop; while such a thread computes, virtual time stands still.
     """
 
-    def __init__(self, seed: int = 0, start: Instant = DEFAULT_START, origin: float | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        start: Instant = DEFAULT_START,
+        origin: float | None = None,
+        threaded: Callable[[str], bool] = lambda lane: False,
+    ) -> None:
+        self._threaded = threaded
+        self._computing = 0
+        self._resumed = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
         self._seed = seed
         self._start = start
         self._origin = trio.current_time() if origin is None else origin
@@ -67,15 +87,44 @@ class SimulatedWorld:
         return alarm
 
     async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
-        del lane, abandon
-        await trio.lowlevel.checkpoint()
-        return function(*arguments)
+        if not self._threaded(lane):
+            await trio.lowlevel.checkpoint()
+            return function(*arguments)
+        async with trio.open_nursery() as nursery:
+            self._token = trio.lowlevel.current_trio_token()
+            self._computing += 1
+            nursery.start_soon(self._hold_time)
+            try:
+                return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=abandon)
+            finally:
+                self._computing -= 1
+                nursery.cancel_scope.cancel()
+
+    async def _hold_time(self) -> None:
+        """Keep the clock from jumping while a thread computes; what a thread waits for in the loop may take virtual time."""
+        while True:
+            if self._computing > 0:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._resumed.wait()
 
     def from_thread(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        raise NotImplementedError(f"no threads in a simulated world: {function!r} {arguments!r}")
+        async def call() -> T:
+            self._computing -= 1
+            try:
+                return await function(*arguments)
+            finally:
+                self._computing += 1
+                self._resumed.set()
+                self._resumed = trio.Event()
+
+        return trio.from_thread.run(call)
 
     def from_thread_soon(self, function: Callable[..., object], *arguments: Any) -> None:
-        function(*arguments)
+        if self._token is None:
+            function(*arguments)
+        else:
+            self._token.run_sync_soon(function, *arguments)
 
     def failpoint(self, name: str) -> None:
         if (action := self.failures.get(name)) is not None:
