@@ -18,10 +18,12 @@ from runtime.clock import Instant
 from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
 from runtime.records import evolve
 
+from ..model.calendar import Calendar
 from ..model.execution import Attempt, Execution, WaitsFor
 from ..model.lifecycle import OPEN_STATES, State
-from ..model.occurrence import Outcome, Settled
+from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
+from .memory_side import Side
 from .port import (
     TASK_SORTS,
     Audit,
@@ -29,13 +31,18 @@ from .port import (
     Commit,
     CommitResult,
     Counts,
+    CountWrite,
     Create,
+    DeliveryWrite,
+    EventState,
     ExecutionDetail,
     ExecutionWrite,
     Identity,
     LogLine,
+    OutboxEntry,
     OutcomeRow,
     Revision,
+    SchedulerPause,
     TaskFilter,
     TaskPage,
     Update,
@@ -43,6 +50,12 @@ from .port import (
 )
 
 _HELD: Final = OPEN_STATES | {State.CRASHED}
+
+
+def _held(execution: Execution) -> bool:
+    """Whether an execution belongs to its task's open ones: open, held after a crash, or lingering."""
+    return execution.state in _HELD or execution.lingers
+
 
 _SLACK: Final = 64
 """Outdated entries of the due heap that are always allowed; beyond, half of it may be outdated before it is built anew."""
@@ -94,7 +107,8 @@ class MemoryStore:
         self._parts: dict[str, _Parts] = {}
         self._due: list[tuple[Instant, str]] = []
         self._audits: list[Audit] = []
-        self._outcomes: Counter[Outcome] = Counter()
+        self._outcomes: Counter[tuple[Outcome, Reason | None]] = Counter()
+        self._side = Side()
         self._lines = 0
 
     def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
@@ -122,6 +136,7 @@ class MemoryStore:
         refused: dict[str, TocsinError] = {}
         stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
         _refuse_twice(commit)
+        refused |= self._side.put_calendars(commit.calendars)
         # First, because the attempt that made it may end in the same commit.
         for progress in commit.progress:
             if self._runs(progress.execution_id, progress.fence):
@@ -226,6 +241,7 @@ class MemoryStore:
 
     def _delete(self, task_id: str) -> None:
         record = self._tasks.pop(task_id)
+        self._side.forget(task_id)
         del self._names[record.definition.tenant, record.definition.name]
         for execution_id in record.history:
             del self._executions[execution_id]
@@ -234,7 +250,7 @@ class MemoryStore:
     def _write_execution(self, record: _Record, write: ExecutionWrite) -> None:
         execution = write.execution
         if execution.outcome is not None and (write.former is None or write.former.outcome is None):
-            self._outcomes[execution.outcome] += 1
+            self._outcomes[execution.outcome, execution.reason] += 1
         self._put(record, execution)
         if write.archive is not None:
             self._parts_of(execution.id).attempts[write.archive.number] = write.archive
@@ -246,13 +262,13 @@ class MemoryStore:
     def _put(self, record: _Record, execution: Execution) -> None:
         key = execution.id
         self._executions[key] = record.history[key] = execution
-        if execution.state not in _HELD:
+        if not _held(execution):
             record.open.pop(key, None)
         elif key in record.open or execution is _newest(record.history):
             record.open[key] = execution
         else:
             # Reopened by a retry: back to its place in the order of creation.
-            record.open = {name: entry for name, entry in record.history.items() if entry.state in _HELD}
+            record.open = {name: entry for name, entry in record.history.items() if _held(entry)}
 
     def _parts_of(self, execution_id: str) -> _Parts:
         return self._parts.setdefault(execution_id, _Parts())
@@ -260,7 +276,7 @@ class MemoryStore:
     def _settle(self, record: _Record, rows: Iterable[Settled]) -> None:
         for row in rows:
             record.settled[row.first] = row
-            self._outcomes[row.outcome] += row.count or 0
+            self._outcomes[row.outcome, row.reason] += row.count or 0
 
     def _set_due(self, record: _Record, due: Instant | None) -> None:
         if due is not None and due != record.due:
@@ -280,6 +296,15 @@ class MemoryStore:
                 self._parts_of(log.execution_id).logs.extend(LogLine(n, log.attempt, *line) for n, line in numbered)
                 self._lines += len(log.lines)
         self._audits.extend(audit for audit in commit.audits if audit.task_id not in refused)
+        self._side.write(commit, self._tasks, refused)
+        for write in commit.counts:
+            self._fill_count(write)
+
+    def _fill_count(self, write: CountWrite) -> None:
+        record = self._tasks.get(write.task_id)
+        row = None if record is None else record.settled.get(write.first)
+        if record is not None and row is not None and row.count is None:
+            self._settle(record, [evolve(row, count=write.count)])
 
     def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
         records = [record for key, record in self._tasks.items() if task_id in (None, key)]
@@ -337,6 +362,58 @@ class MemoryStore:
         ]
         return list(dict.fromkeys(task_id for *_, task_id in sorted(ranks)))[:limit]
 
+    def edges(self) -> list[tuple[str, str]]:
+        return [
+            (task_id, parent)
+            for task_id, record in self._tasks.items()
+            if record.definition.dependencies is not None
+            for parent in record.definition.dependencies.parents
+        ]
+
+    def occupied(self) -> list[str]:
+        return sorted(
+            {entry.task_id for record in self._tasks.values() for entry in record.open.values() if _runs(entry)}
+        )
+
+    def locks(self, limit: int) -> list[Execution]:
+        entries = (entry for record in self._tasks.values() for entry in record.open.values() if _runs(entry))
+        held = sorted((entry.key, entry.id, entry) for entry in entries if entry.key is not None)
+        return [entry for *_, entry in held[:limit]]
+
+    def uncounted(self, limit: int) -> list[Settled]:
+        rows = (row for record in self._tasks.values() for row in record.settled.values() if row.count is None)
+        return sorted(rows, key=lambda row: (row.task_id, row.first))[:limit]
+
+    def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
+        return self._side.outbox_due(until, limit)
+
+    def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
+        return self._side.deliveries(task_id, offset=offset, limit=limit)
+
+    def event_states(self, task_ids: Sequence[str]) -> list[EventState]:
+        return self._side.event_states(task_ids)
+
+    def calendars(self, tenant: str | None) -> list[Calendar]:
+        return self._side.calendars(tenant)
+
+    def calendar(self, tenant: str, name: str, version: int | None = None) -> Calendar | None:
+        return self._side.calendar(tenant, name, version)
+
+    def calendar_users(self, tenant: str, name: str, *, after: str, limit: int) -> list[str]:
+        users = (
+            task_id
+            for task_id, record in self._tasks.items()
+            if task_id > after
+            and any(
+                (rule.calendar.tenant, rule.calendar.name) == (tenant, name)
+                for rule in record.definition.bounds.calendars
+            )
+        )
+        return sorted(users)[:limit]
+
+    def scheduler_pause(self) -> SchedulerPause | None:
+        return self._side.pause
+
     def page(self, wanted: TaskFilter) -> TaskPage:
         if wanted.sort not in TASK_SORTS:
             raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
@@ -391,8 +468,12 @@ class MemoryStore:
 
     def counts(self) -> Counts:
         by_status = Counter(record.state.status.value for record in self._tasks.values())
-        by_outcome = {outcome.value: number for outcome, number in self._outcomes.items() if number}
-        return Counts(len(self._tasks), dict(by_status), by_outcome)
+        by_outcome: Counter[str] = Counter()
+        by_reason: Counter[str] = Counter()
+        for (outcome, reason), number in self._outcomes.items():
+            by_outcome[outcome.value] += number
+            by_reason[outcome.value if reason is None else f"{outcome.value}: {reason.value}"] += number
+        return Counts(len(self._tasks), dict(by_status), dict(+by_outcome), dict(+by_reason))
 
 
 def _refuse_twice(commit: Commit) -> None:
@@ -410,6 +491,10 @@ def _stale_fence(execution_id: str, fence: int) -> StaleFence:
     return StaleFence(f"execution {execution_id} has ended or has a newer attempt than fence {fence}")
 
 
+def _runs(execution: Execution) -> bool:
+    return execution.state is State.RUNNING or execution.lingers
+
+
 def _newest(history: dict[str, Execution]) -> Execution:
     return next(reversed(history.values()))
 
@@ -417,7 +502,7 @@ def _newest(history: dict[str, Execution]) -> Execution:
 def _ended(record: _Record, before: Instant, keep: int) -> Iterator[Execution]:
     """Executions to remove: ended before the instant, and not among the newest `keep`."""
     for execution in islice(record.history.values(), max(0, len(record.history) - keep)):
-        if execution.state not in _HELD and execution.ended_at is not None and execution.ended_at < before:
+        if not _held(execution) and execution.ended_at is not None and execution.ended_at < before:
             yield execution
 
 

@@ -11,8 +11,9 @@ The contract of `commit`:
   (`StaleVersion`), an execution's fence and state (`StaleFence`), uniqueness of (tenant, name) (`Conflict`).
 - At most one `Create` or `Update` per task; a second one is an InternalError. An `Update` that only stores checkpoints leaves
   the task's row as it is, and only the fences guard it (see `writes_task`).
-- Outbox entries of refused tasks are left out; a delivery's write of an entry that is gone is ignored. `by_outcome` and
-  `by_reason` of `counts` grow in the same transaction as the rows they count.
+- Outbox entries and event states of refused tasks are left out; a delivery's write of an entry that is gone is ignored.
+- A version of a calendar never changes: another content under it is refused, under the key `tenant/name`.
+- `by_outcome` and `by_reason` of `counts` grow in the same transaction as the rows they count.
 - Audit records of refused tasks, and progress and log lines of executions that are gone, are left out.
 - When it returns, what it wrote survives kill -9 and power loss (the memory adapter's promises hold for its process).
 - It raises `StoreUnavailable` when nothing could be written (disk full, locked, gone); then nothing was.
@@ -37,6 +38,12 @@ from ..model.task import Definition, Task, TaskState
 
 DEFAULT_PARTITIONS: Final = 256
 """Partitions of a new cluster: enough to spread over 16 nodes with 6 % granularity, few enough to list on a page."""
+
+DELIVERIES_KEPT: Final = 200
+"""Records of deliveries kept for each task, the newest: a few days of a task that fails every hour."""
+
+RETRY: Final = "retry"
+"""The state of a delivery that is tried again."""
 
 
 @record
@@ -115,7 +122,8 @@ class OutboxEntry:
 class DeliveryWrite:
     """What became of a try: `state` is `delivered`, `suppressed` (condition false, edge, throttle), `retry` or `given_up`.
 
-    With `retry` the entry stays in the outbox, due at `due`; otherwise it leaves it and only this record of it is kept.
+    With `retry` the entry stays in the outbox, due at `due`; otherwise it leaves it and only its records are kept, each task's
+    newest `DELIVERIES_KEPT`.
     """
 
     entry_id: str
@@ -419,6 +427,10 @@ class Store(Protocol):
 
     def occupied(self) -> list[str]:
         """Ids of tasks that have an execution RUNNING or lingering: what counts against queues and concurrency keys."""
+        ...
+
+    def locks(self, limit: int) -> list[Execution]:
+        """Executions RUNNING or lingering that hold a concurrency key, by key and age."""
         ...
 
     def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:

@@ -14,19 +14,25 @@ from typing import Any, TypeVar
 from runtime.clock import Instant
 from runtime.errors import StoreUnavailable
 
+from ..model.calendar import Calendar
 from ..model.execution import Execution
+from ..model.occurrence import Settled
 from ..model.task import Task
-from . import sqlite_purge, sqlite_read, sqlite_schema
+from . import sqlite_purge, sqlite_read, sqlite_schema, sqlite_side
 from .port import (
     Audit,
     Commit,
     CommitResult,
     Counts,
+    DeliveryWrite,
+    EventState,
     ExecutionDetail,
     Identity,
     LogLine,
+    OutboxEntry,
     OutcomeRow,
     Revision,
+    SchedulerPause,
     TaskFilter,
     TaskPage,
 )
@@ -47,7 +53,7 @@ class SqliteStore:
         self._synchronous = synchronous
         self._connection: sqlite3.Connection | None = None
         self._writer: Writer | None = None
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[sqlite_schema.Reader] = []
 
     def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
         with door():
@@ -113,6 +119,15 @@ class SqliteStore:
     def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
         return self._read(sqlite_read.waiting, limit, types)
 
+    def edges(self) -> list[tuple[str, str]]:
+        return self._read(sqlite_read.edges)
+
+    def occupied(self) -> list[str]:
+        return self._read(sqlite_read.occupied)
+
+    def locks(self, limit: int) -> list[Execution]:
+        return self._read(sqlite_read.locks, limit)
+
     def page(self, wanted: TaskFilter) -> TaskPage:
         return self._read(sqlite_read.page, wanted)
 
@@ -135,6 +150,30 @@ class SqliteStore:
 
     def revisions(self, task_id: str) -> list[Revision]:
         return self._read(sqlite_read.revisions, task_id)
+
+    def uncounted(self, limit: int) -> list[Settled]:
+        return self._read(sqlite_read.uncounted, limit)
+
+    def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
+        return self._read(sqlite_side.outbox_due, until, limit)
+
+    def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
+        return self._read(sqlite_side.deliveries, task_id, offset=offset, limit=limit)
+
+    def event_states(self, task_ids: Sequence[str]) -> list[EventState]:
+        return self._read(sqlite_side.event_states, task_ids)
+
+    def calendars(self, tenant: str | None) -> list[Calendar]:
+        return self._read(sqlite_side.calendars, tenant)
+
+    def calendar(self, tenant: str, name: str, version: int | None = None) -> Calendar | None:
+        return self._read(sqlite_side.calendar, tenant, name, version)
+
+    def calendar_users(self, tenant: str, name: str, *, after: str, limit: int) -> list[str]:
+        return self._read(sqlite_side.calendar_users, tenant, name, after=after, limit=limit)
+
+    def scheduler_pause(self) -> SchedulerPause | None:
+        return self._read(sqlite_side.scheduler_pause)
 
     def audits(self, *, offset: int, limit: int) -> list[Audit]:
         return self._read(sqlite_read.audits, offset=offset, limit=limit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from runtime.errors import InvalidRequest
 from ..model.document import decode_definition
 from ..model.execution import Execution
 from ..model.lifecycle import State, Status
-from ..model.occurrence import Outcome
+from ..model.occurrence import Outcome, Settled
 from ..model.task import Extra, Task
 from .port import (
     TASK_SORTS,
@@ -33,17 +34,21 @@ from .port import (
 from .sqlite_rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
+    SETTLED_COLUMNS,
     STATE_COLUMNS,
     last_instant,
     read_attempt,
     read_execution,
+    read_settled,
     read_task,
 )
+from .sqlite_schema import Reader
 
 TASKS_AT_ONCE: Final = 2_000
 """Tasks of one statement: some megabytes of answer."""
 
-_OPEN: Final = "state IN ('WAITING', 'RUNNING', 'CRASHED')"
+_OPEN: Final = "(state IN ('WAITING', 'RUNNING', 'CRASHED') OR lingers)"
+_E_OPEN: Final = "(e.state IN ('WAITING', 'RUNNING', 'CRASHED') OR e.lingers)"
 """Written as in the partial index: SQLite uses it only for the same words."""
 
 _EXECUTION: Final = f"json_array({', '.join(EXECUTION_COLUMNS)})"
@@ -58,7 +63,7 @@ _IDS: Final = "(SELECT value FROM json_each(?))"
 _TASKS_BY_ID: Final = f"SELECT json_group_array({_TASK}), {_APART} FROM tasks AS t WHERE t.id IN {_IDS}"
 
 
-def tasks(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Task]:
+def tasks(connection: Reader, ids: Sequence[str]) -> list[Task]:
     """See the port."""
     found: list[Task] = []
     for start in range(0, len(ids), TASKS_AT_ONCE):
@@ -67,9 +72,9 @@ def tasks(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Task]:
     return found
 
 
-def _tasks(connection: sqlite3.Connection, text: str, with_parcel: str) -> list[Task]:
+def _tasks(connection: Reader, text: str, with_parcel: str) -> list[Task]:
     parcels = {} if with_parcel == "[]" else _parcels(connection, with_parcel)
-    return [read_task(row, parcels) for row in json.loads(text)]
+    return [read_task(row, parcels, connection.calendar) for row in json.loads(text)]
 
 
 def _parcels(connection: sqlite3.Connection, ids: str) -> dict[str, tuple[str, Extra | None]]:
@@ -127,19 +132,56 @@ def orphans(connection: sqlite3.Connection, live_boots: Sequence[str], limit: in
     )
 
 
+def occupied(connection: sqlite3.Connection) -> list[str]:
+    """See the port."""
+    return _all(
+        connection,
+        "SELECT json_group_array(task_id) FROM (SELECT DISTINCT task_id FROM executions INDEXED BY executions_open "
+        f"WHERE {_OPEN} AND (state = 'RUNNING' OR lingers) ORDER BY task_id)",
+        (),
+    )
+
+
+def locks(connection: sqlite3.Connection, limit: int) -> list[Execution]:
+    """See the port."""
+    rows = _all(
+        connection,
+        f"SELECT json_group_array({_EXECUTION}) FROM (SELECT * FROM executions INDEXED BY executions_key "
+        "WHERE key IS NOT NULL AND (state = 'RUNNING' OR lingers) ORDER BY key, id LIMIT ?)",
+        (limit,),
+    )
+    return [read_execution(row) for row in rows]
+
+
+def edges(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """See the port."""
+    rows = _all(connection, "SELECT json_group_array(json_array(child, parent)) FROM edges", ())
+    return [(child, parent) for child, parent in rows]
+
+
+def uncounted(connection: sqlite3.Connection, limit: int) -> list[Settled]:
+    """See the port."""
+    rows = connection.execute(
+        f"SELECT {', '.join(SETTLED_COLUMNS)} FROM settled INDEXED BY settled_uncounted WHERE count IS NULL "
+        "ORDER BY task_id, first LIMIT ?",
+        (limit,),
+    )
+    return [read_settled(row) for row in rows]
+
+
 def waiting(connection: sqlite3.Connection, limit: int, types: Sequence[str] | None) -> list[str]:
     """See the port."""
     among = "" if types is None else f"AND t.type IN {_IDS} "
     return _all(
         connection,
         f"SELECT json_group_array(task_id) FROM (SELECT e.task_id FROM executions AS e INDEXED BY executions_open "
-        f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE e.{_OPEN} AND e.state = 'WAITING' "
+        f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE {_E_OPEN} AND e.state = 'WAITING' "
         f"AND e.waits_for IN ('slot', 'node') {among}GROUP BY e.task_id ORDER BY t.priority, min(e.id) LIMIT ?)",
         (limit,) if types is None else (json.dumps(list(types)), limit),
     )
 
 
-def page(connection: sqlite3.Connection, wanted: TaskFilter) -> TaskPage:
+def page(connection: Reader, wanted: TaskFilter) -> TaskPage:
     """See the port."""
     if wanted.sort not in TASK_SORTS:
         raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
@@ -260,7 +302,7 @@ def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
     )
 
 
-def revisions(connection: sqlite3.Connection, task_id: str) -> list[Revision]:
+def revisions(connection: Reader, task_id: str) -> list[Revision]:
     """See the port."""
     rows = connection.execute(
         "SELECT revision, began_at, definition, content_type, extra FROM revisions WHERE task_id = :task UNION ALL "
@@ -269,7 +311,7 @@ def revisions(connection: sqlite3.Connection, task_id: str) -> list[Revision]:
         {"task": task_id},
     )
     return [
-        Revision(revision, decode_definition(document, _extra(content_type, data)), began_at)
+        Revision(revision, decode_definition(document, _extra(content_type, data), connection.calendar), began_at)
         for revision, began_at, document, content_type, data in rows
     ]
 
@@ -288,6 +330,7 @@ def counts(connection: sqlite3.Connection) -> Counts:
     (text,) = connection.execute(
         "SELECT json_object('tasks', tasks, 'others', (SELECT json_group_object(status, number) FROM "
         "(SELECT status, count(*) AS number FROM tasks WHERE status <> 'SCHEDULED' GROUP BY status)), "
+        "'reasons', (SELECT json_group_array(json_array(outcome, reason, count)) FROM tallies), "
         "'outcomes', json_object('fired', fired, 'late', late, 'coalesced', coalesced, 'missed', missed, "
         "'skipped', skipped)) FROM totals"
     ).fetchone()
@@ -296,4 +339,13 @@ def counts(connection: sqlite3.Connection) -> Counts:
     scheduled = answer["tasks"] - sum(by_status.values())
     if scheduled:
         by_status[Status.SCHEDULED.value] = scheduled
-    return Counts(answer["tasks"], by_status, {word: number for word, number in answer["outcomes"].items() if number})
+    by_outcome: dict[str, int] = answer["outcomes"]
+    by_reason = {f"{outcome}: {reason}": number for outcome, reason, number in answer["reasons"]}
+    plain = Counter(by_outcome)
+    for outcome, _, number in answer["reasons"]:
+        plain[outcome] -= number
+    return Counts(answer["tasks"], by_status, _given(by_outcome), _given({**plain, **by_reason}))
+
+
+def _given(numbers: Mapping[str, int]) -> dict[str, int]:
+    return {word: number for word, number in numbers.items() if number}

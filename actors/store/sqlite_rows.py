@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from runtime.clock import Instant
 from runtime.errors import StoreDamaged
 
-from ..model.document import decode_definition, decode_failure, encode_definition, encode_failure
+from ..model.document import Resolve, decode_definition, decode_failure, encode_definition, encode_failure
 from ..model.execution import Attempt, Execution, Kind, WaitsFor
 from ..model.lifecycle import Phase, State, Status
 from ..model.occurrence import Outcome, Reason, Settled
@@ -39,6 +39,9 @@ STATE_COLUMNS: Final = (
     "last_ended_at",
     "note",
     "changed_by",
+    "catching_up",
+    "last_admitted",
+    "completed_start",
     "last_state",
 )
 # The driver binds an exact str fast and an enum's member slowly: `_value_` is the exact str.
@@ -49,7 +52,7 @@ _state_values = attrgetter(
     )
 )
 
-DEFINITION_COLUMNS: Final = ("tenant", "name", "type", "priority", "began_at", "parcel", "definition")
+DEFINITION_COLUMNS: Final = ("tenant", "name", "type", "priority", "ttl", "began_at", "parcel", "definition")
 
 TASK_COLUMNS: Final = ("id", "partition", "created_at", *DEFINITION_COLUMNS, "due", *STATE_COLUMNS)
 
@@ -63,6 +66,8 @@ EXECUTION_FIXED: Final = (
     "correlation",
     "parameters",
     "revision",
+    "assigned",
+    "since",
 )
 EXECUTION_MUTABLE: Final = (
     "due",
@@ -77,16 +82,17 @@ EXECUTION_MUTABLE: Final = (
     "started_at",
     "ended_at",
     "cancel_reason",
+    "expires",
+    "key",
     "state",
     "outcome",
     "reason",
     "waits_for",
     "failure",
+    "lingers",
 )
-_fixed_values = attrgetter(
-    "id", "task_id", "kind._value_", "created_at", "nominal", "channel", "correlation", "parameters", "revision"
-)
-_mutable_values = attrgetter(*EXECUTION_MUTABLE[:12], "state._value_")
+_fixed_values = attrgetter(*("kind._value_" if name == "kind" else name for name in EXECUTION_FIXED))
+_mutable_values = attrgetter(*EXECUTION_MUTABLE[:14], "state._value_")
 
 EXECUTION_COLUMNS: Final = (
     "id",
@@ -115,6 +121,11 @@ EXECUTION_COLUMNS: Final = (
     "cancel_reason",
     "checkpoints",
     "revision",
+    "assigned",
+    "expires",
+    "key",
+    "lingers",
+    "since",
 )
 """In the order of `Execution`'s fields, for reading."""
 
@@ -185,10 +196,11 @@ def create_row(create: Create) -> tuple[Row, Row | None]:
         definition.name,
         definition.type,
         definition.policies.priority,
+        definition.policies.ttl,
         definition.created_at,
         0 if parcel is None else 1,
         document,
-        task.due if task.open else task.state.next_fire,
+        task.due,
         *state_values(task.state),
     )
     return row, parcel
@@ -206,6 +218,7 @@ def definition_row(task: Task) -> tuple[Row, Row | None]:
         definition.name,
         definition.type,
         definition.policies.priority,
+        definition.policies.ttl,
         task.state.settled_through,
         0 if parcel is None else 1,
         document,
@@ -227,7 +240,7 @@ def _document(task: Task) -> tuple[str, Row | None]:
 def read_state(values: list[Any]) -> TaskState:
     """The state from the values of STATE_COLUMNS."""
     version, revision, phase, status, *rest, last_state = values
-    next_fire, settled, fence, runs, failure_count, completed, failed, last_id, started, ended, note, by = rest
+    next_fire, settled, fence, runs, failure_count, completed, failed, last_id, started, ended, note, by, *marks = rest
     return TaskState(
         version,
         revision,
@@ -246,10 +259,11 @@ def read_state(values: list[Any]) -> TaskState:
         ended,
         note,
         by,
+        *marks,
     )
 
 
-def read_task(row: list[Any], parcels: Mapping[str, tuple[str, Extra | None]]) -> Task:
+def read_task(row: list[Any], parcels: Mapping[str, tuple[str, Extra | None]], resolve: Resolve) -> Task:
     """A task from `id, definition, open executions, *STATE_COLUMNS`; `parcels` has what lies apart, by id."""
     task_id, document, executions, *state = row
     extra: Extra | None = None
@@ -258,7 +272,7 @@ def read_task(row: list[Any], parcels: Mapping[str, tuple[str, Extra | None]]) -
         document = large or document
     try:
         opened = tuple([read_execution(execution) for execution in executions]) if executions else ()
-        return Task(decode_definition(document, extra), read_state(state), opened)
+        return Task(decode_definition(document, extra, resolve), read_state(state), opened)
     except KeyError as error:
         raise StoreDamaged(f"the row of task {task_id} holds an unknown word: {error}") from error
 
@@ -283,6 +297,7 @@ def _mutable(execution: Execution) -> Row:
         _text(execution.reason),
         _text(execution.waits_for),
         None if failure is None else encode_failure(failure),
+        1 if execution.lingers else 0,
     )
 
 
@@ -290,7 +305,8 @@ def read_execution(row: list[Any]) -> Execution:
     """An execution from the values of EXECUTION_COLUMNS. Raises StoreDamaged for a word that is not ours."""
     identifier, task_id, kind, state, created_at, nominal, outcome, reason, waits_for = row[:9]
     due, attempt, failures, crashes, fence, boot, node, channel, correlation = row[9:18]
-    first_started_at, started_at, ended_at, failure, parameters, cancel_reason, checkpoints, revision = row[18:]
+    first_started_at, started_at, ended_at, failure, parameters, cancel_reason, checkpoints, revision = row[18:26]
+    assigned, expires, key, lingers, since = row[26:]
     try:
         return Execution(
             identifier,
@@ -319,6 +335,11 @@ def read_execution(row: list[Any]) -> Execution:
             cancel_reason,
             checkpoints,
             revision,
+            assigned,
+            expires,
+            key,
+            lingers == 1,
+            since,
         )
     except KeyError as error:
         raise StoreDamaged(f"the row of execution {identifier} holds an unknown word: {error}") from error
@@ -358,6 +379,12 @@ def settled_row(settled: Settled) -> Row:
         settled.revision,
         settled.execution,
     )
+
+
+def read_settled(row: Row) -> Settled:
+    """A row of the ledger from the values of SETTLED_COLUMNS."""
+    task_id, first, last, count, outcome, reason, settled_at, revision, execution = row
+    return Settled(task_id, first, last, count, Outcome(outcome), Reason(reason), settled_at, revision, execution)
 
 
 def last_instant(value: int | None) -> Instant | None:

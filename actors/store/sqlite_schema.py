@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from runtime.errors import StoreDamaged, StoreUnavailable, TocsinError
 
+from ..model.calendar import Calendar
+from ..model.document import decode_calendar
 from .port import Identity
 
 APPLICATION_ID: Final = 0x546F6373
@@ -30,6 +32,11 @@ READER_CACHE_KIB: Final = 2_048
 
 CHECKPOINT_PAGES: Final = 4_000
 """The write-ahead log is copied into the database at this length (16 MiB): pages written often are copied once."""
+
+CALENDARS_HELD: Final = 1_000
+"""Versions of calendars that a reader keeps decoded; beyond, it forgets all and begins anew."""
+
+C = TypeVar("C", bound=sqlite3.Connection)
 
 _DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 _PRIMARY_CODE: Final = 0xFF
@@ -60,7 +67,7 @@ def door() -> Iterator[None]:
 
 def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
     """The connection that writes. `synchronous` as SQLite's pragma: FULL makes a commit durable before it returns."""
-    connection = _connect(path, WRITER_CACHE_KIB)
+    connection = _connect(path, WRITER_CACHE_KIB, sqlite3.Connection)
     try:
         _refuse_foreign(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -75,17 +82,47 @@ def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
+class Reader(sqlite3.Connection):
+    """A connection that only reads, with the calendars it has seen: a version never changes."""
+
+    calendars: dict[tuple[str, str, int], Calendar]
+
+    def calendar(self, tenant: str, name: str, version: int) -> Calendar:
+        """A version of a calendar. Raises StoreDamaged when it is missing."""
+        key = (tenant, name, version)
+        found = self.calendars.get(key)
+        return self._load(key) if found is None else found
+
+    def _load(self, key: tuple[str, str, int]) -> Calendar:
+        row = self.execute(
+            "SELECT document FROM calendars WHERE tenant = ? AND name = ? AND version = ?", key
+        ).fetchone()
+        if row is None:
+            tenant, name, version = key
+            raise StoreDamaged(f"there is no version {version} of the calendar {name!r} of tenant {tenant!r}")
+        if len(self.calendars) >= CALENDARS_HELD:
+            self.calendars.clear()
+        self.calendars[key] = found = decode_calendar(*key, row[0])
+        return found
+
+
+def connect_reader(path: Path) -> Reader:
     """A connection that only reads."""
-    connection = _connect(path, READER_CACHE_KIB)
+    connection = _connect(path, READER_CACHE_KIB, Reader)
+    connection.calendars = {}
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
+def _connect(path: Path, cache_kib: int, kind: type[C]) -> C:
     # Connections are handed from thread to thread, never shared by two at a time.
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=BUSY_TIMEOUT_MS / 1000
+    connection: C = sqlite3.connect(
+        path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        factory=kind,
     )
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     return connection

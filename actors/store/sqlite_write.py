@@ -21,11 +21,13 @@ from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, 
 from ..model.occurrence import Outcome, Settled
 from ..model.task import Task
 from . import sqlite_bulk as bulk
+from . import sqlite_side as side
 from .port import (
     Audit,
     CheckpointWrite,
     Commit,
     CommitResult,
+    CountWrite,
     Create,
     ExecutionWrite,
     LogWrite,
@@ -94,18 +96,37 @@ _DELETE_TASKS: Final = bulk.delete(
     2,
 )
 _OF_EXECUTION: Final = ("attempts", "results", "checkpoints", "progress", "logs")
-_OF_TASK: Final = ("executions", "settled", "revisions", "parcels")
+_OF_TASK: Final = (
+    "executions",
+    "settled",
+    "folded",
+    "revisions",
+    "parcels",
+    "outbox",
+    "deliveries",
+    "event_states",
+    "calendar_uses",
+)
 _DELETE_PARTS: Final = (
     *(
         bulk.delete(table, "execution_id IN (SELECT id FROM executions WHERE task_id IN {values})")
         for table in _OF_EXECUTION
     ),
     *(bulk.delete(table, "task_id IN {values}") for table in _OF_TASK),
+    bulk.delete("edges", "child IN {values}"),
 )
 
 _COUNT: Final = (
     "UPDATE totals SET tasks = tasks + ?, fired = fired + ?, late = late + ?, coalesced = coalesced + ?, "
     "missed = missed + ?, skipped = skipped + ? WHERE takeovers = ?"
+)
+_TALLY: Final = bulk.Bulk(
+    "INSERT INTO tallies SELECT * FROM {values} WHERE column1 <> -1 "
+    "ON CONFLICT DO UPDATE SET count = count + excluded.count",
+    3,
+)
+_FILL_COUNT: Final = (
+    "UPDATE settled SET count = ? WHERE task_id = ? AND first = ? AND count IS NULL RETURNING outcome, reason"
 )
 
 
@@ -122,6 +143,11 @@ class _Moved(Exception):
 
 
 _Change = Create | Update
+
+_Numbers = Counter[tuple[str, str]]
+"""How many of each outcome and reason, where "" stands for none."""
+
+_OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 
 
 @attrs.define
@@ -154,6 +180,8 @@ class Writer:
             changes, refused = self._admitted(commit)
             try:
                 with self.transaction():
+                    if commit.calendars:
+                        refused |= side.put_calendars(self._connection, commit.calendars)
                     self._write(commit, changes, refused)
                     self._write_notes(commit, refused)
                 return CommitResult(refused)
@@ -262,10 +290,18 @@ class Writer:
             raise _Refusal(InvalidRequest(f"task {_task_id(changes[0])} cannot be stored: {error}")) from error
 
     def _count(self, changes: Sequence[_Change]) -> None:
-        counts = _counted(changes)
-        values = [counts["tasks"], *(counts[outcome._value_] for outcome in Outcome), self._takeovers]
-        if self._connection.execute(_COUNT, values).rowcount != 1:
+        self._grow(*_counted(changes))
+
+    def _grow(self, tasks: int, numbers: _Numbers) -> None:
+        """Add to the totals, under the condition that nobody took a partition meanwhile."""
+        sums = dict.fromkeys(_OUTCOMES, 0)
+        for (outcome, _), number in numbers.items():
+            sums[outcome] += number
+        if self._connection.execute(_COUNT, (tasks, *sums.values(), self._takeovers)).rowcount != 1:
             raise _Moved
+        reasons = [(outcome, reason, number) for (outcome, reason), number in numbers.items() if reason and number]
+        if reasons:
+            _TALLY.run(self._connection, reasons)
 
     def _create(self, creates: Sequence[Create]) -> None:
         rows, parcels = zip(*map(create_row, creates), strict=True)
@@ -279,6 +315,7 @@ class Writer:
         settled = [settled_row(row) for create in creates for row in create.settled]
         if settled:
             _PUT_SETTLED.run(self._connection, settled)
+        side.put_references(self._connection, (create.task.definition for create in creates))
 
     def _update(self, updates: Sequence[Update]) -> None:
         rows = _rows(updates)
@@ -329,6 +366,8 @@ class Writer:
         self._connection.execute("DELETE FROM parcels WHERE task_id = ?", guard[:1])
         if parcel is not None:
             _INSERT_PARCELS.run(self._connection, [parcel])
+        side.drop_references(self._connection, [update.task_id])
+        side.put_references(self._connection, [update.definition])
 
     def _checkpoint(self, checkpoints: Mapping[tuple[str, int], Sequence[str]]) -> None:
         """Keep the last of each running attempt's checkpoints, and count all of them."""
@@ -342,9 +381,27 @@ class Writer:
     def _write_notes(self, commit: Commit, refused: Mapping[str, TocsinError]) -> None:
         if commit.logs:
             _INSERT_LOGS.run(self._connection, _log_rows(commit.logs))
+        if commit.outbox:
+            side.put_outbox(self._connection, (entry for entry in commit.outbox if entry.task_id not in refused))
+        if commit.event_states:
+            side.put_event_states(self._connection, (s for s in commit.event_states if s.task_id not in refused))
+        if commit.deliveries:
+            side.put_deliveries(self._connection, commit.deliveries)
+        if commit.counts:
+            self._fill_counts(commit.counts)
+        if commit.pause is not None:
+            side.put_pause(self._connection, commit.pause)
         audits = _audit_rows(commit.audits, refused) if commit.audits else ()
         if audits:
             _INSERT_AUDIT.run(self._connection, audits)
+
+    def _fill_counts(self, writes: Iterable[CountWrite]) -> None:
+        counted: _Numbers = Counter()
+        for write in writes:
+            filled = self._connection.execute(_FILL_COUNT, (write.count, write.task_id, write.first)).fetchone()
+            if filled is not None:
+                counted[tuple(filled)] += write.count
+        self._grow(0, counted)
 
 
 def _task_id(change: _Change) -> str:
@@ -359,27 +416,31 @@ def _changes(commit: Commit) -> list[_Change]:
     return changes
 
 
-def _counted(changes: Iterable[_Change]) -> Counter[str]:
-    """By how much the totals grow."""
-    counts: Counter[str] = Counter()
+def _counted(changes: Iterable[_Change]) -> tuple[int, _Numbers]:
+    """By how much the number of tasks grows, and the numbers of outcomes by outcome and reason."""
+    tasks = 0
+    numbers: _Numbers = Counter()
     for change in changes:
         if isinstance(change, Create):
-            counts["tasks"] += 1
-            _count_outcomes(counts, map(ExecutionWrite, change.task.open), change.settled)
+            tasks += 1
+            _count_outcomes(numbers, map(ExecutionWrite, change.task.open), change.settled)
         elif change.delete:
-            counts["tasks"] -= 1
+            tasks -= 1
         else:
-            _count_outcomes(counts, change.executions, change.settled)
-    return counts
+            _count_outcomes(numbers, change.executions, change.settled)
+    return tasks, numbers
 
 
-def _count_outcomes(counts: Counter[str], executions: Iterable[ExecutionWrite], settled: Iterable[Settled]) -> None:
+def _count_outcomes(numbers: _Numbers, executions: Iterable[ExecutionWrite], settled: Iterable[Settled]) -> None:
     for write in executions:
-        outcome = write.execution.outcome
+        execution = write.execution
+        outcome = execution.outcome
         if outcome is not None and (write.former is None or write.former.outcome is None):
-            counts[outcome._value_] += 1
+            reason = execution.reason
+            numbers[outcome._value_, "" if reason is None else reason._value_] += 1
     for row in settled:
-        counts[row.outcome._value_] += row.count or 0
+        if row.count:
+            numbers[row.outcome._value_, row.reason._value_] += row.count
 
 
 def _rows(updates: Iterable[Update]) -> _Rows:
