@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, assert_never
 
 import attrs
@@ -45,6 +46,7 @@ from .handling.failures import failure_of, names_of
 from .handling.logbook import LINES_AT_ONCE
 from .handling.payload import MAX_RESULT, encode_json
 from .handling.runners.async_ import How, TaskPool
+from .handling.runners.hooks import run_hooked
 from .handling.runners.process import run_in_process
 from .handling.runners.thread import run_in_thread
 from .handling.tools import Tools
@@ -80,7 +82,7 @@ class Executor(Actor[Message]):
 
     keeper: the mailbox of the only keeper it knows. node: its node's name, shown to handlers. slots: attempts at the same
     time. load_checkpoint: reads the last checkpoint of an execution, JSON text. `tools`, which may be set until the first
-    handler asks for something, carries out what handlers ask for.
+    handler asks for something, carries out what handlers ask for. `hook_errors`: hooks that raised or took too long.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Executor(Actor[Message]):
         self._load_checkpoint = load_checkpoint
         self._node = node
         self.tools: Tools | None = None
+        self.hook_errors = 0
         self._jobs: dict[tuple[str, int], Job] = {}
         self._pool: TaskPool[Job] | None = None
         self._outbox: deque[KeeperEvent | list[AttemptEnd]] = deque()
@@ -192,6 +195,18 @@ class Executor(Actor[Message]):
         context, entry = job.context, job.type
         if context.has_checkpoint:
             context.resume_from(await self._checkpoint_of(context.execution_id))
+        around = self._catalogue.hooks.around(entry.name, context.task)
+        if around is None:
+            return await self._run_handler(job)
+        run = partial(self._run_handler, job)
+        return await run_hooked(self._world, around, context, run, partial(self._hook_failed, context))
+
+    def _hook_failed(self, context: Context, complaint: str) -> None:
+        self.hook_errors += 1
+        context.log.error("%s", complaint)
+
+    async def _run_handler(self, job: Job) -> str | None:
+        context, entry = job.context, job.type
         match entry.isolation:
             case "async":
                 value = await entry.function(context, **entry.arguments(context.parameters))

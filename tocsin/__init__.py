@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from actors.handling.context import Context as Context
     from actors.handling.context import HandlerInterrupted as HandlerInterrupted
     from actors.handling.context import SyncContext as SyncContext
+    from actors.handling.hooks import Ended as Ended
+    from actors.handling.hooks import Settled as Settled
+    from actors.handling.typed import checkpointed as checkpointed
     from actors.model.execution import Execution as Execution
     from actors.model.task import Task as Task
     from runtime.errors import AlreadyRunning as AlreadyRunning
+    from runtime.errors import CheckpointMismatch as CheckpointMismatch
     from runtime.errors import Conflict as Conflict
     from runtime.errors import InvalidRequest as InvalidRequest
+    from runtime.errors import InvocationFailed as InvocationFailed
     from runtime.errors import MailboxFull as MailboxFull
     from runtime.errors import NotFound as NotFound
     from runtime.errors import ReplyTimeout as ReplyTimeout
@@ -30,22 +35,29 @@ if TYPE_CHECKING:
     from .node import LocalNode as LocalNode
     from .node import open_node as open_node
     from .policies import Retry as Retry
+    from .tasks import after as after
+    from .tasks import before as before
     from .tasks import declare as declare
+    from .tasks import on_outcome as on_outcome
     from .tasks import task as task
 
 _PLACES = {
     "AlreadyRunning": "runtime.errors",
+    "CheckpointMismatch": "runtime.errors",
     "Client": "tocsin.client",
     "Conflict": "runtime.errors",
     "Context": "actors.handling.context",
+    "Ended": "actors.handling.hooks",
     "Execution": "actors.model.execution",
     "HandlerInterrupted": "actors.handling.context",
     "InvalidRequest": "runtime.errors",
+    "InvocationFailed": "runtime.errors",
     "LocalNode": "tocsin.node",
     "MailboxFull": "runtime.errors",
     "NotFound": "runtime.errors",
     "ReplyTimeout": "runtime.errors",
     "Retry": "tocsin.policies",
+    "Settled": "actors.handling.hooks",
     "StaleVersion": "runtime.errors",
     "StoreUnavailable": "runtime.errors",
     "SyncContext": "actors.handling.context",
@@ -53,24 +65,32 @@ _PLACES = {
     "TaskBuilder": "tocsin.builder",
     "TocsinError": "runtime.errors",
     "TooLarge": "runtime.errors",
+    "after": "tocsin.tasks",
+    "before": "tocsin.tasks",
+    "checkpointed": "actors.handling.typed",
     "declare": "tocsin.tasks",
+    "on_outcome": "tocsin.tasks",
     "open_node": "tocsin.node",
     "task": "tocsin.tasks",
 }
 
 __all__ = [
     "AlreadyRunning",
+    "CheckpointMismatch",
     "Client",
     "Conflict",
     "Context",
+    "Ended",
     "Execution",
     "HandlerInterrupted",
     "InvalidRequest",
+    "InvocationFailed",
     "LocalNode",
     "MailboxFull",
     "NotFound",
     "ReplyTimeout",
     "Retry",
+    "Settled",
     "StaleVersion",
     "StoreUnavailable",
     "SyncContext",
@@ -78,13 +98,19 @@ __all__ = [
     "TaskBuilder",
     "TocsinError",
     "TooLarge",
+    "after",
+    "before",
+    "checkpointed",
     "declare",
+    "on_outcome",
     "open_node",
     "task",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return importlib.import_module("tocsin.testing")
     if name not in _PLACES:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
     value = getattr(importlib.import_module(_PLACES[name]), name)

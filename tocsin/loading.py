@@ -40,6 +40,7 @@ def load_catalogue(
         catalogue.register(restricted(entry, commands or ()) if gated else entry)
     for entry in DECLARED:
         catalogue.register(entry)
+    catalogue.hooks.extend(DECLARED.hooks)
     return catalogue
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeVar
 import attrs
 
 from actors.handling.catalogue import DECLARED, task_type
+from actors.handling.hooks import Hook, When
 from actors.model.policy import DEFAULT_POLICIES
 from runtime.errors import InvalidRequest
 
@@ -86,6 +87,43 @@ def task(
         return function
 
     return register
+
+
+def before(function: H | None = None, /, *, type_name: str | None = None, task: str | None = None) -> Any:
+    """Call a function before every attempt: `@tocsin.before` for all, with `type_name=` or `task=` for those alone.
+
+    It is called with the context (a plain function, in a thread, with a `SyncContext`). What it raises is logged with the
+    execution and stops nothing. Raises InvalidRequest for what is no function.
+    """
+    return _hook("before", function, type_name, task)
+
+
+def after(function: H | None = None, /, *, type_name: str | None = None, task: str | None = None) -> Any:
+    """Call a function after every attempt, also one that failed or was interrupted: with the context and an `Ended`.
+
+    For which tasks, and what becomes of its errors: as with `before`.
+    """
+    return _hook("after", function, type_name, task)
+
+
+def on_outcome(function: H | None = None, /, *, type_name: str | None = None, task: str | None = None) -> Any:
+    """Call a function with a `Settled` for what became of an occurrence or a run, when it is durable.
+
+    For which tasks, and what becomes of its errors: as with `before`.
+    """
+    return _hook("on_outcome", function, type_name, task)
+
+
+def _hook(when: When, function: H | None, type_name: str | None, task: str | None) -> Any:
+    def register(wanted: H) -> H:
+        DECLARED.hooks.add(Hook(when, wanted, type_name, task))
+        return wanted
+
+    chosen: dict[str, object] = {"type_name": type_name, "task": task}
+    for name, value in chosen.items():
+        if value is not None and not (isinstance(value, str) and value):
+            raise InvalidRequest(f"{when}: {name}: a text, not {show(value)}")
+    return register if function is None else register(function)
 
 
 def declare(

@@ -21,6 +21,7 @@ import attrs
 from runtime.errors import InvalidRequest
 
 from ..model.policy import Policies
+from .hooks import Hook, Hooks
 
 Isolation = Literal["async", "thread", "process"]
 """Where the handler runs: in the node's loop, in a thread, in a process of its own."""
@@ -123,6 +124,7 @@ class Catalogue:
 
     def __init__(self, types: typing.Iterable[TaskType] = ()) -> None:
         self._types: dict[str, TaskType] = {}
+        self.hooks: Final = Hooks()
         for entry in types:
             self.register(entry)
 
@@ -138,6 +140,10 @@ class Catalogue:
     def get(self, name: str) -> TaskType | None:
         """The type of that name, None if this node does not have it."""
         return self._types.get(name)
+
+    def outcome_hooks(self, type_name: str, task: str) -> tuple[Hook, ...]:
+        """The hooks that want to hear what became of the occurrences and runs of a task, by its type and name."""
+        return self.hooks.matching("on_outcome", type_name, task)
 
     def names(self) -> list[str]:
         """The names of all types, sorted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ import trio
 
 from actors.executor import Executor
 from actors.handling.catalogue import Catalogue, TaskType, task_type
+from actors.handling.hooks import Hook
 from actors.handling.payload import decode_json
 from actors.keeper_messages import (
     AttemptEnd,
@@ -151,9 +152,11 @@ async def running(
     world: World | None = None,
     slots: int = 10,
     load_checkpoint: Any = no_checkpoint,
+    hooks: Iterable[Hook] = (),
 ) -> AsyncIterator[tuple[Executor, Keeper]]:
     """An executor with these task types (a bare function is the type "work"), and its keeper."""
     catalogue = Catalogue([one if isinstance(one, TaskType) else task_type("work", one) for one in types])
+    catalogue.hooks.extend(hooks)
     keeper = Keeper()
     executor = Executor(
         SimulatedWorld() if world is None else world,

@@ -77,12 +77,16 @@ class ThreadBridge:
             self._context.heartbeat()
 
 
+def outside(world: World, context: Context) -> tuple[SyncContext, ThreadBridge]:
+    """The context for a function in a thread, and its bridge, whose `fetch` is to be called when the function has returned."""
+    bridge = ThreadBridge(world, context)
+    facts = (context._definition, context._execution, context._started_at, context.node)
+    return SyncContext(*facts, bridge, context._resumed), bridge
+
+
 async def run_in_thread(world: World, entry: TaskType, context: Context) -> object:
     """Run the function of a task type and return what it returns. Cancelled, it leaves the thread behind."""
-    bridge = ThreadBridge(world, context)
-    inner = SyncContext(
-        context._definition, context._execution, context._started_at, context.node, bridge, context._resumed
-    )
+    inner, bridge = outside(world, context)
     arguments = entry.arguments(context.parameters)
     try:
         return await world.blocking(_call, entry.function, inner, arguments, lane=LANE, abandon=True)
