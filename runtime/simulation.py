@@ -90,15 +90,25 @@ class SimulatedWorld:
         if not self._threaded(lane):
             await trio.lowlevel.checkpoint()
             return function(*arguments)
+        self._token = trio.lowlevel.current_trio_token()
+        outcome: list[T] = []
+        failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
-            self._token = trio.lowlevel.current_trio_token()
             self._computing += 1
             nursery.start_soon(self._hold_time)
             try:
-                return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=abandon)
+                outcome.append(await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=abandon))
+            except trio.Cancelled:
+                raise
+            except BaseException as error:
+                # Out of the nursery as it is, not as the one member of a group.
+                failure = error
             finally:
                 self._computing -= 1
                 nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return outcome[0]
 
     async def _hold_time(self) -> None:
         """Keep the clock from jumping while a thread computes; what a thread waits for in the loop may take virtual time."""
@@ -109,6 +119,9 @@ class SimulatedWorld:
                 await self._resumed.wait()
 
     def from_thread(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        if self._token is None:
+            raise NotImplementedError(f"no threads in this simulated world: {function!r} {arguments!r}")
+
         async def call() -> T:
             self._computing -= 1
             try:

@@ -34,7 +34,7 @@ from actors.model.execution import Execution
 from actors.node import open_node as open_inner
 from actors.store.port import OutcomeRow
 from actors.triggers import upcoming
-from runtime.clock import DAY, HOUR, SECOND, Instant, Micros, from_datetime, to_datetime
+from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime, to_datetime
 from runtime.errors import InvalidRequest
 from runtime.simulation import SimulatedWorld, seed_scheduler
 from runtime.world import INLINE
@@ -49,7 +49,7 @@ T = TypeVar("T")
 DEFAULT_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """When virtual time begins unless a test says otherwise."""
 
-SWEEP_EVERY: Final = HOUR
+SWEEP_EVERY: Final = DAY
 """How often the simulated node searches its store for what it might have missed. Nothing gets lost in a simulation, and a look
 every second would be all that a simulated day consists of."""
 
