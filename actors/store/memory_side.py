@@ -45,7 +45,8 @@ class Side:
             if state.task_id in tasks and state.task_id not in refused:
                 self.remembered.setdefault(state.task_id, {})[state.event] = state
         for delivery in commit.deliveries:
-            self._deliver(delivery)
+            if delivery.task_id not in refused:
+                self._deliver(delivery)
         if commit.pause is not None:
             self.pause = None if commit.pause == "resume" else commit.pause
 

@@ -11,7 +11,8 @@ The contract of `commit`:
   (`StaleVersion`), an execution's fence and state (`StaleFence`), uniqueness of (tenant, name) (`Conflict`).
 - At most one `Create` or `Update` per task; a second one is an InternalError. An `Update` that only stores checkpoints leaves
   the task's row as it is, and only the fences guard it (see `writes_task`).
-- Outbox entries and event states of refused tasks are left out; a delivery's write of an entry that is gone is ignored.
+- Outbox entries, deliveries and event states of refused tasks are left out with the rest of them, to be told again as a whole;
+  a delivery's write of an entry that is gone is ignored.
 - A version of a calendar never changes: another content under it is refused, under the key `tenant/name`.
 - `by_outcome` and `by_reason` of `counts` grow in the same transaction as the rows they count.
 - Audit records of refused tasks, and progress and log lines of executions that are gone, are left out.
@@ -120,7 +121,8 @@ class OutboxEntry:
 
 @record
 class DeliveryWrite:
-    """What became of a try: `state` is `delivered`, `suppressed` (condition false, edge, throttle), `retry` or `given_up`.
+    """What became of a try: `state` is `fired` (it acts: entries of its actions follow), `suppressed` (condition
+    false, edge, throttle), `delivered`, `retry` or `given_up`.
 
     With `retry` the entry stays in the outbox, due at `due`; otherwise it leaves it and only its records are kept, each task's
     newest `DELIVERIES_KEPT`.

@@ -386,7 +386,9 @@ class Writer:
         if commit.event_states:
             side.put_event_states(self._connection, (s for s in commit.event_states if s.task_id not in refused))
         if commit.deliveries:
-            side.put_deliveries(self._connection, commit.deliveries)
+            side.put_deliveries(
+                self._connection, (write for write in commit.deliveries if write.task_id not in refused)
+            )
         if commit.counts:
             self._fill_counts(commit.counts)
         if commit.pause is not None:
