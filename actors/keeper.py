@@ -18,7 +18,7 @@ from .addresses import Address, hint
 from .executor_messages import Message as ExecutorMessage
 from .executor_messages import Resync
 from .herald_messages import Event as HeraldEvent
-from .keeper_core import MAX_REDECISIONS, KeeperCore, Needs
+from .keeper_core import MAX_REDECISIONS, KeeperCore
 from .keeper_messages import (
     Answer,
     AttemptsEnded,
@@ -30,6 +30,7 @@ from .keeper_messages import (
     Interrupt,
     Own,
     Purge,
+    Reconsider,
     Recorded,
     Recover,
     Refuse,
@@ -39,6 +40,7 @@ from .keeper_messages import (
     Start,
     StopClaiming,
 )
+from .keeper_needs import Needs
 from .keeper_staging import Plan
 from .model.lifecycle import State
 from .store.port import Commit, CommitResult, Store
@@ -246,6 +248,8 @@ class Keeper(Actor[Event]):
             raise
 
     async def _prepare(self, needs: Needs) -> list[str]:
+        if needs.edges:
+            self._core.waits.load(await self._read(self._store.edges))
         wanted = set(needs.task_ids)
         running: list[str] = []
         if needs.running:
@@ -305,6 +309,8 @@ class Keeper(Actor[Event]):
                 self._tell_executor(Resync(token))
             case Reschedule():
                 hint(self._timer, directive)
+            case Reconsider():
+                self.mailbox.put_back([directive])
             case Happened(executions=executions):
                 self._completed += sum(execution.state is State.COMPLETED for execution in executions)
                 hint(self._herald, directive)
@@ -334,7 +340,9 @@ def is_empty(commit: Commit) -> bool:
 def weight(message: Event) -> int:
     """How many tasks a message is about, as far as that is known."""
     match message:
-        case Settle(task_ids=entries) | AttemptsEnded(ends=entries) | CreateTasks(definitions=entries):
+        case Settle(task_ids=entries) | Reconsider(task_ids=entries):
+            return len(entries)
+        case AttemptsEnded(ends=entries) | CreateTasks(definitions=entries):
             return len(entries)
         case _:
             return 1

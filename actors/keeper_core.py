@@ -22,13 +22,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant
-from runtime.errors import Conflict, NotFound, StaleEpoch, StaleFence, StaleVersion, TocsinError
-from runtime.records import evolve, record
+from runtime.errors import Conflict, NotFound, StaleEpoch, StaleVersion, TocsinError
+from runtime.records import evolve
 
 from . import attempts, keeper_plain
 from .definition_changes import first_state
+from .keeper_checkpoints import over, take_checkpoint
 from .keeper_claims import Claims
 from .keeper_commands import Commands
+from .keeper_dependencies import Waits
 from .keeper_messages import (
     Answer,
     AttemptEnd,
@@ -39,6 +41,7 @@ from .keeper_messages import (
     CreateTasks,
     Delivered,
     Directive,
+    EditTask,
     Event,
     Happened,
     InSync,
@@ -47,6 +50,7 @@ from .keeper_messages import (
     Own,
     Progress,
     Purge,
+    Reconsider,
     Recorded,
     Recover,
     Refuse,
@@ -56,6 +60,7 @@ from .keeper_messages import (
     SlotsFreed,
     StopClaiming,
 )
+from .keeper_needs import Needs
 from .keeper_outbox import Outbox, answers
 from .keeper_progression import Progression
 from .keeper_refusals import again, can_cause
@@ -73,18 +78,6 @@ CACHE_SIZE: Final = 20_000
 
 MAX_REDECISIONS: Final = 5
 """How often one batch is decided again because rows changed under it; on one node it never is."""
-
-
-@record
-class Needs:
-    """What the shell must do before `decide`: read these tasks, and all tasks with running executions if `running`.
-
-    `conflicts`: a commit under way is about tasks of this batch and has to land first.
-    """
-
-    task_ids: frozenset[str]
-    running: bool
-    conflicts: bool
 
 
 class KeeperCore:
@@ -106,6 +99,8 @@ class KeeperCore:
         self._progression = Progression(self._claims, random, new_id)
         self._commands = Commands(self._progression)
         self._cache: OrderedDict[str, Task] = OrderedDict()
+        self.waits = Waits(self._cache)
+        self._progression.waits = self.waits
         self._epochs: Mapping[int, int] = {}
         self._staged: dict[str, Staged] = {}
         self._carried: list[AttemptEnd] = []
@@ -126,9 +121,12 @@ class KeeperCore:
         wanted: set[str] = {end.task_id for end in self._carried}
         freed = 0
         running = False
+        self.waits.begin()
         for message in batch:
             match message:
-                case Settle(task_ids=ids) | Recover(task_ids=ids) | Backlog(task_ids=ids):
+                case Settle(task_ids=ids) | Reconsider(task_ids=ids):
+                    wanted.update(ids, self.waits.relatives(ids))
+                case Recover(task_ids=ids) | Backlog(task_ids=ids):
                     wanted.update(ids)
                 case AttemptsEnded(ends=ends):
                     wanted.update(end.task_id for end in ends)
@@ -138,14 +136,18 @@ class KeeperCore:
                     freed += slots
                 case SlotsFreed(count=count):
                     freed += count
-                case Own() | CreateTasks() | Progress() | Logged() | Purge() | StopClaiming() | Delivered():
+                case CreateTasks(definitions=definitions):
+                    wanted.update(self.waits.named_by(definitions))
+                case EditTask(definition=definition):
+                    wanted.update((definition.id,), self.waits.named_by((definition,)))
+                case Own() | Progress() | Logged() | Purge() | StopClaiming() | Delivered():
                     pass
                 case _:
                     wanted.add(message.task_id)
         conflicts = running or not self._in_flight.isdisjoint(wanted)
         wanted.update(self._claims.heads(freed))
-        cache = self._cache
-        return Needs(frozenset([task_id for task_id in wanted if task_id not in cache]), running, conflicts)
+        unread = frozenset([task_id for task_id in wanted if task_id not in self._cache])
+        return Needs(unread, running, conflicts, edges=not self.waits.loaded)
 
     def learn(self, tasks: Iterable[Task]) -> None:
         """Tasks that the shell read from the store."""
@@ -175,6 +177,11 @@ class KeeperCore:
         match message:
             case Settle(task_ids=ids):
                 self._settle_all(ids, now)
+            case Reconsider(task_ids=ids):
+                for task_id in self.waits.restless(ids, self._staged, now):
+                    if (staged := self._stage(task_id)) is not None and staged.partition in self._epochs:
+                        staged.messages += (Reconsider((task_id,)),)
+                        self.waits.reconsider(staged, self._progression, now)
             case AttemptsEnded(ends=ends):
                 for end in ends:
                     self._attempt_ended(end, now)
@@ -238,6 +245,7 @@ class KeeperCore:
                 self._directives.append(Reschedule(((task_id, None),)))
                 continue
             staged.messages += (Settle((task_id,)),)
+            self.waits.reconsider(staged, self._progression, now)
             self._progression.settle(staged, now)
 
     def _stage_plainly(self, task_id: str, decide: Callable[[Task, int], Staged | None]) -> bool:
@@ -308,28 +316,9 @@ class KeeperCore:
 
     def _checkpoint(self, message: Checkpoint) -> None:
         staged = self._stage(message.task_id)
-        execution = None if staged is None else staged.executions.get(message.execution_id)
-        if (
-            staged is None
-            or execution is None
-            or execution.fence != message.fence
-            or execution.state is not State.RUNNING
-        ):
-            error = StaleFence(f"attempt with fence {message.fence} of execution {message.execution_id} is over")
+        error = over(message) if staged is None else take_checkpoint(staged, message)
+        if error is not None:
             self._directives.append(Refuse(message.reply, error))
-            return
-        sequence, last = message.sequence, execution.checkpoints
-        if sequence not in (0, last, last + 1):
-            error = StaleFence(
-                f"checkpoint {sequence} of execution {message.execution_id} does not follow number {last}"
-            )
-            self._directives.append(Refuse(message.reply, error))
-            return
-        told_again = 0 < sequence == last
-        if not told_again:
-            staged.checkpoint(execution, message.data)
-        staged.messages += (message,)
-        staged.directives += (Answer(message.reply, None),)
 
     # -- what people and programs ask for
 
@@ -339,12 +328,14 @@ class KeeperCore:
             try:
                 if definition.id in self._staged:
                     raise Conflict(f"there is a task with the id {definition.id} already")
+                self.waits.check(definition, None, self._staged)
                 state = first_state(definition, now)
             except TocsinError as error:
                 answers.append(error)
                 continue
             staged = Staged.new(definition, state, partition_of(definition.id, self._partitions))
             self._staged[definition.id] = staged
+            self.waits.promise(definition)
             staged.audits += (Audit(now, message.actor, "CreateTask", definition.id),)
             answers.append(definition.id)
         self._creations.append((message, answers))
@@ -355,10 +346,14 @@ class KeeperCore:
             self._directives.append(Refuse(message.reply, NotFound(f"no task {message.task_id}")))
             return
         try:
+            if isinstance(message, EditTask):
+                self.waits.check(message.definition, staged.definition, self._staged)
             shown = self._commands.carry_out(message, staged, now)
         except TocsinError as error:
             self._directives.append(Refuse(message.reply, error))
             return
+        if isinstance(message, EditTask):
+            self.waits.promise(message.definition)
         staged.messages += (message,)
         staged.audits += (Audit(now, message.actor, type(message).__name__, staged.id),)
         staged.answers += ((message.reply, shown),)
@@ -422,6 +417,7 @@ class KeeperCore:
         if tasks:
             directives.append(Happened(tuple(changed), tuple(tasks)))
         directives.extend(self._sync_requests())
+        directives.extend(self.waits.to_reconsider())
         self._trim_cache()
         return directives, again
 
@@ -430,6 +426,7 @@ class KeeperCore:
             self._cache.pop(task.id, None)
         else:
             self._cache[task.id] = task
+        self.waits.landed(staged, task)
 
     def _created(self, entry: str | Exception, plan: Plan, result: CommitResult) -> Task | Exception:
         if isinstance(entry, Exception):
@@ -467,6 +464,7 @@ class KeeperCore:
     def _undo(self, staged: Staged) -> None:
         self._claims.undo(staged.starts)
         self._cache.pop(staged.id, None)
+        self.waits.refused(staged.id)
 
     def failed(self, plan: Plan, error: TocsinError) -> list[Directive]:
         """The store could not commit: nothing was changed. Those who asked are told; ends are kept for the next batch."""

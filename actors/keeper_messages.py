@@ -16,7 +16,7 @@ from .model.trigger import Bounds, Trigger
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
 
-    from .store.port import DeliveryWrite, EventState, OutboxEntry
+    from .store.port import DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 
 # What the keeper hears.
 
@@ -61,7 +61,8 @@ class InSync:
 class AttemptEnd:
     """How an attempt ended. `state` WAITING means interrupted: it costs nothing and is run again.
 
-    `holds_slot`: an abandoned thread still sits on the slot; `SlotsFreed` follows when it returns.
+    `holds_slot`: an abandoned thread still sits on the slot; `SlotsFreed` follows when it returns. `counted`: the slot was
+    given back already, the keeper only decides once more what follows.
     """
 
     task_id: str
@@ -75,6 +76,7 @@ class AttemptEnd:
     retryable: bool = True
     reason: str | None = None
     holds_slot: bool = False
+    counted: bool = False
 
 
 @record
@@ -82,6 +84,13 @@ class AttemptsEnded:
     """The executor: these attempts have ended. Told again after a restart until `Recorded` names them."""
 
     ends: tuple[AttemptEnd, ...]
+
+
+@record
+class Reconsider:
+    """The keeper to itself: look again at these tasks, whose executions wait for others."""
+
+    task_ids: tuple[str, ...]
 
 
 @record
@@ -102,10 +111,58 @@ class StopClaiming:
 
 @record
 class Backlog:
-    """Tasks that have executions waiting for a slot, found in the store."""
+    """Tasks that have executions waiting to be claimed, found in the store: those that come first in the order.
+
+    `complete`: there are no others.
+    """
 
     task_ids: tuple[str, ...]
     complete: bool
+
+
+@record
+class Proceed:
+    """The keeper to itself: claims ended at a task that had to be read, or to be committed first."""
+
+
+@record
+class Counted:
+    """The janitor: the count of a settled range of the ledger that was left open."""
+
+    task_id: str
+    first: Instant
+    count: int
+
+
+@record
+class PauseScheduler:
+    """Settle and claim nothing until resumed; what runs goes on. Answers the pause, also if it was paused before."""
+
+    note: str | None
+    actor: str
+    reply: Reply[SchedulerPause]
+
+
+@record
+class ResumeScheduler:
+    """Go on; what came due meanwhile is made up for under each task's catch-up policy."""
+
+    actor: str
+    reply: Reply[None]
+
+
+@record
+class ReleaseLock:
+    """Take a concurrency key from an execution, or from all that hold it: they go on and count against it no more.
+
+    Answers the executions that held it; NotFound if there were none.
+    """
+
+    key: str
+    tenant: str
+    execution_id: str | None
+    actor: str
+    reply: Reply[tuple[str, ...]]
 
 
 @record
@@ -168,11 +225,15 @@ class Delivered:
 
 @record
 class CreateTasks:
-    """New tasks. Answers, for each, the task or the error that refused it."""
+    """New tasks. Answers, for each, the task or the error that refused it.
+
+    `made`: what some of them were answered already, where the others have to be decided once more (None).
+    """
 
     definitions: tuple[Definition, ...]
     actor: str
     reply: Reply[tuple[Task | Exception, ...]]
+    made: tuple[Task | Exception | None, ...] = ()
 
 
 @record
@@ -279,6 +340,16 @@ class CancelExecution:
 
 
 @record
+class ReleaseExecution:
+    """Give up waiting for an abandoned handler: it occupies neither its task nor a slot any more. Answers the execution."""
+
+    task_id: str
+    execution_id: str
+    actor: str
+    reply: Reply[Execution]
+
+
+@record
 class ConfigureTask:
     """Change retry numbers only; None leaves a value as it is. `delay` in microseconds. Answers the task."""
 
@@ -299,6 +370,7 @@ Command = (
     | RetryTask
     | ResumeTask
     | CancelExecution
+    | ReleaseExecution
     | ConfigureTask
 )
 """What people and programs ask for about one task: every one of them has `task_id`, `actor` and `reply`."""
@@ -306,12 +378,18 @@ Command = (
 Event = (
     Own
     | Settle
+    | Reconsider
     | Recover
     | InSync
     | AttemptsEnded
     | SlotsFreed
     | StopClaiming
     | Backlog
+    | Proceed
+    | Counted
+    | PauseScheduler
+    | ResumeScheduler
+    | ReleaseLock
     | Purge
     | Checkpoint
     | Progress
@@ -371,6 +449,13 @@ class Reschedule:
 
 
 @record
+class SchedulerPaused:
+    """The timer: the scheduler is paused, or goes on."""
+
+    paused: bool
+
+
+@record
 class Happened:
     """The herald: these executions changed, these tasks are as they are now."""
 
@@ -394,4 +479,17 @@ class Refuse:
     error: Exception
 
 
-Directive = Start | Interrupt | RequestSync | Recorded | Reschedule | Happened | Answer | Refuse | Purge
+Directive = (
+    Start
+    | Interrupt
+    | Release
+    | RequestSync
+    | Recorded
+    | Reschedule
+    | Reconsider
+    | SchedulerPaused
+    | Happened
+    | Answer
+    | Refuse
+    | Purge
+)

@@ -26,6 +26,7 @@ from actors.keeper_messages import (
     Own,
     PauseTask,
     Purge,
+    Reconsider,
     Recorded,
     Refuse,
     RequestSync,
@@ -143,6 +144,8 @@ class Rig:
 
     def _commit(self, batch: list[Event]) -> tuple[list[Directive], list[Event]]:
         needs = self.core.needs(batch)
+        if needs.edges:
+            self.core.waits.load(self.store.edges())
         running = self.store.orphans((), 10_000) if needs.running else []
         self.core.learn(self.store.tasks(sorted({*needs.task_ids, *running})))
         plan, commit = self.core.decide(batch, running, self.now)
@@ -188,6 +191,8 @@ class Rig:
                     reply.refuse(error)
                 case Purge(reply=reply):
                     reply.answer(0)
+                case Reconsider():
+                    heard.append(directive)
                 case _:
                     pass
         return heard
