@@ -10,19 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
-from typing import Any, Final
-
-import attrs
+from typing import Final
 
 from runtime.clock import Instant
 from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
 from runtime.records import evolve
 
 from ..model.calendar import Calendar
-from ..model.execution import Attempt, Execution, WaitsFor
-from ..model.lifecycle import OPEN_STATES, State
+from ..model.execution import Execution, WaitsFor
+from ..model.lifecycle import State
 from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
+from .memory_rows import Parts, Record, is_held, is_running, matches, outcome_of, outcome_of_range, sort_key
 from .memory_side import Side
 from .port import (
     TASK_SORTS,
@@ -49,49 +48,8 @@ from .port import (
     writes_task,
 )
 
-_HELD: Final = OPEN_STATES | {State.CRASHED}
-
-
-def _held(execution: Execution) -> bool:
-    """Whether an execution belongs to its task's open ones: open, held after a crash, or lingering."""
-    return execution.state in _HELD or execution.lingers
-
-
 _SLACK: Final = 64
 """Outdated entries of the due heap that are always allowed; beyond, half of it may be outdated before it is built anew."""
-
-_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-"""Lower case for ASCII only, as SQLite's."""
-
-
-@attrs.define
-class _Record:
-    """A task with what belongs to it. `open` and `history` are in order of creation."""
-
-    definition: Definition
-    state: TaskState
-    partition: int
-    due: Instant | None
-    began_at: Instant
-    open: dict[str, Execution] = attrs.field(factory=dict)
-    history: dict[str, Execution] = attrs.field(factory=dict)
-    settled: dict[Instant, Settled] = attrs.field(factory=dict)
-    revisions: list[Revision] = attrs.field(factory=list)
-
-    @property
-    def task(self) -> Task:
-        return Task(self.definition, self.state, tuple(self.open.values()))
-
-
-@attrs.define
-class _Parts:
-    """What an execution has besides its row."""
-
-    attempts: dict[int, Attempt] = attrs.field(factory=dict)
-    logs: list[LogLine] = attrs.field(factory=list)
-    result: str | None = None
-    checkpoint: str | None = None
-    progress: str | None = None
 
 
 class MemoryStore:
@@ -101,10 +59,10 @@ class MemoryStore:
         self._identity: Identity | None = None
         self._epochs: dict[int, int] = {}
         self._grants: dict[int, int] = {}
-        self._tasks: dict[str, _Record] = {}
+        self._tasks: dict[str, Record] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._executions: dict[str, Execution] = {}
-        self._parts: dict[str, _Parts] = {}
+        self._parts: dict[str, Parts] = {}
         self._due: list[tuple[Instant, str]] = []
         self._audits: list[Audit] = []
         self._outcomes: Counter[tuple[Outcome, Reason | None]] = Counter()
@@ -166,7 +124,7 @@ class MemoryStore:
 
     def _create(self, create: Create) -> None:
         task, definition = create.task, create.task.definition
-        record = _Record(definition, task.state, create.partition, None, definition.created_at)
+        record = Record(definition, task.state, create.partition, None, definition.created_at)
         self._tasks[definition.id] = record
         self._names[definition.tenant, definition.name] = definition.id
         self._set_due(record, task.due)
@@ -232,7 +190,7 @@ class MemoryStore:
         self._put(self._tasks[execution.task_id], counted)
         self._parts_of(write.execution_id).checkpoint = write.data
 
-    def _edit(self, record: _Record, definition: Definition, state: TaskState) -> None:
+    def _edit(self, record: Record, definition: Definition, state: TaskState) -> None:
         former = record.definition
         record.revisions.append(Revision(record.state.revision, former, record.began_at))
         del self._names[former.tenant, former.name]
@@ -247,7 +205,7 @@ class MemoryStore:
             del self._executions[execution_id]
             self._parts.pop(execution_id, None)
 
-    def _write_execution(self, record: _Record, write: ExecutionWrite) -> None:
+    def _write_execution(self, record: Record, write: ExecutionWrite) -> None:
         execution = write.execution
         if execution.outcome is not None and (write.former is None or write.former.outcome is None):
             self._outcomes[execution.outcome, execution.reason] += 1
@@ -259,26 +217,26 @@ class MemoryStore:
         if write.drop_checkpoint and execution.id in self._parts:
             self._parts[execution.id].checkpoint = None
 
-    def _put(self, record: _Record, execution: Execution) -> None:
+    def _put(self, record: Record, execution: Execution) -> None:
         key = execution.id
         self._executions[key] = record.history[key] = execution
-        if not _held(execution):
+        if not is_held(execution):
             record.open.pop(key, None)
         elif key in record.open or execution is _newest(record.history):
             record.open[key] = execution
         else:
             # Reopened by a retry: back to its place in the order of creation.
-            record.open = {name: entry for name, entry in record.history.items() if _held(entry)}
+            record.open = {name: entry for name, entry in record.history.items() if is_held(entry)}
 
-    def _parts_of(self, execution_id: str) -> _Parts:
-        return self._parts.setdefault(execution_id, _Parts())
+    def _parts_of(self, execution_id: str) -> Parts:
+        return self._parts.setdefault(execution_id, Parts())
 
-    def _settle(self, record: _Record, rows: Iterable[Settled]) -> None:
+    def _settle(self, record: Record, rows: Iterable[Settled]) -> None:
         for row in rows:
             record.settled[row.first] = row
             self._outcomes[row.outcome, row.reason] += row.count or 0
 
-    def _set_due(self, record: _Record, due: Instant | None) -> None:
+    def _set_due(self, record: Record, due: Instant | None) -> None:
         if due is not None and due != record.due:
             heappush(self._due, (due, record.definition.id))
             if len(self._due) > 2 * len(self._tasks) + _SLACK:
@@ -372,11 +330,11 @@ class MemoryStore:
 
     def occupied(self) -> list[str]:
         return sorted(
-            {entry.task_id for record in self._tasks.values() for entry in record.open.values() if _runs(entry)}
+            {entry.task_id for record in self._tasks.values() for entry in record.open.values() if is_running(entry)}
         )
 
     def locks(self, limit: int) -> list[Execution]:
-        entries = (entry for record in self._tasks.values() for entry in record.open.values() if _runs(entry))
+        entries = (entry for record in self._tasks.values() for entry in record.open.values() if is_running(entry))
         held = sorted((entry.key, entry.id, entry) for entry in entries if entry.key is not None)
         return [entry for *_, entry in held[:limit]]
 
@@ -417,8 +375,8 @@ class MemoryStore:
     def page(self, wanted: TaskFilter) -> TaskPage:
         if wanted.sort not in TASK_SORTS:
             raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
-        found = [record for record in self._tasks.values() if _matches(record, wanted)]
-        found.sort(key=lambda record: _sort_key(record, wanted.sort), reverse=wanted.descending)
+        found = [record for record in self._tasks.values() if matches(record, wanted)]
+        found.sort(key=lambda record: sort_key(record, wanted.sort), reverse=wanted.descending)
         some = found[wanted.offset : wanted.offset + wanted.limit]
         return TaskPage(tuple(record.task for record in some), len(found))
 
@@ -432,7 +390,7 @@ class MemoryStore:
         execution = self._executions.get(execution_id)
         if execution is None:
             return None
-        parts = self._parts.get(execution_id, _Parts())
+        parts = self._parts.get(execution_id, Parts())
         attempts = tuple(parts.attempts[number] for number in sorted(parts.attempts))
         return ExecutionDetail(execution, attempts, parts.result, parts.checkpoint, parts.progress)
 
@@ -441,7 +399,7 @@ class MemoryStore:
         return None if parts is None else parts.checkpoint
 
     def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
-        parts = self._parts.get(execution_id, _Parts())
+        parts = self._parts.get(execution_id, Parts())
         return list(islice((line for line in parts.logs if line.sequence > after), limit))
 
     def outcomes(
@@ -451,8 +409,8 @@ class MemoryStore:
         if record is None:
             return []
         rows = [
-            *(_outcome_of(entry, entry.nominal) for entry in record.history.values() if entry.nominal is not None),
-            *map(_outcome_of_range, record.settled.values()),
+            *(outcome_of(entry, entry.nominal) for entry in record.history.values() if entry.nominal is not None),
+            *map(outcome_of_range, record.settled.values()),
         ]
         touching = (row for row in rows if row.last >= since and row.first <= until)
         return sorted(touching, key=lambda row: (row.first, row.last), reverse=newest)[:limit]
@@ -491,66 +449,17 @@ def _stale_fence(execution_id: str, fence: int) -> StaleFence:
     return StaleFence(f"execution {execution_id} has ended or has a newer attempt than fence {fence}")
 
 
-def _runs(execution: Execution) -> bool:
-    return execution.state is State.RUNNING or execution.lingers
-
-
 def _newest(history: dict[str, Execution]) -> Execution:
     return next(reversed(history.values()))
 
 
-def _ended(record: _Record, before: Instant, keep: int) -> Iterator[Execution]:
+def _ended(record: Record, before: Instant, keep: int) -> Iterator[Execution]:
     """Executions to remove: ended before the instant, and not among the newest `keep`."""
     for execution in islice(record.history.values(), max(0, len(record.history) - keep)):
-        if not _held(execution) and execution.ended_at is not None and execution.ended_at < before:
+        if not is_held(execution) and execution.ended_at is not None and execution.ended_at < before:
             yield execution
 
 
-def _old_rows(record: _Record, before: Instant, keep: int) -> Iterator[tuple[Instant, Settled]]:
+def _old_rows(record: Record, before: Instant, keep: int) -> Iterator[tuple[Instant, Settled]]:
     rows = sorted(record.settled.items())
     return ((first, row) for first, row in rows[: max(0, len(rows) - keep)] if row.last < before)
-
-
-def _matches(record: _Record, wanted: TaskFilter) -> bool:
-    definition = record.definition
-    return (
-        (wanted.status is None or record.state.status is wanted.status)
-        and (wanted.type is None or definition.type == wanted.type)
-        and (wanted.tenant is None or definition.tenant == wanted.tenant)
-        and (wanted.text is None or wanted.text.translate(_LOWER) in definition.name.translate(_LOWER))
-        and (wanted.id_prefix is None or definition.id.startswith(wanted.id_prefix))
-    )
-
-
-def _sort_key(record: _Record, column: str) -> tuple[Any, ...]:
-    owner = record.definition if column in ("id", "name", "type", "created_at") else record.state
-    value = getattr(owner, column)
-    return (value is not None, value, record.definition.id)
-
-
-def _outcome_of(execution: Execution, nominal: Instant) -> OutcomeRow:
-    return OutcomeRow(
-        first=nominal,
-        last=nominal,
-        count=1,
-        outcome=execution.outcome,
-        reason=None if execution.reason is None else execution.reason.value,
-        execution_id=execution.id,
-        state=execution.state,
-        started_at=execution.first_started_at,
-        revision=execution.revision,
-    )
-
-
-def _outcome_of_range(row: Settled) -> OutcomeRow:
-    return OutcomeRow(
-        first=row.first,
-        last=row.last,
-        count=row.count,
-        outcome=row.outcome,
-        reason=row.reason.value,
-        execution_id=row.execution,
-        state=None,
-        started_at=None,
-        revision=row.revision,
-    )

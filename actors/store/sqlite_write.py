@@ -14,26 +14,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-import attrs
+from runtime.errors import Conflict, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
 
-from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
-
-from ..model.occurrence import Outcome, Settled
 from ..model.task import Task
 from . import sqlite_bulk as bulk
 from . import sqlite_side as side
 from .port import (
-    Audit,
-    CheckpointWrite,
     Commit,
     CommitResult,
     CountWrite,
     Create,
-    ExecutionWrite,
-    LogWrite,
-    ProgressWrite,
     Update,
-    writes_task,
+)
+from .sqlite_batch import (
+    OUTCOMES,
+    Change,
+    Numbers,
+    Rows,
+    audit_rows,
+    changes_of,
+    counted,
+    log_rows,
+    progress_rows,
+    rows_of,
+    task_id_of,
 )
 from .sqlite_rows import (
     ATTEMPT_COLUMNS,
@@ -44,13 +48,10 @@ from .sqlite_rows import (
     STATE_COLUMNS,
     TASK_COLUMNS,
     Row,
-    attempt_row,
     create_row,
     definition_row,
     execution_row,
-    execution_update_row,
     settled_row,
-    update_row,
 )
 
 _INSERT_TASKS: Final = bulk.insert("tasks", TASK_COLUMNS)
@@ -142,30 +143,6 @@ class _Moved(Exception):
     """Somebody took a partition since the epochs were read."""
 
 
-_Change = Create | Update
-
-_Numbers = Counter[tuple[str, str]]
-"""How many of each outcome and reason, where "" stands for none."""
-
-_OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
-
-
-@attrs.define
-class _Rows:
-    """What the updates of a batch write, table by table."""
-
-    tasks: list[Row] = attrs.field(factory=list)
-    edits: list[Update] = attrs.field(factory=list)
-    deletes: list[Row] = attrs.field(factory=list)
-    checkpoints: dict[tuple[str, int], list[str]] = attrs.field(factory=dict)
-    inserts: list[Row] = attrs.field(factory=list)
-    updates: list[Row] = attrs.field(factory=list)
-    attempts: list[Row] = attrs.field(factory=list)
-    results: list[Row] = attrs.field(factory=list)
-    dropped: list[Row] = attrs.field(factory=list)
-    settled: list[Row] = attrs.field(factory=list)
-
-
 class Writer:
     """The writing half of the store, over the one connection that writes. Used by one thread at a time."""
 
@@ -225,23 +202,23 @@ class Writer:
         self._epochs = dict(self._connection.execute("SELECT id, epoch FROM partitions"))
         self._takeovers = takeovers
 
-    def _admitted(self, commit: Commit) -> tuple[list[_Change], dict[str, TocsinError]]:
+    def _admitted(self, commit: Commit) -> tuple[list[Change], dict[str, TocsinError]]:
         """The changes whose partition's epoch holds, and the tasks whose epoch does not."""
         if self._takeovers < 0:
             self._read_epochs()
-        changes = _changes(commit)
+        changes = changes_of(commit)
         if commit.epochs == self._epochs:
             return changes, {}
         stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
         refused: dict[str, TocsinError] = {}
         for change in changes:
             if (number := change.partition) in stale:
-                refused[_task_id(change)] = StaleEpoch(
+                refused[task_id_of(change)] = StaleEpoch(
                     f"partition {number} is at epoch {self._epochs.get(number, 0)}, not {commit.epochs[number]}"
                 )
         return [change for change in changes if change.partition not in stale], refused
 
-    def _write(self, commit: Commit, changes: list[_Change], refused: dict[str, TocsinError]) -> None:
+    def _write(self, commit: Commit, changes: list[Change], refused: dict[str, TocsinError]) -> None:
         """Progress goes first: the attempt that made it may end in the same commit."""
         self._write_progress(commit)
         try:
@@ -255,12 +232,12 @@ class Writer:
 
     def _write_progress(self, commit: Commit) -> None:
         if commit.progress:
-            _PUT_PROGRESS.run(self._connection, _progress_rows(commit.progress))
+            _PUT_PROGRESS.run(self._connection, progress_rows(commit.progress))
 
-    def _divide(self, changes: list[_Change], error: TocsinError, refused: dict[str, TocsinError]) -> None:
+    def _divide(self, changes: list[Change], error: TocsinError, refused: dict[str, TocsinError]) -> None:
         """Write what can be written of changes that together were refused."""
         if len(changes) == 1:
-            refused[_task_id(changes[0])] = error
+            refused[task_id_of(changes[0])] = error
             return
         middle = len(changes) // 2
         for half in (changes[:middle], changes[middle:]):
@@ -275,7 +252,7 @@ class Writer:
 
     # -- tasks
 
-    def _apply(self, changes: Sequence[_Change]) -> None:
+    def _apply(self, changes: Sequence[Change]) -> None:
         """Write all of it or raise _Refusal; the caller undoes what was written by then."""
         try:
             self._count(changes)
@@ -287,14 +264,14 @@ class Writer:
         except sqlite3.IntegrityError as error:
             raise _Refusal(_conflict(error, changes[0])) from error
         except (UnicodeEncodeError, OverflowError, sqlite3.DataError) as error:
-            raise _Refusal(InvalidRequest(f"task {_task_id(changes[0])} cannot be stored: {error}")) from error
+            raise _Refusal(InvalidRequest(f"task {task_id_of(changes[0])} cannot be stored: {error}")) from error
 
-    def _count(self, changes: Sequence[_Change]) -> None:
-        self._grow(*_counted(changes))
+    def _count(self, changes: Sequence[Change]) -> None:
+        self._grow(*counted(changes))
 
-    def _grow(self, tasks: int, numbers: _Numbers) -> None:
+    def _grow(self, tasks: int, numbers: Numbers) -> None:
         """Add to the totals, under the condition that nobody took a partition meanwhile."""
-        sums = dict.fromkeys(_OUTCOMES, 0)
+        sums = dict.fromkeys(OUTCOMES, 0)
         for (outcome, _), number in numbers.items():
             sums[outcome] += number
         if self._connection.execute(_COUNT, (tasks, *sums.values(), self._takeovers)).rowcount != 1:
@@ -318,7 +295,7 @@ class Writer:
         side.put_references(self._connection, (create.task.definition for create in creates))
 
     def _update(self, updates: Sequence[Update]) -> None:
-        rows = _rows(updates)
+        rows = rows_of(updates)
         if rows.checkpoints:
             self._checkpoint(rows.checkpoints)
         for update in rows.edits:
@@ -333,7 +310,7 @@ class Writer:
             raise _Refusal(_stale_fence(rows.updates[0]))
         self._put(rows)
 
-    def _put(self, rows: _Rows) -> None:
+    def _put(self, rows: Rows) -> None:
         """The tables that have no guard of their own."""
         for statement, some in (
             (_INSERT_EXECUTIONS, rows.inserts),
@@ -380,7 +357,7 @@ class Writer:
 
     def _write_notes(self, commit: Commit, refused: Mapping[str, TocsinError]) -> None:
         if commit.logs:
-            _INSERT_LOGS.run(self._connection, _log_rows(commit.logs))
+            _INSERT_LOGS.run(self._connection, log_rows(commit.logs))
         if commit.outbox:
             side.put_outbox(self._connection, (entry for entry in commit.outbox if entry.task_id not in refused))
         if commit.event_states:
@@ -393,126 +370,25 @@ class Writer:
             self._fill_counts(commit.counts)
         if commit.pause is not None:
             side.put_pause(self._connection, commit.pause)
-        audits = _audit_rows(commit.audits, refused) if commit.audits else ()
+        audits = audit_rows(commit.audits, refused) if commit.audits else ()
         if audits:
             _INSERT_AUDIT.run(self._connection, audits)
 
     def _fill_counts(self, writes: Iterable[CountWrite]) -> None:
-        counted: _Numbers = Counter()
+        filled_in: Numbers = Counter()
         for write in writes:
             filled = self._connection.execute(_FILL_COUNT, (write.count, write.task_id, write.first)).fetchone()
             if filled is not None:
-                counted[tuple(filled)] += write.count
-        self._grow(0, counted)
+                filled_in[tuple(filled)] += write.count
+        self._grow(0, filled_in)
 
 
-def _task_id(change: _Change) -> str:
-    return change.task.definition.id if isinstance(change, Create) else change.task_id
-
-
-def _changes(commit: Commit) -> list[_Change]:
-    """Creations first, else in the order given."""
-    changes: list[_Change] = [*commit.creates, *commit.updates]
-    if len(set(map(_task_id, changes))) != len(changes):
-        raise InternalError("a commit changes the same task twice")
-    return changes
-
-
-def _counted(changes: Iterable[_Change]) -> tuple[int, _Numbers]:
-    """By how much the number of tasks grows, and the numbers of outcomes by outcome and reason."""
-    tasks = 0
-    numbers: _Numbers = Counter()
-    for change in changes:
-        if isinstance(change, Create):
-            tasks += 1
-            _count_outcomes(numbers, map(ExecutionWrite, change.task.open), change.settled)
-        elif change.delete:
-            tasks -= 1
-        else:
-            _count_outcomes(numbers, change.executions, change.settled)
-    return tasks, numbers
-
-
-def _count_outcomes(numbers: _Numbers, executions: Iterable[ExecutionWrite], settled: Iterable[Settled]) -> None:
-    for write in executions:
-        execution = write.execution
-        outcome = execution.outcome
-        if outcome is not None and (write.former is None or write.former.outcome is None):
-            reason = execution.reason
-            numbers[outcome._value_, "" if reason is None else reason._value_] += 1
-    for row in settled:
-        if row.count:
-            numbers[row.outcome._value_, row.reason._value_] += row.count
-
-
-def _rows(updates: Iterable[Update]) -> _Rows:
-    rows = _Rows()
-    for update in updates:
-        if update.checkpoints:
-            _add_checkpoints(rows, update.checkpoints)
-            if not writes_task(update):
-                continue
-        if update.delete:
-            rows.deletes.append((update.task_id, update.expected))
-            continue
-        if update.definition is not None:
-            rows.edits.append(update)
-        rows.tasks.append(update_row(update))
-        for write in update.executions:
-            _add_execution(rows, write)
-        rows.settled.extend(map(settled_row, update.settled))
-    return rows
-
-
-def _add_checkpoints(rows: _Rows, checkpoints: Iterable[CheckpointWrite]) -> None:
-    for write in checkpoints:
-        rows.checkpoints.setdefault((write.execution_id, write.fence), []).append(write.data)
-
-
-def _add_execution(rows: _Rows, write: ExecutionWrite) -> None:
-    if write.former is None:
-        rows.inserts.append(execution_row(write.execution))
-    else:
-        rows.updates.append(execution_update_row(write))
-    if write.archive is not None:
-        rows.attempts.append(attempt_row(write.archive))
-    if write.result is not None:
-        rows.results.append((write.execution.id, write.result))
-    if write.drop_checkpoint:
-        rows.dropped.append((write.execution.id,))
-
-
-def _conflict(error: sqlite3.IntegrityError, change: _Change) -> Conflict:
+def _conflict(error: sqlite3.IntegrityError, change: Change) -> Conflict:
     if "tasks.name" not in str(error):
-        return Conflict(f"task {_task_id(change)} breaks a rule of the store: {error}")
+        return Conflict(f"task {task_id_of(change)} breaks a rule of the store: {error}")
     definition = change.task.definition if isinstance(change, Create) else change.definition
     return Conflict(f"there is another task with the name {definition.name!r}" if definition else str(error))
 
 
 def _stale_fence(row: Row) -> StaleFence:
     return StaleFence(f"execution {row[0]} has ended or has a newer attempt than fence {row[1]}")
-
-
-def _storable(text: str) -> str:
-    """A text that handlers wrote may hold half a surrogate pair, which UTF-8 cannot."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _progress_rows(progress: Iterable[ProgressWrite]) -> list[Row]:
-    return [(write.execution_id, write.fence, _storable(write.progress)) for write in progress]
-
-
-def _log_rows(logs: Iterable[LogWrite]) -> list[Row]:
-    return [
-        (write.execution_id, write.attempt, at, level, _storable(text))
-        for write in logs
-        for at, level, text in write.lines
-    ]
-
-
-def _audit_rows(audits: Iterable[Audit], refused: Mapping[str, TocsinError]) -> list[Row]:
-    return [
-        (audit.task_id, audit.at, _storable(audit.actor), audit.action, _storable(audit.detail))
-        for audit in audits
-        if audit.task_id not in refused
-    ]

@@ -1,0 +1,110 @@
+"""What the memory adapter keeps of a task, and how it looks to those who ask."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from runtime.clock import Instant
+
+from ..model.execution import Attempt, Execution
+from ..model.lifecycle import OPEN_STATES, State
+from ..model.occurrence import Settled
+from ..model.task import Definition, Task, TaskState
+from .port import LogLine, OutcomeRow, Revision, TaskFilter
+
+HELD: Final = OPEN_STATES | {State.CRASHED}
+
+
+def is_held(execution: Execution) -> bool:
+    """Whether an execution belongs to its task's open ones: open, held after a crash, or lingering."""
+    return execution.state in HELD or execution.lingers
+
+
+_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+"""Lower case for ASCII only, as SQLite's."""
+
+
+@attrs.define
+class Record:
+    """A task with what belongs to it. `open` and `history` are in order of creation."""
+
+    definition: Definition
+    state: TaskState
+    partition: int
+    due: Instant | None
+    began_at: Instant
+    open: dict[str, Execution] = attrs.field(factory=dict)
+    history: dict[str, Execution] = attrs.field(factory=dict)
+    settled: dict[Instant, Settled] = attrs.field(factory=dict)
+    revisions: list[Revision] = attrs.field(factory=list)
+
+    @property
+    def task(self) -> Task:
+        return Task(self.definition, self.state, tuple(self.open.values()))
+
+
+@attrs.define
+class Parts:
+    """What an execution has besides its row."""
+
+    attempts: dict[int, Attempt] = attrs.field(factory=dict)
+    logs: list[LogLine] = attrs.field(factory=list)
+    result: str | None = None
+    checkpoint: str | None = None
+    progress: str | None = None
+
+
+def is_running(execution: Execution) -> bool:
+    """Whether it counts against queues and keys: running, or abandoned and not returned."""
+    return execution.state is State.RUNNING or execution.lingers
+
+
+def matches(record: Record, wanted: TaskFilter) -> bool:
+    """Whether a list with this filter holds the task."""
+    definition = record.definition
+    return (
+        (wanted.status is None or record.state.status is wanted.status)
+        and (wanted.type is None or definition.type == wanted.type)
+        and (wanted.tenant is None or definition.tenant == wanted.tenant)
+        and (wanted.text is None or wanted.text.translate(_LOWER) in definition.name.translate(_LOWER))
+        and (wanted.id_prefix is None or definition.id.startswith(wanted.id_prefix))
+    )
+
+
+def sort_key(record: Record, column: str) -> tuple[Any, ...]:
+    """What a list is sorted by; null comes first."""
+    owner = record.definition if column in ("id", "name", "type", "created_at") else record.state
+    value = getattr(owner, column)
+    return (value is not None, value, record.definition.id)
+
+
+def outcome_of(execution: Execution, nominal: Instant) -> OutcomeRow:
+    """An execution's row of the ledger as people read it."""
+    return OutcomeRow(
+        first=nominal,
+        last=nominal,
+        count=1,
+        outcome=execution.outcome,
+        reason=None if execution.reason is None else execution.reason.value,
+        execution_id=execution.id,
+        state=execution.state,
+        started_at=execution.first_started_at,
+        revision=execution.revision,
+    )
+
+
+def outcome_of_range(row: Settled) -> OutcomeRow:
+    """A range's row of the ledger as people read it."""
+    return OutcomeRow(
+        first=row.first,
+        last=row.last,
+        count=row.count,
+        outcome=row.outcome,
+        reason=row.reason.value,
+        execution_id=row.execution,
+        state=None,
+        started_at=None,
+        revision=row.revision,
+    )
