@@ -62,6 +62,9 @@ MAILBOX: Final = 20_000
 RETRY_SECONDS: Final = 0.5
 """Between two tries at a store that cannot commit: soon enough for a passing fault, no burden for a full disk."""
 
+SWEEP_SECONDS: Final = 5.0
+"""Between two looks at executions that wait for others, while there are any: nothing is known to be lost between them."""
+
 RUNNING_LIMIT: Final = 1_000_000
 """Tasks with running executions looked up when the executor starts: all of them; there are at most as many as slots."""
 
@@ -119,6 +122,7 @@ class Keeper(Actor[Event]):
         self._flight: Flight | None = None
         self._recoveries: list[Recover] = []
         self._draining = False
+        self._sweeping: trio.CancelScope | None = None
         self._nursery: trio.Nursery
 
     def connect(
@@ -156,7 +160,10 @@ class Keeper(Actor[Event]):
         try:
             async with trio.open_nursery() as self._nursery:
                 await super().run(task_status=task_status)
+                if self._sweeping is not None:
+                    self._sweeping.cancel()
         finally:
+            self._sweeping = None
             if self._flight is not None:
                 for reply in self._flight.plan.replies():
                     if not reply.answered:
@@ -174,6 +181,16 @@ class Keeper(Actor[Event]):
             self._recoveries.clear()
         if limit := self._core.backlog_wanted:
             await self._read_backlog(limit)
+        if self._sweeping is None and self._core.waits.anybody:
+            self._sweeping = trio.CancelScope()
+            self._nursery.start_soon(self._sweep, self._sweeping)
+
+    async def _sweep(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while (chosen := self._core.waits.sweep()) is not None:
+                await trio.sleep(SWEEP_SECONDS)
+                hint(self.mailbox, chosen)
+        self._sweeping = None
 
     def _remember(self, messages: Iterable[Event]) -> None:
         for message in messages:

@@ -205,6 +205,11 @@ class Waits:
 
     # -- the sweep
 
+    @property
+    def anybody(self) -> bool:
+        """Whether any execution waits for parents."""
+        return bool(self._waiting)
+
     def sweep(self) -> Reconsider | None:
         """Those who wait and were not looked at for longest, a slice of them; None if nobody waits."""
         chosen = [task_id for task_id, _ in zip(self._waiting, range(SLICE), strict=False)]
