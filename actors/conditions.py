@@ -45,10 +45,11 @@ SHAPE: Final[Mapping[str, frozenset[str]]] = {
 
 @record
 class Condition:
-    """A condition that was checked. Make it with `parse_condition`."""
+    """A condition that was checked. Make it with `parse_condition`. `names`: those of the documents that it looks at."""
 
     text: str
     tree: ast.expr
+    names: frozenset[str]
 
     def holds(self, facts: Facts) -> bool:
         """Whether it is true of the facts. Raises ConditionFailed."""
@@ -66,7 +67,8 @@ def parse_condition(text: str, field: str = "condition") -> Condition:
     tree = _parsed(source, field)
     for node, problem in _Check().problems(tree, frozenset(NAMES), 1):
         raise InvalidRequest(f"{field}: at character {_position(source, node)}: {problem}: {text!r}")
-    return Condition(text, tree)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return Condition(text, tree, frozenset(names) & frozenset(NAMES))
 
 
 def _parsed(source: str, field: str) -> ast.expr:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import trio
 
 from runtime.actor import Actor
 
-from .herald_messages import Event
+from .herald_messages import Delivery, Event, TopicMessage
+from .herald_text import message
 from .keeper_messages import Happened
+from .model.event import Topic
 from .model.execution import Execution
 from .model.lifecycle import FAILED_STATES, State
 
 logger = logging.getLogger(__name__)
+
+M = TypeVar("M")
+
+Listener = Callable[[Happened], None]
 
 MAILBOX: Final = 50_000
 """Messages that may wait; the keeper drops what does not fit, watchers read the store for what is durable."""
@@ -27,39 +33,84 @@ WATCHER_BUFFER: Final = 1_000
 _LOGGED: Final = FAILED_STATES | {State.CRASHED}
 
 
+class Watchers(Generic[M]):
+    """Those who watch something. Who is too slow loses messages, and holds up nobody."""
+
+    def __init__(self) -> None:
+        self._dropped: dict[trio.MemorySendChannel[M], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._dropped)
+
+    def tell(self, message: M) -> None:
+        """Pass a message on to everybody."""
+        for watcher in self._dropped:
+            try:
+                watcher.send_nowait(message)
+            except (trio.WouldBlock, trio.BrokenResourceError):
+                self._dropped[watcher] += 1
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[trio.MemoryReceiveChannel[M]]:
+        """What is told from now on."""
+        send, receive = trio.open_memory_channel[M](WATCHER_BUFFER)
+        self._dropped[send] = 0
+        try:
+            with send, receive:
+                yield receive
+        finally:
+            del self._dropped[send]
+
+
 class Herald(Actor[Event]):
     """See the module's docstring."""
 
     def __init__(self, name: str = "herald") -> None:
         super().__init__(name, capacity=MAILBOX)
-        self._watchers: dict[trio.MemorySendChannel[Happened], int] = {}
+        self._listeners: tuple[Listener, ...] = ()
+        self._watchers: Watchers[Happened] = Watchers()
+        self._topics: dict[str, Watchers[TopicMessage]] = {}
+
+    def connect(self, *listeners: Listener) -> None:
+        """Who hears everything, at once and in the loop. Called once, before the actors start."""
+        self._listeners = listeners
 
     async def receive_batch(self, messages: list[Event]) -> None:
         """Log what failed, and pass everything on to the watchers."""
-        for message in messages:
-            if failed := [one for one in message.executions if one.state in _LOGGED]:
-                names = {task.id: repr(task.definition.name) for task in message.tasks}
+        for happened in messages:
+            if failed := [one for one in happened.executions if one.state in _LOGGED]:
+                names = {task.id: repr(task.definition.name) for task in happened.tasks}
                 for execution in failed:
                     _log(execution, names.get(execution.task_id, execution.task_id))
-            for watcher in self._watchers:
-                self._pass_on(watcher, message)
-
-    def _pass_on(self, watcher: trio.MemorySendChannel[Happened], message: Happened) -> None:
-        try:
-            watcher.send_nowait(message)
-        except (trio.WouldBlock, trio.BrokenResourceError):
-            self._watchers[watcher] += 1
+            self._watchers.tell(happened)
+            for listener in self._listeners:
+                listener(happened)
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[trio.MemoryReceiveChannel[Happened]]:
         """What happens from now on, as it happens; a watcher who is too slow loses changes."""
-        send, receive = trio.open_memory_channel[Happened](WATCHER_BUFFER)
-        self._watchers[send] = 0
+        async with self._watchers.watch() as channel:
+            yield channel
+
+    @asynccontextmanager
+    async def watch_topic(self, name: str) -> AsyncIterator[trio.MemoryReceiveChannel[TopicMessage]]:
+        """What event triggers tell a topic from now on; a message may come twice, under the same delivery id."""
+        watchers = self._topics.setdefault(name, Watchers())
         try:
-            with send, receive:
-                yield receive
+            async with watchers.watch() as channel:
+                yield channel
         finally:
-            del self._watchers[send]
+            if not watchers and self._topics.get(name) is watchers:
+                del self._topics[name]
+
+    async def publish(self, delivery: Delivery) -> str:
+        """Tell those who watch the topic of a delivery."""
+        assert isinstance(delivery.action, Topic)
+        topic = delivery.action.name
+        watchers = self._topics.get(topic)
+        if watchers is not None:
+            watchers.tell(TopicMessage(topic, message(delivery)))
+        return f"{len(watchers or ())} watching"
 
 
 def _log(execution: Execution, task: str) -> None:

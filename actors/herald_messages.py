@@ -2,6 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from runtime.clock import Instant
+from runtime.records import record
+
 from .keeper_messages import Happened
+from .model.event import Action
 
 Event = Happened
+
+
+@record
+class Delivery:
+    """One action that a fired event trigger wants done.
+
+    `id` is the same over all tries of it: whoever receives it can tell a repetition by it. `tries`: those made before. `facts`:
+    what the condition saw, as JSON values. `at`: the instant of the outcome.
+    """
+
+    id: str
+    task_id: str
+    execution_id: str | None
+    event: str
+    at: Instant
+    action: Action
+    facts: Mapping[str, Any]
+    tries: int = 0
+
+
+class DeliveryFailed(Exception):
+    """An action was not done. `permanent`: another try cannot help."""
+
+    def __init__(self, detail: str, *, permanent: bool = False) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+
+Perform = Callable[[Delivery], Awaitable[str]]
+"""Does an action, and answers what a person should know of it in some words. Raises DeliveryFailed."""
+
+
+@record
+class TopicMessage:
+    """What watchers of a topic are told."""
+
+    topic: str
+    body: Mapping[str, Any]

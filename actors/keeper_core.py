@@ -67,6 +67,7 @@ from .keeper_refusals import again, can_cause
 from .keeper_staging import Plan, Staged
 from .model.execution import Execution
 from .model.lifecycle import State
+from .model.occurrence import Settled
 from .model.task import Task, partition_of
 from .store.port import Audit, Commit, CommitResult, LogWrite, ProgressWrite
 
@@ -390,6 +391,7 @@ class KeeperCore:
         self._in_flight.difference_update(plan.staged)
         changed: list[Execution] = []
         tasks: list[Task] = []
+        settled: list[Settled] = []
         due: list[tuple[str, Instant | None]] = []
         recorded: list[tuple[str, int]] = []
         for task_id, (staged, task) in plan.staged.items():
@@ -404,6 +406,7 @@ class KeeperCore:
             recorded += [(end.execution_id, end.fence) for end in staged.ends]
             changed += [staged.executions[key] for key in staged.changed]
             tasks.append(task)
+            settled += staged.settled
             due.append((task_id, None if staged.deleted else task.due))
         for message, made in plan.creations:
             directives.append(Answer(message.reply, tuple(self._created(entry, plan, result) for entry in made)))
@@ -415,7 +418,7 @@ class KeeperCore:
         if due:
             directives.append(Reschedule(tuple(due)))
         if tasks:
-            directives.append(Happened(tuple(changed), tuple(tasks)))
+            directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled)))
         directives.extend(self._sync_requests())
         directives.extend(self.waits.to_reconsider())
         self._trim_cache()

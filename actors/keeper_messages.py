@@ -10,6 +10,7 @@ from runtime.records import record
 
 from .model.execution import Execution, Failure
 from .model.lifecycle import State
+from .model.occurrence import Settled
 from .model.task import Definition, Task
 from .model.trigger import Bounds, Trigger
 
@@ -457,10 +458,11 @@ class SchedulerPaused:
 
 @record
 class Happened:
-    """The herald: these executions changed, these tasks are as they are now."""
+    """The herald: these executions changed, these slots were not run, these tasks are as they are now."""
 
     executions: tuple[Execution, ...]
     tasks: tuple[Task, ...]
+    settled: tuple[Settled, ...] = ()
 
 
 @record

@@ -19,7 +19,7 @@ from . import followers
 from .keeper_messages import Answer, AttemptEnd, CreateTasks, Delivered, Directive, Event, Purge, Refuse
 from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
-from .model.occurrence import Settled
+from .model.occurrence import Reason, Settled
 from .model.task import Definition, Task, TaskState, status_of
 from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, OutboxEntry, Update
 
@@ -128,6 +128,11 @@ class Staged:
     def settle(self, rows: tuple[Settled, ...]) -> None:
         """Add rows to the ledger."""
         self._settled = self._settled + rows
+
+    @property
+    def settled(self) -> tuple[Settled, ...]:
+        """Rows added to the ledger."""
+        return self._settled
 
     def checkpoint(self, execution: Execution, data: str) -> None:
         """A running attempt made a checkpoint; the store itself counts it in the execution's row."""

@@ -8,9 +8,10 @@ janitor, watchdog. They start in this order and stop in reverse.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import attrs
@@ -28,14 +29,21 @@ from .handling.catalogue import Catalogue
 from .herald import Herald
 from .janitor import Janitor
 from .keeper_messages import Command, CreateTasks, StopClaiming
+from .herald_delivery import Deliveries
+from .herald_hooks import OutcomeHooks
+from .herald_messages import Perform, TopicMessage
+from .herald_tasks import task_runner
 from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
 from .model.execution import Execution
 from .model.task import Definition, Task
+from .model.event import Action, Topic
+from .model.event import RunTask as RunTaskAction
 from .store.memory import MemoryStore
 from .store.port import (
     Counts,
     ExecutionDetail,
     Identity,
+    DeliveryWrite,
     LogLine,
     OutcomeRow,
     Revision,
@@ -52,6 +60,9 @@ T = TypeVar("T")
 
 ASK_SECONDS: Final = 30.0
 """How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
+NO_ACTIONS: Final[Mapping[type[Action], Perform]] = MappingProxyType({})
+"""Nothing outside of the node is told."""
+
 
 LATE_SECONDS: Final = 5.0
 """A due task waiting so long for its commit makes the node unhealthy: the timer is late, whatever the process says."""
@@ -191,6 +202,15 @@ class Node:
 
     def completed(self) -> int:
         """Executions recorded as COMPLETED since the process started, over both lanes."""
+    async def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
+        """What became of what a task's event triggers wanted done, newest first, and its number."""
+        lane = await self._lane_of(task_id)
+        return await self._read(lane, lambda: lane.store.deliveries(task_id, offset=offset, limit=limit))
+
+    def watch_topic(self, name: str) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[TopicMessage]]:
+        """What event triggers tell a topic of this node from now on."""
+        return self.herald.watch_topic(name)
+
         return self._durable.keeper.completed + self._memory.keeper.completed
 
     def snapshot(self) -> Snapshot:
@@ -247,10 +267,18 @@ def real_world(config: NodeConfig) -> RealWorld:
 
 
 @asynccontextmanager
-async def open_node(config: NodeConfig, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[Node]:
+async def open_node(
+    config: NodeConfig,
+    catalogue: Catalogue,
+    world: World | None = None,
+    *,
+    actions: Mapping[type[Action], Perform] = NO_ACTIONS,
+) -> AsyncIterator[Node]:
     """Start a node, run the block, drain and stop the node in order.
 
-    Raises AlreadyRunning if another node holds the data directory, StoreDamaged or StoreUnavailable if the store does not open.
+    actions: who does what event triggers want done outside of the node; topics and tasks are its own.
+    Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
+    directory, StoreDamaged or StoreUnavailable if the store does not open.
     """
     world = world or real_world(config)
     world.tune_process()
@@ -259,7 +287,7 @@ async def open_node(config: NodeConfig, catalogue: Catalogue, world: World | Non
         store = SqliteStore(config.data / "tocsin.db", synchronous=config.synchronous)
         stack.callback(store.close)
         identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
-        node = _compose(config, catalogue, world, store, identity)
+        node = _compose(config, catalogue, world, store, identity, actions)
         nursery = await stack.enter_async_context(trio.open_nursery())
         ended = trio.Event()
         await nursery.start(_run_root, node._root, ended)
@@ -292,7 +320,14 @@ def _open(store: Store, config: NodeConfig, world: World) -> Identity:
     return identity
 
 
-def _compose(config: NodeConfig, catalogue: Catalogue, world: World, store: Store, identity: Identity) -> Node:
+def _compose(
+    config: NodeConfig,
+    catalogue: Catalogue,
+    world: World,
+    store: Store,
+    identity: Identity,
+    actions: Mapping[type[Action], Perform],
+) -> Node:
     boot = world.new_id()
     memory_store = MemoryStore()
     memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
@@ -307,6 +342,10 @@ def _compose(config: NodeConfig, catalogue: Catalogue, world: World, store: Stor
         world=world,
         keepers=(durable.keeper.mailbox, memory.keeper.mailbox),
         every_seconds=config.purge_every_seconds,
+    perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
+    deliveries = [_deliveries(lane, config, world, perform) for lane in (durable, memory)]
+    hooks = OutcomeHooks(catalogue, world)
+    herald.connect(hooks.hear, *[one.hear for one in deliveries])
         ttl=config.keep_for,
         keep=config.keep_newest,
     )
@@ -346,6 +385,20 @@ def _log_stall(seconds: float) -> None:
     level = logging.WARNING if seconds >= COMPLAIN_ABOUT_STALL_SECONDS else logging.DEBUG
     logger.log(level, "the loop came %.3f s late: something in it did not give way", seconds)
 
+    perform[RunTaskAction] = task_runner(node)
+    return node
+
+
+def _deliveries(lane: Lane, config: NodeConfig, world: World, perform: Mapping[type[Action], Perform]) -> Deliveries:
+    return Deliveries(
+        f"{lane.name} deliveries",
+        store=lane.store,
+        world=world,
+        keeper=lane.keeper.mailbox,
+        reader=lane.reader,
+        perform=perform,
+        look_seconds=config.sweep_every / SECOND,
+    )
 
 def _log_crash(name: str, error: BaseException) -> None:
     logger.error("%s crashed: %r", name, error, exc_info=error)

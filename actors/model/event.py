@@ -111,10 +111,9 @@ _NAMES: Final = {kind: name for name, kind in KINDS.items()}
 
 def event_document(trigger: EventTrigger) -> dict[str, Any]:
     """An event trigger as JSON values, in full."""
-    actions = [{"kind": _NAMES[type(action)], **attrs.asdict(action)} for action in trigger.actions]
     return {
         "name": trigger.name,
-        "actions": actions,
+        "actions": [action_document(action) for action in trigger.actions],
         "on": [str(one) for one in trigger.on],
         "condition": trigger.condition,
         "mode": trigger.mode,
@@ -125,12 +124,18 @@ def event_document(trigger: EventTrigger) -> dict[str, Any]:
 def event_from(document: dict[str, Any]) -> EventTrigger:
     """The event trigger of such a document. Raises ValueError, TypeError or KeyError for what this version does not know."""
     values = dict(document)
-    values["actions"] = tuple(_action(one) for one in values["actions"])
+    values["actions"] = tuple(action_from(one) for one in values["actions"])
     values["on"] = tuple(On(one) for one in values["on"])
     return EventTrigger(**values)
 
 
-def _action(document: dict[str, Any]) -> Action:
+def action_document(action: Action) -> dict[str, Any]:
+    """An action as JSON values, in full."""
+    return {"kind": _NAMES[type(action)], **attrs.asdict(action)}
+
+
+def action_from(document: dict[str, Any]) -> Action:
+    """The action of such a document. Raises as `event_from`."""
     values = dict(document)
     kind = KINDS[values.pop("kind")]
     if "headers" in values:
