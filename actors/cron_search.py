@@ -61,7 +61,7 @@ def next_fire(
             return Instant(begin * SECOND)
         low, high = begin, min(stretch.end, limit)
         if not spec.wildcard:
-            low, high = _first_passes(stretch, low, high, fold)
+            low, high = first_passes(stretch, low, high, fold)
         found = _next_local(spec, low + stretch.offset, high + stretch.offset)
         if found is not None:
             return Instant((found - stretch.offset) * SECOND)
@@ -91,7 +91,7 @@ def count_fires(
         stretch = zone.stretch(begin)
         low, high = begin, min(stretch.end, limit)
         if not spec.wildcard:
-            low, high = _first_passes(stretch, low, high, fold)
+            low, high = first_passes(stretch, low, high, fold)
         if begin == stretch.start and _shifts(spec, stretch, gap):
             count += 1
             low = max(low, begin + 1)
@@ -120,8 +120,8 @@ def _shifts(spec: CronSpec, stretch: Stretch, gap: Gap) -> bool:
     return _next_local(spec, stretch.start + stretch.before, stretch.start + stretch.offset) is not None
 
 
-def _first_passes(stretch: Stretch, low: int, high: int, fold: Fold) -> tuple[int, int]:
-    """The part of `low <= second < high` where a fixed-time job may run: without the other pass of an overlap."""
+def first_passes(stretch: Stretch, low: int, high: int, fold: Fold) -> tuple[int, int]:
+    """The part of `low <= second < high` in a stretch where a fixed-time job may run: without the other pass of an overlap."""
     if fold == "first" and 0 < stretch.before - stretch.offset <= ZONE_MOVE:
         return max(low, stretch.start + stretch.before - stretch.offset), high
     if fold == "last" and 0 < stretch.offset - stretch.after <= ZONE_MOVE:

@@ -1,45 +1,106 @@
-"""The evaluation of triggers: which nominal times they name.
+"""The evaluation of triggers: which nominal times they name, and which of them calendars exclude.
 
 Pure functions of (trigger, bounds, instant); the zone database's version is part of the trigger's meaning and is checked when
 a node starts. Every function is strictly increasing in time: `next_after(t) > t`, always.
+
+The nominal times of a task are those of its trigger, moved off excluded days by the rules that move (`moves`), within start
+and end. Those that a calendar excludes are nominal times too: they are owed an outcome, and it is not to run.
+
+Every evaluation is bounded. What would take longer than some milliseconds is answered None, or in slices.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from runtime.clock import HOUR, Instant, Micros, isoformat
+from runtime.clock import DAY, HOUR, Instant, Micros, isoformat
 from runtime.errors import InternalError, InvalidRequest
 
-from . import cron, cron_search
+from . import calendar_intervals, cron, cron_search
+from .calendars import border_after, excluded_by, excluded_spans
+from .cron_search import LATEST_FIRST_FIRE
+from .model.calendar import MAX_CALENDARS
 from .model.trigger import (
     LONGEST_INTERVAL,
+    LONGEST_SPREAD,
+    MAX_MEMBERS,
     SHORTEST_INTERVAL,
     Bounds,
     CalendarInterval,
     Cron,
     Interval,
     Once,
+    Single,
     Trigger,
     Union,
 )
-from .zones import zone
+from .moves import FARTHEST_MOVE, Moves, check_moves, moves_of, next_moved
+from .zones import Zone, zone
+
+__all__ = [
+    "check_trigger",
+    "count_between",
+    "count_slices",
+    "excluded_by",
+    "excluded_spans",
+    "last_through",
+    "next_after",
+    "next_allowed",
+    "previous_slots",
+    "spread_offset",
+    "upcoming",
+]
 
 SHORTEST_LOOK: Final = HOUR
 """The first span in which the newest slots are looked for: the usual schedule has a few in it."""
 
+MAX_LOOKS: Final = 5_000
+"""Looks at a calendar's rule in the search for an allowed slot, about 3 microseconds each."""
+
+MAX_WALK: Final = 1_000
+"""Slots that a count walks through one by one, about 3 microseconds each and member of a union."""
+
+MAX_WALK_MOVED: Final = 50
+"""The same for slots that move, of which one costs some 50 microseconds."""
+
+_CRON_SLICE: Final = Micros(2 * 366 * DAY)
+"""The span that is counted at a time at the most: 24 months of a microsecond, and a zone's offsets if not yet known."""
+
+
+# ---- the next
+
 
 def next_after(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | None:
-    """The first nominal time strictly after `after` that the bounds allow, or None if there is none."""
+    """The first nominal time strictly after `after` that the bounds allow, excluded ones included; None if there is none."""
     if bounds.start is not None and after < bounds.start:
         after = Instant(bounds.start - 1)
-    found = _evaluate(trigger, after)
+    found = _evaluate(trigger, after) if not bounds.calendars else _next_of(trigger, moves_of(bounds), after)
     if found is None or (bounds.end is not None and found > bounds.end):
         return None
     if found <= after:
         raise InternalError(f"{trigger!r} answered {isoformat(found)} for the next after {isoformat(after)}")
     return found
+
+
+def next_allowed(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | None:
+    """The first nominal time strictly after `after` that no calendar excludes; None if there is none within ten years.
+
+    Steps over excluded spans, not slots. Where calendars are so fine that this takes more than `MAX_LOOKS`, the answer is the
+    excluded slot at which the search stopped: whoever settles it goes on from there. `check_trigger` refuses such a pair.
+    """
+    found = next_after(trigger, bounds, after)
+    looks, horizon = 0, after + LATEST_FIRST_FIRE
+    while found is not None and found <= horizon and looks < MAX_LOOKS:
+        at = found
+        while at <= horizon and looks < MAX_LOOKS and excluded_by(bounds, at) is not None:
+            at = border_after(bounds.calendars, at)
+            looks += 2 * len(bounds.calendars)
+        if at == found:
+            return found
+        found = next_after(trigger, bounds, Instant(at - 1))
+    return None if found is None or found > horizon else found
 
 
 def _evaluate(trigger: Trigger, after: Instant) -> Instant | None:
@@ -56,91 +117,268 @@ def _evaluate(trigger: Trigger, after: Instant) -> Instant | None:
             )
         case Once(at=at):
             return at if after < at else None
-        case CalendarInterval() | Union():
-            raise InvalidRequest(f"trigger: {trigger!r} is not evaluated by this version")
+        case CalendarInterval():
+            return calendar_intervals.next_slot(trigger, after)
+        case Union(triggers):
+            found = (_evaluate(member, after) for member in triggers)
+            return min((instant for instant in found if instant is not None), default=None)
 
 
-def last_through(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant) -> Instant | None:
-    """The newest nominal time in (after, through], or None.
-
-    By bisection over `next_after`, which never goes backwards: about 60 evaluations whatever the number of slots between.
-    """
-    first = next_after(trigger, bounds, after)
-    if first is None or first > through:
-        return None
-    low, high = first, through
-    while low < high:
-        middle = Instant((low + high) // 2)
-        candidate = next_after(trigger, bounds, middle)
-        if candidate is not None and candidate <= through:
-            low = candidate
-        else:
-            high = middle
-    return low
+def _next_of(trigger: Trigger, moves: Moves | None, after: Instant) -> Instant | None:
+    if moves is None:
+        return _evaluate(trigger, after)
+    found = [
+        next_moved(lambda at, one=one: _evaluate(one, at), moves, after, _daily(one))  # type: ignore[misc]
+        for one in _members(trigger)
+    ]
+    return min((instant for instant in found if instant is not None), default=None)
 
 
-def count_between(trigger: Trigger, first: Instant, last: Instant) -> int:
-    """How many nominal times lie in [first, last], both being such. Costs a step per month at the most, not per slot."""
-    match trigger:
-        case Interval(every=every):
-            return (last - first) // every + 1
-        case Cron():
-            spec, where = cron.parse(trigger.expression, trigger.seed), zone(trigger.timezone)
-            return cron_search.count_fires(spec, where, Instant(first - 1), last, gap=trigger.gap, fold=trigger.fold)
-        case Once():
-            return 1
-        case CalendarInterval() | Union():
-            raise InvalidRequest(f"trigger: {trigger!r} is not evaluated by this version")
+def _members(trigger: Trigger) -> tuple[Single, ...]:
+    return trigger.triggers if isinstance(trigger, Union) else (trigger,)
 
 
-def previous_slots(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int) -> list[Instant]:
-    """The newest `limit` nominal times in (after, through], oldest first.
-
-    Looks back over a span that grows until it holds enough, then walks through it once.
-    """
-    span = SHORTEST_LOOK
-    while True:
-        begin = max(after, Instant(through - span))
-        found = _slots(trigger, bounds, begin, through, limit)
-        if len(found) == limit or begin == after:
-            return found
-        span = Micros(span * 4)
+def _daily(trigger: Single) -> Zone | None:
+    return zone(trigger.timezone) if isinstance(trigger, Cron) else None
 
 
-def _slots(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int) -> list[Instant]:
-    if isinstance(trigger, Interval):
-        after = max(after, Instant(through - limit * trigger.every - 1))
-    newest: deque[Instant] = deque(maxlen=limit)
-    following = next_after(trigger, bounds, after)
-    while following is not None and following <= through:
-        newest.append(following)
-        following = next_after(trigger, bounds, following)
-    return list(newest)
-
-
-def upcoming(trigger: Trigger, bounds: Bounds, after: Instant, count: int) -> list[Instant]:
-    """The next `count` nominal times after an instant."""
+def upcoming(
+    trigger: Trigger, bounds: Bounds, after: Instant, count: int, *, allowed_only: bool = False
+) -> list[Instant]:
+    """The next `count` nominal times after an instant, or the next that no calendar excludes."""
+    find = next_allowed if allowed_only else next_after
     found: list[Instant] = []
-    while len(found) < count and (following := next_after(trigger, bounds, after)) is not None:
+    while len(found) < count and (following := find(trigger, bounds, after)) is not None:
         found.append(following)
         after = following
     return found
 
 
+# ---- the newest
+
+
+def last_through(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant) -> Instant | None:
+    """The newest nominal time in (after, through], or None. Costs some fifty evaluations, whatever lies between."""
+    found = previous_slots(trigger, bounds, after, through, 1)
+    return found[0] if found else None
+
+
+def previous_slots(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int) -> list[Instant]:
+    """The newest `limit` nominal times in (after, through], oldest first."""
+    after = max(after, Instant(bounds.start - 1)) if bounds.start is not None else after
+    through = min(through, bounds.end) if bounds.end is not None else through
+    moves = moves_of(bounds) if bounds.calendars else None
+    if moves is not None:
+        return _newest(lambda at: _next_of(trigger, moves, at), after, through, limit)
+    found = {instant for one in _members(trigger) for instant in _newest_of(one, after, through, limit)}
+    return sorted(found)[-limit:]
+
+
+def _newest_of(trigger: Single, after: Instant, through: Instant, limit: int) -> list[Instant]:
+    match trigger:
+        case Interval(every=every, anchor=anchor):
+            after = max(after, Instant(anchor - 1))
+            newest = through - (through - anchor) % every
+            oldest = max(after + 1, newest - (limit - 1) * every)
+            return [Instant(at) for at in range(newest, oldest - 1, -every)][::-1]
+        case Once(at=at):
+            return [at] if after < at <= through else []
+        case CalendarInterval():
+            return calendar_intervals.newest_slots(trigger, after, through, limit)
+        case Cron():
+            return _newest(lambda at: _evaluate(trigger, at), after, through, limit)
+
+
+def _newest(
+    following: Callable[[Instant], Instant | None], after: Instant, through: Instant, limit: int
+) -> list[Instant]:
+    """The newest `limit` slots in (after, through]: looks back piece by piece.
+
+    Pieces grow while they hold little. One with more than twice what is wanted is cut instead of walked through.
+    """
+    found: list[Instant] = []
+    span, end = SHORTEST_LOOK, through
+    while len(found) < limit and end > after:
+        begin = max(after, Instant(end - span))
+        piece = _walk(following, begin, end, 2 * limit + 2)
+        if piece is None:
+            span = Micros(max(span // 4, 1))
+            continue
+        found, end = piece[-(limit - len(found)) :] + found, begin
+        span = Micros(span * 4 if len(piece) < limit else span)
+    return found
+
+
+def _walk(
+    following: Callable[[Instant], Instant | None], after: Instant, through: Instant, most: int
+) -> list[Instant] | None:
+    """The slots in (after, through], or None if there are more than `most`."""
+    found: list[Instant] = []
+    at = following(after)
+    while at is not None and at <= through:
+        if len(found) == most:
+            return None
+        found.append(at)
+        at = following(at)
+    return found
+
+
+# ---- how many
+
+
+def count_between(trigger: Trigger, bounds: Bounds, first: Instant, last: Instant) -> int | None:
+    """How many nominal times lie in [first, last]; None if that is too much work for one step: see `count_slices`.
+
+    Intervals and cron are counted by arithmetic and by the month. Calendar intervals are counted slot by slot up to a limit,
+    and so are unions, whose equal instants count once, and slots that move.
+    """
+    after, through = _clipped(bounds, first, last)
+    moves = moves_of(bounds) if bounds.calendars else None
+    return _count(trigger, moves, after, through)
+
+
+def _clipped(bounds: Bounds, first: Instant, last: Instant) -> tuple[Instant, Instant]:
+    """(after, through] for [first, last] within start and end."""
+    begin = first if bounds.start is None else max(first, bounds.start)
+    return Instant(begin - 1), last if bounds.end is None else min(last, bounds.end)
+
+
+def _count(trigger: Trigger, moves: Moves | None, after: Instant, through: Instant) -> int | None:
+    if moves is not None:
+        found = _walk(lambda at: _next_of(trigger, moves, at), after, through, MAX_WALK_MOVED)
+        return None if found is None else len(found)
+    if not isinstance(trigger, Union):
+        return _count_single(trigger, after, through)
+    counts = [_count_single(member, after, through) for member in trigger.triggers]
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts) or sum(known) > MAX_WALK:
+        return None
+    return len({instant for member in trigger.triggers for instant in _all_of(member, after, through)})
+
+
+def _all_of(trigger: Single, after: Instant, through: Instant) -> list[Instant]:
+    found = _walk(lambda at: _evaluate(trigger, at), after, through, MAX_WALK)
+    if found is None:
+        raise InternalError(f"{trigger!r} has more slots than were counted after {isoformat(after)}")
+    return found
+
+
+def _count_single(trigger: Single, after: Instant, through: Instant) -> int | None:
+    match trigger:
+        case Interval(every=every, anchor=anchor):
+            after = max(after, Instant(anchor - 1))
+            return max(0, (through - anchor) // every - (after - anchor) // every)
+        case Cron():
+            spec, where = cron.parse(trigger.expression, trigger.seed), zone(trigger.timezone)
+            return cron_search.count_fires(spec, where, after, through, gap=trigger.gap, fold=trigger.fold)
+        case Once(at=at):
+            return int(after < at <= through)
+        case CalendarInterval():
+            return calendar_intervals.count_slots(trigger, after, through)
+
+
+def count_slices(trigger: Trigger, bounds: Bounds, first: Instant, last: Instant) -> Iterator[int]:
+    """The count of the nominal times in [first, last] in pieces, each of some milliseconds; their sum is the count.
+
+    To be taken piece by piece off the hot path. A piece without any slot yields 0, so that the caller may pause there.
+    """
+    after, through = _clipped(bounds, first, last)
+    moves = moves_of(bounds) if bounds.calendars else None
+    span = _CRON_SLICE
+    while after < through:
+        end = min(through, Instant(after + span))
+        count = _count(trigger, moves, after, end)
+        if count is None:
+            span = Micros(max(span // 4, 1))
+            yield 0
+            continue
+        yield count
+        after = end
+        following = _next_of(trigger, moves, after)
+        after = through if following is None else max(after, Instant(following - 1))
+        span = Micros(min(span * 2, _CRON_SLICE))
+
+
+def spread_offset(bounds: Bounds, task_id: str) -> Micros:
+    """How long after each nominal time a task has its place in the spread window: stable, in [0, spread)."""
+    return Micros(zlib.crc32(f"spread {task_id}".encode()) * bounds.spread >> 32)
+
+
+# ---- checks
+
+
 def check_trigger(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
     """Raise InvalidRequest, naming field and value, for a trigger that cannot be evaluated or never fires."""
     _check_bounds(bounds)
+    moving = moves_of(bounds) is not None
+    if isinstance(trigger, Union):
+        _check_union(trigger)
+    for member in _members(trigger):
+        _check_single(member, max(now, bounds.start or now), moving=moving)
+    if not isinstance(trigger, Once):
+        _check_first(trigger, bounds, now)
+    else:
+        _check_once(trigger, bounds)
+
+
+def _check_union(trigger: Union) -> None:
+    if not 1 <= len(trigger.triggers) <= MAX_MEMBERS:
+        raise InvalidRequest(f"trigger: a union of 1 to {MAX_MEMBERS} triggers, not {len(trigger.triggers)}")
+    for member in trigger.triggers:
+        if isinstance(member, Union):
+            raise InvalidRequest("trigger: a union holds no other union")
+        if isinstance(member, Interval) and member.fixed_delay:
+            raise InvalidRequest("trigger: a union holds no interval with a fixed delay, which has no times of its own")
+
+
+def _check_single(trigger: Single, now: Instant, *, moving: bool) -> None:
     match trigger:
         case Interval(every=every):
             if not SHORTEST_INTERVAL <= every <= LONGEST_INTERVAL:
                 raise InvalidRequest(f"trigger.every: from 10 ms to 100 years, not {every / 1_000_000:g} s")
+            if moving and (every < DAY or trigger.fixed_delay):
+                raise InvalidRequest(
+                    "calendars: an interval shorter than a day, or with a fixed delay, has no days to move between "
+                    f"({every / 1_000_000:g} s); write shift 'skip'"
+                )
         case Cron():
-            cron_search.check_fires(cron.parse(trigger.expression, trigger.seed), zone(trigger.timezone), now)
-        case CalendarInterval() | Union():
-            raise InvalidRequest(f"trigger: {trigger!r} is not evaluated by this version")
+            spec = cron.parse(trigger.expression, trigger.seed)
+            cron_search.check_fires(spec, zone(trigger.timezone), now, gap=trigger.gap, fold=trigger.fold)
+        case CalendarInterval():
+            calendar_intervals.check(trigger)
         case Once():
-            if bounds.end is not None and trigger.at > bounds.end:
-                raise InvalidRequest(f"trigger.at: {isoformat(trigger.at)} is after the end {isoformat(bounds.end)}")
+            pass
+
+
+def _check_once(trigger: Once, bounds: Bounds) -> None:
+    if bounds.end is not None and trigger.at > bounds.end:
+        raise InvalidRequest(f"trigger.at: {isoformat(trigger.at)} is after the end {isoformat(bounds.end)}")
+    if bounds.start is not None and trigger.at < bounds.start and not bounds.calendars:
+        raise InvalidRequest(f"trigger.at: {isoformat(trigger.at)} is before the start {isoformat(bounds.start)}")
+    if bounds.calendars:
+        _check_first(trigger, bounds, Instant(trigger.at - (FARTHEST_MOVE + 1) * DAY))
+
+
+def _check_first(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
+    """That the trigger fires within ten years, by its own times and by what calendars leave of them."""
+    after = Instant(now - 1)
+    first = next_after(trigger, bounds, after)
+    if first is None:
+        raise InvalidRequest(f"trigger: never fires from {isoformat(now)} on{_end_words(bounds)}")
+    if first > now + LATEST_FIRST_FIRE:
+        raise InvalidRequest(f"trigger: does not fire within ten years, first at {isoformat(first)}")
+    allowed = next_allowed(trigger, bounds, after)
+    name = excluded_by(bounds, first if allowed is None else allowed)
+    if allowed is None:
+        raise InvalidRequest(
+            f"calendars: {name!r} and the others exclude every time within ten years{_end_words(bounds)}"
+        )
+    if name is not None:
+        raise InvalidRequest(f"calendars: {name!r} excludes so many times one by one that none that is left was found")
+
+
+def _end_words(bounds: Bounds) -> str:
+    return "" if bounds.end is None else f" until the end {isoformat(bounds.end)}"
 
 
 def _check_bounds(bounds: Bounds) -> None:
@@ -148,3 +386,8 @@ def _check_bounds(bounds: Bounds) -> None:
         raise InvalidRequest(f"max_runs: at least 1, not {bounds.max_runs}")
     if bounds.start is not None and bounds.end is not None and bounds.start > bounds.end:
         raise InvalidRequest(f"start: {isoformat(bounds.start)} is after the end {isoformat(bounds.end)}")
+    if not 0 <= bounds.spread <= LONGEST_SPREAD:
+        raise InvalidRequest(f"spread: from 0 to 366 days, not {bounds.spread / 1_000_000:g} s")
+    if len(bounds.calendars) > MAX_CALENDARS:
+        raise InvalidRequest(f"calendars: at most {MAX_CALENDARS}, not {len(bounds.calendars)}")
+    check_moves(bounds)

@@ -49,7 +49,7 @@ def test_the_newest_and_the_count_equal_counting(
     assert last_through(trigger, bounds, after, through) == (found[-1] if found else None)
     assert previous_slots(trigger, bounds, after, through, limit) == found[-limit:]
     if found:
-        assert count_between(trigger, found[0], found[-1]) == len(found)
+        assert count_between(trigger, bounds, found[0], found[-1]) == len(found)
     assert upcoming(trigger, bounds, after, 2)[: len(found)] == found[:2]
 
 
@@ -63,7 +63,7 @@ def test_bounds_are_inclusive():
     bounds = Bounds(start=at(20), end=at(30))
     assert upcoming(grid, bounds, START, 9) == [at(20), at(30)]
     assert upcoming(Once(at(5)), UNBOUNDED, START, 9) == [at(5)]
-    assert count_between(Once(at(5)), at(5), at(5)) == 1
+    assert count_between(Once(at(5)), UNBOUNDED, at(5), at(5)) == 1
 
 
 def test_a_trigger_that_goes_back_is_our_own_fault(monkeypatch: pytest.MonkeyPatch):
@@ -80,6 +80,7 @@ def test_a_trigger_that_goes_back_is_our_own_fault(monkeypatch: pytest.MonkeyPat
         (Cron("0 0 30 2 *"), UNBOUNDED, "30 2"),
         (Cron("* * * * *", "Mars/Olympus"), UNBOUNDED, "Mars/Olympus"),
         (Once(at(9)), Bounds(end=at(8)), "after the end"),
+        (Once(at(9)), Bounds(start=at(10)), "before the start"),
         (Once(at(9)), Bounds(max_runs=0), "at least 1"),
         (Once(at(9)), Bounds(start=at(10), end=at(9)), "after the end"),
     ],
@@ -89,7 +90,7 @@ def test_triggers_that_are_refused(trigger: Trigger, bounds: Bounds, match: str)
         check_trigger(trigger, bounds, START)
 
 
-@pytest.mark.parametrize("trigger", [Interval(Micros(MINUTE), START), Cron("@hourly", "Europe/Berlin"), Once(at(-9))])
+@pytest.mark.parametrize("trigger", [Interval(Micros(MINUTE), START), Cron("@hourly", "Europe/Berlin"), Once(at(9))])
 def test_triggers_that_are_fine(trigger: Trigger):
     check_trigger(trigger, Bounds(start=START, end=at(9), max_runs=1), START)
     assert next_after(trigger, UNBOUNDED, at(-10)) is not None
