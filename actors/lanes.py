@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from runtime.world import World
 
 from .coordinator import Coordinator
 from .executor import Executor
-from .handling.catalogue import Catalogue
+from .handling.catalogue import DEFAULT_POOL, Catalogue
 from .keeper import Keeper
 from .keeper_core import KeeperCore
 from .store.port import DEFAULT_PARTITIONS, Store
@@ -32,7 +32,7 @@ class NodeConfig:
     """What a node needs to know to start.
 
     `name`: unique in the cluster. `data`: the directory it owns. `slots` / `memory_slots`: attempts at the same time per lane.
-    `threads`: sync handlers at the same time. `drain_seconds`: what running handlers get to come to an end. `keep_for`
+    `threads`: sync handlers at the same time, by pool. `drain_seconds`: what running handlers get to come to an end. `keep_for`
     (microseconds) and `keep_newest`: how long ended executions are kept, and how many of each task in any case.
     `sweep_every`: how often the store is searched for what is overdue; `watch_seconds`: how often the watchdog looks.
     """
@@ -41,7 +41,7 @@ class NodeConfig:
     name: str = "node-1"
     slots: int = 1_000
     memory_slots: int = 1_000
-    threads: int = 16
+    threads: Mapping[str, int] = attrs.field(factory=lambda: {DEFAULT_POOL: 16})
     drain_seconds: float = 5.0
     purge_every_seconds: float = 60.0
     keep_for: Micros = Micros(30 * DAY)

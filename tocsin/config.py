@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import attrs
 
+from actors.handling.catalogue import DEFAULT_POOL
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
@@ -112,6 +113,23 @@ def _programs(value: object, field: str) -> tuple[str, ...]:
     return entries
 
 
+def _pools(value: object, field: str) -> dict[str, int]:
+    """Sizes by name: a table, a text such as "default=16,io=64", or one number for the default pool."""
+    entries: dict[str, object]
+    if isinstance(value, Mapping):
+        entries = {str(name): size for name, size in value.items()}
+    elif isinstance(value, str) and "=" in value:
+        pairs = (part.partition("=") for part in value.split(","))
+        entries = {name.strip(): size.strip() for name, _, size in pairs}
+    else:
+        entries = {DEFAULT_POOL: value}
+    for name in entries:
+        if not name.isidentifier():
+            raise InvalidRequest(f"{field}: names of pools with their sizes, for example io = 64, not {name!r}")
+    read = _whole(1, 1_000)
+    return {DEFAULT_POOL: 16} | {name: read(size, f"{field}.{name}") for name, size in entries.items()}
+
+
 def _about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
     return {"key": key, "read": read, "unit": unit, "reason": reason}
 
@@ -167,13 +185,13 @@ class Config:
             "attempts of memory tasks at once; they do not compete",
         ),
     )
-    threads: int = attrs.field(
-        default=16,
+    threads: Mapping[str, int] = attrs.field(
+        factory=lambda: _pools({}, "threads"),
         metadata=_about(
-            "executor.threads",
-            _whole(1, 1_000),
             "threads",
-            "sync handlers at once: more than that mostly fight over the GIL",
+            _pools,
+            "threads by pool",
+            "sync handlers at once: more than 16 mostly fight over the GIL, a pool of its own is for those that wait",
         ),
     )
     drain_timeout: Micros = attrs.field(
@@ -285,7 +303,10 @@ def _from_file(path: Path | None) -> dict[str, tuple[object, str]]:
 def _flat(tree: Mapping[str, object], prefix: str) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
     for key, value in tree.items():
-        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+        if isinstance(value, dict) and prefix + key not in SETTINGS:
+            found += _flat(value, f"{prefix}{key}.")
+        else:
+            found.append((prefix + key, value))
     return found
 
 
@@ -326,4 +347,6 @@ def shown(key: str, config: Config) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={entry}" for name, entry in value.items())
     return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
-from actors.handling.catalogue import DECLARED, task_type
+from actors.handling.catalogue import DECLARED, DEFAULT_POOL, task_type
 from actors.handling.hooks import Hook, When
 from actors.model.policy import DEFAULT_POLICIES
 from runtime.errors import InvalidRequest
@@ -44,6 +44,7 @@ def task(
     name: str,
     *,
     isolation: Literal["process"] | None = None,
+    pool: str = DEFAULT_POOL,
     retry: Retry | None = None,
     timeout: Duration | None = None,
     heartbeat_timeout: Duration | None = None,
@@ -61,7 +62,8 @@ def task(
 ) -> Callable[[H], H]:
     """Register a function as the handler of a task type.
 
-    An async function runs in the node's loop, a plain one in a thread, with `isolation="process"` in a process of its own. The
+    An async function runs in the node's loop, a plain one in a thread of the pool that `pool` names (the configuration has
+    their sizes under `[threads]`), with `isolation="process"` in a process of its own. The
     policies are the defaults of every task of this type. With `every` or `cron` a task of the same name is made when a node
     starts. Raises InvalidRequest naming field and value.
     """
@@ -81,7 +83,7 @@ def task(
     policies = changed_policies(DEFAULT_POLICIES, changes)
 
     def register(function: H) -> H:
-        DECLARED.register(task_type(name, function, isolation=isolation, policies=policies))
+        DECLARED.register(task_type(name, function, isolation=isolation, policies=policies, pool=pool))
         if every is not None or cron is not None:
             DECLARED_TASKS[name] = declared
         return function

@@ -7,12 +7,13 @@ and not to the night in which it runs.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -28,6 +29,9 @@ Isolation = Literal["async", "thread", "process"]
 
 Handler = Callable[..., Any]
 
+DEFAULT_POOL: Final = "default"
+"""The thread pool of plain functions that name none."""
+
 _MISSING: Final = inspect.Parameter.empty
 
 
@@ -37,7 +41,7 @@ class TaskType:
 
     `policies`: what a task of this type has where it says nothing else. `check`: raises InvalidRequest for parameters that
     the annotations let pass and the handler would not. `source`: how a worker process finds the function,
-    "file:/absolute/path.py" or "module:dotted.name".
+    "file:/absolute/path.py" or "module:dotted.name". `pool`: the threads in which a plain function runs.
     """
 
     name: str
@@ -47,6 +51,7 @@ class TaskType:
     check: Callable[[dict[str, Any]], None] | None = None
     source: str | None = None
     description: str = ""
+    pool: str = DEFAULT_POOL
     has_datetimes: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -60,6 +65,11 @@ class TaskType:
             )
         if self.isolation == "thread" and is_async(self.function):
             raise InvalidRequest(f"the handler of {self.name!r} is an async function: it cannot run in a thread")
+        if self.pool != DEFAULT_POOL and self.isolation != "thread":
+            where = "the node's loop" if self.isolation == "async" else "a process of its own"
+            raise InvalidRequest(
+                f"the handler of {self.name!r} runs in {where}: pool: not {self.pool!r}, it needs no thread"
+            )
         if self.isolation == "process" and self.source is None:
             raise InvalidRequest(
                 f"a process cannot find the handler of {self.name!r}: define it at the top of a module"
@@ -97,11 +107,12 @@ def task_type(
     policies: Policies | None = None,
     check: Callable[[dict[str, Any]], None] | None = None,
     source: str | None = None,
+    pool: str = DEFAULT_POOL,
 ) -> TaskType:
     """A task type with what can be read off the function: where it runs, its source, its description."""
     where: Isolation = isolation or ("async" if is_async(function) else "thread")
     found = source_of(function) if source is None else source
-    return TaskType(name, function, where, policies, check, found, inspect.getdoc(function) or "")
+    return TaskType(name, function, where, policies, check, found, inspect.getdoc(function) or "", pool)
 
 
 def source_of(function: Handler) -> str | None:
@@ -122,7 +133,7 @@ def source_of(function: Handler) -> str | None:
 class Catalogue:
     """Task types by name. A name registered again is replaced, with a warning: the last one wins."""
 
-    def __init__(self, types: typing.Iterable[TaskType] = ()) -> None:
+    def __init__(self, types: Iterable[TaskType] = ()) -> None:
         self._types: dict[str, TaskType] = {}
         self.hooks: Final = Hooks()
         for entry in types:
@@ -140,6 +151,15 @@ class Catalogue:
     def get(self, name: str) -> TaskType | None:
         """The type of that name, None if this node does not have it."""
         return self._types.get(name)
+
+    def check_pools(self, pools: Iterable[str]) -> None:
+        """Raise InvalidRequest for a task type whose thread pool is none of these."""
+        known = sorted(pools)
+        for entry in self:
+            if entry.pool not in known:
+                near = difflib.get_close_matches(entry.pool, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"configured are {', '.join(known)}"
+                raise InvalidRequest(f"task type {entry.name!r}: there is no thread pool {entry.pool!r}; {hint}")
 
     def outcome_hooks(self, type_name: str, task: str) -> tuple[Hook, ...]:
         """The hooks that want to hear what became of the occurrences and runs of a task, by its type and name."""

@@ -16,24 +16,39 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_flags_win_over_environment_over_file_over_default(tmp_path: Path) -> None:
-    file = write(tmp_path, 'name = "filed"\nlisten = "127.0.0.1:1"\n[executor]\nslots = 5\nthreads = 3\n')
+    file = write(tmp_path, 'name = "filed"\nlisten = "127.0.0.1:1"\n[executor]\nslots = 5\n[threads]\nio = 3\n')
     environment = {
         "TOCSIN_LISTEN": "127.0.0.1:2",
-        "TOCSIN_EXECUTOR_THREADS": "4",
+        "TOCSIN_THREADS": "4",
         "HOME": "/h",
         "TOCSIN_URL": "x",
         "TOCSIN_TASK": "t",
     }
     loaded = load_config(environment, file, {"listen": "127.0.0.1:3", "data": None})
-    assert (loaded.config.name, loaded.config.slots, loaded.config.threads) == ("filed", 5, 4)
+    assert (loaded.config.name, loaded.config.slots, loaded.config.threads) == ("filed", 5, {"default": 4})
     assert loaded.config.listen == Address("127.0.0.1", 3)
-    origins = {key: loaded.origins[key] for key in ("name", "executor.threads", "listen", "data")}
+    origins = {key: loaded.origins[key] for key in ("name", "threads", "listen", "data")}
     assert origins == {
         "name": str(file),
-        "executor.threads": "TOCSIN_EXECUTOR_THREADS",
+        "threads": "TOCSIN_THREADS",
         "listen": "command line",
         "data": "default",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "pools"),
+    [
+        ("", {"default": 16}),
+        ("threads = 3", {"default": 3}),
+        ("[threads]\nio = 64", {"default": 16, "io": 64}),
+        ("[threads]\ndefault = 2\nio = 64", {"default": 2, "io": 64}),
+        ('threads = "io=64, default=4"', {"default": 4, "io": 64}),
+    ],
+)
+def test_thread_pools_have_names_and_sizes(tmp_path: Path, text: str, pools: dict[str, int]) -> None:
+    assert load_config({}, write(tmp_path, text)).config.threads == pools
+    assert load_config({"TOCSIN_THREADS": "io=9"}, write(tmp_path, text)).config.threads == {"default": 16, "io": 9}
 
 
 def test_durations_have_units(tmp_path: Path) -> None:
@@ -59,6 +74,10 @@ def test_durations_have_units(tmp_path: Path) -> None:
         ("tasks = [1]", "tasks: a list"),
         ('name = ""', "name: a text"),
         ("executor = 3", "unknown key 'executor'"),
+        ("threads = 0", "threads.default: a whole number from 1 to 1000, not 0"),
+        ("[threads]\nio = true", "threads.io: a whole number from 1 to 1000, not True"),
+        ('[threads]\n"a b" = 3', "threads: names of pools with their sizes, for example io = 64, not 'a b'"),
+        ("[threads.io]\nsize = 3", "threads.io: a whole number"),
     ],
 )
 def test_a_wrong_file_is_refused_naming_key_and_file(tmp_path: Path, text: str, complaint: str) -> None:

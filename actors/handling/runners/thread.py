@@ -13,12 +13,17 @@ from typing import Any, Final
 from runtime.errors import InvalidRequest
 from runtime.world import World
 
-from ..catalogue import TaskType
+from ..catalogue import DEFAULT_POOL, TaskType
 from ..context import Context, SyncContext
 from ..logbook import Meter
 
 LANE: Final = "handlers"
-"""The thread lane of handlers; it must be as wide as the executor has slots, or attempts wait in it that count as running."""
+"""The thread lane of handlers. Attempts that find no thread free wait in it, and count as running."""
+
+
+def lane_of(pool: str) -> str:
+    """The thread lane of a pool."""
+    return LANE if pool == DEFAULT_POOL else f"{LANE} {pool}"
 
 
 class ThreadBridge:
@@ -89,7 +94,7 @@ async def run_in_thread(world: World, entry: TaskType, context: Context) -> obje
     inner, bridge = outside(world, context)
     arguments = entry.arguments(context.parameters)
     try:
-        return await world.blocking(_call, entry.function, inner, arguments, lane=LANE, abandon=True)
+        return await world.blocking(_call, entry.function, inner, arguments, lane=lane_of(entry.pool), abandon=True)
     finally:
         bridge.fetch()
 
