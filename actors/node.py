@@ -365,9 +365,11 @@ def _compose(
             ChildSpec(watchdog),
         ],
         rng=world.rng("supervisor"),
+            ChildSpec(TaskChild("outcome hooks", hooks.run)),
+            *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
         on_crash=_log_crash,
     )
-    return Node(
+    node = Node(
         config,
         catalogue,
         world,
