@@ -37,7 +37,7 @@ async def test_watchers_hear_what_happens_from_then_on(nursery, monkeypatch: pyt
         await quick.aclose()
         await herald.mailbox.tell(happened())
         await trio.testing.wait_all_tasks_blocked()
-    assert herald._watchers == {}
+    assert len(herald._watchers) == 0
     herald.stop()
 
 
