@@ -1,0 +1,1 @@
+"""Behaviour over much time, on a node whose time is virtual."""
