@@ -26,24 +26,26 @@ from runtime.world import INLINE, RealWorld, World
 
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
+from .handling.hooks import HOOK_THREADS, HOOKS_LANE
+from .handling.runners.thread import lane_of
 from .herald import Herald
-from .janitor import Janitor
-from .keeper_messages import Command, CreateTasks, StopClaiming
 from .herald_delivery import Deliveries
 from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform, TopicMessage
 from .herald_tasks import task_runner
+from .janitor import Janitor
+from .keeper_messages import Command, CreateTasks, StopClaiming
 from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
-from .model.execution import Execution
-from .model.task import Definition, Task
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
+from .model.execution import Execution
+from .model.task import Definition, Task
 from .store.memory import MemoryStore
 from .store.port import (
     Counts,
+    DeliveryWrite,
     ExecutionDetail,
     Identity,
-    DeliveryWrite,
     LogLine,
     OutcomeRow,
     Revision,
@@ -58,11 +60,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-ASK_SECONDS: Final = 30.0
-"""How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
 NO_ACTIONS: Final[Mapping[type[Action], Perform]] = MappingProxyType({})
 """Nothing outside of the node is told."""
 
+ASK_SECONDS: Final = 30.0
+"""How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
 
 LATE_SECONDS: Final = 5.0
 """A due task waiting so long for its commit makes the node unhealthy: the timer is late, whatever the process says."""
@@ -200,8 +202,6 @@ class Node:
         """Totals of the store."""
         return await self._read(self._durable, self._durable.store.counts)
 
-    def completed(self) -> int:
-        """Executions recorded as COMPLETED since the process started, over both lanes."""
     async def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
         """What became of what a task's event triggers wanted done, newest first, and its number."""
         lane = await self._lane_of(task_id)
@@ -211,6 +211,8 @@ class Node:
         """What event triggers tell a topic of this node from now on."""
         return self.herald.watch_topic(name)
 
+    def completed(self) -> int:
+        """Executions recorded as COMPLETED since the process started, over both lanes."""
         return self._durable.keeper.completed + self._memory.keeper.completed
 
     def snapshot(self) -> Snapshot:
@@ -263,7 +265,8 @@ def _sort_key(column: str) -> Callable[[Task], tuple[bool, object]]:
 
 def real_world(config: NodeConfig) -> RealWorld:
     """The world of a node in production: one writer, a few readers, the handlers' threads."""
-    return RealWorld({WRITER: 1, READS: 4, "handlers": config.threads})
+    pools = {lane_of(pool): size for pool, size in config.threads.items()}
+    return RealWorld({WRITER: 1, READS: 4, HOOKS_LANE: HOOK_THREADS, **pools})
 
 
 @asynccontextmanager
@@ -280,6 +283,7 @@ async def open_node(
     Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
     directory, StoreDamaged or StoreUnavailable if the store does not open.
     """
+    catalogue.check_pools(config.threads)
     world = world or real_world(config)
     world.tune_process()
     async with AsyncExitStack() as stack:
@@ -338,14 +342,14 @@ def _compose(
     memory = new_lane("memory", config, catalogue, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
     for lane in (durable, memory):
         lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox)
-    janitor = Janitor(
-        world=world,
-        keepers=(durable.keeper.mailbox, memory.keeper.mailbox),
-        every_seconds=config.purge_every_seconds,
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
     deliveries = [_deliveries(lane, config, world, perform) for lane in (durable, memory)]
     hooks = OutcomeHooks(catalogue, world)
     herald.connect(hooks.hear, *[one.hear for one in deliveries])
+    janitor = Janitor(
+        world=world,
+        keepers=(durable.keeper.mailbox, memory.keeper.mailbox),
+        every_seconds=config.purge_every_seconds,
         ttl=config.keep_for,
         keep=config.keep_newest,
     )
@@ -361,12 +365,12 @@ def _compose(
             ChildSpec(durable.supervisor(world, _log_crash), shutdown_seconds=60.0),
             ChildSpec(memory.supervisor(world, _log_crash), shutdown_seconds=60.0),
             ChildSpec(herald),
+            ChildSpec(TaskChild("outcome hooks", hooks.run)),
+            *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
             ChildSpec(TaskChild("janitor", janitor.run)),
             ChildSpec(watchdog),
         ],
         rng=world.rng("supervisor"),
-            ChildSpec(TaskChild("outcome hooks", hooks.run)),
-            *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
         on_crash=_log_crash,
     )
     node = Node(
@@ -381,12 +385,6 @@ def _compose(
         root=root,
         watchdog=watchdog,
     )
-
-
-def _log_stall(seconds: float) -> None:
-    level = logging.WARNING if seconds >= COMPLAIN_ABOUT_STALL_SECONDS else logging.DEBUG
-    logger.log(level, "the loop came %.3f s late: something in it did not give way", seconds)
-
     perform[RunTaskAction] = task_runner(node)
     return node
 
@@ -401,6 +399,12 @@ def _deliveries(lane: Lane, config: NodeConfig, world: World, perform: Mapping[t
         perform=perform,
         look_seconds=config.sweep_every / SECOND,
     )
+
+
+def _log_stall(seconds: float) -> None:
+    level = logging.WARNING if seconds >= COMPLAIN_ABOUT_STALL_SECONDS else logging.DEBUG
+    logger.log(level, "the loop came %.3f s late: something in it did not give way", seconds)
+
 
 def _log_crash(name: str, error: BaseException) -> None:
     logger.error("%s crashed: %r", name, error, exc_info=error)
