@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runtime.clock import Instant, Micros
+from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve, record
 
@@ -20,7 +20,7 @@ from .keeper_messages import AttemptEnd
 from .model.execution import Attempt, Execution, Failure, Kind, WaitsFor
 from .model.lifecycle import Event, State, change_state
 from .model.occurrence import Outcome, Reason
-from .model.policy import MAX_CRASHES, OnCrash, Policies, Retry
+from .model.policy import LATE_AFTER, MAX_CRASHES, OnCrash, Policies, Retry
 from .settling import outcome_of_start
 
 if TYPE_CHECKING:
@@ -46,12 +46,14 @@ def claim(execution: Execution, fence: int, boot: str, node: str, now: Instant) 
     if first is None:
         first = now
         if execution.nominal is not None:
-            outcome, reason = outcome_of_start(execution.nominal, execution.created_at, now)
+            assigned = execution.assigned or execution.nominal
+            outcome, reason = outcome_of_start(assigned, execution.created_at, now, _held_by(execution))
     return evolve(
         execution,
         state=state,
         waits_for=None,
         due=None,
+        expires=None,
         attempt=execution.attempt + 1,
         fence=fence,
         boot=boot,
@@ -63,6 +65,33 @@ def claim(execution: Execution, fence: int, boot: str, node: str, now: Instant) 
         ended_at=None,
         failure=None,
     )
+
+
+_WAITED_FOR: Final = {
+    WaitsFor.SLOT: Reason.QUEUE,
+    WaitsFor.QUEUE: Reason.QUEUE,
+    WaitsFor.KEY: Reason.QUEUE,
+    WaitsFor.OVERLAP: Reason.OVERLAP,
+    WaitsFor.NODE: Reason.NO_NODE,
+    WaitsFor.DEPENDENCY: Reason.DEPENDENCY,
+    WaitsFor.GOVERNOR: Reason.TOO_LATE,
+}
+"""Why an execution is given up that waits for this. The governor's are late by downtime: what they wait for is their turn."""
+
+
+def _held_by(execution: Execution) -> Reason:
+    """What made a first start late, if not that it was admitted late: what it waits for now, else what was noted by `held`."""
+    if execution.waits_for is WaitsFor.NODE:
+        return Reason.NO_NODE
+    return execution.reason or Reason.QUEUE
+
+
+def held(execution: Execution, now: Instant) -> Execution:
+    """An occurrence whose wait is over and that has not started: what it waited for is noted if that alone made it late."""
+    assigned = execution.assigned or execution.nominal
+    if assigned is None or execution.outcome is not None or now - assigned <= LATE_AFTER or execution.waits_for is None:
+        return execution
+    return evolve(execution, reason=_WAITED_FOR[execution.waits_for])
 
 
 _EVENTS = {
@@ -159,7 +188,7 @@ def lost(execution: Execution, now: Instant) -> AttemptEnd:
         execution.started_at or now,
         now,
         reason="the executor was restarted",
-        holds_slot=True,
+        counted=True,
     )
 
 
@@ -186,30 +215,35 @@ def retry_by_hand(execution: Execution, reset: bool) -> Ended:
     return Ended(again, _archive(execution, execution.state, execution.failure))
 
 
-def cancel(execution: Execution, reason: str, now: Instant) -> Execution:
-    """An execution that does not run is ended; an occurrence that never started is `skipped`."""
+def cancel(execution: Execution, why: str, now: Instant, skipped: Reason = Reason.CANCELLED) -> Execution:
+    """An execution that does not run is ended; an occurrence that never started is `skipped`, for that reason."""
     if execution.state is State.RUNNING:
         raise Conflict(f"execution {execution.id} is RUNNING and has to be interrupted first")
-    return _ended_waiting(execution, reason, Reason.CANCELLED, now)
-
-
-def give_up(execution: Execution, reason: Reason, now: Instant) -> Execution:
-    """An execution that waits is ended because it has waited long enough."""
-    return _ended_waiting(execution, reason.value, reason, now)
-
-
-def _ended_waiting(execution: Execution, why: str, skipped: Reason, now: Instant) -> Execution:
     ended = evolve(
         execution,
         state=change_state(execution.state, Event.CANCEL),
         waits_for=None,
         due=None,
+        expires=None,
         ended_at=now,
         cancel_reason=why,
     )
     if execution.nominal is None or execution.outcome is not None:
         return ended
     return evolve(ended, outcome=Outcome.SKIPPED, reason=skipped)
+
+
+def give_up(execution: Execution, now: Instant) -> Execution:
+    """An execution that never started is ended because it has waited long enough; the reason is what it waits for."""
+    assert execution.waits_for is not None, f"{execution.id} is {execution.state} and waits for nothing"
+    reason = _WAITED_FOR[execution.waits_for]
+    waited = (now - execution.created_at) / SECOND
+    return cancel(execution, f"{reason.value}: waited {waited:g} s for {execution.waits_for}", now, reason)
+
+
+def expiry(policies: Policies, now: Instant, default: Instant | None = None) -> Instant | None:
+    """When an execution admitted now is given up if it has not started: by `max_wait`, or at `default` where none is set."""
+    return default if policies.max_wait is None else Instant(now + policies.max_wait)
 
 
 def new_execution(
@@ -221,10 +255,25 @@ def new_execution(
     revision: int,
     nominal: Instant | None = None,
     waits_for: WaitsFor = WaitsFor.SLOT,
+    assigned: Instant | None = None,
+    expires: Instant | None = None,
+    since: Instant | None = None,
     **manual: str | None,
 ) -> Execution:
     """An execution that waits. `manual`: channel, correlation and parameters of a run by hand."""
-    fresh = Execution(execution_id, task_id, kind, State.WAITING, now, nominal, revision=revision, waits_for=waits_for)
+    fresh = Execution(
+        execution_id,
+        task_id,
+        kind,
+        State.WAITING,
+        now,
+        nominal,
+        revision=revision,
+        waits_for=waits_for,
+        assigned=assigned if assigned != nominal else None,
+        expires=expires,
+        since=since,
+    )
     return evolve(fresh, **manual) if manual else fresh
 
 

@@ -14,7 +14,7 @@ from .model.lifecycle import Change, Phase, change_phase
 from .model.occurrence import Reason, Settled
 from .model.task import Definition, Task, TaskState
 from .model.trigger import Bounds, Once, Trigger
-from .settling import drop_owed
+from .settling import drop_owed, is_fixed_delay
 from .triggers import next_after
 
 
@@ -45,8 +45,8 @@ def edit(
     state = evolve(task.state, phase=phase, revision=task.state.revision + 1)
     same_times = (definition.trigger, definition.bounds) == (task.definition.trigger, task.definition.bounds)
     if not same_times and phase is Phase.PAUSED:
-        row = drop_owed(task, now, Reason.PAUSED)
-        return definition, evolve(state, settled_through=max(now, state.settled_through)), () if row is None else (row,)
+        through = max(now, state.settled_through)
+        return definition, evolve(state, settled_through=through), drop_owed(task, now, Reason.PAUSED)
     if same_times or phase is not Phase.ACTIVE:
         return definition, state, ()
     begin = max(now, state.settled_through)
@@ -83,9 +83,7 @@ def activate(
     phase = change_phase(task.state.phase, Change.ACTIVATE)
     if task.state.phase is Phase.CANCELLED and trigger is None:
         raise Conflict("a cancelled task can only be activated with a trigger")
-    rows: tuple[Settled, ...] = ()
-    if task.state.phase is Phase.PAUSED and (row := drop_owed(task, now, Reason.PAUSED)) is not None:
-        rows = (row,)
+    rows = drop_owed(task, now, Reason.PAUSED) if task.state.phase is Phase.PAUSED else ()
     definition = task.definition
     if trigger is not None or bounds is not None:
         definition = evolve(definition, trigger=trigger or definition.trigger, bounds=bounds or definition.bounds)
@@ -115,7 +113,22 @@ def cancel_definition(task: Task, actor: str, now: Instant) -> tuple[TaskState, 
     """Fire never again, unless activated. What it owed up to now is skipped."""
     phase = change_phase(task.state.phase, Change.CANCEL)
     reason = Reason.PAUSED if task.state.phase is Phase.PAUSED else Reason.CANCELLED
-    row = drop_owed(task, now, reason) if task.state.phase is not Phase.FINISHED else None
+    rows = drop_owed(task, now, reason) if task.state.phase is not Phase.FINISHED else ()
     through = max(now, task.state.settled_through)
     state = evolve(task.state, phase=phase, next_fire=None, settled_through=through, changed_by=actor)
-    return state, () if row is None else (row,)
+    return state, rows
+
+
+def revive(task: Task, now: Instant) -> tuple[TaskState, tuple[Settled, ...]]:
+    """A finished task got a count of its run limit back: it goes on, if its trigger has slots left.
+
+    Those that have passed since it finished were not run because the limit was reached, and that is what their row says.
+    """
+    limit = task.definition.bounds.max_runs
+    begin = max(now, task.state.settled_through)
+    following = next_after(task.definition.trigger, task.definition.bounds, begin)
+    if limit is None or task.state.runs >= limit or following is None or is_fixed_delay(task):
+        return task.state, ()
+    phase = change_phase(task.state.phase, Change.ACTIVATE)
+    rows = drop_owed(task, now, Reason.LIMIT)
+    return evolve(task.state, phase=phase, next_fire=following, settled_through=begin), rows

@@ -12,38 +12,47 @@ from collections.abc import Callable
 from runtime.clock import Instant
 from runtime.records import evolve
 
+from .catching_up import RECOVERY_AFTER
 from .keeper_claims import Claims
 from .keeper_messages import AttemptEnd, Settle, Start
 from .keeper_staging import NOTHING, Staged
 from .model.execution import Execution, Kind
 from .model.lifecycle import Phase, State, Status
-from .model.task import Task, TaskState, status_of
-from .settling import is_fixed_delay, outcome_of_start
+from .model.policy import LATE_AFTER, CatchUp
+from .model.task import Task, TaskState, assigned, status_of
+from .settling import is_fixed_delay, newest_start, outcome_of_start
 from .triggers import next_after
 
 
 def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Staged | None:
     """The task owes exactly one slot, nothing of it is open, nothing limits it, and a slot of the executor is free."""
     state, definition = task.state, task.definition
-    nominal = state.next_fire
+    nominal, bounds = state.next_fire, definition.bounds
     if (
         task.open
         or nominal is None
         or nominal > now
         or nominal <= state.settled_through
         or state.phase is not Phase.ACTIVE
-        or definition.bounds.max_runs is not None
+        or state.catching_up is not None
+        or bounds.max_runs is not None
+        or bounds.calendars
+        or definition.dependencies is not None
         or definition.policies.lateness_limit is not None
         or is_fixed_delay(task)
         or not claims.is_free
         or not claims.runs(definition.type)
     ):
         return None
-    following = next_after(definition.trigger, definition.bounds, nominal)
-    if following is not None and following <= now:
+    due = assigned(definition, nominal) if bounds.spread else nominal
+    late = now - due
+    if late < 0 or late > RECOVERY_AFTER or (late > LATE_AFTER and definition.policies.catch_up is CatchUp.SKIP):
+        return None
+    following = next_after(definition.trigger, bounds, nominal)
+    if following is not None and following - nominal <= late:
         return None
     fence = state.fence + 1
-    outcome, reason = outcome_of_start(nominal, now, now)
+    outcome, reason = outcome_of_start(due, now, now)
     execution = Execution(
         new_id(),
         task.id,
@@ -60,6 +69,7 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
         first_started_at=now,
         started_at=now,
         revision=state.revision,
+        assigned=due if due != nominal else None,
     )
     fired = TaskState(
         state.version + 1,
@@ -79,6 +89,9 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
         state.last_ended_at,
         state.note,
         state.changed_by,
+        None,
+        nominal,
+        state.completed_start,
     )
     claims.slots -= 1
     return Staged(
@@ -98,7 +111,12 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
 
 def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
     """The only open execution of the task has completed, and nothing waits for its end."""
-    if end.state is not State.COMPLETED or len(task.open) != 1 or is_fixed_delay(task):
+    if (
+        end.state is not State.COMPLETED
+        or len(task.open) != 1
+        or task.state.catching_up is not None
+        or is_fixed_delay(task)
+    ):
         return None
     execution = task.open[0]
     if execution.id != end.execution_id or execution.fence != end.fence or execution.state is not State.RUNNING:
@@ -118,6 +136,7 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
         completed=task.state.completed + 1,
         last_state=State.COMPLETED,
         last_ended_at=end.ended_at,
+        completed_start=newest_start(task.state.completed_start, execution.first_started_at),
     )
     state = evolve(state, status=status_of(state, ()))
     return Staged(

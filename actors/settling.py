@@ -1,15 +1,21 @@
 """What becomes of the nominal times that a task owes: the one place where the ledger's decisions are made.
 
-Theory of operation. A task is settled when its `next_fire` has come. All its nominal times in (settled_through, now] are owed.
-Usually that is one. Several are owed after a downtime, and the catch-up policy says which of them run:
+Theory of operation. A task is settled when its `next_fire` has come, or its place in the spread window. All its nominal times
+after `settled_through` whose instant has come are owed. Usually that is one. Several are owed after a downtime, and the catch-up
+policy says which of them run:
 
-    latest    the newest runs, the older ones are `coalesced` into it
-    earliest  the oldest runs, the newer ones are `coalesced` into it
+    latest    the newest runs, the older ones are `coalesced` into it; all are `skipped` if the newest is too late
+    earliest  the oldest that is not too late runs, the newer ones are `coalesced` into it
     skip      the newest runs if it is not late, all others are `missed`
-    all       the newest `catch_up_limit` run one after another, the older ones are `missed`
+    all       the newest `catch_up_limit` run one after another, if not too late; the older ones are `missed`
 
-A slot that may run is then judged, once, in this order: its lateness limit, the run limit, the overlap policy. Slots that do
-not run are written as ranges. `settled_through` moves to the last slot settled, never back, in the same commit as the rows.
+A slot that may run is then judged, once, in this order: the run limit, the overlap policy. Slots that do not run are written as
+ranges; those that a calendar excludes are ranges of their own and nothing else is asked about them. `settled_through` moves to
+the last slot settled, never back, in the same commit as the rows.
+
+One settlement is bounded: `MAX_ROWS` ranges and, with `all`, `CATCH_UP_SLICE` executions that are open. What is left stays owed:
+the task is settled again at once, or, if it has enough to do, when that has shrunk to a half. `catching_up` marks up to where
+slots were promised to run; what is promised is not judged a second time.
 
 With catch-up `all` the caught-up slots wait for one another even where overlap says `skip`: who asks for all of them wants
 them run. A fixed-delay interval has no grid: it owes at most one slot, and the next one is made when the execution ends.
@@ -17,53 +23,101 @@ them run. A fixed-delay interval has no grid: it owes at most one slot, and the 
 
 from __future__ import annotations
 
+from typing import Final
+
 from runtime.clock import Instant
 from runtime.records import record
 
-from .model.execution import WaitsFor
+from .ledger import Rows
+from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import State
 from .model.occurrence import Outcome, Reason, Settled
-from .model.policy import LATE_AFTER, CatchUp, Overlap
-from .model.task import Task
-from .model.trigger import Interval
-from .triggers import count_between, last_through, next_after, previous_slots
+from .model.policy import LATE_AFTER, CatchUp, Overlap, Policies
+from .model.task import Definition, Task, assigned
+from .model.trigger import Interval, Once
+from .overlapping import WAITS, Room, room
+from .triggers import last_through, next_after, previous_slots
+
+CATCH_UP_SLICE: Final = 100
+"""Executions of one task that catch-up `all` has open at once; each of them is part of the task's record in memory."""
+
+_MISSED: Final = (Outcome.MISSED, Reason.DOWNTIME)
+_COALESCED: Final = (Outcome.COALESCED, Reason.CATCH_UP)
+_TOO_LATE: Final = (Outcome.SKIPPED, Reason.TOO_LATE)
+
+_BEGINNING: Final = Instant(-(1 << 62))
+"""Before every nominal time."""
 
 
 @record
 class Admission:
-    """A slot that gets an execution. `waits_for` is OVERLAP where it has to let a former one end first."""
+    """A slot that gets an execution. `waits_for` is OVERLAP where it has to let a former one end first.
+
+    `replaces`: former executions have to go for it.
+    """
 
     nominal: Instant
     waits_for: WaitsFor | None = None
+    replaces: bool = False
 
 
 @record
 class Settlement:
-    """The decision about one task. `finished`: the run limit or the end of the trigger was reached."""
+    """The decision about one task. `finished`: the run limit or the end of the trigger was reached.
+
+    `next_fire` None and not finished: an end of an execution makes the next one. `catching_up`: see `TaskState`.
+    """
 
     admitted: tuple[Admission, ...]
     dropped: tuple[Settled, ...]
     settled_through: Instant
     next_fire: Instant | None
     finished: bool
+    catching_up: Instant | None = None
 
 
-def settle(task: Task, now: Instant) -> Settlement:
-    """Decide every nominal time that the task owes at `now`. Requires `next_fire <= now`."""
-    definition, state = task.definition, task.state
-    first = state.next_fire
-    assert first is not None and first <= now, f"{task.id} owes nothing at {now}: next fire {first}"
-    if is_fixed_delay(task):
-        following, newest = None, first
-    else:
-        following = next_after(definition.trigger, definition.bounds, first)
-        newest = first
-    if following is not None and following <= now:
-        runnable, dropped, newest = _catch_up(task, first, now)
-        following = next_after(definition.trigger, definition.bounds, newest)
-    else:
-        runnable, dropped = [first], []
-    return _judge(task, runnable, dropped, newest, following, now)
+@record
+class Stretch:
+    """Slots in [begin, end] that do not run, and why."""
+
+    begin: Instant
+    end: Instant
+    label: tuple[Outcome, Reason]
+
+
+@record
+class Selection:
+    """What catch-up makes of the owed slots: stretches before and after those that may run, in order of time.
+
+    `promised`: the newest slot that this catch-up is about, where what does not fit into this settlement is not judged again.
+    `complete`: everything up to the clock is in it.
+    """
+
+    before: tuple[Stretch, ...] = ()
+    runnable: tuple[Instant, ...] = ()
+    after: tuple[Stretch, ...] = ()
+    promised: Instant | None = None
+    complete: bool = True
+
+
+def is_owed(task: Task, now: Instant, *, early: bool = False) -> bool:
+    """Whether the next fire has come. `early`: its place in the spread window is not waited for."""
+    first = task.state.next_fire
+    return first is not None and first <= clock_of(task.definition, now, early=early)
+
+
+def clock_of(definition: Definition, now: Instant, *, early: bool = False) -> Instant:
+    """The instant up to which nominal times are due: now, less the task's place in the spread window."""
+    return now if early else Instant(now - assigned(definition, Instant(0)))
+
+
+def settle(task: Task, now: Instant, *, early: bool = False) -> Settlement:
+    """Decide every nominal time that the task owes at `now`. Requires that it `is_owed`."""
+    clock = clock_of(task.definition, now, early=early)
+    first = task.state.next_fire
+    assert first is not None and first <= clock, f"{task.id} owes nothing at {now}: next fire {first}"
+    judge = Judge(task, now, clock)
+    return judge.settle(_select(task, first, clock))
 
 
 def is_fixed_delay(task: Task) -> bool:
@@ -72,115 +126,207 @@ def is_fixed_delay(task: Task) -> bool:
     return isinstance(trigger, Interval) and trigger.fixed_delay
 
 
-def _catch_up(task: Task, first: Instant, now: Instant) -> tuple[list[Instant], list[Settled], Instant]:
-    """Several slots are owed: (those that may run, rows of the others, the newest slot)."""
+# -- which of the owed slots may run
+
+
+def _select(task: Task, first: Instant, clock: Instant) -> Selection:
     definition = task.definition
-    newest = last_through(definition.trigger, definition.bounds, Instant(first - 1), now)
-    assert newest is not None
+    following = None if is_fixed_delay(task) else next_after(definition.trigger, definition.bounds, first)
+    if following is None or following > clock:
+        return _one(task, first, clock)
     match definition.policies.catch_up:
         case CatchUp.LATEST:
-            return [newest], [_range(task, first, _before(task, newest), Outcome.COALESCED, now)], newest
-        case CatchUp.EARLIEST:
-            second = next_after(definition.trigger, definition.bounds, first)
-            assert second is not None
-            return [first], [_range(task, second, newest, Outcome.COALESCED, now)], newest
-        case CatchUp.SKIP if now - newest > LATE_AFTER:
-            return [], [_range(task, first, newest, Outcome.MISSED, now)], newest
+            return _latest(task, first, clock)
         case CatchUp.SKIP:
-            return [newest], [_range(task, first, _before(task, newest), Outcome.MISSED, now)], newest
+            return _skip(task, first, clock)
+        case CatchUp.EARLIEST:
+            return _earliest(task, first, clock)
         case CatchUp.ALL:
-            return _all_of(task, first, newest, now)
+            return _all(task, first, clock)
 
 
-def _all_of(task: Task, first: Instant, newest: Instant, now: Instant) -> tuple[list[Instant], list[Settled], Instant]:
-    definition = task.definition
-    limit = definition.policies.catch_up_limit
-    slots = previous_slots(definition.trigger, definition.bounds, Instant(first - 1), newest, limit)
-    if slots[0] == first:
-        return slots, [], newest
-    return slots, [_range(task, first, _before(task, slots[0]), Outcome.MISSED, now)], newest
+def _one(task: Task, nominal: Instant, clock: Instant) -> Selection:
+    policies, state = task.definition.policies, task.state
+    promised = state.catching_up is not None and nominal <= state.catching_up
+    if policies.catch_up is CatchUp.EARLIEST and promised:
+        return Selection((Stretch(nominal, nominal, _COALESCED),))
+    # An instant that was past already when it was given for a one-time task has missed nothing.
+    given_late = isinstance(task.definition.trigger, Once) and nominal == state.settled_through + 1
+    label = _MISSED if policies.catch_up is CatchUp.SKIP and not given_late else _TOO_LATE
+    if promised or nominal >= _in_time_since(policies, clock, skips=label is _MISSED):
+        return Selection(runnable=(nominal,))
+    return Selection((Stretch(nominal, nominal, label),))
 
 
-def _before(task: Task, slot: Instant) -> Instant:
-    found = last_through(task.definition.trigger, task.definition.bounds, Instant(0), Instant(slot - 1))
+def _in_time_since(policies: Policies, clock: Instant, *, skips: bool = False) -> Instant:
+    """The oldest nominal time that is not too late. Catch-up `skip` has a lateness limit in any case, `LATE_AFTER` if no other."""
+    limit = LATE_AFTER if skips and policies.lateness_limit is None else policies.lateness_limit
+    return _BEGINNING if limit is None else Instant(clock - limit)
+
+
+def _newest(task: Task, first: Instant, clock: Instant) -> Instant:
+    """The newest slot up to the clock. Requires that there is one."""
+    found = last_through(task.definition.trigger, task.definition.bounds, Instant(first - 1), clock)
     assert found is not None
     return found
 
 
-def _range(task: Task, first: Instant, last: Instant, outcome: Outcome, now: Instant) -> Settled:
-    reason = Reason.CATCH_UP if outcome is Outcome.COALESCED else Reason.DOWNTIME
-    return _range_for(task, first, last, outcome, reason, now)
+def _latest(task: Task, first: Instant, clock: Instant) -> Selection:
+    newest = _newest(task, first, clock)
+    if newest < _in_time_since(task.definition.policies, clock):
+        return Selection((Stretch(first, newest, _TOO_LATE),))
+    return Selection((Stretch(first, Instant(newest - 1), _COALESCED),), (newest,))
 
 
-def _range_for(task: Task, first: Instant, last: Instant, outcome: Outcome, reason: Reason, now: Instant) -> Settled:
-    count = count_between(task.definition.trigger, first, last)
-    return Settled(task.id, first, last, count, outcome, reason, now, task.state.revision)
+def _skip(task: Task, first: Instant, clock: Instant) -> Selection:
+    newest = _newest(task, first, clock)
+    if newest < _in_time_since(task.definition.policies, clock, skips=True):
+        return Selection((Stretch(first, newest, _MISSED),))
+    return Selection((Stretch(first, Instant(newest - 1), _MISSED),), (newest,))
 
 
-def _judge(
-    task: Task,
-    runnable: list[Instant],
-    dropped: list[Settled],
-    newest: Instant,
-    following: Instant | None,
-    now: Instant,
-) -> Settlement:
-    admitted: list[Admission] = []
-    limit = task.definition.bounds.max_runs
-    lateness = task.definition.policies.lateness_limit
-    for nominal in runnable:
-        if limit is not None and task.state.runs + len(admitted) >= limit:
+def _earliest(task: Task, first: Instant, clock: Instant) -> Selection:
+    if (promised := _promised(task, first)) is not None:
+        return Selection((Stretch(first, promised, _COALESCED),), promised=promised, complete=False)
+    newest = _newest(task, first, clock)
+    late, chosen = _not_too_late(task, first, newest, clock)
+    if chosen is None:
+        return Selection(late)
+    return Selection(late, (chosen,), (Stretch(Instant(chosen + 1), newest, _COALESCED),), newest)
+
+
+def _promised(task: Task, first: Instant) -> Instant | None:
+    """The end of the catch-up under way, if the first owed slot belongs to it."""
+    end = task.state.catching_up
+    return end if end is not None and first <= end else None
+
+
+def _not_too_late(
+    task: Task, first: Instant, newest: Instant, clock: Instant
+) -> tuple[tuple[Stretch, ...], Instant | None]:
+    """The stretch that is too late, if any, and the first slot that is not."""
+    since = _in_time_since(task.definition.policies, clock)
+    if first >= since:
+        return (), first
+    chosen = next_after(task.definition.trigger, task.definition.bounds, Instant(since - 1))
+    if chosen is None or chosen > newest:
+        return (Stretch(first, newest, _TOO_LATE),), None
+    return (Stretch(first, Instant(chosen - 1), _TOO_LATE),), chosen
+
+
+def _all(task: Task, first: Instant, clock: Instant) -> Selection:
+    before: tuple[Stretch, ...] = ()
+    chosen: Instant | None = first
+    promised = _promised(task, first)
+    continued = promised is not None
+    if promised is None:
+        promised = _newest(task, first, clock)
+        limit = task.definition.policies.catch_up_limit
+        oldest = previous_slots(task.definition.trigger, task.definition.bounds, Instant(first - 1), promised, limit)[0]
+        before = (Stretch(first, Instant(oldest - 1), _MISSED),) if oldest > first else ()
+        late, chosen = _not_too_late(task, oldest, promised, clock)
+        before += late
+    room_left = max(0, CATCH_UP_SLICE - sum(entry.is_open for entry in task.open))
+    runnable: list[Instant] = []
+    while chosen is not None and chosen <= promised and len(runnable) < room_left:
+        runnable.append(chosen)
+        chosen = next_after(task.definition.trigger, task.definition.bounds, chosen)
+    fits = chosen is None or chosen > promised
+    return Selection(before, tuple(runnable), promised=promised, complete=fits and not continued)
+
+
+# -- what becomes of those that may run
+
+
+class Judge:
+    """One settlement in the making. `clock`: nominal times up to it are owed."""
+
+    def __init__(self, task: Task, now: Instant, clock: Instant) -> None:
+        self._task = task
+        self._now = now
+        self._clock = clock
+        self._rows = Rows(task, now)
+        self._admitted: list[Admission] = []
+        self._through = task.state.settled_through
+        self._runs = task.state.runs
+        self._at_limit = False
+
+    def settle(self, selection: Selection) -> Settlement:
+        """Go through the selection until it is done or there is no room for more rows."""
+        fits = all(self._drop(stretch) for stretch in selection.before)
+        for nominal in selection.runnable:
+            if not fits or self._at_limit:
+                break
+            self._run(nominal)
+        if fits:
+            all(self._drop(stretch) for stretch in selection.after)
+        return self._conclude(selection)
+
+    def _drop(self, stretch: Stretch) -> bool:
+        fits = self._rows.range(stretch.begin, stretch.end, stretch.label)
+        self._through = max(self._through, self._rows.through or self._through)
+        return fits
+
+    def _run(self, nominal: Instant) -> None:
+        limit, self._through = self._task.definition.bounds.max_runs, nominal
+        if limit is not None and self._runs >= limit:
             # Only an edit that lowers the limit leads here.
-            dropped.append(_single(task, nominal, Reason.LIMIT, now, None))
-            return Settlement(tuple(admitted), tuple(dropped), _last_of(nominal, dropped), None, finished=True)
-        if lateness is not None and now - nominal > lateness:
-            dropped.append(_single(task, nominal, Reason.TOO_LATE, now, None))
-            continue
-        admission = _overlap(task, nominal, admitted, now, dropped)
-        if admission is None:
-            continue
-        admitted.append(admission)
-        if limit is not None and task.state.runs + len(admitted) >= limit:
-            return Settlement(tuple(admitted), tuple(dropped), _last_of(nominal, dropped), None, finished=True)
-    if is_fixed_delay(task):
-        return _fixed_delay(task, admitted, dropped, newest, now)
-    return Settlement(tuple(admitted), tuple(dropped), newest, following, finished=following is None)
+            self._at_limit = True
+            self._rows.single(nominal, (Outcome.SKIPPED, Reason.LIMIT))
+            return
+        found = self._room(nominal)
+        if found.refused:
+            assert found.blocker is not None
+            self._rows.single(nominal, (Outcome.SKIPPED, Reason.OVERLAP), found.blocker.id)
+            return
+        waits_for = WaitsFor.OVERLAP if found.waits else None
+        self._admitted.append(Admission(nominal, waits_for, bool(found.replaced)))
+        self._runs += 1 - sum(gives_back(entry) for entry in found.replaced)
+        self._at_limit = limit is not None and self._runs >= limit
+
+    def _room(self, nominal: Instant) -> Room:
+        policies = self._task.definition.policies
+        caught_up = policies.catch_up is CatchUp.ALL and (bool(self._admitted) or self._clock - nominal > LATE_AFTER)
+        if self._admitted and policies.overlap is not Overlap.ALLOW:
+            return WAITS
+        return room(policies, self._task.open, caught_up=caught_up)
+
+    def _conclude(self, selection: Selection) -> Settlement:
+        promised = selection.promised
+        begun = bool(self._admitted) or self._task.state.catching_up is not None
+        left = promised is not None and self._through < promised and begun and not self._at_limit
+        following = None
+        if not self._at_limit:
+            following = self._following(parks=left)
+        waits = left or (bool(self._admitted) and is_fixed_delay(self._task))
+        return Settlement(
+            tuple(self._admitted),
+            self._rows.done(),
+            self._through,
+            following,
+            finished=self._at_limit or (following is None and not waits),
+            catching_up=promised if left else None,
+        )
+
+    def _following(self, *, parks: bool) -> Instant | None:
+        if is_fixed_delay(self._task):
+            return None if self._admitted else after_delay(self._task, self._now)
+        open_ones = sum(entry.is_open for entry in self._task.open) + len(self._admitted)
+        if parks and open_ones >= CATCH_UP_SLICE:
+            return None
+        return next_after(self._task.definition.trigger, self._task.definition.bounds, self._through)
 
 
-def _last_of(nominal: Instant, dropped: list[Settled]) -> Instant:
-    return max([nominal, *(row.last for row in dropped)])
+def gives_back(execution: Execution) -> bool:
+    """Whether the run limit gets its count back when the execution ends without having run."""
+    return execution.state is State.WAITING and execution.first_started_at is None and execution.kind is Kind.OCCURRENCE
 
 
-def _overlap(
-    task: Task, nominal: Instant, admitted: list[Admission], now: Instant, dropped: list[Settled]
-) -> Admission | None:
-    policy = task.definition.policies
-    blocker = next((execution.id for execution in task.open if execution.is_open), None)
-    if policy.overlap is Overlap.ALLOW or (blocker is None and not admitted):
-        return Admission(nominal)
-    caught_up = policy.catch_up is CatchUp.ALL and (admitted or now - nominal > LATE_AFTER)
-    queue_is_free = policy.overlap is Overlap.QUEUE and not _someone_waits(task, admitted)
-    if caught_up or queue_is_free:
-        return Admission(nominal, WaitsFor.OVERLAP)
-    dropped.append(_single(task, nominal, Reason.OVERLAP, now, blocker))
-    return None
-
-
-def _someone_waits(task: Task, admitted: list[Admission]) -> bool:
-    return any(one.waits_for is WaitsFor.OVERLAP for one in task.open) or any(
-        one.waits_for is WaitsFor.OVERLAP for one in admitted
-    )
-
-
-def _single(task: Task, nominal: Instant, reason: Reason, now: Instant, blocker: str | None) -> Settled:
-    return Settled(task.id, nominal, nominal, 1, Outcome.SKIPPED, reason, now, task.state.revision, blocker)
-
-
-def _fixed_delay(
-    task: Task, admitted: list[Admission], dropped: list[Settled], nominal: Instant, now: Instant
-) -> Settlement:
-    following = None if admitted else after_delay(task, now)
-    return Settlement(tuple(admitted), tuple(dropped), nominal, following, not admitted and following is None)
+def go_on_catching_up(task: Task) -> Instant | None:
+    """The next fire of a task whose catch-up waits for room: None until half of its executions have ended."""
+    if sum(entry.is_open for entry in task.open) > CATCH_UP_SLICE // 2:
+        return None
+    return next_after(task.definition.trigger, task.definition.bounds, task.state.settled_through)
 
 
 def after_delay(task: Task, ended_at: Instant) -> Instant | None:
@@ -193,30 +339,33 @@ def after_delay(task: Task, ended_at: Instant) -> Instant | None:
     return None if end is not None and following > end else following
 
 
-def drop_owed(task: Task, now: Instant, reason: Reason) -> Settled | None:
-    """The row for all slots up to now that are not settled, to be skipped for this reason; None if there are none."""
-    definition = task.definition
+def drop_owed(task: Task, now: Instant, reason: Reason, outcome: Outcome = Outcome.SKIPPED) -> tuple[Settled, ...]:
+    """The rows for all slots up to now that are not settled and will not run, for this reason; none if there are none."""
+    rows = Rows(task, now)
     if is_fixed_delay(task):
         first = task.state.next_fire
-        return None if first is None or first > now else _single(task, first, reason, now, None)
-    first = next_after(definition.trigger, definition.bounds, task.state.settled_through)
-    if first is None or first > now:
-        return None
-    last = last_through(definition.trigger, definition.bounds, Instant(first - 1), now)
-    assert last is not None
-    return _range_for(task, first, last, Outcome.SKIPPED, reason, now)
+        if first is not None and first <= now:
+            rows.single(first, (outcome, reason))
+        return rows.done()
+    if not rows.range(Instant(task.state.settled_through + 1), now, (outcome, reason)):
+        rows.rest(Instant((rows.through or task.state.settled_through) + 1), now, (outcome, reason))
+    return rows.done()
 
 
-def outcome_of_start(nominal: Instant, created_at: Instant, started_at: Instant) -> tuple[Outcome, Reason | None]:
-    """The outcome of a slot whose first attempt started, and why it was late if it was."""
-    if started_at - nominal <= LATE_AFTER:
+def outcome_of_start(
+    assigned: Instant, created_at: Instant, started_at: Instant, waited: Reason = Reason.QUEUE
+) -> tuple[Outcome, Reason | None]:
+    """The outcome of a slot whose first attempt started, and why it was late if it was.
+
+    It was downtime if already its admission was late, else what it has `waited` for since.
+    """
+    if started_at - assigned <= LATE_AFTER:
         return Outcome.FIRED, None
-    return Outcome.LATE, Reason.DOWNTIME if created_at - nominal > LATE_AFTER else Reason.QUEUE
+    return Outcome.LATE, Reason.DOWNTIME if created_at - assigned > LATE_AFTER else waited
 
 
-def is_blocked(task: Task, but: str) -> bool:
-    """Whether an open execution other than `but` holds back one that waits for overlap: anything running, or older."""
-    return any(
-        execution.id != but and (execution.state is State.RUNNING or (execution.is_open and execution.id < but))
-        for execution in task.open
-    )
+def newest_start(known: Instant | None, started_at: Instant | None) -> Instant | None:
+    """The later of two starts, either of which may be unknown."""
+    if known is None or started_at is None:
+        return started_at if known is None else known
+    return max(known, started_at)

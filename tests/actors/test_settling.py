@@ -17,7 +17,7 @@ from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import CatchUp, Overlap, Policies
 from actors.model.task import Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
-from actors.settling import Settlement, after_delay, drop_owed, is_blocked, outcome_of_start, settle
+from actors.settling import Settlement, after_delay, drop_owed, outcome_of_start, settle
 from runtime.clock import DAY, MILLISECOND, MINUTE, SECOND, Instant, Micros
 from runtime.records import evolve
 
@@ -163,12 +163,12 @@ def test_a_fixed_delay_is_after_what_is_settled():
 
 
 def test_what_is_owed_is_dropped_as_one_row():
-    row = drop_owed(task_of(grid()), at(35), Reason.PAUSED)
+    (row,) = drop_owed(task_of(grid()), at(35), Reason.PAUSED)
     assert row == Settled("t1", at(10), at(30), 3, Outcome.SKIPPED, Reason.PAUSED, at(35), 1)
-    assert drop_owed(task_of(grid()), at(9), Reason.PAUSED) is None
+    assert drop_owed(task_of(grid()), at(9), Reason.PAUSED) == ()
     fixed = task_of(grid(fixed_delay=True))
-    assert drop_owed(fixed, at(35), Reason.CANCELLED).count == 1
-    assert drop_owed(fixed, at(9), Reason.CANCELLED) is None
+    assert [row.count for row in drop_owed(fixed, at(35), Reason.CANCELLED)] == [1]
+    assert drop_owed(fixed, at(9), Reason.CANCELLED) == ()
 
 
 @pytest.mark.parametrize(
@@ -181,14 +181,6 @@ def test_what_is_owed_is_dropped_as_one_row():
 )
 def test_the_outcome_of_a_start(created: float, started: float, expected: tuple):
     assert outcome_of_start(START, at(created), at(started)) == expected
-
-
-def test_who_is_blocked():
-    first, second = execution(1, State.WAITING, WaitsFor.SLOT), execution(2, State.WAITING, WaitsFor.OVERLAP)
-    task = task_of(grid(), opened=(first, second))
-    assert is_blocked(task, "e2")
-    assert not is_blocked(task, "e1")
-    assert is_blocked(task_of(grid(), opened=(first, execution(2))), "e1")
 
 
 # -- many slots
@@ -244,39 +236,52 @@ def reference(task: Task, slots: list[int], now: int) -> Expected:
     """Slot by slot, as the page on semantics says it."""
     policies, limit = task.definition.policies, task.definition.bounds.max_runs
     outcomes: dict[int, tuple[str, object]] = {}
-    candidates = list(slots)
-    if len(slots) > 1:
-        match policies.catch_up:
-            case CatchUp.LATEST:
-                candidates = [slots[-1]]
-                outcomes.update((slot, ("coalesced", Reason.CATCH_UP)) for slot in slots[:-1])
-            case CatchUp.EARLIEST:
-                candidates = [slots[0]]
-                outcomes.update((slot, ("coalesced", Reason.CATCH_UP)) for slot in slots[1:])
-            case CatchUp.SKIP:
-                candidates = [slot for slot in slots[-1:] if now - slot <= SECOND]
-                outcomes.update((slot, ("missed", Reason.DOWNTIME)) for slot in slots if slot not in candidates)
-            case CatchUp.ALL:
-                candidates = slots[-policies.catch_up_limit :]
-                outcomes.update((slot, ("missed", Reason.DOWNTIME)) for slot in slots[: -policies.catch_up_limit])
+
+    def late(slot: int) -> bool:
+        return policies.lateness_limit is not None and now - slot > policies.lateness_limit
+
+    in_time = [slot for slot in slots if not late(slot)]
+    candidates: list[int] = []
+    match policies.catch_up:
+        case CatchUp.LATEST:
+            candidates = [slot for slot in slots[-1:] if not late(slot)]
+            why = ("coalesced", Reason.CATCH_UP) if candidates else ("skipped", Reason.TOO_LATE)
+            outcomes.update((slot, why) for slot in slots)
+        case CatchUp.EARLIEST:
+            candidates = in_time[:1]
+            outcomes.update((slot, ("skipped", Reason.TOO_LATE)) for slot in slots if late(slot))
+            outcomes.update((slot, ("coalesced", Reason.CATCH_UP)) for slot in in_time)
+        case CatchUp.SKIP:
+            most = SECOND if policies.lateness_limit is None else policies.lateness_limit
+            candidates = [slot for slot in slots[-1:] if now - slot <= most]
+            outcomes.update((slot, ("missed", Reason.DOWNTIME)) for slot in slots)
+        case CatchUp.ALL:
+            newest = slots[-policies.catch_up_limit :]
+            candidates = [slot for slot in newest if not late(slot)]
+            outcomes.update((slot, ("skipped", Reason.TOO_LATE)) for slot in newest)
+            outcomes.update((slot, ("missed", Reason.DOWNTIME)) for slot in slots if slot not in newest)
+    for slot in candidates:
+        del outcomes[slot]
     runs = task.state.runs
     busy = any(entry.is_open for entry in task.open)
-    queued = any(entry.waits_for is WaitsFor.OVERLAP for entry in task.open)
+    queued = sum(entry.waits_for is WaitsFor.OVERLAP for entry in task.open)
     caught = False
     for slot in candidates:
         if limit is not None and runs >= limit:
             outcomes[slot] = ("skipped", Reason.LIMIT)
             return Expected(outcomes, True)
-        if policies.lateness_limit is not None and now - slot > policies.lateness_limit:
-            outcomes[slot] = ("skipped", Reason.TOO_LATE)
-            continue
+        waiting = policies.catch_up is CatchUp.ALL and (caught or now - slot > SECOND)
+        room = {Overlap.QUEUE: 1, Overlap.QUEUE_ALL: policies.overlap_limit}.get(policies.overlap, 0)
         if policies.overlap is Overlap.ALLOW or not busy:
             outcomes[slot] = ("run", None)
-        elif (policies.catch_up is CatchUp.ALL and (caught or now - slot > SECOND)) or (
-            policies.overlap is Overlap.QUEUE and not queued
-        ):
+        elif waiting or queued < room:
             outcomes[slot] = ("run", WaitsFor.OVERLAP)
-            queued = True
+            queued += 1
+        elif policies.overlap is Overlap.REPLACE:
+            # Those that wait have gone; what runs is waited for.
+            runs -= sum(entry.state is State.WAITING and entry.first_started_at is None for entry in task.open)
+            running = any(entry.state is State.RUNNING for entry in task.open)
+            outcomes[slot] = ("run", WaitsFor.OVERLAP if running else None)
         else:
             outcomes[slot] = ("skipped", Reason.OVERLAP)
             continue
@@ -314,6 +319,7 @@ def test_every_combination_equals_the_reference(catch_up: CatchUp, overlap: Over
     ):
         policies = Policies(
             overlap=overlap,
+            overlap_limit=2,
             catch_up=catch_up,
             catch_up_limit=most,
             lateness_limit=None if lateness is None else Micros(lateness),
