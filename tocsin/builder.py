@@ -21,10 +21,12 @@ from runtime.clock import Instant, Micros
 from runtime.errors import InvalidRequest, TocsinError
 
 from .checks import known_type
-from .definitions import MAX_RUNS, anchor_of, make_definition
+from .definitions import make_definition
 from .durations import Duration, parse_duration
 from .fields import one_of, parse_instant, show, whole_number
 from .policies import Retry, changed_policies
+from .triggers import anchor_of
+from .vocabulary import MAX_RUNS
 
 if TYPE_CHECKING:
     from actors.handling.catalogue import Catalogue

@@ -6,7 +6,6 @@ triggers, tags) is checked once.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,7 +13,6 @@ from typing import Final
 
 from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.lifecycle import Status
-from actors.model.policy import DEFAULT_POLICIES, Policies, Retry
 from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Extra
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Trigger
 from actors.triggers import check_trigger
@@ -22,50 +20,28 @@ from runtime.clock import Instant
 from runtime.errors import InvalidRequest, TooLarge
 
 from .config import suggestion
-from .durations import LONGEST, format_duration
-from .fields import one_of, proper_text, real_number, show, whole_number
-
-MAX_RETRIES: Final = 1_000
-"""More retries than this are an endless loop in disguise."""
-
-MAX_CATCH_UP: Final = 10_000
-"""Occurrences caught up at once: each is an execution row in one commit."""
-
-MAX_TAGS: Final = 32
-MAX_TAG: Final = 64
-"""Tags of a task, and characters of one: labels for people, not data."""
+from .fields import canonical_json, proper_text, show
+from .vocabulary import MAX_CONTENT_TYPE, MAX_TAG, MAX_TAGS
 
 MAX_NOTE: Final = 500
 """Characters of a pause's note: a sentence, not a document."""
 
-MAX_EXCEPTION_NAMES: Final = 32
-"""Exception type names in `retry_on` and in `give_up_on`."""
-
-LOWEST_PRIORITY: Final = 9
-"""Priorities are 0 (first) to 9 (last); 5 is the default."""
+SYSTEM_PREFIX: Final = "tocsin."
+"""How the types of system tasks begin."""
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ID_LENGTH: Final = 36
 
-_MAX_CONTENT_TYPE: Final = 128
 _NAMES_SHOWN: Final = 10
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
-
-
-def canonical_json(value: object, field: str) -> str:
-    """JSON text with sorted keys and no spaces. Raises InvalidRequest for what JSON cannot hold (NaN, sets, cycles, ...)."""
-    try:
-        text = _encode(value)
-        if not text.isascii():
-            text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"{field}: not JSON: {str(error)[:200]}") from None
-    return text
 
 
 def known_type(catalogue: Catalogue, name: object) -> TaskType:
-    """The task type of that name. Raises InvalidRequest, with the nearest known one, if this node has none."""
+    """The task type of that name. Raises InvalidRequest, with the nearest known one, if this node has none.
+
+    Types of system tasks are the node's own: nobody makes a task of them.
+    """
+    if isinstance(name, str) and name.startswith(SYSTEM_PREFIX):
+        raise InvalidRequest(f"taskType: names that begin with {SYSTEM_PREFIX!r} are the system's, not {show(name)}")
     found = catalogue.get(name) if isinstance(name, str) else None
     if found is None:
         names = catalogue.names()
@@ -92,7 +68,7 @@ def check_name(name: object) -> str:
     if not isinstance(name, str):
         raise InvalidRequest(f"name: a text, not {show(name)}")
     if not 1 <= len(name) <= MAX_NAME:
-        raise InvalidRequest(f"name: 1 to {MAX_NAME} characters, not {len(name)}")
+        raise InvalidRequest(f"name: 1 to {MAX_NAME} characters, not {len(name)}: {show(name)}")
     if not name.isprintable() or name[0] == " " or name[-1] == " ":
         raise InvalidRequest(f"name: printable characters, no leading or trailing space, not {show(name)}")
     if len(name) == _ID_LENGTH and _ID.fullmatch(name):
@@ -117,10 +93,14 @@ def check_extra(extra: Extra | None) -> None:
     """At most 1 MiB, with a plausible content type."""
     if extra is None:
         return
+    if not isinstance(extra.data, bytes):
+        raise InvalidRequest(f"extra: bytes, not {show(extra.data)}")
     if len(extra.data) > MAX_EXTRA:
         raise TooLarge(f"extra: {len(extra.data)} bytes, at most {MAX_EXTRA}")
-    content_type = extra.content_type
-    if not 1 <= len(content_type) <= _MAX_CONTENT_TYPE or not content_type.isprintable() or "/" not in content_type:
+    content_type: object = extra.content_type
+    if not isinstance(content_type, str):
+        raise InvalidRequest(f"extra.contentType: a text, not {show(content_type)}")
+    if not 1 <= len(content_type) <= MAX_CONTENT_TYPE or not content_type.isprintable() or "/" not in content_type:
         raise InvalidRequest(f"extra.contentType: a content type such as text/plain, not {show(content_type)}")
 
 
@@ -146,44 +126,6 @@ def check_tags(tags: tuple[str, ...]) -> None:
             raise InvalidRequest(f"tags: 1 to {MAX_TAG} printable characters each, not {show(tag)}")
     if len(dict.fromkeys(tags)) < len(tags):
         raise InvalidRequest(f"tags: each only once, not {show(list(tags))}")
-
-
-def check_policies(policies: Policies) -> None:
-    """Every number of the policies in its range."""
-    if policies is not DEFAULT_POLICIES:
-        _check_policies(policies)
-
-
-@lru_cache(maxsize=4_096)
-def _check_policies(policies: Policies) -> None:
-    check_retry(policies.retry)
-    whole_number(policies.catch_up_limit, "policies.catchUpLimit", 1, MAX_CATCH_UP)
-    whole_number(policies.priority, "policies.priority", 0, LOWEST_PRIORITY)
-    _positive(policies.lateness_limit, "policies.latenessLimit")
-    _positive(policies.timeout, "policies.timeout")
-    _positive(policies.heartbeat_timeout, "policies.heartbeatTimeout")
-
-
-def check_retry(retry: Retry, path: str = "policies.retry") -> None:
-    """Every number of a retry policy in its range."""
-    whole_number(retry.max_retries, f"{path}.maxRetries", 0, MAX_RETRIES)
-    whole_number(retry.delay, f"{path}.delay", 0, LONGEST)
-    whole_number(retry.cap, f"{path}.cap", 0, LONGEST)
-    one_of(retry.backoff, f"{path}.backoff", ("fixed", "exponential"))
-    real_number(retry.factor, f"{path}.factor", 1, 100)
-    real_number(retry.jitter, f"{path}.jitter", 0, 1)
-    for name, listed in (("retryOn", retry.retry_on), ("giveUpOn", retry.give_up_on)):
-        if len(listed) > MAX_EXCEPTION_NAMES or not all(
-            0 < len(entry) <= MAX_NAME and entry.isprintable() for entry in listed
-        ):
-            raise InvalidRequest(
-                f"{path}.{name}: at most {MAX_EXCEPTION_NAMES} exception names, not {show(list(listed))}"
-            )
-
-
-def _positive(amount: int | None, field: str) -> None:
-    if amount is not None and not 0 < amount <= LONGEST:
-        raise InvalidRequest(f"{field}: longer than 0, up to 100 years, not {format_duration(amount)}")
 
 
 def check_when(trigger: Trigger, bounds: Bounds, now: Instant) -> None:

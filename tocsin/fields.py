@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,11 +18,24 @@ from .shown import show as show
 
 E = TypeVar("E")
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+
 _LONGEST_TIME: Final = 80
 """Characters of a time; anything longer is something else."""
 
 NO_LATER_THAN: Final = Instant(7_258_118_400 * SECOND)
 """2200-01-01: an instant beyond it is a unit mistaken for another, and arithmetic on it stays far from a datetime's end."""
+
+
+def canonical_json(value: object, field: str) -> str:
+    """JSON text with sorted keys and no spaces. Raises InvalidRequest for what JSON cannot hold (NaN, sets, cycles, ...)."""
+    try:
+        text = _encode(value)
+        if not text.isascii():
+            text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{field}: not JSON: {str(error)[:200]}") from None
+    return text
 
 
 def parse_instant(value: object, field: str, timezone: str | None = None) -> Instant:

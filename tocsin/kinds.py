@@ -7,6 +7,9 @@ the store (a time without an offset, a calendar's name) is read into a wish, and
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
@@ -16,11 +19,11 @@ from typing import Any, Final, Protocol
 import attrs
 
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros, isoformat
-from runtime.errors import InvalidRequest
+from runtime.errors import InvalidRequest, TooLarge
 
 from .config import suggestion
 from .durations import LONGEST, format_duration, parse_duration
-from .fields import one_of, proper_text, real_number, show, whole_number
+from .fields import canonical_json, one_of, proper_text, real_number, show, whole_number
 
 LONGEST_VALUE: Final = 80
 """Characters of a time, a date or a rate; anything longer is something else."""
@@ -87,7 +90,9 @@ class Text(_Plain):
     def read(self, value: object, field: str) -> str:
         text = proper_text(value, field)
         if not self.shortest <= len(text) <= self.longest:
-            raise InvalidRequest(f"{field}: {self.shortest} to {self.longest} characters, not {len(text)}: {show(text)}")
+            raise InvalidRequest(
+                f"{field}: {self.shortest} to {self.longest} characters, not {len(text)}: {show(text)}"
+            )
         if not text.isprintable() or text != text.strip():
             raise InvalidRequest(f"{field}: printable characters, no space at the ends, not {show(text)}")
         return text
@@ -138,7 +143,7 @@ class Span:
         return None if value is None else format_duration(value)
 
 
-_RATE: Final = re.compile(r"\s*([0-9]{1,6})\s*/\s*([0-9]*\s*[a-z0-9.]+)\s*", re.IGNORECASE)
+_RATE: Final = re.compile(r"\s*([0-9]{1,7})\s*/\s*([0-9]*\s*[a-z0-9.]+)\s*", re.IGNORECASE)
 _RATE_UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 
 
@@ -313,6 +318,56 @@ class Pairs:
 
     def show(self, value: Sequence[tuple[str, str]]) -> dict[str, str]:
         return dict(value)
+
+
+@attrs.frozen
+class JsonObject:
+    """Any JSON object of at most so many bytes, as its canonical text."""
+
+    longest: int
+
+    def read(self, value: object, field: str) -> str:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise InvalidRequest(f"{field}: an object, not {show(value)}")
+        text = canonical_json(dict(value), field)
+        if (size := len(text.encode())) > self.longest:
+            raise TooLarge(f"{field}: {size} bytes of JSON, at most {self.longest}")
+        return text
+
+    def show(self, value: str) -> Any:
+        return json.loads(value)
+
+
+@attrs.frozen
+class Base64:
+    """Bytes, as base64 text."""
+
+    def read(self, value: object, field: str) -> bytes:
+        try:
+            return base64.b64decode(proper_text(value, field), validate=True)
+        except (binascii.Error, ValueError) as error:
+            if isinstance(error, InvalidRequest):
+                raise
+            raise InvalidRequest(f"{field}: base64, not {show(value)}") from None
+
+    def show(self, value: bytes) -> str:
+        return base64.b64encode(value).decode()
+
+
+@attrs.frozen
+class OneOf:
+    """An object of one of several forms. Who makes the record tells the form and reads it; `by`: the key that names it."""
+
+    forms: Mapping[str, tuple[Field, ...]] = attrs.field(eq=id)
+    by: str | None = None
+
+    def read(self, value: object, field: str) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise InvalidRequest(f"{field}: an object, not {show(value)}")
+        return value
+
+    def show(self, value: Any) -> Any:
+        return value
 
 
 _REFUSED: Final = object()

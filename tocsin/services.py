@@ -39,9 +39,10 @@ from runtime.clock import DAY, MILLISECOND, SECOND, Instant, to_datetime
 from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
 
 from .checks import check_note, known_type, parameters_text, parse_status
-from .definitions import definition_from_json, trigger_from_json
+from .definitions import definition_from_json
 from .fields import Fields, parse_instant, show, show_instant
 from .operations import MAX_PREVIEW
+from .triggers import trigger_from_json
 from .views import (
     Json,
     detail_view,

@@ -12,8 +12,11 @@ from actors.model.task import Task
 from actors.store.port import ExecutionDetail, LogLine, OutcomeRow
 from runtime.clock import MILLISECOND
 
-from .definitions import policies_json, trigger_json
+from .definitions import dependencies_json
+from .event_triggers import event_json
 from .fields import show_instant
+from .policies import policies_json
+from .triggers import trigger_json
 from .why import trigger_words
 
 Json = dict[str, Any]
@@ -42,6 +45,9 @@ def task_view(task: Task) -> Json:
         "trigger": trigger_json(definition.trigger, definition.bounds),
         "policies": policies_json(definition.policies),
         "tags": list(definition.tags),
+        "labels": dict(definition.labels),
+        "dependencies": dependencies_json(definition.dependencies),
+        "events": [event_json(event) for event in definition.events],
         "extra": extra and {"contentType": extra.content_type, "size": len(extra.data)},
         "runs": state.runs,
         "completed": state.completed,
@@ -52,6 +58,7 @@ def task_view(task: Task) -> Json:
         "open": [execution.id for execution in task.open],
         "createdAt": show_instant(definition.created_at),
         "owner": definition.owner,
+        "tenant": definition.tenant,
         "version": state.version,
         "revision": state.revision,
     }

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from actors.handling.catalogue import Catalogue, task_type
-from actors.model.policy import DEFAULT_POLICIES, CatchUp, OnCrash, Overlap, Policies, Retry
+from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Extra
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once
 from runtime.clock import HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest, TooLarge
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.definitions import definition_from_json, definition_json, make_definition
+from tocsin.definitions import definition_from_json, make_definition
 
 NOW = Instant(1_800_000_000 * SECOND)
 GOOD: dict[str, Any] = {"name": "n", "taskType": "greet", "trigger": {"every": "5m"}}
@@ -93,7 +90,7 @@ WRONG = [
     ({"trigger": None}, "trigger: required"),
     ({"trigger": "5m"}, "trigger: an object"),
     ({"trigger": {}}, "trigger: exactly one of"),
-    ({"trigger": {"every": "5m", "cron": "* * * * *"}}, "exactly one of every, cron, at, after, not every and cron"),
+    ({"trigger": {"every": "5m", "cron": "* * * * *"}}, "cron, at, after, any, not every and cron"),
     ({"trigger": {"every": 5}}, "trigger.every: a duration is a text"),
     ({"trigger": {"every": None}}, "trigger.every"),
     ({"trigger": {"every": "1ms"}}, "trigger.every: from 10 ms"),
@@ -134,7 +131,7 @@ WRONG = [
     ({"extra": {"data": "", "contentType": "text"}}, "extra.contentType"),
     ({"extra": {"data": "", "type": "text/plain"}}, "unknown field 'extra.type'"),
     ({"tags": "x"}, "tags: a list of texts"),
-    ({"tags": [1]}, "tags: a list of texts"),
+    ({"tags": [1]}, "tags: a text, not 1"),
     ({"tags": [""]}, "tags: 1 to 64"),
     ({"tags": ["a", "a"]}, "tags: each only once"),
     ({"tags": [str(number) for number in range(33)]}, "tags: at most 32"),
@@ -214,63 +211,3 @@ def test_the_types_own_policies_are_the_default() -> None:
     body = {"taskType": "own", "trigger": {"every": "5m"}, "policies": {"priority": 3}}
     found = definition_from_json(body, catalogue, NOW, task_id="i" * 12, owner="")
     assert (found.policies.priority, found.policies.timeout) == (3, SECOND)
-
-
-instants = st.integers(min_value=0, max_value=7_000_000_000 * SECOND).map(Instant)
-durations = st.integers(min_value=10_000, max_value=3_000_000_000 * SECOND).map(Micros)
-triggers = st.one_of(
-    st.builds(Once, instants),
-    st.builds(Interval, durations, instants, st.booleans()),
-    st.builds(
-        Cron,
-        st.sampled_from(["*/5 * * * *", "30 2 * * mon-fri", "0 0 1 jan *"]),
-        st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
-        st.sampled_from(["shift", "skip"]),
-        st.sampled_from(["first", "last", "both"]),
-    ),
-)
-words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
-retries = st.builds(
-    Retry,
-    st.integers(0, 1000),
-    durations,
-    st.sampled_from(["fixed", "exponential"]),
-    st.floats(1, 100),
-    durations,
-    st.floats(0, 1),
-    st.lists(words, max_size=3).map(tuple),
-    st.lists(words, max_size=3).map(tuple),
-)
-policies = st.builds(
-    Policies,
-    retries,
-    st.sampled_from(Overlap),
-    st.sampled_from(CatchUp),
-    st.integers(1, 10_000),
-    st.none() | durations,
-    st.none() | durations,
-    st.none() | durations,
-    st.sampled_from(OnCrash),
-    st.integers(0, 9),
-)
-
-
-@given(
-    triggers, policies, words, st.dictionaries(st.just("region"), st.text(max_size=9), max_size=1), st.binary(max_size=20),
-    st.lists(words, max_size=4, unique=True).map(tuple), st.booleans(),
-)  # fmt: skip
-def test_what_is_shown_is_read_back_as_the_same(
-    trigger: Any,
-    policy: Policies,
-    name: str,
-    parameters: dict[str, Any],
-    data: bytes,
-    tags: tuple[str, ...],
-    stored: bool,
-) -> None:
-    definition = make_definition(
-        CATALOGUE, NOW, task_id="i" * 12, name=name, type_name="greet", trigger=trigger, parameters=parameters,
-        extra=Extra(data, "text/plain"), policies=policy, tags=tags, persistent=stored, owner="me",
-    )  # fmt: skip
-    body = json.loads(json.dumps(definition_json(definition)))
-    assert definition_from_json(body, CATALOGUE, NOW, task_id="i" * 12, owner="me") == definition
