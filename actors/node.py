@@ -28,6 +28,7 @@ from .executor_messages import Drain
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
 from .handling.runners.thread import lane_of
+from .handling.tools import Tools
 from .herald import Herald
 from .herald_delivery import Deliveries
 from .herald_hooks import OutcomeHooks
@@ -103,6 +104,11 @@ class Node:
         self._memory = memory
         self._root = root
         self._watchdog = watchdog
+
+    def equip(self, tools: Tools) -> None:
+        """Say who carries out what handlers ask of the node. Called once, before it starts."""
+        for lane in (self._durable, self._memory):
+            lane.executor.tools = tools
 
     # -- changes
 
@@ -276,10 +282,12 @@ async def open_node(
     world: World | None = None,
     *,
     actions: Mapping[type[Action], Perform] = NO_ACTIONS,
+    tools: Callable[[Node], Tools] | None = None,
 ) -> AsyncIterator[Node]:
     """Start a node, run the block, drain and stop the node in order.
 
     actions: who does what event triggers want done outside of the node; topics and tasks are its own.
+    tools: makes what carries out what handlers ask of the node.
     Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
     directory, StoreDamaged or StoreUnavailable if the store does not open.
     """
@@ -292,6 +300,8 @@ async def open_node(
         stack.callback(store.close)
         identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
         node = _compose(config, catalogue, world, store, identity, actions)
+        if tools is not None:
+            node.equip(tools(node))
         nursery = await stack.enter_async_context(trio.open_nursery())
         ended = trio.Event()
         await nursery.start(_run_root, node._root, ended)

@@ -40,6 +40,7 @@ from runtime.world import RealWorld, World
 from .builder import ACTOR, TaskBuilder, add_many
 from .checks import check_note, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
+from .context_tools import ContextTools
 from .durations import Duration
 from .fields import show
 from .loading import load_catalogue
@@ -265,7 +266,7 @@ async def open_configured(config: Config, catalogue: Catalogue, world: World | N
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidRequest(f"data: cannot make the directory {str(config.data)!r}: {error.strerror}") from None
-    async with inner.open_node(node_config(config), catalogue, world) as node:
+    async with inner.open_node(node_config(config), catalogue, world, tools=ContextTools) as node:
         face = LocalNode(node)
         await make_declared(face, DECLARED_TASKS.values())
         yield face
