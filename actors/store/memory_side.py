@@ -80,7 +80,7 @@ class Side:
 
     def event_states(self, task_ids: Sequence[str]) -> list[EventState]:
         """See the port."""
-        held = [state for task_id in set(task_ids) for state in self.remembered.get(task_id, {}).values()]
+        held = [state for task_id in dict.fromkeys(task_ids) for state in self.remembered.get(task_id, {}).values()]
         return sorted(held, key=lambda state: (state.task_id, state.event))
 
     def calendars(self, tenant: str | None) -> list[Calendar]:
