@@ -43,7 +43,8 @@ class Calendar:
     """A set of time under a name. Make it with `calendar_of`, which sorts, merges and checks.
 
     `days` are pairs of ordinals, first and last day of each run; `windows` pairs of instants, the end not included;
-    `weekdays` are 0 for Monday to 6 for Sunday. Days and weekdays are those of the wall clock in `timezone`.
+    `weekdays` are 0 for Monday to 6 for Sunday. Days and weekdays are those of the wall clock in `timezone`. `deleted`: the
+    calendar was deleted with this version, which holds nothing; the versions before it stay for the revisions that used them.
     """
 
     tenant: str
@@ -53,6 +54,7 @@ class Calendar:
     days: tuple[tuple[int, int], ...] = ()
     windows: tuple[tuple[Instant, Instant], ...] = ()
     weekdays: tuple[int, ...] = ()
+    deleted: bool = False
 
     def holds_day(self, ordinal: int) -> bool:
         """Whether a whole day, given by its ordinal, belongs to the set."""

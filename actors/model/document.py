@@ -217,7 +217,8 @@ def decode_failure(text: str | None) -> Failure | None:
 def encode_calendar(calendar: Calendar) -> str:
     """What a calendar holds; its tenant, name and version are kept beside it."""
     content = {"timezone": calendar.timezone, "days": calendar.days, "windows": calendar.windows}
-    return json.dumps({**content, "weekdays": calendar.weekdays})
+    deleted = {"deleted": True} if calendar.deleted else {}
+    return json.dumps({**content, "weekdays": calendar.weekdays, **deleted})
 
 
 def decode_calendar(tenant: str, name: str, version: int, text: str) -> Calendar:

@@ -279,6 +279,13 @@ class MemoryStore:
 
     # -- reads
 
+    def record_timezone_database(self, version: str) -> None:
+        assert self._identity is not None
+        self._identity = evolve(self._identity, timezone_database=version)
+
+    def task_ids(self, *, after: str, limit: int) -> list[str]:
+        return sorted(task_id for task_id in self._tasks if task_id > after)[:limit]
+
     def tasks(self, ids: Sequence[str]) -> list[Task]:
         return [self._tasks[task_id].task for task_id in dict.fromkeys(ids) if task_id in self._tasks]
 

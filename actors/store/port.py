@@ -368,7 +368,15 @@ class Store(Protocol):
         """
         ...
 
+    def record_timezone_database(self, version: str) -> None:
+        """From now on the next fires in the store are those by this version of the time zone database."""
+        ...
+
     # -- reads
+
+    def task_ids(self, *, after: str, limit: int) -> list[str]:
+        """Ids of tasks above `after`, in order."""
+        ...
 
     def tasks(self, ids: Sequence[str]) -> list[Task]:
         """The tasks of these ids that exist, each with its open and CRASHED (held) executions; any order."""

@@ -97,12 +97,19 @@ class SqliteStore:
         with door(), self._writing().transaction() as connection:
             return sqlite_purge.purge(connection, task_id=task_id, before=before, keep=keep, limit=limit)
 
+    def record_timezone_database(self, version: str) -> None:
+        with door(), self._writing().transaction() as connection:
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'timezone_database'", (version,))
+
     def _writing(self) -> Writer:
         if self._writer is None:
             raise StoreUnavailable(f"the store {self._path} is not open")
         return self._writer
 
     # -- reads
+
+    def task_ids(self, *, after: str, limit: int) -> list[str]:
+        return self._read(sqlite_read.task_ids, after, limit)
 
     def tasks(self, ids: Sequence[str]) -> list[Task]:
         return self._read(sqlite_read.tasks, ids)

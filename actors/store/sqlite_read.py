@@ -153,6 +153,12 @@ def locks(connection: sqlite3.Connection, limit: int) -> list[Execution]:
     return [read_execution(row) for row in rows]
 
 
+def task_ids(connection: sqlite3.Connection, after: str, limit: int) -> list[str]:
+    """See the port."""
+    rows = connection.execute("SELECT id FROM tasks WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    return [task_id for (task_id,) in rows]
+
+
 def edges(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """See the port."""
     rows = _all(connection, "SELECT json_group_array(json_array(child, parent)) FROM edges", ())

@@ -225,3 +225,16 @@ def test_purge_is_bounded_and_takes_the_oldest_first(store: Store) -> None:
     history(store, "a", 4)
     assert store.purge(task_id=None, before=LATE, keep=0, limit=3) == 3
     assert left(store, "a") == (["3", "held", "open"], [1003])
+
+
+def test_task_ids_come_in_order_and_in_pieces(store: Store) -> None:
+    for task_id in ("b", "a", "c"):
+        commit(store, create(task_id))
+    assert store.task_ids(after="", limit=2) == ["a", "b"]
+    assert store.task_ids(after="b", limit=2) == ["c"]
+
+
+def test_the_recorded_time_zone_database_can_be_changed(store: Store) -> None:
+    store.record_timezone_database("2030a")
+    identity = store.open(new_cluster_id="other", partitions=1, timezone_database="2026f")
+    assert (identity.timezone_database, identity.cluster_id) == ("2030a", "cluster")
