@@ -15,7 +15,7 @@ from .model.occurrence import Reason, Settled
 from .model.task import Definition, Task, TaskState
 from .model.trigger import Bounds, Once, Trigger
 from .settling import drop_owed, is_fixed_delay
-from .triggers import next_after
+from .triggers import next_allowed
 
 
 def first_state(definition: Definition, now: Instant) -> TaskState:
@@ -26,7 +26,7 @@ def first_state(definition: Definition, now: Instant) -> TaskState:
     begin = now
     if isinstance(definition.trigger, Once):
         begin = min(now, Instant(definition.trigger.at - 1))
-    first = next_after(definition.trigger, definition.bounds, begin)
+    first = next_allowed(definition.trigger, definition.bounds, begin)
     if first is None:
         raise InvalidRequest(f"trigger: never fires after {isoformat(now)}: {definition.trigger!r}")
     return TaskState(next_fire=first, settled_through=begin)
@@ -50,7 +50,7 @@ def edit(
     if same_times or phase is not Phase.ACTIVE:
         return definition, state, ()
     begin = max(now, state.settled_through)
-    first = next_after(definition.trigger, definition.bounds, begin)
+    first = next_allowed(definition.trigger, definition.bounds, begin)
     if first is None:
         raise Conflict(f"trigger: has no nominal time after {isoformat(begin)}: {definition.trigger!r}")
     return definition, evolve(state, next_fire=first, settled_through=begin), ()
@@ -92,7 +92,7 @@ def activate(
     if isinstance(trigger, Once):
         # A one-time task activated for an instant just past is due at once, as when it is created so.
         begin = max(min(now, Instant(trigger.at - 1)), settled)
-    first = next_after(definition.trigger, definition.bounds, begin)
+    first = next_allowed(definition.trigger, definition.bounds, begin)
     if first is None:
         raise Conflict(f"every nominal time of {definition.trigger!r} is settled: activate with another trigger")
     changed = definition is not task.definition
@@ -126,7 +126,7 @@ def revive(task: Task, now: Instant) -> tuple[TaskState, tuple[Settled, ...]]:
     """
     limit = task.definition.bounds.max_runs
     begin = max(now, task.state.settled_through)
-    following = next_after(task.definition.trigger, task.definition.bounds, begin)
+    following = next_allowed(task.definition.trigger, task.definition.bounds, begin)
     if limit is None or task.state.runs >= limit or following is None or is_fixed_delay(task):
         return task.state, ()
     phase = change_phase(task.state.phase, Change.ACTIVATE)

@@ -7,12 +7,16 @@ from typing import Final
 from runtime.clock import Instant
 from runtime.records import evolve
 
+from .calendars import border_after, excluded_by
 from .model.occurrence import Outcome, Reason, Settled
 from .model.task import Task
 from .triggers import count_between, last_through, next_after
 
-MAX_ROWS: Final = 100
-"""Rows of one settlement: some milliseconds of work. What is left is settled by the next one."""
+MAX_STEPS: Final = 60
+"""Changes between excluded and allowed in one settlement: some milliseconds of work. The next one goes on from there."""
+
+MAX_LOOKS: Final = 64
+"""Looks at the calendars for one step, about 3 microseconds each; what it leaves is the next step's."""
 
 Label = tuple[Outcome, Reason]
 """What became of the slots of a range, and why."""
@@ -27,6 +31,7 @@ class Rows:
         self._task = task
         self._now = now
         self._rows: list[Settled] = []
+        self._steps = 0
         self.through: Instant | None = None
 
     def done(self) -> tuple[Settled, ...]:
@@ -38,24 +43,45 @@ class Rows:
         self._push(Settled(self._task.id, nominal, nominal, 1, *label, self._now, self._task.state.revision, execution))
 
     def range(self, begin: Instant, end: Instant, label: Label) -> bool:
-        """All slots in [begin, end], what calendars exclude under a label of its own. False: there was no room for all."""
-        self.rest(begin, end, label)
+        """All slots in [begin, end], what calendars exclude under a label of its own. False: that was too much for once."""
+        definition = self._task.definition
+        if not definition.bounds.calendars:
+            self.whole(begin, end, label)
+            return True
+        slot = next_after(definition.trigger, definition.bounds, Instant(begin - 1))
+        while slot is not None and slot <= end:
+            if self._steps == MAX_STEPS:
+                return False
+            self._steps += 1
+            excluded = excluded_by(definition.bounds, slot) is not None
+            until = min(end, Instant(self._border(slot, excluded=excluded) - 1))
+            self._add(slot, until, EXCLUDED if excluded else label)
+            slot = next_after(definition.trigger, definition.bounds, until)
         return True
 
-    def rest(self, begin: Instant, end: Instant, label: Label) -> None:
+    def _border(self, instant: Instant, *, excluded: bool) -> Instant:
+        """Up to where calendars say the same as at an instant, or nearer."""
+        bounds = self._task.definition.bounds
+        for _ in range(MAX_LOOKS):
+            instant = border_after(bounds.calendars, instant)
+            if (excluded_by(bounds, instant) is not None) is not excluded:
+                break
+        return instant
+
+    def whole(self, begin: Instant, end: Instant, label: Label) -> None:
         """All slots in [begin, end] under one label, what calendars exclude too."""
         definition = self._task.definition
         first = next_after(definition.trigger, definition.bounds, Instant(begin - 1))
-        if first is None or first > end:
-            return
+        if first is not None and first <= end:
+            self._add(first, end, label)
+
+    def _add(self, first: Instant, end: Instant, label: Label) -> None:
+        """The slots from `first`, which is one, up to `end`."""
+        definition, state = self._task.definition, self._task.state
         last = last_through(definition.trigger, definition.bounds, Instant(first - 1), end)
         assert last is not None
-        self._add(first, last, label)
-
-    def _add(self, first: Instant, last: Instant, label: Label) -> None:
-        definition = self._task.definition
-        count = count_between(self._task.definition.trigger, self._task.definition.bounds, first, last)
-        self._push(Settled(self._task.id, first, last, count, *label, self._now, self._task.state.revision))
+        count = count_between(definition.trigger, definition.bounds, first, last)
+        self._push(Settled(definition.id, first, last, count, *label, self._now, state.revision))
 
     def _push(self, row: Settled) -> None:
         former = self._rows[-1] if self._rows else None

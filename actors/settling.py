@@ -26,9 +26,10 @@ from __future__ import annotations
 from typing import Final
 
 from runtime.clock import Instant
-from runtime.records import record
+from runtime.records import evolve, record
 
-from .ledger import Rows
+from .calendars import excluded_by
+from .ledger import EXCLUDED, Label, Rows
 from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import State
 from .model.occurrence import Outcome, Reason, Settled
@@ -36,10 +37,13 @@ from .model.policy import LATE_AFTER, CatchUp, Overlap, Policies
 from .model.task import Definition, Task, assigned
 from .model.trigger import Interval, Once
 from .overlapping import WAITS, Room, room
-from .triggers import last_through, next_after, previous_slots
+from .triggers import count_between, last_through, next_after, next_allowed, previous_slots
 
 CATCH_UP_SLICE: Final = 100
 """Executions of one task that catch-up `all` has open at once; each of them is part of the task's record in memory."""
+
+WALKED: Final = 1_000
+"""Slots that the search for the newest ones walks through, some milliseconds; a larger limit needs slots that can be counted."""
 
 _MISSED: Final = (Outcome.MISSED, Reason.DOWNTIME)
 _COALESCED: Final = (Outcome.COALESCED, Reason.CATCH_UP)
@@ -82,7 +86,7 @@ class Stretch:
 
     begin: Instant
     end: Instant
-    label: tuple[Outcome, Reason]
+    label: Label
 
 
 @record
@@ -130,19 +134,38 @@ def is_fixed_delay(task: Task) -> bool:
 
 
 def _select(task: Task, first: Instant, clock: Instant) -> Selection:
-    definition = task.definition
-    following = None if is_fixed_delay(task) else next_after(definition.trigger, definition.bounds, first)
-    if following is None or following > clock:
+    if is_fixed_delay(task):
         return _one(task, first, clock)
-    match definition.policies.catch_up:
+    begin = first
+    if task.definition.bounds.calendars:
+        begin = Instant(task.state.settled_through + 1)
+        found = _next_to_run(task, Instant(first - 1), clock)
+        if found is None:
+            return Selection((Stretch(begin, clock, EXCLUDED),))
+        first = found
+    if _next_to_run(task, first, clock) is None:
+        return _one(task, first, clock)
+    match task.definition.policies.catch_up:
         case CatchUp.LATEST:
-            return _latest(task, first, clock)
+            return _latest(task, begin, first, clock)
         case CatchUp.SKIP:
-            return _skip(task, first, clock)
+            return _skip(task, begin, first, clock)
         case CatchUp.EARLIEST:
-            return _earliest(task, first, clock)
+            return _earliest(task, begin, first, clock)
         case CatchUp.ALL:
-            return _all(task, first, clock)
+            return _all(task, begin, first, clock)
+
+
+def _next_to_run(task: Task, after: Instant, through: Instant) -> Instant | None:
+    """The first slot in (after, through] that no calendar excludes."""
+    trigger, bounds = task.definition.trigger, task.definition.bounds
+    found = next_allowed(trigger, bounds, after)
+    while found is not None and found <= through:
+        if excluded_by(bounds, found) is None:
+            return found
+        # The search for an allowed one was given up there.
+        found = next_allowed(trigger, bounds, found)
+    return None
 
 
 def _one(task: Task, nominal: Instant, clock: Instant) -> Selection:
@@ -159,37 +182,50 @@ def _one(task: Task, nominal: Instant, clock: Instant) -> Selection:
 
 
 def _in_time_since(policies: Policies, clock: Instant, *, skips: bool = False) -> Instant:
-    """The oldest nominal time that is not too late. Catch-up `skip` has a lateness limit in any case, `LATE_AFTER` if no other."""
+    """The oldest nominal time that is not too late. With `skip` there is a limit in any case: `LATE_AFTER` if no other."""
     limit = LATE_AFTER if skips and policies.lateness_limit is None else policies.lateness_limit
     return _BEGINNING if limit is None else Instant(clock - limit)
 
 
 def _newest(task: Task, first: Instant, clock: Instant) -> Instant:
-    """The newest slot up to the clock. Requires that there is one."""
+    """The newest slot up to the clock that may run. `first` is one.
+
+    By bisection where calendars exclude the newest of all: the search for the next one never goes backwards.
+    """
     found = last_through(task.definition.trigger, task.definition.bounds, Instant(first - 1), clock)
     assert found is not None
-    return found
+    if excluded_by(task.definition.bounds, found) is None:
+        return found
+    low, high = first, found
+    while low < high:
+        middle = Instant((low + high) // 2)
+        candidate = _next_to_run(task, middle, clock)
+        if candidate is None:
+            high = middle
+        else:
+            low = candidate
+    return low
 
 
-def _latest(task: Task, first: Instant, clock: Instant) -> Selection:
+def _latest(task: Task, begin: Instant, first: Instant, clock: Instant) -> Selection:
     newest = _newest(task, first, clock)
     if newest < _in_time_since(task.definition.policies, clock):
-        return Selection((Stretch(first, newest, _TOO_LATE),))
-    return Selection((Stretch(first, Instant(newest - 1), _COALESCED),), (newest,))
+        return Selection((Stretch(begin, newest, _TOO_LATE),))
+    return Selection((Stretch(begin, Instant(newest - 1), _COALESCED),), (newest,))
 
 
-def _skip(task: Task, first: Instant, clock: Instant) -> Selection:
+def _skip(task: Task, begin: Instant, first: Instant, clock: Instant) -> Selection:
     newest = _newest(task, first, clock)
     if newest < _in_time_since(task.definition.policies, clock, skips=True):
-        return Selection((Stretch(first, newest, _MISSED),))
-    return Selection((Stretch(first, Instant(newest - 1), _MISSED),), (newest,))
+        return Selection((Stretch(begin, newest, _MISSED),))
+    return Selection((Stretch(begin, Instant(newest - 1), _MISSED),), (newest,))
 
 
-def _earliest(task: Task, first: Instant, clock: Instant) -> Selection:
+def _earliest(task: Task, begin: Instant, first: Instant, clock: Instant) -> Selection:
     if (promised := _promised(task, first)) is not None:
-        return Selection((Stretch(first, promised, _COALESCED),), promised=promised, complete=False)
+        return Selection((Stretch(begin, promised, _COALESCED),), promised=promised, complete=False)
     newest = _newest(task, first, clock)
-    late, chosen = _not_too_late(task, first, newest, clock)
+    late, chosen = _not_too_late(task, begin, first, newest, clock)
     if chosen is None:
         return Selection(late)
     return Selection(late, (chosen,), (Stretch(Instant(chosen + 1), newest, _COALESCED),), newest)
@@ -202,37 +238,60 @@ def _promised(task: Task, first: Instant) -> Instant | None:
 
 
 def _not_too_late(
-    task: Task, first: Instant, newest: Instant, clock: Instant
+    task: Task, begin: Instant, first: Instant, newest: Instant, clock: Instant
 ) -> tuple[tuple[Stretch, ...], Instant | None]:
-    """The stretch that is too late, if any, and the first slot that is not."""
+    """The stretch that is too late, if any, and the first slot that is not. It and all up to the newest may run."""
     since = _in_time_since(task.definition.policies, clock)
     if first >= since:
         return (), first
-    chosen = next_after(task.definition.trigger, task.definition.bounds, Instant(since - 1))
-    if chosen is None or chosen > newest:
-        return (Stretch(first, newest, _TOO_LATE),), None
-    return (Stretch(first, Instant(chosen - 1), _TOO_LATE),), chosen
+    chosen = _next_to_run(task, Instant(since - 1), newest)
+    end = newest if chosen is None else Instant(chosen - 1)
+    return (Stretch(begin, end, _TOO_LATE),), chosen
 
 
-def _all(task: Task, first: Instant, clock: Instant) -> Selection:
+def _all(task: Task, begin: Instant, first: Instant, clock: Instant) -> Selection:
     before: tuple[Stretch, ...] = ()
     chosen: Instant | None = first
     promised = _promised(task, first)
     continued = promised is not None
     if promised is None:
         promised = _newest(task, first, clock)
-        limit = task.definition.policies.catch_up_limit
-        oldest = previous_slots(task.definition.trigger, task.definition.bounds, Instant(first - 1), promised, limit)[0]
-        before = (Stretch(first, Instant(oldest - 1), _MISSED),) if oldest > first else ()
-        late, chosen = _not_too_late(task, oldest, promised, clock)
+        oldest = _oldest_to_run(task, first, promised)
+        if oldest > first:
+            before, begin = (Stretch(begin, Instant(oldest - 1), _MISSED),), oldest
+        late, chosen = _not_too_late(task, begin, oldest, promised, clock)
         before += late
-    room_left = max(0, CATCH_UP_SLICE - sum(entry.is_open for entry in task.open))
+    room_left = max(0, CATCH_UP_SLICE - _open_ones(task))
     runnable: list[Instant] = []
-    while chosen is not None and chosen <= promised and len(runnable) < room_left:
+    while chosen is not None and len(runnable) < room_left:
         runnable.append(chosen)
-        chosen = next_after(task.definition.trigger, task.definition.bounds, chosen)
-    fits = chosen is None or chosen > promised
-    return Selection(before, tuple(runnable), promised=promised, complete=fits and not continued)
+        chosen = _next_to_run(task, chosen, promised)
+    return Selection(before, tuple(runnable), promised=promised, complete=chosen is None and not continued)
+
+
+def _oldest_to_run(task: Task, first: Instant, newest: Instant) -> Instant:
+    """The oldest of the newest `catch_up_limit` slots in [first, newest], both of which may run."""
+    trigger, bounds = task.definition.trigger, task.definition.bounds
+    limit = task.definition.policies.catch_up_limit
+    if isinstance(trigger, Interval) and not bounds.calendars:
+        return max(first, Instant(newest - (limit - 1) * trigger.every))
+    if bounds.calendars or limit <= WALKED or count_between(trigger, bounds, first, newest) is None:
+        most = min(limit, WALKED)
+        return previous_slots(trigger, bounds, Instant(first - 1), newest, most, allowed_only=True)[0]
+    low, high = first, newest
+    while low < high:
+        middle = Instant((low + high + 1) // 2)
+        if (count_between(trigger, bounds, middle, newest) or 0) >= limit:
+            low = middle
+        else:
+            high = Instant(middle - 1)
+    found = next_after(trigger, bounds, Instant(low - 1))
+    assert found is not None
+    return found
+
+
+def _open_ones(task: Task) -> int:
+    return sum(entry.is_open for entry in task.open)
 
 
 # -- what becomes of those that may run
@@ -252,20 +311,29 @@ class Judge:
         self._at_limit = False
 
     def settle(self, selection: Selection) -> Settlement:
-        """Go through the selection until it is done or there is no room for more rows."""
+        """Go through the selection until it is done or it is too much for once."""
         fits = all(self._drop(stretch) for stretch in selection.before)
         for nominal in selection.runnable:
+            # Between slots that may run there is nothing but excluded ones.
+            fits = fits and self._exclude(Instant(nominal - 1))
             if not fits or self._at_limit:
                 break
             self._run(nominal)
-        if fits:
-            all(self._drop(stretch) for stretch in selection.after)
+        fits = fits and all(self._drop(stretch) for stretch in selection.after)
+        if fits and selection.complete and not self._at_limit:
+            self._exclude(self._clock)
         return self._conclude(selection)
 
     def _drop(self, stretch: Stretch) -> bool:
         fits = self._rows.range(stretch.begin, stretch.end, stretch.label)
         self._through = max(self._through, self._rows.through or self._through)
         return fits
+
+    def _exclude(self, end: Instant) -> bool:
+        bounds = self._task.definition.bounds
+        if not bounds.calendars or is_fixed_delay(self._task):
+            return True
+        return self._drop(Stretch(Instant(self._through + 1), end, EXCLUDED))
 
     def _run(self, nominal: Instant) -> None:
         limit, self._through = self._task.definition.bounds.max_runs, nominal
@@ -297,7 +365,7 @@ class Judge:
         left = promised is not None and self._through < promised and begun and not self._at_limit
         following = None
         if not self._at_limit:
-            following = self._following(parks=left)
+            following = self._following(parks=left and self._task.definition.policies.catch_up is CatchUp.ALL)
         waits = left or (bool(self._admitted) and is_fixed_delay(self._task))
         return Settlement(
             tuple(self._admitted),
@@ -311,10 +379,13 @@ class Judge:
     def _following(self, *, parks: bool) -> Instant | None:
         if is_fixed_delay(self._task):
             return None if self._admitted else after_delay(self._task, self._now)
-        open_ones = sum(entry.is_open for entry in self._task.open) + len(self._admitted)
-        if parks and open_ones >= CATCH_UP_SLICE:
+        if parks and _open_ones(self._task) + len(self._admitted) >= CATCH_UP_SLICE:
             return None
-        return next_after(self._task.definition.trigger, self._task.definition.bounds, self._through)
+        definition = self._task.definition
+        following = next_after(definition.trigger, definition.bounds, self._through)
+        if following is None or following <= self._clock or not definition.bounds.calendars:
+            return following
+        return next_allowed(definition.trigger, definition.bounds, self._through)
 
 
 def gives_back(execution: Execution) -> bool:
@@ -324,31 +395,39 @@ def gives_back(execution: Execution) -> bool:
 
 def go_on_catching_up(task: Task) -> Instant | None:
     """The next fire of a task whose catch-up waits for room: None until half of its executions have ended."""
-    if sum(entry.is_open for entry in task.open) > CATCH_UP_SLICE // 2:
+    if _open_ones(task) > CATCH_UP_SLICE // 2:
         return None
     return next_after(task.definition.trigger, task.definition.bounds, task.state.settled_through)
 
 
 def after_delay(task: Task, ended_at: Instant) -> Instant | None:
-    """The next nominal time of a fixed-delay interval after an execution ended; None beyond its end."""
-    trigger = task.definition.trigger
+    """The next nominal time of a fixed-delay interval after an execution ended; None beyond its end.
+
+    Where a calendar excludes it, more whole delays pass: it has no grid, so there is no slot that could be skipped.
+    """
+    trigger, bounds = task.definition.trigger, task.definition.bounds
     assert isinstance(trigger, Interval)
     # The wall clock may have been set back since the last slot; no slot is ever at or before one that is settled.
-    following = Instant(max(ended_at, task.state.settled_through) + trigger.every)
-    end = task.definition.bounds.end
-    return None if end is not None and following > end else following
+    base = Instant(max(ended_at, task.state.settled_through))
+    return next_allowed(Interval(trigger.every, base), evolve(bounds, start=None), base)
 
 
-def drop_owed(task: Task, now: Instant, reason: Reason, outcome: Outcome = Outcome.SKIPPED) -> tuple[Settled, ...]:
-    """The rows for all slots up to now that are not settled and will not run, for this reason; none if there are none."""
-    rows = Rows(task, now)
+def drop_owed(
+    task: Task, now: Instant, reason: Reason, outcome: Outcome = Outcome.SKIPPED, *, through: Instant | None = None
+) -> tuple[Settled, ...]:
+    """The rows for all slots up to `through` (default: now) that are not settled and will not run, for this reason.
+
+    What calendars exclude says so, in rows of its own; of a long time with many such changes the rest is one row.
+    """
+    rows, end = Rows(task, now), now if through is None else through
     if is_fixed_delay(task):
         first = task.state.next_fire
-        if first is not None and first <= now:
+        if first is not None and first <= end:
             rows.single(first, (outcome, reason))
         return rows.done()
-    if not rows.range(Instant(task.state.settled_through + 1), now, (outcome, reason)):
-        rows.rest(Instant((rows.through or task.state.settled_through) + 1), now, (outcome, reason))
+    if not rows.range(Instant(task.state.settled_through + 1), end, (outcome, reason)):
+        assert rows.through is not None
+        rows.whole(Instant(rows.through + 1), end, (outcome, reason))
     return rows.done()
 
 

@@ -163,10 +163,14 @@ def last_through(trigger: Trigger, bounds: Bounds, after: Instant, through: Inst
     return found[0] if found else None
 
 
-def previous_slots(trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int) -> list[Instant]:
-    """The newest `limit` nominal times in (after, through], oldest first."""
+def previous_slots(
+    trigger: Trigger, bounds: Bounds, after: Instant, through: Instant, limit: int, *, allowed_only: bool = False
+) -> list[Instant]:
+    """The newest `limit` nominal times in (after, through], oldest first; or the newest that no calendar excludes."""
     after = max(after, Instant(bounds.start - 1)) if bounds.start is not None else after
     through = min(through, bounds.end) if bounds.end is not None else through
+    if allowed_only and bounds.calendars:
+        return _newest(lambda at: next_allowed(trigger, bounds, at), after, through, limit)
     moves = moves_of(bounds) if bounds.calendars else None
     if moves is not None:
         return _newest(lambda at: _next_of(trigger, moves, at), after, through, limit)
