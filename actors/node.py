@@ -37,6 +37,7 @@ from .herald_tasks import task_runner
 from .janitor import Janitor
 from .keeper_messages import Command, CreateTasks, StopClaiming
 from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
+from .model.calendar import Calendar
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
 from .model.execution import Execution
@@ -203,6 +204,10 @@ class Node:
         """Every revision of a task's definition."""
         lane = await self._lane_of(task_id)
         return await self._read(lane, lane.store.revisions, task_id)
+
+    async def calendar(self, name: str, version: int | None = None, *, tenant: str = "") -> Calendar | None:
+        """A stored calendar, in this version or the newest one; None if there is none."""
+        return await self._read(self._durable, self._durable.store.calendar, tenant, name, version)
 
     async def counts(self) -> Counts:
         """Totals of the store."""
