@@ -165,7 +165,12 @@ class Queue:
 
     def __init__(self) -> None:
         self.running: dict[str, str] = {}
+        self._recorded: set[str] = set()
         self._held_back = 0
+
+    def begin(self) -> None:
+        """The outbox is going to be read: what was recorded before will not be in it any more."""
+        self._recorded.clear()
 
     @property
     def limit(self) -> int:
@@ -181,7 +186,7 @@ class Queue:
         for entry in due:
             if isinstance(entry, Outcome):
                 outcomes.append(entry)
-            elif entry.id not in self.running:
+            elif entry.id not in self.running and entry.id not in self._recorded:
                 target = target_of(entry.action)
                 if busy[target] >= PER_TARGET or len(self.running) >= AT_ONCE:
                     self._held_back += 1
@@ -193,5 +198,6 @@ class Queue:
         return sorted(outcomes, key=lambda outcome: outcome.entry.id)[:JUDGED], deliveries
 
     def done(self, entry_id: str) -> None:
-        """An action's try has been recorded."""
+        """An action's try has been recorded. What is being read may still show it as it was."""
         self.running.pop(entry_id, None)
+        self._recorded.add(entry_id)

@@ -105,6 +105,7 @@ class Deliveries:
 
     async def _look(self, nursery: trio.Nursery) -> bool:
         """Take what is due. Answers whether there may be more of it at once."""
+        self._queue.begin()
         try:
             due = await self._read(self._store.outbox_due, self._world.now(), self._queue.limit)
             entries = {entry.id: entry for entry in due}

@@ -193,6 +193,10 @@ def test_a_slow_receiver_holds_up_nobody_else(arrivals: list[tuple[int, int]], d
         ended = data.draw(st.sets(st.sampled_from(sorted(queue.running)))) if queue.running else set()
         for entry_id in sorted(ended):
             queue.done(entry_id)
+        assert not queue.choose([one for one in due if one.id in ended])[1], (
+            "it may have been read before it was recorded"
+        )
+        queue.begin()
         due = [one for one in due if one.id not in ended]
         begun -= ended
 
