@@ -35,7 +35,7 @@ from .model.lifecycle import State
 from .model.occurrence import Outcome, Reason, Settled
 from .model.policy import LATE_AFTER, CatchUp, Overlap, Policies
 from .model.task import Definition, Task, assigned
-from .model.trigger import Interval, Once
+from .model.trigger import Bounds, Interval, Once, Trigger
 from .overlapping import WAITS, Room, room
 from .triggers import count_between, last_through, next_after, next_allowed, previous_slots
 
@@ -405,11 +405,17 @@ def after_delay(task: Task, ended_at: Instant) -> Instant | None:
 
     Where a calendar excludes it, more whole delays pass: it has no grid, so there is no slot that could be skipped.
     """
-    trigger, bounds = task.definition.trigger, task.definition.bounds
+    trigger = task.definition.trigger
     assert isinstance(trigger, Interval)
     # The wall clock may have been set back since the last slot; no slot is ever at or before one that is settled.
-    base = Instant(max(ended_at, task.state.settled_through))
-    return next_allowed(Interval(trigger.every, base), evolve(bounds, start=None), base)
+    following = Instant(max(ended_at, task.state.settled_through) + trigger.every)
+    return go_on_with_delays(trigger, task.definition.bounds, following)
+
+
+def go_on_with_delays(trigger: Trigger, bounds: Bounds, wanted: Instant) -> Instant | None:
+    """The first of `wanted` and the instants whole delays after it that bounds and calendars allow."""
+    assert isinstance(trigger, Interval)
+    return next_allowed(Interval(trigger.every, wanted), evolve(bounds, start=None), Instant(wanted - 1))
 
 
 def drop_owed(
