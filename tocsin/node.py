@@ -26,13 +26,14 @@ from actors.keeper_messages import (
     RunTask,
 )
 from actors.lanes import NodeConfig
+from actors.model.calendar import Calendar
 from actors.model.execution import Execution
 from actors.model.lifecycle import Phase
 from actors.model.policy import Policies
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
 from actors.store.port import ExecutionDetail, TaskFilter
-from runtime.clock import SECOND
+from runtime.clock import SECOND, Instant
 from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
@@ -44,7 +45,9 @@ from .context_tools import ContextTools
 from .durations import Duration
 from .fields import show
 from .loading import load_catalogue
+from .references import resolve
 from .tasks import DECLARED_TASKS, DeclaredTask
+from .triggers import seeded
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +81,10 @@ class LocalNode:
         """Time and identity."""
         return self._node.world
 
+    async def calendar(self, name: str, version: int | None = None, *, tenant: str = "") -> Calendar | None:
+        """A stored calendar, in this version or the newest one; None if there is none."""
+        return await self._node.calendar(name, version, tenant=tenant)
+
     async def create(self, definitions: Sequence[Definition], actor: str) -> list[Task | Exception]:
         """Make the tasks durable; for each the task or the error."""
         return await self._node.create(definitions, actor)
@@ -110,6 +117,21 @@ class LocalNode:
         return await self._one(
             self.new_task(type_name).with_cron(expression, timezone=timezone), name, persistent, parameters
         )
+
+    async def when(
+        self,
+        trigger: Mapping[str, Any],
+        type_name: str,
+        *,
+        name: str | None = None,
+        persistent: bool = True,
+        **parameters: Any,
+    ) -> Task:
+        """A task with any trigger, written as in JSON, in one line: `{"everyMonths": 1, "day": "last", "at": "18:00"}`.
+
+        Raises InvalidRequest or Conflict.
+        """
+        return await self._one(self.new_task(type_name).with_trigger(trigger), name, persistent, parameters)
 
     async def once(
         self,
@@ -304,17 +326,19 @@ async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> No
     for entry in declared:
         if entry.type not in node.catalogue:
             continue
-        definition = _declared_definition(node, entry)
+        definition = await _declared_definition(node, entry, node.world.now())
         [made] = await node.create((definition,), DECLARATION)
         if isinstance(made, Conflict):
-            await _bring_up_to_date(node, definition)
+            await _bring_up_to_date(node, entry, definition)
         elif isinstance(made, Exception):
             raise made
 
 
-def _declared_definition(node: LocalNode, entry: DeclaredTask) -> Definition:
+async def _declared_definition(node: LocalNode, entry: DeclaredTask, now: Instant) -> Definition:
+    """What the declaration says. now: what its relative times count from."""
     try:
-        return attrs.evolve(_declared_builder(node, entry).build(), owner=DECLARATION)
+        builder = _declared_builder(node, entry)
+        return attrs.evolve(builder.build(await resolve(node, builder.references()), now), owner=DECLARATION)
     except InvalidRequest as error:
         raise InvalidRequest(f"task {entry.name!r} declared in {entry.place}: {error}") from None
 
@@ -323,12 +347,14 @@ def _declared_builder(node: LocalNode, entry: DeclaredTask) -> TaskBuilder:
     builder = node.new_task(entry.type).named(entry.name).with_parameters(entry.parameters).tags(*entry.tags)
     if not entry.persistent:
         builder.non_persistent()
+    if entry.trigger is not None:
+        return builder.with_trigger(entry.trigger)
     return (
         builder.with_cron(entry.cron, timezone=entry.timezone) if entry.cron else builder.with_period(entry.every or "")
     )
 
 
-async def _bring_up_to_date(node: LocalNode, wanted: Definition) -> None:
+async def _bring_up_to_date(node: LocalNode, entry: DeclaredTask, wanted: Definition) -> None:
     task = await node.task(wanted.name)
     former = task.definition
     if (former.owner, former.type, former.persistent) != (DECLARATION, wanted.type, wanted.persistent):
@@ -344,12 +370,16 @@ async def _bring_up_to_date(node: LocalNode, wanted: Definition) -> None:
     if task.state.phase not in (Phase.ACTIVE, Phase.PAUSED):
         # Somebody cancelled it: a person's decision stands.
         return
-    trigger = wanted.trigger
+    if entry.trigger is not None:
+        # What is relative in it counts from when the task was made, or each start would move it.
+        wanted = await _declared_definition(node, entry, former.created_at)
+    trigger = seeded(wanted.trigger, former.id)
     if isinstance(trigger, Interval) and isinstance(former.trigger, Interval) and trigger.every == former.trigger.every:
         trigger = former.trigger
     definition = attrs.evolve(
         former,
         trigger=trigger,
+        bounds=wanted.bounds,
         parameters=wanted.parameters,
         policies=_operators(wanted.policies, former.policies),
         tags=wanted.tags,

@@ -34,6 +34,8 @@ class DeclaredTask:
     tags: tuple[str, ...]
     place: str = "code"
     """File and line, for people."""
+    trigger: Mapping[str, Any] | None = None
+    """A trigger as in JSON, instead of `every` and `cron`. Its relative times count from when the task was made."""
 
 
 DECLARED_TASKS: Final[dict[str, DeclaredTask]] = {}
@@ -49,10 +51,19 @@ def task(
     timeout: Duration | None = None,
     heartbeat_timeout: Duration | None = None,
     overlap: str | None = None,
+    overlap_limit: int | None = None,
     catch_up: str | None = None,
+    catch_up_limit: int | None = None,
+    catch_up_rate: str | None = None,
     lateness_limit: Duration | None = None,
+    max_wait: Duration | None = None,
     on_crash: str | None = None,
+    on_exhausted: str | None = None,
     priority: int | None = None,
+    queue: str | None = None,
+    concurrency: str | Mapping[str, Any] | None = None,
+    ttl: Duration | None = None,
+    trigger: Mapping[str, Any] | None = None,
     every: Duration | None = None,
     cron: str | None = None,
     timezone: str | None = None,
@@ -64,27 +75,35 @@ def task(
 
     An async function runs in the node's loop, a plain one in a thread of the pool that `pool` names (the configuration has
     their sizes under `[threads]`), with `isolation="process"` in a process of its own. The
-    policies are the defaults of every task of this type. With `every` or `cron` a task of the same name is made when a node
-    starts. Raises InvalidRequest naming field and value.
+    policies are the defaults of every task of this type. With `every`, `cron` or `trigger` (an object as in JSON) a task of the
+    same name is made when a node starts. Raises InvalidRequest naming field and value.
     """
     if not isinstance(name, str):
         raise InvalidRequest(f'write @tocsin.task("name"), with the name of the task type, not {show(name)}')
-    declared = _declared(name, name, every, cron, timezone, parameters, persistent, tags)
+    declared = _declared(name, name, every, cron, timezone, trigger, parameters, persistent, tags)
     changes = {
         "retry": retry,
         "timeout": timeout,
         "heartbeat_timeout": heartbeat_timeout,
         "overlap": overlap,
+        "overlap_limit": overlap_limit,
         "catch_up": catch_up,
+        "catch_up_limit": catch_up_limit,
+        "catch_up_rate": catch_up_rate,
         "lateness_limit": lateness_limit,
+        "max_wait": max_wait,
         "on_crash": on_crash,
+        "on_exhausted": on_exhausted,
         "priority": priority,
+        "queue": queue,
+        "concurrency": concurrency,
+        "ttl": ttl,
     }
     policies = changed_policies(DEFAULT_POLICIES, changes)
 
     def register(function: H) -> H:
         DECLARED.register(task_type(name, function, isolation=isolation, policies=policies, pool=pool))
-        if every is not None or cron is not None:
+        if every is not None or cron is not None or trigger is not None:
             DECLARED_TASKS[name] = declared
         return function
 
@@ -135,6 +154,7 @@ def declare(
     every: Duration | None = None,
     cron: str | None = None,
     timezone: str | None = None,
+    trigger: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
     persistent: bool = True,
     tags: Sequence[str] = (),
@@ -143,9 +163,9 @@ def declare(
 
     It is made when a node starts that has the type. Raises InvalidRequest naming field and value.
     """
-    if every is None and cron is None:
-        raise InvalidRequest(f"task {name!r}: every or cron is required")
-    DECLARED_TASKS[name] = _declared(name, type_name, every, cron, timezone, parameters, persistent, tags)
+    if every is None and cron is None and trigger is None:
+        raise InvalidRequest(f"task {name!r}: every, cron or trigger is required")
+    DECLARED_TASKS[name] = _declared(name, type_name, every, cron, timezone, trigger, parameters, persistent, tags)
 
 
 def _declared(
@@ -154,14 +174,17 @@ def _declared(
     every: Duration | None,
     cron: str | None,
     timezone: str | None,
+    trigger: Mapping[str, Any] | None,
     parameters: Mapping[str, Any] | None,
     persistent: bool,
     tags: Sequence[str],
 ) -> DeclaredTask:
     """The declaration that the caller of our caller wrote; what a node would misread is refused here."""
     caller = sys._getframe(2)
-    if every is not None and cron is not None:
-        raise InvalidRequest(f"task {name!r}: every or cron, not both")
+    if sum(one is not None for one in (every, cron, trigger)) > 1:
+        raise InvalidRequest(f"task {name!r}: one of every, cron and trigger, not several")
+    if trigger is not None and not isinstance(trigger, Mapping):
+        raise InvalidRequest(f"task {name!r}: trigger: an object, not {show(trigger)}")
     if timezone is not None and cron is None:
         raise InvalidRequest(f"task {name!r}: timezone: goes with cron only, not {show(timezone)}")
     if not isinstance(persistent, bool):
@@ -172,5 +195,5 @@ def _declared(
         raise InvalidRequest(f"task {name!r}: parameters: values by name, not {show(parameters)}")
     place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
     return DeclaredTask(
-        name, type_name, every, cron, timezone or "UTC", parameters or {}, persistent, tuple(tags), place
+        name, type_name, every, cron, timezone or "UTC", parameters or {}, persistent, tuple(tags), place, trigger
     )

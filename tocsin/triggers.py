@@ -51,7 +51,8 @@ def trigger_from_json(
         trigger: Trigger = _union(values[UNION], timezone, bounds.start, now, path)
     else:
         trigger = _single(key, values, given, timezone, bounds.start, now, path)
-    _check_together(trigger, bounds, values, path)
+    _check_kind(trigger, values, path)
+    check_together(trigger, bounds, path)
     return trigger, UNBOUNDED if bounds == UNBOUNDED else bounds
 
 
@@ -118,15 +119,17 @@ def _bounds(
 ) -> Bounds:
     start = _moment(given, "start", timezone, now, path)
     end = _moment(given, "end", timezone, now, path)
-    if start is not None and end is not None and start > end:
-        raise InvalidRequest(f"{path}.start: {show_instant(start)} is after the end, {show_instant(end)}")
-    rules = [
-        _rule(entry, f"{path}.calendars[{index}]", known) for index, entry in enumerate(values.get("calendars", ()))
-    ]
+    rules = read_rules(values.get("calendars", ()), known, f"{path}.calendars")
+    return Bounds(start, end, values.get("max_runs"), values.get("spread", Micros(0)), rules)
+
+
+def read_rules(listed: Sequence[dict[str, Any]], known: Known, path: str) -> tuple[CalendarRule, ...]:
+    """The rules, as the vocabulary read them, with their calendars. Raises InvalidRequest."""
+    rules = tuple(_rule(entry, f"{path}[{index}]", known) for index, entry in enumerate(listed))
     names = [rule.calendar.name for rule in rules]
     if double := [name for name in names if names.count(name) > 1]:
-        raise InvalidRequest(f"{path}.calendars: each calendar only once, not twice {show(double[0])}")
-    return Bounds(start, end, values.get("max_runs"), values.get("spread", Micros(0)), tuple(rules))
+        raise InvalidRequest(f"{path}: each calendar only once, not twice {show(double[0])}")
+    return rules
 
 
 def _rule(values: dict[str, Any], path: str, known: Known) -> CalendarRule:
@@ -139,21 +142,29 @@ def _rule(values: dict[str, Any], path: str, known: Known) -> CalendarRule:
 def _union(
     members: Sequence[Mapping[str, Any]], timezone: str | None, start: Instant | None, now: Instant, path: str
 ) -> Union:
-    found = []
-    for index, member in enumerate(members):
-        place = f"{path}.{UNION}[{index}]"
-        if UNION in member:
-            raise InvalidRequest(f"{place}: a union holds no other union: {show(dict(member))}")
-        key = _form(member, place, tuple(SINGLES))
-        values = _read(member, key, place, bounded=False)
-        if values.get("fixed_delay"):
-            raise InvalidRequest(
-                f"{place}.fixedDelay: does not go with a union, which has no one execution before: True"
-            )
-        single = _single(key, values, member, _timezone(values, place, timezone), start, now, place)
-        _check_kind(single, values, place)
-        found.append(single)
-    return Union(tuple(found))
+    return Union(
+        tuple(
+            single_from_json(member, now, start, f"{path}.{UNION}[{index}]", timezone)
+            for index, member in enumerate(members)
+        )
+    )
+
+
+def single_from_json(
+    value: object, now: Instant, start: Instant | None, path: str, timezone: str | None = None
+) -> Single:
+    """One trigger without bounds, as in a union.
+
+    start: where the union's bounds begin. timezone: the union's, for a trigger that names none.
+    """
+    if isinstance(value, Mapping) and UNION in value:
+        raise InvalidRequest(f"{path}: a union holds no other union: {show(dict(value))}")
+    key = _form(value, path, tuple(SINGLES))
+    values = _read(value, key, path, bounded=False)
+    assert isinstance(value, Mapping)
+    single = _single(key, values, value, _timezone(values, path, timezone), start, now, path)
+    _check_kind(single, values, path)
+    return single
 
 
 def _single(
@@ -220,10 +231,19 @@ def anchor_of(now: Instant, start: Instant | None) -> Instant:
     return start if start is not None else Instant(now - now % MILLISECOND)
 
 
-def _check_together(trigger: Trigger, bounds: Bounds, values: Mapping[str, Any], path: str) -> None:
-    _check_kind(trigger, values, path)
+def check_together(trigger: Trigger, bounds: Bounds, path: str = "trigger") -> None:
+    """Raise InvalidRequest for a trigger and bounds, each good, that contradict each other or themselves."""
+    if bounds.start is not None and bounds.end is not None and bounds.start > bounds.end:
+        raise InvalidRequest(
+            f"{path}.start: {show_instant(bounds.start)} is after the end {show_instant(bounds.end)}"
+        )  # fmt: skip
     if isinstance(trigger, Once) and bounds.max_runs is not None:
         raise InvalidRequest(f"{path}.maxRuns: does not go with a trigger that fires once: {bounds.max_runs}")
+    for index, member in enumerate(trigger.triggers if isinstance(trigger, Union) else ()):
+        if isinstance(member, Interval) and member.fixed_delay:
+            raise InvalidRequest(
+                f"{path}.{UNION}[{index}].fixedDelay: does not go with a union, which has no one execution before: True"
+            )
 
 
 def _check_kind(trigger: Trigger, values: Mapping[str, Any], path: str) -> None:

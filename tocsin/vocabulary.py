@@ -159,14 +159,17 @@ CALENDAR_RULE: Final = (
     field("shift", Choice(("skip", "next", "previous")), "what becomes of a slot that may not run"),
 )
 
+WISHES: Final = ListOf(Object(CALENDAR_RULE, short="calendar"), MAX_CALENDARS, "calendars", plain=False)
+SPREAD: Final = Span(longest=LONGEST_SPREAD)
+
 BOUNDS: Final = (
     field("start", Moment(relative=True), "no fire before; a time, or so long from now", null=None),
     field("end", Moment(relative=True), "no fire after; a time, or so long from now", null=None),
     field("maxRuns", Whole(1, MAX_RUNS), "executions it starts at most", null=None),
-    field("spread", Span(longest=LONGEST_SPREAD), "each task has its own place in so long a window", null=Micros(0)),
+    field("spread", SPREAD, "each task has its own place in so long a window", null=Micros(0)),
     field(
         "calendars",
-        ListOf(Object(CALENDAR_RULE, short="calendar"), MAX_CALENDARS, "calendars", plain=False),
+        WISHES,
         "calendars to keep to",
     ),
 )
@@ -272,6 +275,10 @@ EVENT: Final = (
 EVENTS: Final = ListOf(Object(EVENT), MAX_EVENTS, "event triggers", plain=False)
 
 LABELS: Final = Pairs(Text(MAX_WORD), Text(MAX_LABEL, 0), MAX_LABELS, in_order=True)
+
+OWNER: Final = Text(MAX_NAME)
+TENANT: Final = Text(MAX_NAME, 0)
+"""Who a task belongs to: said by the program that makes it, otherwise by the token it is made with."""
 
 EXTRA: Final = (
     field("data", Base64(), "the bytes, in base64"),
