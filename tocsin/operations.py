@@ -107,6 +107,15 @@ OPERATIONS: Final = (
     ),
     Operation("show_task", "GET", "/tasks/{task}", "One task in full", "viewer", (_TASK,), errors=_FIND, seed=True),
     Operation(
+        "show_definition",
+        "GET",
+        "/tasks/{task}/definition",
+        "What a person wrote, as a body that adding and editing take",
+        "viewer",
+        (_TASK,),
+        errors=_FIND,
+    ),
+    Operation(
         "edit_task",
         "PUT",
         "/tasks/{task}",

@@ -38,11 +38,12 @@ from actors.zones import database_version, zone
 from runtime.clock import DAY, MILLISECOND, SECOND, Instant, to_datetime
 from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
 
-from .checks import check_note, known_type, parameters_text, parse_status
-from .definitions import definition_from_json
+from .checks import check_note, check_when, known_type, parameters_text, parse_status
+from .definitions import definition_from_json, definition_json
 from .fields import Fields, parse_instant, show, show_instant
 from .operations import MAX_PREVIEW
-from .triggers import trigger_from_json
+from .references import references_in, resolve
+from .triggers import seeded, trigger_from_json
 from .views import (
     Json,
     detail_view,
@@ -109,8 +110,15 @@ async def list_tasks(node: Node, call: Call) -> Json:
 
 async def add_task(node: Node, call: Call) -> Json:
     """Make a task."""
-    now = node.world.now()
-    definition = definition_from_json(call["body"], node.catalogue, now, task_id=node.world.new_id(), owner=call.actor)
+    known = await resolve(node, references_in(call["body"]))
+    definition = definition_from_json(
+        call["body"],
+        node.catalogue,
+        node.world.now(),
+        task_id=node.world.new_id(),
+        owner=call.actor,
+        known=known,
+    )
     [made] = await node.create([definition], call.actor)
     if isinstance(made, Exception):
         raise made
@@ -142,6 +150,11 @@ async def _telling(node: Node, task: Task) -> ExecutionDetail | None:
         return None
 
 
+async def show_definition(node: Node, call: Call) -> Json:
+    """What a person wrote, in the form in which it can be sent back."""
+    return definition_json((await node.task(call["task"])).definition)
+
+
 async def edit_task(node: Node, call: Call) -> Json:
     """Change a definition."""
     task = await node.task(call["task"])
@@ -149,8 +162,9 @@ async def edit_task(node: Node, call: Call) -> Json:
     version = body.pop("version", None) if isinstance(body, dict) else None
     if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
         raise InvalidRequest(f"version: a whole number, not {show(version)}")
+    known = await resolve(node, references_in(body), task.definition.tenant)
     definition = definition_from_json(
-        body, node.catalogue, node.world.now(), task_id=task.id, owner=call.actor, base=task.definition
+        body, node.catalogue, node.world.now(), task_id=task.id, owner=call.actor, base=task.definition, known=known
     )
     # Without a version the edit still builds on what was read here, not on what came after.
     expected = task.state.version if version is None else version
@@ -229,9 +243,12 @@ async def activate_task(node: Node, call: Call) -> Json:
     fields = Fields(call["body"] or {})
     value = fields.take("trigger")
     fields.finish()
-    trigger, bounds = (None, None) if value is None else trigger_from_json(value, node.world.now())
-    if trigger is not None and bounds is not None:
-        check_trigger(trigger, bounds, node.world.now())
+    trigger, bounds = None, None
+    if value is not None:
+        known = await resolve(node, references_in({"trigger": value}), task.definition.tenant)
+        trigger, bounds = trigger_from_json(value, node.world.now(), known=known)
+        trigger = seeded(trigger, task.id)
+        check_when(trigger, bounds, node.world.now())
     activated: Task = await node.command(
         task.id, lambda reply: ActivateTask(task.id, trigger, bounds, call.actor, reply)
     )
@@ -461,6 +478,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         add_task,
         find_task,
         show_task,
+        show_definition,
         edit_task,
         cancel_task,
         retry_task,
