@@ -176,7 +176,7 @@ class Context(Described):
 
     @property
     def tasks(self) -> TaskTools[Awaitable[Any]]:
-        """Makes and changes tasks, in this task's name: `await ctx.tasks.create(type="mail", trigger={"every": "5m"})`."""
+        """Makes and changes tasks, in this task's name: `await ctx.tasks.create("mail", trigger={"every": "5m"})`."""
         return TaskTools(self.call)
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> Any:
@@ -311,7 +311,7 @@ class SyncContext(Described):
 
     @property
     def tasks(self) -> TaskTools[Any]:
-        """Makes and changes tasks, in this task's name: `ctx.tasks.create(type="mail", trigger={"every": "5m"})`."""
+        """Makes and changes tasks, in this task's name: `ctx.tasks.create("mail", trigger={"every": "5m"})`."""
         return TaskTools(self._bridge.call)
 
     @property

@@ -72,9 +72,13 @@ class TaskTools(Generic[R]):
     def __init__(self, call: Call[R]) -> None:
         self._call = call
 
-    def create(self, body: Mapping[str, Any] | None = None, /, **fields: Any) -> R:
-        """Make a task from the fields of `POST /api/tasks`, for example type="mail", trigger={"every": "5m"}. Answers it."""
-        return self._call("add_task", {"body": {**(body or {}), **fields}})
+    def create(self, what: str | Mapping[str, Any], /, **fields: Any) -> R:
+        """Make a task: of a type, with fields as in `POST /api/tasks`, or from all of them as one mapping. Answers the task.
+
+        For example create("mail", name="digest", trigger={"every": "1d"}, parameters={"to": "all"}).
+        """
+        body = {"taskType": what} if isinstance(what, str) else dict(what)
+        return self._call("add_task", {"body": {**body, **fields}})
 
     def get(self, reference: str) -> R:
         """One task in full."""

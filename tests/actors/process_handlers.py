@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
 import time
 from typing import Any, NoReturn
 
+import attrs
 import trio
 
 from actors.handling.catalogue import DECLARED, task_type
 from actors.handling.context import Context, HandlerInterrupted, SyncContext
+from actors.handling.typed import checkpointed
 
 
 def everything(ctx: SyncContext, *, size: int) -> dict[str, Any]:
@@ -119,7 +122,41 @@ def resumes_after_the_drain(ctx: SyncContext) -> Any:
     return obeys_the_drain(ctx)
 
 
+def invokes(ctx: SyncContext, *, task: str, wait: bool = True) -> Any:
+    ctx.log.info("invokes %s", task)
+    made = ctx.tasks.create("greet", name="made by a process", trigger={"every": "5m"})
+    return [ctx.invoke(task, {"region": "us"}, wait=wait), made["name"], ctx.trigger_kind, ctx.channel]
+
+
+async def invokes_async(ctx: Context, *, task: str) -> Any:
+    try:
+        return await ctx.invoke(task, {"region": 5})
+    except ValueError as error:
+        return str(error)
+
+
+def keeps_extra(ctx: SyncContext) -> str:
+    return "" if ctx.extra is None else hashlib.sha256(ctx.extra).hexdigest()
+
+
+@checkpointed("process scan", version=2, migrate={1: lambda old: {"at": old["position"], "seen": []}})
+@attrs.define
+class Scan:
+    at: int
+    seen: list[str]
+
+
+def scans(ctx: SyncContext) -> Any:
+    state = ctx.resume(Scan) or Scan(0, [])
+    ctx.checkpoint(Scan(state.at + 1, [*state.seen, "process"]))
+    return state.at
+
+
 for _handler in (
+    invokes,
+    invokes_async,
+    keeps_extra,
+    scans,
     everything,
     asynchronous,
     fail,
