@@ -170,7 +170,7 @@ def _structured(data: Any, shape: Shape) -> Any:
     except Exception as error:
         from cattrs import transform_error
 
-        wrong = "; ".join(transform_error(error, path=shape.name))
+        wrong = "; ".join(transform_error(error, path=shape.name, format_exception=_told))
         raise CheckpointMismatch(f"checkpoint {shape.name!r} does not fit {shape.cls.__name__}: {wrong}") from error
 
 
@@ -186,8 +186,18 @@ def _converter() -> JsonConverter:
     return converter
 
 
+class _WrongValueError(ValueError):
+    """A value of another type than the field's; the text shows it."""
+
+
+def _told(error: BaseException, kind: type | None) -> str:
+    from cattrs.v import format_exception
+
+    return str(error) if isinstance(error, _WrongValueError) else format_exception(error, kind)
+
+
 def _exactly(wanted: type, value: Any, _: type) -> Any:
     fits = isinstance(value, (int, float) if wanted is float else wanted)
     if not fits or (isinstance(value, bool) and wanted is not bool):
-        raise ValueError(f"{wanted.__name__} wanted, not {value!r:.100}")
+        raise _WrongValueError(f"{wanted.__name__} wanted, not {value!r:.100}")
     return float(value) if wanted is float else value
