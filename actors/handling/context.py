@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import trio
 
 from runtime.clock import Instant
-from runtime.errors import MailboxFull, StaleFence, StoreUnavailable
 
 from ..model.execution import Execution
 from ..model.task import Definition
@@ -117,17 +116,14 @@ class Context(Described):
             self._saving = trio.Lock()
         async with self._saving:
             if self._unsure is not None:
-                # Nobody knows whether the former one was kept; the place of the next one depends on it.
+                # Nobody knows whether the former one was kept, and the place of the next one depends on it: told again, it is
+                # kept once.
                 await self._save(self._unsure)
             await self._save(data)
 
     async def _save(self, data: str) -> None:
         self._unsure = data
-        try:
-            await self._host.checkpoint(self, data, self._saved + 1)
-        except (StaleFence, StoreUnavailable, MailboxFull):
-            self._unsure = None
-            raise
+        await self._host.checkpoint(self, data, self._saved + 1)
         self._unsure = None
         self._saved += 1
 
