@@ -11,9 +11,9 @@ from cyclopts import App, Parameter
 
 from runtime.errors import Conflict, InvalidRequest, NotFound
 
-from .bodies import extra_body, parameters_body, policies_body, trigger_body
+from .bodies import beside_body, parameters_body, policies_body, trigger_body, unset_body
 from .connection import connect
-from .options import ANY_TIME, AS_USUAL, Flag, How, When
+from .options import ANY_TIME, AS_USUAL, NOTHING_ELSE, Beside, Flag, How, Many, When
 from .output import AS_JSON, LOCAL, print_facts, print_json, print_tasks, printable, show_failure, show_time
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ tasks = App(name="task", help="Tasks: add, list, show, run, and all that can be 
 Json = Annotated[bool, AS_JSON]
 Utc = Annotated[bool, LOCAL]
 Type = Annotated[str | None, Parameter(name="--type", help="The task type; without it, a command after --.")]
-Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="A label; may be given several times.")]
 
 
 def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
@@ -43,12 +42,9 @@ def add(
     *argv: Annotated[str, Parameter(help="A command and its arguments, after --.")],
     when: When = ANY_TIME,
     type_: Type = None,
-    params: str | None = None,
     memory: Annotated[bool, Flag] = False,
     how: How = AS_USUAL,
-    tag: Tags = None,
-    extra: Path | None = None,
-    extra_type: str | None = None,
+    beside: Beside = NOTHING_ELSE,
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
@@ -58,32 +54,62 @@ def add(
     ----------
     name
         1 to 128 printable characters, unique on the node.
-    params
-        Parameters as a JSON object, or @FILE.
     memory
         Keep the task in the node's memory only.
-    extra
-        A file whose bytes the handler gets.
-    extra_type
-        The content type of --extra.
     """
     trigger = trigger_body(when)
     if trigger is None:
-        raise InvalidRequest("say when: one of --every, --cron, --at, --in")
-    type_name, parameters = _what(type_, argv, parameters_body(params))
+        raise InvalidRequest("say when: one of --every, --cron, --at, --in, --every-days and its kin")
+    type_name, parameters = _what(type_, argv, parameters_body(beside.params))
     body = {
         "name": name,
         "taskType": type_name,
         "trigger": trigger,
         "parameters": parameters,
         "policies": policies_body(how),
-        "tags": tag,
-        "extra": extra_body(extra, extra_type),
         "persistent": not memory,
     }
-    body = {key: value for key, value in body.items() if value is not None}
+    body = {key: value for key, value in body.items() if value is not None} | beside_body(beside)
     made = connect().call("add_task", body=body)
     _say(made, as_json, utc, "added, and runs at once because its time has passed" if _is_past(made) else "added")
+
+
+@tasks.command
+def edit(
+    task: str,
+    /,
+    *,
+    name: str | None = None,
+    when: When = ANY_TIME,
+    type_: Annotated[str | None, Parameter(name="--type", help="Another task type.")] = None,
+    how: How = AS_USUAL,
+    beside: Beside = NOTHING_ELSE,
+    unset: Annotated[list[str] | None, Many] = None,
+    if_version: int | None = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Change a task; what is not said stays. A trigger is given as a whole, and tags, labels and events as all there are.
+
+    Parameters
+    ----------
+    name
+        A new name.
+    unset
+        Take an option away: timeout, heartbeat-timeout, lateness-limit, max-wait, concurrency, ttl, depends-on, extra, ...
+    if_version
+        Refuse if the task has another version by now.
+    """
+    body = {
+        "name": name,
+        "taskType": type_,
+        "trigger": trigger_body(when),
+        "parameters": parameters_body(beside.params),
+        "policies": policies_body(how),
+        "version": if_version,
+    }
+    given = {key: value for key, value in body.items() if value is not None} | beside_body(beside)
+    _say(connect().call("edit_task", task=task, body=unset_body(given, unset)), as_json, utc, "changed")
 
 
 def _is_past(task: dict[str, Any]) -> bool:
