@@ -19,7 +19,7 @@ DOORS = {
     "cattrs": ("actors/handling/typed.py",),
     "croniter": ("actors/cron.py",),
     "cyclopts": ("tocsin/cli/*",),
-    "httpx": ("tocsin/client.py", "tocsin/handlers/http.py"),
+    "httpx": ("tocsin/client.py", "tocsin/handlers/http.py", "tocsin/handlers/webhook.py"),
     "hypercorn": ("tocsin/api/*",),
     "kazoo": ("runtime/zookeeper.py",),
     "litestar": ("tocsin/api/*",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,6 +131,25 @@ def _pools(value: object, field: str) -> dict[str, int]:
     return {DEFAULT_POOL: 16} | {name: read(size, f"{field}.{name}") for name, size in entries.items()}
 
 
+def _networks(value: object, field: str) -> tuple[str, ...]:
+    entries = _modules(value, field)
+    for entry in entries:
+        try:
+            ip_network(entry)
+        except ValueError as error:
+            raise InvalidRequest(f"{field}: networks, for example 10.0.0.0/8 or ::1/128: {error}") from None
+    return entries
+
+
+def _optional(read: Reader) -> Reader:
+    """Takes the empty text for nothing."""
+    return lambda value, field: "" if value == "" else read(value, field)
+
+
+def _server(value: object, field: str) -> str:
+    return str(_address(value, field))
+
+
 def _about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
     return {"key": key, "read": read, "unit": unit, "reason": reason}
 
@@ -234,6 +254,48 @@ class Config:
             _one_of("FULL", "NORMAL"),
             "FULL or NORMAL",
             "FULL: what was acknowledged survives power loss; NORMAL only kill -9, and is faster",
+        ),
+    )
+    webhooks_allowed: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=_about(
+            "webhooks.allowed",
+            _networks,
+            "networks",
+            "private networks that webhooks may reach; public addresses always, anything else would open this machine's "
+            "neighbourhood to whoever can make a task",
+        ),
+    )
+    mail_server: str = attrs.field(
+        default="",
+        metadata=_about("mail.server", _optional(_server), "HOST:PORT", "without one no mail is sent; 587 is usual"),
+    )
+    mail_sender: str = attrs.field(
+        default="tocsin@localhost",
+        metadata=_about(
+            "mail.sender", _text, "address", "whom mails come from; servers refuse addresses not their own"
+        ),
+    )
+    mail_encryption: str = attrs.field(
+        default="STARTTLS",
+        metadata=_about(
+            "mail.encryption",
+            _one_of("STARTTLS", "TLS", "NONE"),
+            "STARTTLS, TLS or NONE",
+            "passwords and what tasks say should not cross a network in the clear",
+        ),
+    )
+    mail_user: str = attrs.field(
+        default="",
+        metadata=_about("mail.user", _optional(_text), "text", "without one the server is not asked to let anybody in"),
+    )
+    mail_password_file: str = attrs.field(
+        default="",
+        metadata=_about(
+            "mail.password_file",
+            _optional(_text),
+            "file",
+            "holds the password in its first line: a configuration is shown, a password is not",
         ),
     )
     body_limit: int = attrs.field(

@@ -38,6 +38,7 @@ from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
 
+from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
 from .checks import check_note, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
@@ -288,7 +289,9 @@ async def open_configured(config: Config, catalogue: Catalogue, world: World | N
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidRequest(f"data: cannot make the directory {str(config.data)!r}: {error.strerror}") from None
-    async with inner.open_node(node_config(config), catalogue, world, tools=ContextTools) as node:
+    world = world or inner.real_world(node_config(config))
+    actions = actions_of(config, world)
+    async with inner.open_node(node_config(config), catalogue, world, tools=ContextTools, actions=actions) as node:
         face = LocalNode(node)
         await make_declared(face, DECLARED_TASKS.values())
         yield face
