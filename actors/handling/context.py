@@ -189,7 +189,7 @@ class Context(Described):
         """Log a line."""
         if self.book is None:
             self.book = LogBook()
-        if self.book.add(self._host.now(), level, text):
+        if not self.book.full and self.book.add(self._host.now(), level, text):
             self._host.changed(self)
 
     @property

@@ -41,6 +41,15 @@ from .sources import load_source
 
 READ_SIZE = 64 * 1024
 
+REASON_SECONDS = 0.2
+"""How long the interruption waits for its reason; one that comes from outside the node has none."""
+
+POLL_SECONDS = 0.002
+"""How often it looks for the reason: what a pipe needs to be read."""
+
+TERMINATED = "terminated"
+"""The reason of an interruption that did not come from the node."""
+
 MAX_CALL = 2 * 1024 * 1024
 """Bytes of JSON in what a handler asks for: what a request over REST may have."""
 
@@ -215,7 +224,11 @@ def run(bridge: PipeBridge, job: dict[str, Any]) -> object:
 
 
 def _raise(bridge: PipeBridge, _number: int, _frame: FrameType | None) -> None:
-    bridge.interrupt("terminated")
+    # The signal may overtake the reason, which another thread is taking in. No lock may be waited for in a signal handler.
+    give_up = time.monotonic() + REASON_SECONDS
+    while bridge.reason() is None and time.monotonic() < give_up:
+        time.sleep(POLL_SECONDS)
+    bridge.interrupt(TERMINATED)
     raise HandlerInterrupted(bridge.reason())
 
 
@@ -227,7 +240,7 @@ async def _run_async(bridge: PipeBridge, entry: TaskType, facts: Facts, job: dic
     failed: Exception | None = None
     result: object = None
     async with trio.open_nursery() as nursery:
-        await nursery.start(_cancel_on_sigterm, nursery.cancel_scope)
+        await nursery.start(_cancel_on_sigterm, context, nursery.cancel_scope)
         try:
             result = await entry.function(context, **entry.arguments(context.parameters))
         except Exception as error:
@@ -240,11 +253,14 @@ async def _run_async(bridge: PipeBridge, entry: TaskType, facts: Facts, job: dic
 
 
 async def _cancel_on_sigterm(
-    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    context: Context, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM) as received:
         task_status.started()
         async for _ in received:
+            with trio.move_on_after(REASON_SECONDS):
+                await context.interrupted.wait()
+            context.notify(TERMINATED)
             scope.cancel()
 
 

@@ -86,6 +86,27 @@ async def gives_way_async(ctx: Context) -> None:
     except trio.Cancelled:
         sys.stdout.write("given way\n")
         raise
+    finally:
+        ctx.log.info("finally: %s", ctx.cancellation_reason)
+
+
+def closes_descriptors(ctx: SyncContext) -> None:
+    os.closerange(3, 256)
+
+
+def logs_without_end(ctx: SyncContext, *, lines: int, size: int) -> None:
+    text = "x" * size
+    for _ in range(lines):
+        ctx.log.info(text)
+
+
+def prints_without_end(ctx: SyncContext, *, size: int) -> None:
+    for _ in range(size // 1_000_000):
+        sys.stdout.write("x" * 999_999 + "\n")
+
+
+def large_result(ctx: SyncContext) -> str:
+    return "x" * 5_000_000
 
 
 def deaf(ctx: SyncContext) -> None:
@@ -156,6 +177,10 @@ for _handler in (
     invokes,
     invokes_async,
     keeps_extra,
+    closes_descriptors,
+    logs_without_end,
+    prints_without_end,
+    large_result,
     scans,
     everything,
     asynchronous,
