@@ -89,7 +89,8 @@ def _request(
     body = json.dumps(message(delivery))
     if action.body is not None:
         body = filled(action.body, delivery, in_json="json" in headers["Content-Type"])
-    headers.update({"Host": url.netloc.decode("ascii"), "Tocsin-Delivery": delivery.id})
+    own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity", "Tocsin-Delivery": delivery.id}
+    headers.update(own)
     return client.build_request(
         action.method,
         url.copy_with(host=str(address)),
@@ -101,10 +102,15 @@ def _request(
 
 async def _beginning(response: httpx.Response) -> str:
     kept = bytearray()
-    async for data in response.aiter_bytes():
-        kept += data
-        if len(kept) >= MAX_ANSWER:
-            break
+    try:
+        async for data in response.aiter_raw():
+            kept += data
+            if len(kept) >= MAX_ANSWER:
+                # Leaving the loop would leave the generators under it to the garbage collector; they end with the connection.
+                await response.aclose()
+    except httpx.HTTPError:
+        if len(kept) < MAX_ANSWER:
+            raise
     return kept[:MAX_ANSWER].decode(errors="replace")
 
 
