@@ -18,6 +18,8 @@ from .addresses import Address, hint
 from .executor_messages import Message as ExecutorMessage
 from .executor_messages import Resync
 from .herald_messages import Event as HeraldEvent
+from .keeper_calendars import SLICE as WALKED
+from .keeper_calendars import ZONES
 from .keeper_core import MAX_REDECISIONS, KeeperCore
 from .keeper_messages import (
     Answer,
@@ -29,13 +31,17 @@ from .keeper_messages import (
     Happened,
     Interrupt,
     Own,
+    Proceed,
     Purge,
+    Recalculate,
     Reconsider,
     Recorded,
     Recover,
     Refuse,
+    Release,
     RequestSync,
     Reschedule,
+    SchedulerPaused,
     Settle,
     Start,
     StopClaiming,
@@ -45,6 +51,7 @@ from .keeper_staging import Plan
 from .model.lifecycle import State
 from .store.port import Commit, CommitResult, Store
 from .timer_messages import Event as TimerEvent
+from .zones import database_version
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +69,11 @@ MAILBOX: Final = 20_000
 RETRY_SECONDS: Final = 0.5
 """Between two tries at a store that cannot commit: soon enough for a passing fault, no burden for a full disk."""
 
+SOME: Final = 10
+"""Users of a calendar that are read when it is to be deleted: enough to name some of them."""
+
 SWEEP_SECONDS: Final = 5.0
 """Between two looks at executions that wait for others, while there are any: nothing is known to be lost between them."""
-
-RUNNING_LIMIT: Final = 1_000_000
-"""Tasks with running executions looked up when the executor starts: all of them; there are at most as many as slots."""
 
 
 class Flight:
@@ -179,11 +186,39 @@ class Keeper(Actor[Event]):
             await self._land()
         if self._flight is None:
             self._recoveries.clear()
-        if limit := self._core.backlog_wanted:
+        if self._core.wants_turn:
+            self.mailbox.put_back([Proceed()])
+        elif limit := self._core.backlog_wanted:
             await self._read_backlog(limit)
+        await self._walk()
         if self._sweeping is None and self._core.waits.anybody:
             self._sweeping = trio.CancelScope()
             self._nursery.start_soon(self._sweep, self._sweeping)
+
+    async def _walk(self) -> None:
+        """Have the next of the tasks looked at whose times may have changed."""
+        calendars = self._core.calendars
+        if calendars.zones_walked:
+            await self._record_zones()
+        if (step := calendars.next_step()) is None:
+            return
+        (tenant, name), after = step
+        question = self._store.task_ids if (tenant, name) == ZONES else partial(self._store.calendar_users, tenant, name)
+        try:
+            found = await self._read(partial(question, after=after, limit=WALKED))
+        except StoreUnavailable as error:
+            await self._cannot_read([Recalculate(())], error)
+        else:
+            self.mailbox.put_back([calendars.step((tenant, name), found)])
+
+    async def _record_zones(self) -> None:
+        self._core.calendars.zones_walked = False
+        try:
+            await self._world.blocking(self._store.record_timezone_database, database_version(), lane=self._writer)
+        except StoreUnavailable as error:
+            logger.warning("the time zone database is not recorded, the next start computes anew: %s", error)
+        else:
+            logger.info("next fires are by the time zone database %s now", database_version())
 
     async def _sweep(self, scope: trio.CancelScope) -> None:
         with scope:
@@ -265,12 +300,21 @@ class Keeper(Actor[Event]):
             raise
 
     async def _prepare(self, needs: Needs) -> list[str]:
-        if needs.edges:
-            self._core.waits.load(await self._read(self._store.edges))
+        if needs.pause:
+            self._core.learn_pause(await self._read(self._store.scheduler_pause))
+            hint(self._timer, SchedulerPaused(self._core.claims.paused is not None))
+        if needs.graph:
+            edges = await self._read(self._store.edges)
+            self._core.calendars.load(await self._read(self._store.calendars, None))
+            self._core.waits.load(edges)
         wanted = set(needs.task_ids)
+        for tenant, name in needs.calendars:
+            users = await self._read(partial(self._store.calendar_users, tenant, name, after="", limit=SOME))
+            self._core.calendars.learn_users((tenant, name), users)
+            wanted.update(users)
         running: list[str] = []
         if needs.running:
-            running = await self._read(self._store.orphans, (), RUNNING_LIMIT)
+            running = await self._read(self._store.occupied)
             wanted.update(running)
         if wanted:
             self._core.learn(await self._read(self._store.tasks, sorted(wanted)))
@@ -305,14 +349,12 @@ class Keeper(Actor[Event]):
         except StoreUnavailable as error:
             await self._cannot_read([Own(self._own.epochs if self._own else {})], error)
             return
-        self.mailbox.put_back([Backlog(tuple(ids), complete=len(ids) < limit)])
+        first = [Backlog(tuple(ids[start : start + SLICE]), False, more=True) for start in range(0, len(ids), SLICE)]
+        self.mailbox.put_back([*first, Backlog((), complete=len(ids) < limit)])
 
     async def _purge(self, purge: Purge) -> None:
         try:
-            gone = await self._world.blocking(
-                lambda: self._store.purge(task_id=None, before=purge.before, keep=purge.keep, limit=purge.limit),
-                lane=self._writer,
-            )
+            gone = await self._world.blocking(self._store.purge, purge.wanted, lane=self._writer)
         except TocsinError as error:
             purge.reply.refuse(error)
         else:
@@ -320,13 +362,13 @@ class Keeper(Actor[Event]):
 
     def _perform(self, directive: Directive) -> None:
         match directive:
-            case Start() | Interrupt() | Recorded():
+            case Start() | Interrupt() | Release() | Recorded():
                 self._tell_executor(directive)
             case RequestSync(token=token):
                 self._tell_executor(Resync(token))
-            case Reschedule():
+            case Reschedule() | SchedulerPaused():
                 hint(self._timer, directive)
-            case Reconsider():
+            case Reconsider() | Recalculate():
                 self.mailbox.put_back([directive])
             case Happened(executions=executions):
                 self._completed += sum(execution.state is State.COMPLETED for execution in executions)
@@ -340,7 +382,7 @@ class Keeper(Actor[Event]):
             case _:
                 assert_never(directive)
 
-    def _tell_executor(self, directive: Start | Interrupt | Recorded | Resync) -> None:
+    def _tell_executor(self, directive: Start | Interrupt | Release | Recorded | Resync) -> None:
         try:
             self._executor.tell_nowait(directive)
         except ActorStopped:
@@ -350,14 +392,16 @@ class Keeper(Actor[Event]):
 
 def is_empty(commit: Commit) -> bool:
     """Whether there is nothing to write."""
-    rows = commit.creates or commit.updates or commit.progress or commit.logs or commit.audits
-    return not (rows or commit.outbox or commit.deliveries or commit.event_states)
+    rows = commit.creates or commit.updates or commit.progress or commit.logs or commit.audits or commit.calendars
+    return not (rows or commit.counts or commit.pause or commit.outbox or commit.deliveries or commit.event_states)
 
 
 def weight(message: Event) -> int:
     """How many tasks a message is about, as far as that is known."""
     match message:
-        case Settle(task_ids=entries) | Reconsider(task_ids=entries):
+        case Settle(task_ids=entries) | Reconsider(task_ids=entries) | Backlog(task_ids=entries):
+            return len(entries)
+        case Recalculate(task_ids=entries):
             return len(entries)
         case AttemptsEnded(ends=entries) | CreateTasks(definitions=entries):
             return len(entries)

@@ -1,48 +1,93 @@
 """Claims: which executions get the lane's free slots, and which wait.
 
 Theory of operation. `slots` are the free slots of the lane's executor as far as claims are concerned: a claim takes one, an
-end or `SlotsFreed` gives one back. Nothing is claimed before the executor has said what it has, nor while the node drains.
-Who finds no slot waits in the backlog, by (priority, id); what does not fit there stays in the store and is asked for again.
-Whoever comes while others wait goes behind them. An entry of the backlog may be stale: it is checked when its turn comes.
+end or `SlotsFreed` gives one back. Nothing is claimed before the executor has said what it has, nor while the node drains or
+the whole scheduler is paused. An execution needs a slot, a place in its queue if that has a limit, its concurrency key if it
+has one, and the governor's leave if it is recovery work. Who does not find all of them waits, in the order of `keeper_queues`;
+whoever comes while others could run goes behind them. What is said of it in the store (`waits_for`) is what it lacked when it
+came. An entry may be stale: it is checked when its turn comes.
+
+What is held is derived, never counted: it is the executions that run or linger, built anew from the store whenever the executor
+says what it has.
+
+Memory is bounded: beyond BACKLOG_SIZE entries of a queue, what comes later in the order stays in the store only, and goes on
+doing so until it was read from there; so nobody who is in memory has overtaken one who is not. If all that is known is blocked,
+more is read, up to BACKLOG_MOST. What is hidden behind so many blocked ones waits until some of them are gone.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Final
 
-from runtime.clock import Instant
+from runtime.clock import Instant, Micros
 from runtime.records import evolve
 
 from . import attempts
+from .catching_up import CATCH_UP_RUNNING, RECOVERY_AFTER
 from .keeper_messages import Start
+from .keeper_queues import GOVERNOR, Entry, Holder, Key, Queues, Wants
 from .keeper_staging import Staged
-from .model.execution import Execution, WaitsFor
-from .model.task import Definition
+from .model.execution import CLAIMABLE, Execution, Kind, WaitsFor
+from .model.lifecycle import State
+from .model.occurrence import Outcome, Reason
+from .model.policy import Policies
+from .model.task import Definition, Task
+from .store.port import SchedulerPause
 
 BACKLOG_SIZE: Final = 10_000
-"""Executions waiting for a slot that are kept in memory; more of them wait in the store only."""
+"""Waiting executions of one queue that are kept in memory, some 5 MB; more of them wait in the store only."""
 
-_CLAIMABLE: Final = (WaitsFor.SLOT, WaitsFor.NODE)
+BACKLOG_MOST: Final = 160_000
+"""Waiting tasks that are read at the most to find one that is not blocked: some 80 MB in the worst case."""
+
+PREFETCH: Final = 256
+"""Tasks read ahead when those whose turn comes are not in the cache."""
+
+NO_LIMIT: Final = 1_000_000_000
+"""The limit that an execution brings to a key which its task does not name any more."""
+
+Rank = tuple[int, str]
+"""Priority and execution id: the order of waiting."""
 
 
 class Claims:
-    """See the module's docstring. `boot` and `node` name the process that claims; `runs`: whether it has a task type."""
+    """See the module's docstring. `boot` and `node` name the process that claims; `runs`: whether it has a task type.
 
-    def __init__(self, boot: str, node: str, runs: Callable[[str], bool]) -> None:
+    `queues`: the limits of queues that have one; `recovering`: how much recovery work runs at once.
+    """
+
+    def __init__(
+        self,
+        boot: str,
+        node: str,
+        runs: Callable[[str], bool],
+        queues: Mapping[str, int] | None = None,
+        recovering: int = CATCH_UP_RUNNING,
+    ) -> None:
         self.boot = boot
         self.node = node
         self.runs = runs
         self.slots = 0
+        self.queues = Queues(queues or {})
+        self.paused: SchedulerPause | None = None
+        self.pause_span: tuple[Instant, Instant] | None = None
+        self.wanted: frozenset[str] = frozenset()
+        self._recovering = recovering
         self._in_sync = False
         self._draining = False
-        self._backlog: list[tuple[int, str, str]] = []
         self._complete = False
+        self._beyond: Rank | None = None
+        self._hidden: dict[str, Rank] = {}
+        self._reach = BACKLOG_SIZE
+        self._in_vain = False
+
+    # -- what the executor has
 
     def synchronise(self, slots: int) -> None:
-        """The executor has said how many slots are free."""
+        """The executor has said how many slots are free. Who holds what is told anew, with `holds`."""
         self.slots, self._in_sync = slots, True
+        self.queues.release_all()
 
     def lose_sync(self) -> None:
         """The executor has started anew: nothing is claimed before it has said what it has."""
@@ -52,25 +97,47 @@ class Claims:
         """Claim nothing more."""
         self._draining = True
 
-    def undo(self, starts: int) -> None:
-        """So many claims were not committed. What they took from the backlog is found again in the store."""
-        self.slots += starts
-        if starts:
-            self._complete = False
+    def holds(self, definition: Definition, execution: Execution) -> None:
+        """An execution that runs, or that lingers, was found in the store."""
+        wants: Wants = ()
+        if execution.key is not None:
+            wants = (((definition.tenant, execution.key), _limit(definition.policies, execution.key)),)
+        if execution.attempt == 1 and _is_late(execution):
+            wants = (*wants, (GOVERNOR, self._recovering))
+        since = execution.started_at or execution.created_at
+        queue = definition.policies.queue
+        self.queues.hold(
+            Holder(definition.id, execution.id, execution.fence, since, queue, wants, lingers=execution.lingers)
+        )
 
-    def heads(self, freed: int) -> list[str]:
-        """The tasks whose turn comes if so many more slots become free."""
-        return [task_id for _, _, task_id in heapq.nsmallest(self.slots + freed, self._backlog)]
+    def ended(self, execution_id: str, fence: int) -> None:
+        """An attempt is over, and its handler has returned."""
+        self.queues.release(execution_id, fence)
 
-    @property
-    def wants_backlog(self) -> bool:
-        """Whether executions wait in the store that should be read now, because those in memory are used up."""
-        return not self._complete and not self._backlog and self._may_claim
+    def lingers(self, execution_id: str, fence: int) -> None:
+        """An attempt is over, but its handler has not returned: what it holds stays held."""
+        holder = self.queues.holder(execution_id)
+        if holder is not None and holder.fence == fence:
+            self.queues.replace(evolve(holder, lingers=True))
 
-    @property
-    def room(self) -> int:
-        """How many more waiting executions fit into memory."""
-        return max(1, BACKLOG_SIZE - len(self._backlog))
+    def unlock(self, execution_id: str, key: Key) -> None:
+        """An execution does not hold a key any more, whatever it does."""
+        holder = self.queues.holder(execution_id)
+        if holder is not None:
+            self.queues.replace(evolve(holder, wants=tuple(want for want in holder.wants if want[0] != key)))
+
+    def undo(self, staged: Staged) -> None:
+        """The claims of a task were not committed: what they took is free again, and who waited waits again."""
+        self.slots += staged.starts
+        for holder, entry in staged.claimed:
+            self.queues.release(holder.execution_id, holder.fence)
+            if entry is not None:
+                self.queues.enter(entry)
+                self.wanted |= {entry.task_id}
+        for holder in staged.unlocked:
+            self.queues.replace(holder)
+
+    # -- who comes
 
     def admit(self, staged: Staged, execution: Execution, now: Instant) -> None:
         """A new execution: claimed if it waits for nothing but a slot and one is free."""
@@ -80,57 +147,188 @@ class Claims:
             staged.put(execution)
 
     def to_slot(self, staged: Staged, execution: Execution, now: Instant) -> None:
-        """Run it now if a slot is free and nobody waits longer, else let it wait: for a slot, or for a node that has its type."""
+        """Run it now if all it needs is free and nobody waits longer, else let it wait for what it lacks."""
         if not self.runs(staged.definition.type):
             staged.put(evolve(execution, waits_for=WaitsFor.NODE, due=None))
             return
-        if self.is_free:
-            self._claim(staged, execution, now)
+        if execution.lingers:
+            # Its own former attempt has not returned, and no execution is in two attempts at once.
+            staged.put(evolve(execution, waits_for=WaitsFor.OVERLAP, due=None))
             return
-        staged.put(evolve(execution, waits_for=WaitsFor.SLOT, due=None))
-        self._push_backlog(staged.definition, execution.id)
+        entry = self._entry(staged.definition, execution)
+        lacks = self.queues.blocked_by(entry.queue, entry.wants)
+        if lacks is None and self.is_free:
+            self._claim(staged, execution, now, entry, waited=False)
+            return
+        staged.put(evolve(execution, waits_for=lacks or WaitsFor.SLOT, due=None))
+        self._wait(entry)
+
+    def is_plain(self, policies: Policies) -> bool:
+        """Whether executions under these policies need nothing but a slot."""
+        return policies.concurrency is None and not self.queues.is_limited(policies.queue)
 
     @property
     def is_free(self) -> bool:
-        """Whether whoever comes now is claimed at once: a slot is free and nobody waits longer."""
-        return self._may_claim and not self._backlog
+        """Whether whoever needs only a slot is claimed at once: one is free, and nobody who could run waits longer."""
+        return self.may_claim and self.queues.next() is None
 
     @property
-    def _may_claim(self) -> bool:
-        return self.slots > 0 and self._in_sync and not self._draining
+    def may_claim(self) -> bool:
+        """Whether a slot is free and may be taken."""
+        return self.slots > 0 and self._in_sync and not self._draining and self.paused is None
 
-    def _claim(self, staged: Staged, execution: Execution, now: Instant) -> None:
+    def _entry(self, definition: Definition, execution: Execution) -> Entry:
+        policies = definition.policies
+        wants: Wants = ()
+        if policies.concurrency is not None:
+            wants = (((definition.tenant, policies.concurrency.key), policies.concurrency.limit),)
+        if execution.first_started_at is None and _is_late(execution):
+            wants = (*wants, (GOVERNOR, self._recovering))
+        return Entry(policies.priority, execution.id, definition.id, policies.queue, wants)
+
+    def _wait(self, entry: Entry) -> None:
+        rank = (entry.priority, entry.execution_id)
+        if self._is_left_out(entry.queue, rank):
+            return
+        if self.queues.depth(entry.queue) >= BACKLOG_SIZE and entry.execution_id not in self.queues:
+            self._hidden[entry.queue] = min(rank, self._hidden.get(entry.queue, rank))
+            return
+        self.queues.enter(entry)
+
+    def _is_left_out(self, queue: str, rank: Rank) -> bool:
+        """Whether one of this rank stays in the store, because there are others there who come before it."""
+        hidden = self._hidden.get(queue)
+        return (self._beyond is not None and rank > self._beyond) or (hidden is not None and rank >= hidden)
+
+    def _claim(self, staged: Staged, execution: Execution, now: Instant, entry: Entry, *, waited: bool) -> None:
         fence = staged.state.fence + 1
-        claimed = attempts.claim(execution, fence, self.boot, self.node, now)
+        claimed = self._blame_pause(attempts.claim(execution, fence, self.boot, self.node, now), execution, now)
+        concurrency = staged.definition.policies.concurrency
+        claimed = evolve(claimed, key=None if concurrency is None else concurrency.key)
+        holder = Holder(entry.task_id, execution.id, fence, now, entry.queue, entry.wants)
+        if waited:
+            self.queues.take(entry, holder)
+            self._in_vain = False
+        else:
+            self.queues.leave(execution.id)
+            self.queues.hold(holder)
         self.slots -= 1
         staged.starts += 1
+        staged.claimed += ((holder, entry if waited else None),)
         staged.put(claimed)
         staged.set(fence=fence, last_execution=claimed.id, last_started_at=now)
         staged.directives += (Start(staged.definition, claimed),)
 
-    def _push_backlog(self, definition: Definition, execution_id: str) -> None:
-        if len(self._backlog) >= BACKLOG_SIZE:
-            self._complete = False
+    def _blame_pause(self, claimed: Execution, former: Execution, now: Instant) -> Execution:
+        """A first start that is late because the whole scheduler was paused says so."""
+        span, nominal = self.pause_span, claimed.nominal
+        if span is None or nominal is None or former.outcome is not None or claimed.outcome is not Outcome.LATE:
+            return claimed
+        return evolve(claimed, reason=Reason.PAUSED) if span[0] <= nominal <= span[1] else claimed
+
+    # -- whose turn it is
+
+    def from_backlog(
+        self, stage: Callable[[str], Staged | None], in_flight: Set[str], read: Set[str], now: Instant
+    ) -> None:
+        """Give what is free to those who wait, in their order.
+
+        It ends at one whose task is being committed or was not read for this batch: `wanted` says which have to be at hand
+        to go on. read: tasks that were asked for; what of them is not there is gone.
+        """
+        self.wanted = frozenset()
+        while self.may_claim and (entry := self.queues.next()) is not None:
+            if entry.task_id in in_flight:
+                self.wanted = frozenset({entry.task_id})
+                return
+            staged = stage(entry.task_id)
+            if staged is None and entry.task_id not in read:
+                ahead = self.queues.upcoming(entry.queue, PREFETCH)
+                self.wanted = frozenset({entry.task_id, *(one.task_id for one in ahead)})
+                return
+            execution = None if staged is None else staged.executions.get(entry.execution_id)
+            if staged is None or execution is None or not _is_claimable(execution):
+                self.queues.leave(entry.execution_id)
+            elif (fresh := self._entry(staged.definition, execution)) != entry:
+                self.queues.enter(fresh)
+            else:
+                self._claim(staged, execution, now, entry, waited=True)
+
+    def gone(self, execution_id: str) -> None:
+        """An execution does not wait any more."""
+        self.queues.leave(execution_id)
+
+    def edited(self, staged: Staged) -> None:
+        """The policies of a task have changed: who waits or runs does so under the new ones."""
+        definition = staged.definition
+        for execution in staged.executions.values():
+            if execution.id in self.queues:
+                self.queues.enter(self._entry(definition, execution))
+            holder = self.queues.holder(execution.id)
+            if holder is not None and execution.key is not None:
+                key, limit = (definition.tenant, execution.key), _limit(definition.policies, execution.key)
+                wants = tuple((one, limit if one == key else known) for one, known in holder.wants)
+                self.queues.replace(evolve(holder, wants=wants))
+
+    # -- the store's part of those who wait
+
+    @property
+    def wants_backlog(self) -> bool:
+        """Whether executions wait in the store that should be read now, because nobody in memory can run."""
+        everything = self._complete and not self._hidden
+        return not everything and not self._in_vain and self.may_claim and self.queues.next() is None
+
+    @property
+    def room(self) -> int:
+        """How many tasks to read."""
+        return self._reach
+
+    def note_backlog(self, found: Iterable[Task], *, complete: bool, more: bool = False) -> None:
+        """Executions of these tasks were found waiting in the store: those that come first in the order.
+
+        complete: there are no others; more: others follow at once.
+        """
+        last: Rank | None = None
+        for task in found:
+            for execution in task.open:
+                if _is_claimable(execution) and self.runs(task.definition.type):
+                    entry = self._entry(task.definition, execution)
+                    self.queues.enter(entry)
+                    rank = (entry.priority, entry.execution_id)
+                    last = rank if last is None else max(last, rank)
+        if complete:
+            self._complete, self._beyond = True, None
+            self._hidden.clear()
+            self._reach = BACKLOG_SIZE
             return
-        heapq.heappush(self._backlog, (definition.policies.priority, execution_id, definition.id))
+        if last is not None:
+            if not self._complete:
+                self._beyond = last if self._beyond is None else max(last, self._beyond)
+            self._hidden = {queue: max(rank, last) for queue, rank in self._hidden.items()}
+        if not more and self.queues.next() is None:
+            self._in_vain = self._reach >= BACKLOG_MOST
+            self._reach = min(2 * self._reach, BACKLOG_MOST)
 
-    def from_backlog(self, stage: Callable[[str], Staged | None], in_flight: Set[str], now: Instant) -> None:
-        """Give free slots to those who wait, in their order, up to one whose task is being committed."""
-        while self._may_claim and self._backlog and self._backlog[0][2] not in in_flight:
-            _, execution_id, task_id = heapq.heappop(self._backlog)
-            staged = stage(task_id)
-            if staged is None:
-                # Either the task is gone or it was not read for this batch; the store knows which.
-                self._complete = False
-            execution = None if staged is None else staged.executions.get(execution_id)
-            if staged is not None and execution is not None and execution.waits_for in _CLAIMABLE:
-                self._claim(staged, execution, now)
 
-    def note_backlog(self, found: Iterable[Staged], *, complete: bool) -> None:
-        """Executions of these tasks were found waiting in the store."""
-        self._complete = complete
-        known = {execution_id for _, execution_id, _ in self._backlog}
-        for staged in found:
-            for execution in staged.executions.values():
-                if execution.waits_for in _CLAIMABLE and execution.id not in known:
-                    self._push_backlog(staged.definition, execution.id)
+def _is_claimable(execution: Execution) -> bool:
+    return (
+        execution.state is State.WAITING
+        and execution.waits_for in CLAIMABLE
+        and execution.due is None
+        and not execution.lingers
+    )
+
+
+def _is_late(execution: Execution) -> bool:
+    """Whether it was admitted late because of a downtime or a pause: recovery work."""
+    nominal = execution.nominal if execution.assigned is None else execution.assigned
+    return (
+        nominal is not None
+        and execution.kind is Kind.OCCURRENCE
+        and Micros(execution.created_at - nominal) > RECOVERY_AFTER
+    )
+
+
+def _limit(policies: Policies, key: str) -> int:
+    concurrency = policies.concurrency
+    return NO_LIMIT if concurrency is None or concurrency.key != key else concurrency.limit

@@ -6,10 +6,9 @@ from typing import assert_never
 
 from runtime.clock import Instant
 from runtime.errors import Conflict
-from runtime.records import evolve
 
 from . import attempts
-from .definition_changes import activate, cancel_definition, configure, edit, pause
+from .definition_changes import activate, cancel_definition, changes_times, configure, edit, pause
 from .keeper_messages import (
     ActivateTask,
     CancelExecution,
@@ -18,8 +17,9 @@ from .keeper_messages import (
     ConfigureTask,
     DeleteTask,
     EditTask,
-    Interrupt,
     PauseTask,
+    Release,
+    ReleaseExecution,
     ResumeTask,
     RetryTask,
     RunTask,
@@ -28,7 +28,9 @@ from .keeper_progression import Progression
 from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import OPEN_STATES, Change, Phase, State, change_phase
+from .model.occurrence import Reason
 from .model.policy import Overlap
+from .overlapping import room
 
 
 class Commands:
@@ -45,10 +47,11 @@ class Commands:
         match message:
             case EditTask():
                 edit(staged.task, message.definition, message.expected, now)
-                self._progression.settle_slots(staged, now)
+                self._progression.settle_slots(staged, now, early=changes_times(staged.task, message.definition))
                 definition, state, rows = edit(staged.task, message.definition, None, now)
                 staged.replace(definition, state)
                 staged.settle(rows)
+                self._progression.claims.edited(staged)
             case ConfigureTask():
                 staged.replace(configure(staged.definition, message.max_retries, message.delay), staged.state)
             case PauseTask():
@@ -73,6 +76,9 @@ class Commands:
             case CancelExecution():
                 self._cancel_execution(staged, message.execution_id, message.actor, now)
                 return message.execution_id
+            case ReleaseExecution():
+                self._release(staged, message.execution_id, now)
+                return message.execution_id
             case _:
                 assert_never(message)
         return None
@@ -83,45 +89,49 @@ class Commands:
             staged.replace(staged.definition, state)
             staged.settle(rows)
         for execution in list(staged.executions.values()):
-            self._cancel_execution(staged, execution.id, actor, now)
+            if not has_ended(execution):
+                self._cancel_execution(staged, execution.id, actor, now)
 
     def _cancel_execution(self, staged: Staged, execution_id: str, actor: str, now: Instant) -> None:
         execution = staged.executions.get(execution_id)
         if execution is None:
             raise Conflict(f"execution {execution_id} has ended or is not of task {staged.id}")
-        if execution.state is State.RUNNING:
-            reason = execution.cancel_reason or f"cancelled by {actor}"
-            if execution.cancel_reason is None:
-                # Durable with the command: whatever happens to the interruption on its way, it will not run again.
-                staged.put(evolve(execution, cancel_reason=reason))
-            staged.directives += (Interrupt(execution.id, execution.fence, reason),)
-            return
-        self._progression.end_waiting(staged, attempts.cancel(execution, f"cancelled by {actor}", now), now)
+        if has_ended(execution):
+            raise Conflict(f"execution {execution_id} {told(execution)}: it can only be released")
+        self._progression.stop(staged, execution, f"cancelled by {actor}", now, Reason.CANCELLED)
+
+    def _release(self, staged: Staged, execution_id: str, now: Instant) -> None:
+        execution = staged.executions.get(execution_id)
+        if execution is None or not execution.lingers:
+            state = "has ended or is not of this task" if execution is None else f"is {execution.state}"
+            raise Conflict(f"execution {execution_id} {state}: only an abandoned handler can be released")
+        staged.directives += (Release(execution.id, execution.fence),)
+        self._progression.returned(staged, execution, now)
 
     def _run(self, message: RunTask, staged: Staged, now: Instant) -> str:
         if staged.state.phase is Phase.CANCELLED:
             raise Conflict(f"cannot run a task that is {staged.state.phase}: activate it first")
-        blocker = _open_one(staged)
-        overlap = staged.definition.policies.overlap
-        waits_for = WaitsFor.SLOT
-        if blocker is not None and overlap is not Overlap.ALLOW:
-            if overlap is Overlap.SKIP or any(
-                entry.waits_for is WaitsFor.OVERLAP for entry in staged.executions.values()
-            ):
-                raise Conflict(f"execution {blocker.id} of this task is {blocker.state}, and overlap is {overlap!s}")
-            waits_for = WaitsFor.OVERLAP
+        policies = staged.definition.policies
+        place = room(policies, staged.task.open)
+        if place.refused and place.blocker is not None:
+            blocker = place.blocker
+            raise Conflict(f"execution {blocker.id} of this task {told(blocker)}, and overlap is {policies.overlap!s}")
+        new_id = message.execution_id or self._progression.new_id()
+        if place.replaced:
+            self._progression.replace(staged, new_id, now)
         execution = attempts.new_execution(
-            message.execution_id or self._progression.new_id(),
+            new_id,
             staged.id,
             Kind.MANUAL,
             now,
             revision=staged.state.revision,
-            waits_for=waits_for,
+            waits_for=WaitsFor.OVERLAP if place.waits else WaitsFor.SLOT,
+            expires=attempts.expiry(policies, now),
             channel=message.channel,
             correlation=message.correlation,
             parameters=message.parameters,
         )
-        self._progression.claims.admit(staged, execution, now)
+        self._progression.admit(staged, execution, now)
         return execution.id
 
     def _retry(self, message: RetryTask, staged: Staged, now: Instant) -> None:
@@ -129,9 +139,11 @@ class Commands:
         if last is None or staged.state.last_execution != last.id:
             raise Conflict(f"task {staged.id} has no last execution that failed: it is {staged.state.status}")
         staged.adopt(last)
+        if staged.executions[last.id].lingers:
+            raise Conflict(f"cannot retry: execution {last.id} {told(last)}: release it first")
         blocker = _open_one(staged)
         if blocker is not None and staged.definition.policies.overlap is not Overlap.ALLOW:
-            raise Conflict(f"cannot retry: execution {blocker.id} of this task is {blocker.state}")
+            raise Conflict(f"cannot retry: execution {blocker.id} of this task {told(blocker)}")
         if staged.state.phase is Phase.CANCELLED:
             raise Conflict("cannot retry a task that is cancelled")
         retried = attempts.retry_by_hand(staged.executions[last.id], message.reset)
@@ -144,10 +156,20 @@ class Commands:
             raise Conflict(f"task {staged.id} is {staged.state.status}, only a CRASHED one can be resumed")
         blocker = _open_one(staged)
         if blocker is not None and staged.definition.policies.overlap is not Overlap.ALLOW:
-            raise Conflict(f"cannot resume: execution {blocker.id} of this task is {blocker.state}")
+            raise Conflict(f"cannot resume: execution {blocker.id} of this task {told(blocker)}")
         staged.set(failed=max(0, staged.state.failed - 1))
         self._progression.apply_end(staged, attempts.resume(held), now)
 
 
 def _open_one(staged: Staged) -> Execution | None:
-    return next((entry for entry in staged.executions.values() if entry.state in OPEN_STATES), None)
+    return next((entry for entry in staged.executions.values() if entry.is_open), None)
+
+
+def has_ended(execution: Execution) -> bool:
+    """Whether nothing is left of it but perhaps an abandoned handler."""
+    return execution.state not in OPEN_STATES and execution.state is not State.CRASHED
+
+
+def told(execution: Execution) -> str:
+    """How it stands, for people who are refused because of it."""
+    return f"is {execution.state}" + (", its handler has not returned" if execution.lingers else "")

@@ -18,18 +18,20 @@ told twice.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant
-from runtime.errors import Conflict, NotFound, StaleEpoch, StaleVersion, TocsinError
+from runtime.errors import NotFound, StaleEpoch, TocsinError
 from runtime.records import evolve
 
-from . import attempts, keeper_plain
-from .definition_changes import first_state
+from . import keeper_creations, keeper_plain
+from .catching_up import CATCH_UP_RUNNING
+from .keeper_calendars import Calendars
 from .keeper_checkpoints import over, take_checkpoint
 from .keeper_claims import Claims
 from .keeper_commands import Commands
+from .keeper_creations import Creations
 from .keeper_dependencies import Waits
 from .keeper_messages import (
     Answer,
@@ -38,38 +40,49 @@ from .keeper_messages import (
     Backlog,
     Checkpoint,
     Command,
+    Counted,
     CreateTasks,
+    DeleteCalendar,
     Delivered,
     Directive,
     EditTask,
     Event,
     Happened,
     InSync,
-    Interrupt,
     Logged,
     Own,
+    PauseScheduler,
+    Proceed,
     Progress,
     Purge,
+    PutCalendar,
+    Recalculate,
     Reconsider,
     Recorded,
     Recover,
     Refuse,
+    ReleaseLock,
     RequestSync,
     Reschedule,
+    ResumeScheduler,
+    SchedulerPaused,
     Settle,
     SlotsFreed,
     StopClaiming,
 )
-from .keeper_needs import Needs
+from .keeper_needs import Needs, look_ahead
+from .keeper_notes import Notes
 from .keeper_outbox import Outbox, answers
 from .keeper_progression import Progression
-from .keeper_refusals import again, can_cause
-from .keeper_staging import Plan, Staged
+from .keeper_refusals import again, what_follows
+from .keeper_scheduler import LaneCommands
+from .keeper_staging import Plan, Staged, as_staged
+from .keeper_sync import Sync
 from .model.execution import Execution
 from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.task import Task, partition_of
-from .store.port import Audit, Commit, CommitResult, LogWrite, ProgressWrite
+from .store.port import Audit, Commit, CommitResult, SchedulerPause
 
 if TYPE_CHECKING:
     from random import Random
@@ -93,10 +106,12 @@ class KeeperCore:
         random: Random,
         new_id: Callable[[], str],
         runs: Callable[[str], bool],
+        queues: Mapping[str, int] | None = None,
+        recovering: int = CATCH_UP_RUNNING,
+        zones_changed: bool = False,
     ) -> None:
-        self._boot = boot
         self._partitions = partitions
-        self._claims = Claims(boot, node, runs)
+        self._claims = Claims(boot, node, runs, queues, recovering)
         self._progression = Progression(self._claims, random, new_id)
         self._commands = Commands(self._progression)
         self._cache: OrderedDict[str, Task] = OrderedDict()
@@ -105,73 +120,67 @@ class KeeperCore:
         self._epochs: Mapping[int, int] = {}
         self._staged: dict[str, Staged] = {}
         self._carried: list[AttemptEnd] = []
-        self._logs: list[LogWrite] = []
-        self._progress: list[ProgressWrite] = []
-        self._creations: list[tuple[CreateTasks, list[str | Exception]]] = []
+        self._carried_returns: list[SlotsFreed] = []
         self._directives: list[Directive] = []
-        self._sync_wanted = False
         self._in_flight: set[str] = set()
+        self._asked: frozenset[str] = frozenset()
         self._new_id = new_id
+        self._sync = Sync(boot, self._claims, self._progression, new_id)
+        self.calendars = Calendars(zones_changed)
+        self._creations = Creations(partitions, self.waits, self.calendars)
+        self._notes = Notes()
         self._outbox = Outbox(new_id)
-        self._expected = new_id()
+        self._lane = LaneCommands(self._claims)
+        self._pause_known = False
 
     # -- before a batch
 
     def needs(self, batch: Sequence[Event]) -> Needs:
         """Which tasks `decide` will look at and the cache does not have."""
-        wanted: set[str] = {end.task_id for end in self._carried}
-        freed = 0
-        running = False
-        self.waits.begin()
-        for message in batch:
-            match message:
-                case Settle(task_ids=ids) | Reconsider(task_ids=ids):
-                    wanted.update(ids, self.waits.relatives(ids))
-                case Recover(task_ids=ids) | Backlog(task_ids=ids):
-                    wanted.update(ids)
-                case AttemptsEnded(ends=ends):
-                    wanted.update(end.task_id for end in ends)
-                    freed += len(ends)
-                case InSync(slots=slots, token=token):
-                    running = running or token == self._expected
-                    freed += slots
-                case SlotsFreed(count=count):
-                    freed += count
-                case CreateTasks(definitions=definitions):
-                    wanted.update(self.waits.named_by(definitions))
-                case EditTask(definition=definition):
-                    wanted.update((definition.id,), self.waits.named_by((definition,)))
-                case Own() | Progress() | Logged() | Purge() | StopClaiming() | Delivered():
-                    pass
-                case _:
-                    wanted.add(message.task_id)
-        conflicts = running or not self._in_flight.isdisjoint(wanted)
-        wanted.update(self._claims.heads(freed))
-        unread = frozenset([task_id for task_id in wanted if task_id not in self._cache])
-        return Needs(unread, running, conflicts, edges=not self.waits.loaded)
+        ahead = look_ahead(batch, self.waits, self._sync, self._lane)
+        ahead.task_ids.update(end.task_id for end in self._carried)
+        ahead.task_ids.update(task_id for message in self._carried_returns for task_id, *_ in message.ended)
+        ahead.task_ids.update(self._claims.wanted)
+        self._asked = frozenset(ahead.task_ids)
+        conflicts = ahead.conflicts(self._in_flight, self.calendars.in_flight)
+        return ahead.needs(self._cache, conflicts, graph=not self.waits.loaded, pause=not self._pause_known)
 
     def learn(self, tasks: Iterable[Task]) -> None:
         """Tasks that the shell read from the store."""
         for task in tasks:
             self._cache[task.id] = task
 
+    def learn_pause(self, pause: SchedulerPause | None) -> None:
+        """The pause of the scheduler, as the shell read it from the store."""
+        self._claims.paused, self._pause_known = pause, True
+
     @property
     def backlog_wanted(self) -> int:
         """How many tasks with waiting executions should be read from the store now; 0 for none."""
         return self._claims.room if self._claims.wants_backlog else 0
 
+    @property
+    def wants_turn(self) -> bool:
+        """Whether claims ended at a task that has to be read or committed first: they go on with a `Proceed`."""
+        return bool(self._claims.wanted)
+
+    @property
+    def claims(self) -> Claims:
+        """Who waits and who holds what, to be looked at."""
+        return self._claims
+
     # -- a batch
 
     def decide(self, batch: Sequence[Event], running: Iterable[str], now: Instant) -> tuple[Plan, Commit]:
         """Stage what the batch changes. `running`: tasks with running executions, if `needs` asked for them."""
-        self._staged, self._logs, self._progress, self._creations = {}, [], [], []
-        self._directives = []
+        self._staged, self._directives = {}, []
         carried, self._carried = self._carried, []
+        returns, self._carried_returns = self._carried_returns, []
         for end in carried:
             self._attempt_ended(end, now)
-        for message in batch:
+        for message in (*returns, *batch):
             self._handle(message, running, now)
-        self._claims.from_backlog(self._stage, self._in_flight, now)
+        self._claims.from_backlog(self._stage, self._in_flight, self._asked, now)
         return self._plan(now)
 
     def _handle(self, message: Event, running: Iterable[str], now: Instant) -> None:
@@ -183,19 +192,27 @@ class KeeperCore:
                     if (staged := self._stage(task_id)) is not None and staged.partition in self._epochs:
                         staged.messages += (Reconsider((task_id,)),)
                         self.waits.reconsider(staged, self._progression, now)
+            case Recalculate(task_ids=ids):
+                self.calendars.look(message)
+                for task in [task for task in self._as_staged(ids) if self.calendars.concerns(task)]:
+                    if (staged := self._stage(task.id)) is not None:
+                        staged.messages += (Recalculate((task.id,)),)
+                        self.calendars.recalculate(staged, self._progression, now)
+            case PutCalendar():
+                self.calendars.put(message, now)
+            case DeleteCalendar():
+                self.calendars.delete(message, self._cache, self._staged, now)
             case AttemptsEnded(ends=ends):
                 for end in ends:
                     self._attempt_ended(end, now)
             case Checkpoint():
                 self._checkpoint(message)
-            case Progress():
-                self._progress.append(ProgressWrite(message.execution_id, message.fence, message.data))
-            case Logged():
-                self._logs.append(LogWrite(message.execution_id, message.attempt, message.lines))
+            case Progress() | Logged() | Counted():
+                self._notes.take(message)
             case Delivered():
                 self._outbox.take(message)
             case CreateTasks():
-                self._create(message, now)
+                self._creations.create(message, self._staged, now)
             case Own(epochs=epochs):
                 self._epochs = epochs
             case Recover(task_ids=ids):
@@ -203,15 +220,24 @@ class KeeperCore:
                     staged.messages += (Recover((staged.id,), message.live),)
                     self._progression.recover(staged, message.live, now)
             case InSync():
-                self._synchronise(message, running, now)
-            case SlotsFreed(count=count):
+                if self._sync.hear(message):
+                    self._sync.compare(
+                        message, self._stage_all(running), lambda end: self._attempt_ended(end, now), now
+                    )
+            case SlotsFreed(count=count, ended=ended):
                 self._claims.slots += count
+                for task_id, execution_id, fence in ended:
+                    self._returned(task_id, execution_id, fence, now)
             case StopClaiming():
                 self._claims.stop()
-            case Backlog(task_ids=ids, complete=complete):
-                self._claims.note_backlog(self._stage_all(ids), complete=complete)
+            case Backlog(task_ids=ids, complete=complete, more=more):
+                self._claims.note_backlog(self._as_staged(ids), complete=complete, more=more)
+            case Proceed():
+                pass
             case Purge():
                 self._directives.append(message)
+            case PauseScheduler() | ResumeScheduler() | ReleaseLock():
+                self._lane.carry_out(message, self._stage, now)
             case _:
                 self._command(message, now)
 
@@ -228,26 +254,40 @@ class KeeperCore:
     def _stage_all(self, task_ids: Iterable[str]) -> list[Staged]:
         return [staged for task_id in task_ids if (staged := self._stage(task_id)) is not None]
 
+    def _as_staged(self, task_ids: Iterable[str]) -> Iterator[Task]:
+        return as_staged(task_ids, self._staged, self._cache)
+
     # -- the timer's and the coordinator's messages
 
     def _settle_all(self, task_ids: Iterable[str], now: Instant) -> None:
+        if self._claims.paused is not None:
+            # The timer did not hear of the pause, or not yet.
+            told = Reschedule(tuple((task_id, None) for task_id in task_ids))
+            self._directives += [told, SchedulerPaused(True)]
+            return
         everything = len(self._epochs) == self._partitions
+        span = self._claims.pause_span
 
         def fire(task: Task, partition: int) -> Staged | None:
+            if span is not None and (task.state.next_fire or 0) <= span[1]:
+                return None
             return keeper_plain.fire(task, partition, self._claims, self._new_id, now)
 
         for task_id in task_ids:
             # A foreign task is not even staged: its due instant, told after the batch, would bring the timer here again at once.
             owned = everything or partition_of(task_id, self._partitions) in self._epochs
-            if owned and self._stage_plainly(task_id, fire):
+            if owned and not self.calendars.zones_changing and self._stage_plainly(task_id, fire):
                 continue
             staged = self._stage(task_id) if owned else None
             if staged is None:
                 self._directives.append(Reschedule(((task_id, None),)))
                 continue
             staged.messages += (Settle((task_id,)),)
+            self.calendars.retime(staged, now)
             self.waits.reconsider(staged, self._progression, now)
             self._progression.settle(staged, now)
+            if span is not None:
+                staged.blame_pause(*span)
 
     def _stage_plainly(self, task_id: str, decide: Callable[[Task, int], Staged | None]) -> bool:
         """Decide the common case in one step; False if it is not the common case."""
@@ -261,43 +301,20 @@ class KeeperCore:
         self._cache.move_to_end(task_id)
         return True
 
-    def _synchronise(self, message: InSync, running: Iterable[str], now: Instant) -> None:
-        """The executor said what it has: whatever else runs under this boot was lost on the way and is run again.
-
-        Only the answer to the last request counts. What the executor says when it starts may be older than what was told to
-        it just now, so nothing is claimed until it has answered a request that comes behind that.
-        """
-        if not message.token:
-            self._claims.lose_sync()
-            self._expected = self._new_id()
-            self._sync_wanted = True
-        if message.token != self._expected:
-            return
-        self._claims.synchronise(message.slots)
-        for task_id in running:
-            if (staged := self._stage(task_id)) is not None:
-                self._compare(staged, message.running, now)
-
-    def _compare(self, staged: Staged, known: frozenset[str], now: Instant) -> None:
-        """What of a task's attempts of this boot was lost on the way: its start, or the word that it was cancelled."""
-        for execution in list(staged.executions.values()):
-            if execution.state is not State.RUNNING or execution.boot != self._boot:
-                continue
-            if execution.id not in known:
-                self._attempt_ended(attempts.lost(execution, now), now)
-            elif execution.cancel_reason is not None:
-                staged.directives += (Interrupt(execution.id, execution.fence, execution.cancel_reason),)
-
     @property
     def sync_request(self) -> RequestSync:
         """What to tell the executor so that claims may begin."""
-        return RequestSync(self._expected)
+        return self._sync.request
 
     # -- the executor's messages
 
     def _attempt_ended(self, end: AttemptEnd, now: Instant) -> None:
-        if not end.holds_slot:
+        if not (end.holds_slot or end.counted):
             self._claims.slots += 1
+        if end.holds_slot:
+            self._claims.lingers(end.execution_id, end.fence)
+        else:
+            self._claims.ended(end.execution_id, end.fence)
         if self._stage_plainly(end.task_id, lambda task, partition: keeper_plain.completion(task, partition, end)):
             return
         staged = self._stage(end.task_id)
@@ -315,6 +332,16 @@ class KeeperCore:
         staged.ends += (end,)
         self._progression.ended(staged, execution, end, now)
 
+    def _returned(self, task_id: str, execution_id: str, fence: int, now: Instant) -> None:
+        """The handler of an ended attempt has returned, or its slot was released."""
+        self._claims.ended(execution_id, fence)
+        staged = self._stage(task_id)
+        execution = None if staged is None else staged.executions.get(execution_id)
+        if staged is None or execution is None or execution.fence != fence or not execution.lingers:
+            return
+        staged.messages += (SlotsFreed(0, ((task_id, execution_id, fence),)),)
+        self._progression.returned(staged, execution, now)
+
     def _checkpoint(self, message: Checkpoint) -> None:
         staged = self._stage(message.task_id)
         error = over(message) if staged is None else take_checkpoint(staged, message)
@@ -323,24 +350,6 @@ class KeeperCore:
 
     # -- what people and programs ask for
 
-    def _create(self, message: CreateTasks, now: Instant) -> None:
-        answers: list[str | Exception] = []
-        for definition in message.definitions:
-            try:
-                if definition.id in self._staged:
-                    raise Conflict(f"there is a task with the id {definition.id} already")
-                self.waits.check(definition, None, self._staged)
-                state = first_state(definition, now)
-            except TocsinError as error:
-                answers.append(error)
-                continue
-            staged = Staged.new(definition, state, partition_of(definition.id, self._partitions))
-            self._staged[definition.id] = staged
-            self.waits.promise(definition)
-            staged.audits += (Audit(now, message.actor, "CreateTask", definition.id),)
-            answers.append(definition.id)
-        self._creations.append((message, answers))
-
     def _command(self, message: Command, now: Instant) -> None:
         staged = self._stage(message.task_id)
         if staged is None:
@@ -348,6 +357,7 @@ class KeeperCore:
             return
         try:
             if isinstance(message, EditTask):
+                message = evolve(message, definition=self.calendars.refreshed(message.definition))
                 self.waits.check(message.definition, staged.definition, self._staged)
             shown = self._commands.carry_out(message, staged, now)
         except TocsinError as error:
@@ -379,11 +389,12 @@ class KeeperCore:
                 updates.append(staged.update(task))
             if (epoch := self._epochs.get(staged.partition)) is not None:
                 epochs[staged.partition] = epoch
-        commit = Commit(epochs, tuple(creates), tuple(updates), tuple(self._progress), tuple(self._logs), tuple(audits))
+        commit = self._notes.write(Commit(epochs, tuple(creates), tuple(updates), audits=tuple(audits)))
         commit, delivered = self._outbox.write(commit)
-        creations = tuple((message, tuple(made)) for message, made in self._creations)
+        commit, change = self._lane.write(commit)
+        commit, calendars = self.calendars.write(commit)
         self._in_flight.update(planned)
-        return Plan(planned, creations, tuple(self._directives), delivered), commit
+        return Plan(planned, self._creations.planned(), tuple(self._directives), delivered, change, calendars), commit
 
     def committed(self, plan: Plan, result: CommitResult) -> tuple[list[Directive], list[Event]]:
         """What follows the commit: directives, and messages that must be decided again on fresh rows."""
@@ -408,19 +419,18 @@ class KeeperCore:
             tasks.append(task)
             settled += staged.settled
             due.append((task_id, None if staged.deleted else task.due))
-        for message, made in plan.creations:
-            directives.append(Answer(message.reply, tuple(self._created(entry, plan, result) for entry in made)))
+        created, anew = keeper_creations.answers(plan, result)
         told, left = answers(plan.delivered, result.refused)
-        directives += told
-        again += left
+        directives += [*created, *told, *plan.change.committed(self._claims), *self.calendars.committed(plan.calendars)]
+        again = [*anew, *again, *left]
         if recorded:
             directives.append(Recorded(tuple(recorded)))
         if due:
             directives.append(Reschedule(tuple(due)))
         if tasks:
             directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled)))
-        directives.extend(self._sync_requests())
-        directives.extend(self.waits.to_reconsider())
+        directives.extend(self._sync.requests())
+        directives += [*self.waits.to_reconsider(), *self.calendars.to_recalculate()]
         self._trim_cache()
         return directives, again
 
@@ -430,16 +440,7 @@ class KeeperCore:
         else:
             self._cache[task.id] = task
         self.waits.landed(staged, task)
-
-    def _created(self, entry: str | Exception, plan: Plan, result: CommitResult) -> Task | Exception:
-        if isinstance(entry, Exception):
-            return entry
-        return result.refused.get(entry) or plan.staged[entry][1]
-
-    def _sync_requests(self) -> list[Directive]:
-        """The request for the executor, behind every Start that was decided before it."""
-        wanted, self._sync_wanted = self._sync_wanted, False
-        return [self.sync_request] if wanted else []
+        self.calendars.landed(task)
 
     def _refused(self, staged: Staged, error: TocsinError, directives: list[Directive]) -> list[Event]:
         """Undo what was counted on; a stale row is read and decided again, anything else is told to those who caused it.
@@ -450,22 +451,16 @@ class KeeperCore:
         ends = self._without_slots(staged.ends)
         if isinstance(error, StaleEpoch):
             self._epochs = {number: epoch for number, epoch in self._epochs.items() if number != staged.partition}
-        if isinstance(error, StaleVersion | StaleEpoch) and staged.original is not None:
-            return [AttemptsEnded(ends), *staged.messages] if ends else list(staged.messages)
-        if causes := [message for message in staged.messages if can_cause(message, error)]:
-            directives.extend(Refuse(message.reply, again(error)) for message in causes)
-            rest = [message for message in staged.messages if not can_cause(message, error)]
-            return [AttemptsEnded(ends), *rest] if ends else rest
-        directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
-        directives.append(Recorded(tuple((end.execution_id, end.fence) for end in ends)))
-        return []
+        told, left = what_follows(staged, error, ends)
+        directives += told
+        return left
 
     def _without_slots(self, ends: Iterable[AttemptEnd]) -> tuple[AttemptEnd, ...]:
         """Ends to be decided again: their slots were given back the first time."""
-        return tuple(evolve(end, holds_slot=True) for end in ends)
+        return tuple(evolve(end, counted=True) for end in ends)
 
     def _undo(self, staged: Staged) -> None:
-        self._claims.undo(staged.starts)
+        self._claims.undo(staged)
         self._cache.pop(staged.id, None)
         self.waits.refused(staged.id)
 
@@ -479,16 +474,19 @@ class KeeperCore:
         for staged, _ in plan.staged.values():
             self._undo(staged)
             self._carried.extend(self._without_slots(staged.ends))
+            self._carried_returns += [message for message in staged.messages if isinstance(message, SlotsFreed)]
             directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
         directives.extend(Refuse(message.reply, again(error)) for message, _ in plan.creations)
         directives.extend(Refuse(message.reply, again(error)) for message in plan.delivered)
-        directives.extend(self._sync_requests())
+        directives += plan.change.failed(self._claims, lambda: again(error))
+        directives += self.calendars.failed(plan.calendars, lambda: again(error))
+        directives.extend(self._sync.requests())
         return directives
 
     @property
     def has_carried(self) -> bool:
         """Whether ends of attempts wait for a store that can commit."""
-        return bool(self._carried)
+        return bool(self._carried or self._carried_returns)
 
     def _trim_cache(self) -> None:
         while len(self._cache) > CACHE_SIZE:

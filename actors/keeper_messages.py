@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from runtime.clock import Instant
 from runtime.records import record
 
+from .model.calendar import Calendar
 from .model.execution import Execution, Failure
 from .model.lifecycle import State
 from .model.occurrence import Settled
+from .model.retention import Purged, Slice
 from .model.task import Definition, Task
 from .model.trigger import Bounds, Trigger
 
@@ -95,6 +97,18 @@ class Reconsider:
 
 
 @record
+class Recalculate:
+    """The keeper to itself: what the times of these tasks depend on may have changed.
+
+    `walk`: the tenant and name of the calendar whose users are walked through in order; `last`: behind these there are none.
+    """
+
+    task_ids: tuple[str, ...]
+    walk: tuple[str, str] | None = None
+    last: bool = False
+
+
+@record
 class SlotsFreed:
     """The executor: so many slots are free again that ended attempts still held.
 
@@ -114,11 +128,12 @@ class StopClaiming:
 class Backlog:
     """Tasks that have executions waiting to be claimed, found in the store: those that come first in the order.
 
-    `complete`: there are no others.
+    `complete`: there are no others. `more`: the rest of them follows at once.
     """
 
     task_ids: tuple[str, ...]
     complete: bool
+    more: bool = False
 
 
 @record
@@ -168,15 +183,10 @@ class ReleaseLock:
 
 @record
 class Purge:
-    """The janitor: remove at most `limit` executions that ended before an instant, keeping the newest `keep` of each task.
+    """Remove one slice of what has been kept long enough. Answers what went and where the next slice goes on."""
 
-    Answers how many went.
-    """
-
-    before: Instant
-    keep: int
-    limit: int
-    reply: Reply[int]
+    wanted: Slice
+    reply: Reply[Purged]
 
 
 @record
@@ -235,6 +245,28 @@ class CreateTasks:
     actor: str
     reply: Reply[tuple[Task | Exception, ...]]
     made: tuple[Task | Exception | None, ...] = ()
+
+
+@record
+class PutCalendar:
+    """Keep this calendar: as the next version, or if it has a version as that one. Answers the calendar as it is kept.
+
+    The same content as the newest version's makes no new one.
+    """
+
+    calendar: Calendar
+    actor: str
+    reply: Reply[Calendar]
+
+
+@record
+class DeleteCalendar:
+    """Remove a calendar that no task uses. Answers its last version, which is empty."""
+
+    tenant: str
+    name: str
+    actor: str
+    reply: Reply[Calendar]
 
 
 @record
@@ -380,6 +412,9 @@ Event = (
     Own
     | Settle
     | Reconsider
+    | Recalculate
+    | PutCalendar
+    | DeleteCalendar
     | Recover
     | InSync
     | AttemptsEnded
@@ -489,6 +524,7 @@ Directive = (
     | Recorded
     | Reschedule
     | Reconsider
+    | Recalculate
     | SchedulerPaused
     | Happened
     | Answer

@@ -40,6 +40,7 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
         or definition.dependencies is not None
         or definition.policies.lateness_limit is not None
         or is_fixed_delay(task)
+        or not claims.is_plain(definition.policies)
         or not claims.is_free
         or not claims.runs(definition.type)
     ):

@@ -1,12 +1,37 @@
-"""Whom a refused commit concerns, and what they are told."""
+"""Whom a refused commit concerns, what they are told, and what is decided again."""
 
 from __future__ import annotations
 
 from typing import TypeGuard
 
-from runtime.errors import Conflict, StaleFence, TocsinError
+from runtime.errors import Conflict, StaleEpoch, StaleFence, StaleVersion, TocsinError
 
-from .keeper_messages import Checkpoint, EditTask, Event, RetryTask
+from .keeper_messages import (
+    AttemptEnd,
+    AttemptsEnded,
+    Checkpoint,
+    Directive,
+    EditTask,
+    Event,
+    Recorded,
+    Refuse,
+    RetryTask,
+)
+from .keeper_staging import Staged
+
+
+def what_follows(
+    staged: Staged, error: TocsinError, ends: tuple[AttemptEnd, ...]
+) -> tuple[list[Directive], list[Event]]:
+    """What is told, and what is decided again on fresh rows: all of it if a row was stale, else what did not cause it."""
+    carried: list[Event] = [AttemptsEnded(ends)] if ends else []
+    if isinstance(error, StaleVersion | StaleEpoch):
+        return [], [*carried, *staged.messages]
+    if causes := [message for message in staged.messages if can_cause(message, error)]:
+        rest = [message for message in staged.messages if not can_cause(message, error)]
+        return [Refuse(message.reply, again(error)) for message in causes], [*carried, *rest]
+    told: list[Directive] = [Refuse(reply, again(error)) for reply in staged.replies()]
+    return [*told, Recorded(tuple((end.execution_id, end.fence) for end in ends))], []
 
 
 def can_cause(message: Event, error: TocsinError) -> TypeGuard[EditTask | RetryTask | Checkpoint]:

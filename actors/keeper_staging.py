@@ -6,7 +6,7 @@ difference: one compare-and-set on the version that was read, each execution onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,9 @@ from runtime.clock import Instant
 from runtime.records import evolve, record
 
 from . import followers
+from .keeper_lane import UNCHANGED, CalendarChange, LaneChange
 from .keeper_messages import Answer, AttemptEnd, CreateTasks, Delivered, Directive, Event, Purge, Refuse
+from .keeper_queues import Entry, Holder
 from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
 from .model.occurrence import Reason, Settled
@@ -40,8 +42,9 @@ class Staged:
 
     `state` is a private copy that `set` changes in place until `finish` gives it away. `messages` are those to decide again if
     the row turns out to be stale; `answers` go to those who asked, with the execution of that id or, for None, the task;
-    `starts` counts the slots taken; `ready` is the finished task where it is known already. Most of a batch's tasks use few of
-    these fields, so the empty ones cost nothing.
+    `starts` counts the slots taken, `claimed` says what else was taken, with the place in the backlog of who waited for it;
+    `unlocked` are holders as they were before a key was taken from them; `ready` is the finished task where it is known already.
+    Most of a batch's tasks use few of these fields, so the empty ones cost nothing.
     """
 
     partition: int
@@ -57,6 +60,8 @@ class Staged:
     changed: tuple[str, ...] = ()
     starts: int = 0
     deleted: bool = False
+    claimed: tuple[tuple[Holder, Entry | None], ...] = ()
+    unlocked: tuple[Holder, ...] = ()
     _touched: bool = False
     _settled: tuple[Settled, ...] = ()
     _checkpoints: tuple[CheckpointWrite, ...] = ()
@@ -125,14 +130,23 @@ class Staged:
             self.executions[execution.id] = execution
             self._stored = {**self._stored, execution.id: execution}
 
-    def settle(self, rows: tuple[Settled, ...]) -> None:
-        """Add rows to the ledger."""
-        self._settled = self._settled + rows
-
     @property
     def settled(self) -> tuple[Settled, ...]:
         """Rows added to the ledger."""
         return self._settled
+
+    def settle(self, rows: tuple[Settled, ...]) -> None:
+        """Add rows to the ledger."""
+        self._settled = self._settled + rows
+
+    def blame_pause(self, since: Instant, until: Instant) -> None:
+        """Slots that were not run because the whole scheduler was paused say so."""
+        self._settled = tuple(
+            evolve(row, reason=Reason.PAUSED)
+            if row.reason is Reason.DOWNTIME and since <= row.first and row.last <= until
+            else row
+            for row in self._settled
+        )
 
     def checkpoint(self, execution: Execution, data: str) -> None:
         """A running attempt made a checkpoint; the store itself counts it in the execution's row."""
@@ -144,7 +158,9 @@ class Staged:
         """Compute status and version, and give the task as it will be if the commit accepts it."""
         if self._ready is not None:
             return self._ready
-        open_ones = tuple([entry for entry in self.executions.values() if entry.state in _KEPT_WITH_THE_TASK])
+        open_ones = tuple(
+            [entry for entry in self.executions.values() if entry.state in _KEPT_WITH_THE_TASK or entry.lingers]
+        )
         if self.original is None:
             _write(self.state, "status", status_of(self.state, open_ones))
         elif self._changes_the_row:
@@ -208,22 +224,35 @@ class Staged:
         )
 
 
+def as_staged(task_ids: Iterable[str], staged: Mapping[str, Staged], cache: Mapping[str, Task]) -> Iterator[Task]:
+    """Tasks as they are by now, to be looked at only."""
+    for task_id in task_ids:
+        if (entry := staged.get(task_id)) is not None:
+            if not entry.deleted:
+                yield entry.task
+        elif (task := cache.get(task_id)) is not None:
+            yield task
+
+
 @record
 class Plan:
     """A batch decided but not committed: the staged tasks with what they will be, and directives that follow in any case.
 
-    `creations`: for each request to make tasks, their ids or the errors that refused them.
+    `creations`: for each request to make tasks, their ids or the errors that refused them. `change`: of the lane as a whole.
     """
 
     staged: Mapping[str, tuple[Staged, Task]]
-    creations: tuple[tuple[CreateTasks, tuple[str | Exception, ...]], ...] = ()
+    creations: tuple[tuple[CreateTasks, tuple[Task | Exception | str, ...]], ...] = ()
     directives: tuple[Directive, ...] = ()
     delivered: tuple[Delivered, ...] = ()
+    change: LaneChange = UNCHANGED
+    calendars: CalendarChange = CalendarChange()
 
     def replies(self) -> list[Reply[Any]]:
         """Everybody who waits for this plan to be committed."""
         waiting = [reply for staged, _ in self.staged.values() for reply in staged.replies()]
         waiting.extend(message.reply for message, _ in self.creations)
         waiting.extend(message.reply for message in self.delivered)
+        waiting.extend(reply for reply, _ in (*self.change.answers, *self.calendars.answers))
         waiting.extend(entry.reply for entry in self.directives if isinstance(entry, Answer | Refuse | Purge))
         return waiting

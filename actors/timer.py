@@ -15,7 +15,7 @@ from runtime.world import World
 
 from .addresses import hint
 from .keeper_messages import Event as KeeperEvent
-from .keeper_messages import Settle
+from .keeper_messages import SchedulerPaused, Settle
 from .store.port import Store
 from .timer_core import SWEEP_EVERY, TimerCore
 from .timer_messages import Directive, Event, Load, Loaded, Owned, SetAlarm, Tick
@@ -48,6 +48,7 @@ class Timer(Actor[Event]):
         self._core = TimerCore(self._sweep_every)
         self._alarm = world.alarm()
         self._owned = Owned(())
+        self._paused = SchedulerPaused(False)
         self._nursery: trio.Nursery
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -58,8 +59,9 @@ class Timer(Actor[Event]):
             self._nursery.cancel_scope.cancel()
 
     async def started(self) -> None:
-        """A new life: the partitions as last told; the window is read again."""
+        """A new life: the partitions and the pause as last told; the window is read again."""
         self._core = TimerCore(self._sweep_every)
+        self._core.handle(self._paused, self._world.now())
         self._perform_all(self._core.handle(self._owned, self._world.now()))
 
     async def receive_batch(self, messages: list[Event]) -> None:
@@ -68,6 +70,8 @@ class Timer(Actor[Event]):
         for message in messages:
             if isinstance(message, Owned):
                 self._owned = message
+            elif isinstance(message, SchedulerPaused):
+                self._paused = message
             for directive in self._core.handle(message, now):
                 if isinstance(directive, Settle):
                     await self._keeper.tell(directive)

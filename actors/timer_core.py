@@ -6,8 +6,9 @@ than late. A task settled too early is answered with its true instant; one that 
 sweep, which reads what is overdue in the store once a second.
 
 A task told to settle is *in flight* until the keeper's `Reschedule` names it; if that is lost, the sweep tells it again after
-`FLIGHT_LIMIT`. Not guaranteed: that a task is told once. Guaranteed: that memory depends on the window, not on the number of
-tasks; that one event costs no more than the entries it is about.
+`FLIGHT_LIMIT`. While the scheduler is paused nothing is told, read or waited for. Not guaranteed: that a task is told once.
+Guaranteed: that memory depends on the window, not on the number of tasks; that one event costs no more than the entries it is
+about.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import attrs
 
 from runtime.clock import SECOND, Instant, Micros
 
-from .keeper_messages import Reschedule, Settle
+from .keeper_messages import Reschedule, SchedulerPaused, Settle
 from .timer_messages import Directive, Event, Load, Loaded, Owned, SetAlarm, Tick
 
 WINDOW: Final = Micros(60 * SECOND)
@@ -58,6 +59,7 @@ class TimerCore:
         # A window must reach beyond the next look, or what lies between is found only by it.
         self._window = max(WINDOW, Micros(2 * sweep_every))
         self._owned = Owned(())
+        self._paused = False
         self._heap: list[tuple[Instant, str]] = []
         self._due: dict[str, Instant] = {}
         self._in_flight: dict[str, Flight] = {}
@@ -81,12 +83,15 @@ class TimerCore:
                     self._reschedule(task_id, at)
             case Loaded():
                 directives.extend(self._load(event, now))
+            case SchedulerPaused(paused=paused):
+                self._pause(paused)
             case Tick():
                 pass
             case _:
                 assert_never(event)
-        directives.extend(self._settle_due(now))
-        directives.extend(self._look(now))
+        if not self._paused:
+            directives.extend(self._settle_due(now))
+            directives.extend(self._look(now))
         directives.append(SetAlarm(self._wake_at(now)))
         return directives
 
@@ -101,6 +106,11 @@ class TimerCore:
         self._heap, self._due, self._in_flight = [], {}, {}
         self._horizon = self._next_look = Instant(0)
         self._loading, self._truncated = None, False
+
+    def _pause(self, paused: bool) -> None:
+        if paused is not self._paused:
+            self._paused = paused
+            self._own(self._owned)
 
     def _reschedule(self, task_id: str, at: Instant | None) -> None:
         self._in_flight.pop(task_id, None)
@@ -171,7 +181,7 @@ class TimerCore:
         return [Load(partitions, self._loading, WINDOW_LIMIT)]
 
     def _wake_at(self, now: Instant) -> Instant | None:
-        if not self._owned.partitions:
+        if not self._owned.partitions or self._paused:
             return None
         # During a long read there is nothing to look for; an alarm in the past would ring without end.
         look = self._next_look if self._loading is None else Instant(max(self._next_look, now + self._sweep_every))

@@ -1,11 +1,11 @@
-"""The timer's vocabulary. `Reschedule`, which it hears, is the keeper's word; `Settle`, which it says, too."""
+"""The timer's vocabulary. `Reschedule`, `SchedulerPaused` and `Settle` are the keeper's words."""
 
 from __future__ import annotations
 
 from runtime.clock import Instant
 from runtime.records import record
 
-from .keeper_messages import Reschedule, Settle
+from .keeper_messages import Reschedule, SchedulerPaused, Settle
 
 # What the timer hears.
 
@@ -31,7 +31,7 @@ class Loaded:
     horizon: Instant
 
 
-Event = Owned | Tick | Loaded | Reschedule
+Event = Owned | Tick | Loaded | Reschedule | SchedulerPaused
 
 # What the timer wants done.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from runtime.clock import Instant
 from runtime.records import record
@@ -22,6 +23,10 @@ class WaitsFor(StrEnum):
     KEY = "key"
     DEPENDENCY = "dependency"
     GOVERNOR = "governor"
+
+
+CLAIMABLE: Final = frozenset({WaitsFor.SLOT, WaitsFor.NODE, WaitsFor.QUEUE, WaitsFor.KEY, WaitsFor.GOVERNOR})
+"""What an execution waits for that is claimed as soon as all it needs is free, if no instant is set before which it waits."""
 
 
 class Kind(StrEnum):

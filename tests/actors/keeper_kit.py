@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
+from actors.keeper_calendars import SLICE as WALKED
+from actors.keeper_calendars import ZONES
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import (
     ActivateTask,
@@ -24,16 +26,24 @@ from actors.keeper_messages import (
     InSync,
     Interrupt,
     Own,
+    PauseScheduler,
     PauseTask,
+    Proceed,
     Purge,
+    Recalculate,
     Reconsider,
     Recorded,
     Refuse,
+    Release,
+    ReleaseExecution,
+    ReleaseLock,
     RequestSync,
+    ResumeScheduler,
     ResumeTask,
     RetryTask,
     RunTask,
     Settle,
+    SlotsFreed,
     Start,
 )
 from actors.model.execution import Execution, Failure
@@ -42,7 +52,7 @@ from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Trigger
 from actors.store.memory import MemoryStore
-from actors.store.port import Commit, CommitResult, OutcomeRow, Update
+from actors.store.port import Commit, CommitResult, OutcomeRow, SchedulerPause, Update
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import StoreUnavailable
 from runtime.mailbox import Reply
@@ -70,10 +80,19 @@ class Rig:
     """One core over one store. `send` does what the keeper's shell does, to the end.
 
     `broken`: the store cannot commit. `before_commit`: called with every commit, where another writer may come in between.
-    `crashed`: the keeper dies between the commit and what should follow.
+    `crashed`: the keeper dies between the commit and what should follow. `abandoned`: attempts that have ended and whose
+    handlers still run, with their tasks. `limits`: of queues.
     """
 
-    def __init__(self, slots: int = 4, boot: str = BOOT, store: MemoryStore | None = None, now: int = START) -> None:
+    def __init__(
+        self,
+        slots: int = 4,
+        boot: str = BOOT,
+        store: MemoryStore | None = None,
+        now: int = START,
+        limits: Mapping[str, int] | None = None,
+        recovering: int = 1_000,
+    ) -> None:
         self.store = store or MemoryStore()
         self.store.open(new_cluster_id="c", partitions=1, timezone_database="2026f")
         self.boot = boot
@@ -81,6 +100,9 @@ class Rig:
         self.slots = slots
         self.running: dict[tuple[str, int], Execution] = {}
         self.unrecorded: dict[tuple[str, int], AttemptEnd] = {}
+        self.abandoned: dict[tuple[str, int], str] = {}
+        self.limits = limits or {}
+        self.recovering = recovering
         self.interrupted: list[Interrupt] = []
         self.told: list[Directive] = []
         self.started: list[Execution] = []
@@ -106,6 +128,8 @@ class Rig:
             random=Random(1),
             new_id=lambda: next(self._ids),
             runs=lambda _: True,
+            queues=self.limits,
+            recovering=self.recovering,
         )
 
     def restart_keeper(self) -> list[Directive]:
@@ -121,7 +145,8 @@ class Rig:
     def _in_sync(self, token: str) -> InSync:
         held = sum(not end.holds_slot for end in self.unrecorded.values())
         known = frozenset(key[0] for key in (*self.running, *self.unrecorded))
-        return InSync(self.slots - len(self.running) - held, known, token)
+        free = self.slots - len(self.running) - len(self.abandoned) - held
+        return InSync(free, known, token, frozenset(self.abandoned))
 
     def _retold(self) -> list[Event]:
         return [AttemptsEnded(tuple(self.unrecorded.values()))] if self.unrecorded else []
@@ -135,18 +160,41 @@ class Rig:
             directives, batch = self._commit(batch)
             told += directives
             self.told += directives
-            if limit := self.core.backlog_wanted:
+            if self.core.wants_turn:
+                batch.append(Proceed())
+            elif limit := self.core.backlog_wanted:
                 ids = self.store.waiting(limit)
                 batch.append(Backlog(tuple(ids), complete=len(ids) < limit))
-            if not batch or (self.broken and all(isinstance(message, Backlog) for message in batch)):
+            batch += self._walk()
+            if not batch or (
+                self.broken and all(isinstance(message, Backlog | Proceed | Recalculate) for message in batch)
+            ):
                 return told
         raise AssertionError(f"the keeper does not come to rest: {batch}")
 
+    def _walk(self) -> list[Event]:
+        calendars = self.core.calendars
+        if calendars.zones_walked:
+            calendars.zones_walked = False
+            self.store.record_timezone_database("new")
+        if (step := calendars.next_step()) is None:
+            return []
+        key, after = step
+        if key == ZONES:
+            return [calendars.step(key, self.store.task_ids(after=after, limit=WALKED))]
+        return [calendars.step(key, self.store.calendar_users(*key, after=after, limit=WALKED))]
+
     def _commit(self, batch: list[Event]) -> tuple[list[Directive], list[Event]]:
         needs = self.core.needs(batch)
-        if needs.edges:
+        if needs.graph:
+            self.core.calendars.load(self.store.calendars(None))
             self.core.waits.load(self.store.edges())
-        running = self.store.orphans((), 10_000) if needs.running else []
+        users = {key: self.store.calendar_users(*key, after="", limit=10) for key in needs.calendars}
+        for key, task_ids in users.items():
+            self.core.calendars.learn_users(key, task_ids)
+        if needs.pause:
+            self.core.learn_pause(self.store.scheduler_pause())
+        running = self.store.occupied() if needs.running else []
         self.core.learn(self.store.tasks(sorted({*needs.task_ids, *running})))
         plan, commit = self.core.decide(batch, running, self.now)
         try:
@@ -180,6 +228,8 @@ class Rig:
                     self.most = max(self.most, len(self.running))
                 case Interrupt():
                     self.interrupted.append(directive)
+                case Release(execution_id=execution_id, fence=fence):
+                    heard += self._freed((execution_id, fence))
                 case RequestSync(token=token):
                     heard += [self._in_sync(token), *self._retold()]
                 case Recorded(ended=ended):
@@ -191,11 +241,23 @@ class Rig:
                     reply.refuse(error)
                 case Purge(reply=reply):
                     reply.answer(0)
-                case Reconsider():
+                case Reconsider() | Recalculate():
                     heard.append(directive)
                 case _:
                     pass
         return heard
+
+    def _freed(self, key: tuple[str, int]) -> list[Event]:
+        task_id = self.abandoned.pop(key, None)
+        if task_id is None:
+            return []
+        if (end := self.unrecorded.get(key)) is not None:
+            self.unrecorded[key] = evolve(end, holds_slot=False)
+        return [SlotsFreed(1, ((task_id, *key),))]
+
+    def handler_returns(self, which: int = 0) -> list[Directive]:
+        """An abandoned handler returns after all."""
+        return self.send(*self._freed(list(self.abandoned)[which]))
 
     # -- short ways to say things
 
@@ -247,6 +309,18 @@ class Rig:
     def resume(self, task_id: str = "t1") -> Task:
         return self.ask(lambda reply: ResumeTask(task_id, "me", reply))
 
+    def pause_scheduler(self, note: str | None = None) -> SchedulerPause:
+        return self.ask(lambda reply: PauseScheduler(note, "me", reply))
+
+    def resume_scheduler(self) -> None:
+        self.ask(lambda reply: ResumeScheduler("me", reply))
+
+    def release_lock(self, key: str, execution_id: str | None = None, tenant: str = "") -> tuple[str, ...]:
+        return self.ask(lambda reply: ReleaseLock(key, tenant, execution_id, "me", reply))
+
+    def release(self, execution_id: str, task_id: str = "t1") -> Execution:
+        return self.ask(lambda reply: ReleaseExecution(task_id, execution_id, "me", reply))
+
     def settle(self, *task_ids: str, after: float = 0) -> list[Directive]:
         self.now = Instant(self.now + int(after * SECOND))
         return self.send(Settle(task_ids or ("t1",)))
@@ -261,6 +335,8 @@ class Rig:
         key = (end.execution_id, end.fence)
         del self.running[key]
         self.unrecorded[key] = end
+        if end.holds_slot:
+            self.abandoned[key] = end.task_id
 
     def end(self, state: State = State.COMPLETED, *, execution: Execution | None = None, **fields: Any) -> AttemptEnd:
         """The oldest running attempt, or a given one, ends."""
@@ -289,5 +365,5 @@ class Rig:
 
     def check_slots(self) -> None:
         """Free and taken slots make the whole."""
-        assert self.core._claims.slots + len(self.running) == self.slots
+        assert self.core.claims.slots + len(self.running) + len(self.abandoned) == self.slots
         assert self.most <= self.slots

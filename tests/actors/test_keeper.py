@@ -24,6 +24,7 @@ from actors.keeper_messages import (
     Purge,
     Recover,
     Reschedule,
+    SchedulerPaused,
     Settle,
     Start,
     StopClaiming,
@@ -130,7 +131,7 @@ async def test_a_due_task_is_started_and_everybody_is_told(autojump_clock):
         await around.mailbox.tell(Settle(("t",)))
         (start,) = await around.executor.receive(10)
         assert isinstance(start, Start)
-        assert [type(message) for message in await around.timer.receive(10)] == [Reschedule, Reschedule]
+        assert [type(message) for message in await around.timer.receive(10)] == [SchedulerPaused, Reschedule, Reschedule]
         assert [type(message) for message in await around.herald.receive(10)] == [Happened, Happened]
 
 

@@ -157,7 +157,7 @@ def test_an_end_told_twice_counts_once(rig: Rig):
     rig.settle(after=10)
     end = rig._end_of(rig.started[0], State.COMPLETED)
     rig._note_end(end)
-    told = rig.send(AttemptsEnded((end,)), AttemptsEnded((evolve(end, holds_slot=True),)))
+    told = rig.send(AttemptsEnded((end,)), AttemptsEnded((evolve(end, counted=True),)))
     assert sum(isinstance(directive, Recorded) for directive in told) == 1
     assert rig.task().state.completed == 1
     rig.check_slots()
@@ -165,7 +165,7 @@ def test_an_end_told_twice_counts_once(rig: Rig):
 
 def test_an_end_of_another_attempt_is_only_recorded(rig: Rig):
     rig.settle(after=10)
-    end = evolve(rig._end_of(rig.started[0], State.COMPLETED), fence=9, holds_slot=True)
+    end = evolve(rig._end_of(rig.started[0], State.COMPLETED), fence=9, counted=True)
     assert Recorded(((end.execution_id, 9),)) in rig.send(AttemptsEnded((end,)))
     assert rig.task().state.completed == 0
 

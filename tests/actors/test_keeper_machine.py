@@ -209,7 +209,7 @@ class KeeperMachine(RuleBasedStateMachine):
         running = list(self.rig.running.values())
         end = self.rig.end(state, execution=running[which % len(running)], retryable=retryable)
         if twice:
-            self.rig.send(AttemptsEnded((attrs.evolve(end, holds_slot=True),)))
+            self.rig.send(AttemptsEnded((attrs.evolve(end, counted=True),)))
 
     @precondition(lambda self: self.rig.interrupted)
     @rule()
@@ -330,7 +330,7 @@ class KeeperMachine(RuleBasedStateMachine):
     def check_waiting(self, task: Task) -> None:
         for entry in task.open:
             if entry.waits_for is WaitsFor.SLOT and not self.rig.broken:
-                assert self.rig.core._claims.slots == 0, f"{entry.id} waits though a slot is free"
+                assert self.rig.core.claims.slots == 0, f"{entry.id} waits though a slot is free"
             if entry.waits_for is WaitsFor.OVERLAP:
                 assert len(task.open) > 1, f"{entry.id} waits for nobody"
         trigger = task.definition.trigger

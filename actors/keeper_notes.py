@@ -1,0 +1,37 @@
+"""What a batch writes beside the tasks' rows: progress, lines of the log, counts of ranges. Nobody waits for any of it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from runtime.records import evolve
+
+from .keeper_messages import Counted, Logged, Progress
+from .store.port import Commit, CountWrite, LogWrite, ProgressWrite
+
+
+class Notes:
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        self._progress: list[ProgressWrite] = []
+        self._logs: list[LogWrite] = []
+        self._counts: list[CountWrite] = []
+
+    def take(self, message: Progress | Logged | Counted) -> None:
+        """Note what shall be written."""
+        match message:
+            case Progress():
+                self._progress.append(ProgressWrite(message.execution_id, message.fence, message.data))
+            case Logged():
+                self._logs.append(LogWrite(message.execution_id, message.attempt, message.lines))
+            case Counted():
+                self._counts.append(CountWrite(message.task_id, message.first, message.count))
+            case _:
+                assert_never(message)
+
+    def write(self, commit: Commit) -> Commit:
+        """The commit with what was noted. Begins anew."""
+        progress, logs, counts = tuple(self._progress), tuple(self._logs), tuple(self._counts)
+        self._progress, self._logs, self._counts = [], [], []
+        return evolve(commit, progress=progress, logs=logs, counts=counts) if progress or logs or counts else commit
