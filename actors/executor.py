@@ -184,8 +184,8 @@ class Executor(Actor[Message]):
         job = self._jobs.get(key)
         if job is not None:
             job.context.notify(reason)
-            # A thread cannot be interrupted: it sees the reason, and is abandoned by and by.
-            if job.type.isolation != "thread" and self._pool is not None:
+            # A thread that has begun cannot be interrupted: it sees the reason, and is abandoned by and by.
+            if not job.context.in_thread and self._pool is not None:
                 self._pool.cancel(job)
 
     # -- attempts

@@ -61,6 +61,7 @@ class Context(Described):
 
     __slots__ = (
         "_began", "_figures", "_host", "_interrupted", "_log", "_pace", "_said", "_saved", "_saving", "_unsure", "book",
+        "in_thread",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,7 @@ class Context(Described):
         self._saving: trio.Lock | None = None
         self._unsure: str | None = None
         self.book: LogBook | None = None
+        self.in_thread = False
 
     @property
     def log(self) -> Log:

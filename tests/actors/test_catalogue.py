@@ -184,6 +184,30 @@ def test_the_source_of_a_function() -> None:
     assert source_of(lambda ctx: None) is None
 
 
+def test_a_pool_is_for_functions_in_threads() -> None:
+    async def in_loop(ctx: Any) -> None: ...
+
+    def plain(ctx: Any) -> None: ...
+
+    assert task_type("a", plain).pool == "default"
+    assert task_type("a", plain, pool="io").pool == "io"
+    with pytest.raises(InvalidRequest, match="'a' runs in the node's loop: pool: not 'io'"):
+        task_type("a", in_loop, pool="io")
+    with pytest.raises(InvalidRequest, match="'a' runs in a process of its own: pool: not 'io'"):
+        task_type("a", plain, pool="io", isolation="process")
+
+
+def test_an_unknown_pool_is_refused_with_a_suggestion() -> None:
+    def plain(ctx: Any) -> None: ...
+
+    catalogue = Catalogue([task_type("a", plain, pool="reports")])
+    catalogue.check_pools(["default", "reports"])
+    with pytest.raises(InvalidRequest, match=r"'a': there is no thread pool 'reports'; did you mean 'report'\?"):
+        catalogue.check_pools(["default", "report"])
+    with pytest.raises(InvalidRequest, match="configured are default, io"):
+        catalogue.check_pools(["io", "default"])
+
+
 def test_a_catalogue_holds_types_by_name() -> None:
     first, second = task_type("b", handler), task_type("a", sync_handler)
     catalogue = Catalogue([first, second])

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.handling.context import Context
+from actors.handling.facts import Described
 from actors.handling.logbook import MAX_LOG_LINES, TRUNCATED
+from actors.keeper_messages import Start
+from actors.model.execution import Kind
 from actors.model.lifecycle import State
 from actors.model.task import Extra
-from runtime.clock import SECOND
+from actors.model.trigger import CalendarInterval, Cron, Interval, Once, Trigger, Union
+from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import StaleFence, StoreUnavailable, TooLarge
+from runtime.records import evolve
 from tests.actors.executor_kit import NOMINAL, running, start
 
 
@@ -122,6 +129,63 @@ async def test_a_context_tells_the_facts(autojump_clock: trio.testing.MockClock)
     assert ctx.nominal == ctx.assigned == datetime(2026, 1, 1, tzinfo=UTC)
     assert ctx.actual >= ctx.assigned
     assert (ctx.resumed_from, ctx.cancelled, ctx.cancellation_reason) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "kind"),
+    [
+        (Once(NOMINAL), "once"),
+        (Interval(Micros(SECOND), NOMINAL), "interval"),
+        (Cron("* * * * *"), "cron"),
+        (CalendarInterval(1, "month", 739_000, Micros(0)), "calendar"),
+        (Union((Once(NOMINAL), Cron("* * * * *"))), "union"),
+    ],
+)
+async def test_a_context_tells_what_fired(trigger: Trigger, kind: str, autojump_clock: trio.testing.MockClock) -> None:
+    seen: list[str] = []
+
+    async def handler(ctx: Context) -> None:
+        seen.append(ctx.trigger_kind)
+
+    message = start()
+    manual = evolve(message.execution, id="e2", kind=Kind.MANUAL, nominal=None)
+    async with running(handler) as (executor, keeper):
+        await executor.mailbox.tell(Start(evolve(message.definition, trigger=trigger), message.execution))
+        await executor.mailbox.tell(Start(evolve(message.definition, trigger=trigger), manual))
+        await keeper.until(lambda keeper: len(keeper.ends) == 2)
+    assert sorted(seen) == sorted([kind, "manual"])
+
+
+async def test_times_of_a_context(autojump_clock: trio.testing.MockClock) -> None:
+    seen: dict[str, tuple[Any, ...]] = {}
+
+    async def handler(ctx: Context) -> None:
+        seen[ctx.execution_id] = (ctx.nominal, ctx.assigned, ctx.actual)
+
+    async with running(handler) as (executor, keeper):
+        await executor.mailbox.tell(start(1))
+        await executor.mailbox.tell(start(2, assigned=Instant(NOMINAL + 30 * SECOND)))
+        await executor.mailbox.tell(start(3, nominal=None))
+        await keeper.until(lambda keeper: len(keeper.ends) == 3)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert seen["e1"][:2] == (at, at)
+    assert seen["e2"][:2] == (at, at + timedelta(seconds=30))
+    assert seen["e3"][:2] == (None, at), "a manual run is due when it is asked for"
+    assert all(actual >= at for _, _, actual in seen.values())
+
+
+@given(st.integers(0, 3), st.integers(1, 3), st.integers(1, 5), st.text("{}", max_size=2), st.booleans())
+def test_24_the_idempotency_key_stays_over_attempts_and_differs_over_occurrences(
+    slot: int, revision: int, attempt: int, parameters: str, manual: bool
+) -> None:
+    def key(**fields: Any) -> str:
+        nominal = None if manual else Instant(NOMINAL + slot * SECOND)
+        message = start(1, **({"nominal": nominal, "revision": revision} | fields))
+        return Described(message.definition, message.execution, NOMINAL, "node", None).idempotency_key
+
+    assert key() == key(attempt=attempt, fence=attempt + 7, parameters=f'{{"edited":"{len(parameters)}"}}')
+    assert key() != key(revision=revision + 1)
+    assert key() != key(nominal=Instant(NOMINAL + (slot + 1) * SECOND))
 
 
 async def test_the_idempotency_key_is_the_occurrences(autojump_clock: trio.testing.MockClock) -> None:

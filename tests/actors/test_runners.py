@@ -15,12 +15,13 @@ import trio
 
 from actors.executor_core import ABANDON_SECONDS
 from actors.executor_messages import Drain
-from actors.handling.catalogue import DECLARED, TaskType
+from actors.handling.catalogue import DECLARED, TaskType, task_type
 from actors.handling.context import Context, HandlerInterrupted, SyncContext
 from actors.handling.frames import MAX_FRAME, FrameTooLarge, Unpacker, pack
 from actors.handling.lines import LONGEST, cut
 from actors.handling.logbook import MAX_LOG_LINES, TRUNCATED
 from actors.handling.runners import process
+from actors.handling.runners.thread import lane_of
 from actors.keeper_messages import Interrupt
 from actors.model.lifecycle import State
 from actors.model.policy import Policies
@@ -29,6 +30,7 @@ from runtime.clock import MILLISECOND, Micros
 from runtime.errors import StaleFence, TooLarge
 from runtime.mailbox import ask
 from runtime.simulation import SimulatedWorld
+from runtime.world import RealWorld
 from tests.actors import process_handlers
 from tests.actors.executor_kit import real_world, running, start
 
@@ -152,6 +154,54 @@ async def test_a_thread_that_logs_without_end_is_cut_off() -> None:
         await keeper.end()
         assert len(keeper.lines) == MAX_LOG_LINES + 1
         assert keeper.lines[-1] == TRUNCATED
+
+
+async def test_a_pool_of_its_own_is_not_held_up_by_the_others() -> None:
+    began, release = threading.Event(), threading.Event()
+
+    def blocks(ctx: SyncContext) -> None:
+        began.set()
+        release.wait()
+
+    def quick(ctx: SyncContext) -> int:
+        return 1
+
+    types = (task_type("blocks", blocks), task_type("quick", quick), task_type("aside", quick, pool="io"))
+    world = RealWorld({"handlers": 1, lane_of("io"): 1})
+    async with running(*types, world=world) as (executor, keeper):
+        await executor.mailbox.tell(start(1, type="blocks"))
+        await trio.to_thread.run_sync(began.wait)
+        await executor.mailbox.tell(start(2, type="quick"))
+        await executor.mailbox.tell(start(3, type="aside"))
+        await keeper.until(lambda keeper: keeper.ends)
+        assert [end.execution_id for end in keeper.ends] == ["e3"]
+        release.set()
+        await keeper.until(lambda keeper: len(keeper.ends) == 3)
+
+
+async def test_who_is_cancelled_while_it_waits_for_a_thread_never_begins() -> None:
+    began, release = threading.Event(), threading.Event()
+    runs: list[str] = []
+
+    def blocks(ctx: SyncContext) -> None:
+        began.set()
+        release.wait()
+
+    def quick(ctx: SyncContext) -> None:
+        runs.append(ctx.execution_id)
+
+    types = (task_type("blocks", blocks), task_type("quick", quick))
+    async with running(*types, world=RealWorld({"handlers": 1})) as (executor, keeper):
+        await executor.mailbox.tell(start(1, type="blocks"))
+        await trio.to_thread.run_sync(began.wait)
+        await executor.mailbox.tell(start(2, type="quick"))
+        await executor.mailbox.tell(start(3, type="quick"))
+        await executor.mailbox.tell(Interrupt("e2", 1, "cancelled"))
+        end = await keeper.end()
+        assert (end.execution_id, end.state, end.holds_slot) == ("e2", State.CANCELLED, False)
+        release.set()
+        await keeper.until(lambda keeper: len(keeper.ends) == 3)
+    assert runs == ["e3"]
 
 
 async def test_a_function_that_returns_an_awaitable_is_told_off() -> None:

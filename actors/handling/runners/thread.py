@@ -94,13 +94,19 @@ async def run_in_thread(world: World, entry: TaskType, context: Context) -> obje
     inner, bridge = outside(world, context)
     arguments = entry.arguments(context.parameters)
     try:
-        return await world.blocking(_call, entry.function, inner, arguments, lane=lane_of(entry.pool), abandon=True)
+        return await world.blocking(
+            _call, entry.function, context, inner, arguments, lane=lane_of(entry.pool), abandon=True
+        )
     finally:
         bridge.fetch()
 
 
-def _call(function: Any, context: SyncContext, arguments: dict[str, Any]) -> object:
-    result = function(context, **arguments)
+def _call(function: Any, context: Context, inner: SyncContext, arguments: dict[str, Any]) -> object:
+    # Whoever waited for a free thread until it was asked to end does not begin. First the mark, then the look: the executor
+    # gives the reason and then looks for the mark, so one of the two sees the other.
+    context.in_thread = True
+    inner.raise_if_cancelled()
+    result = function(inner, **arguments)
     if hasattr(result, "__await__"):
         if hasattr(result, "close"):
             result.close()
