@@ -21,7 +21,7 @@ from .zones import Zone, zone
 MAX_STEPS: Final = 1_000
 """Slots looked at for one answer. 29 February comes back within 400 steps of any number of years; nothing is rarer."""
 
-MAX_COUNTED: Final = 2_000
+MAX_COUNTED: Final = 1_000
 """Slots counted at a time, about 2 microseconds each."""
 
 _MARGIN: Final = 3

@@ -12,10 +12,11 @@ Every evaluation is bounded. What would take longer than some milliseconds is an
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
-from runtime.clock import DAY, HOUR, Instant, Micros, isoformat
+from runtime.clock import DAY, HOUR, LAST_INSTANT, Instant, Micros, isoformat
 from runtime.errors import InternalError, InvalidRequest
 
 from . import calendar_intervals, cron, cron_search
@@ -36,8 +37,8 @@ from .model.trigger import (
     Trigger,
     Union,
 )
-from .moves import FARTHEST_MOVE, Moves, check_moves, moves_of, next_moved
-from .zones import Zone, zone
+from .moves import FARTHEST_MOVE, Moved, Moves, Next, check_moves, moves_of
+from .zones import zone
 
 __all__ = [
     "check_trigger",
@@ -56,17 +57,24 @@ __all__ = [
 SHORTEST_LOOK: Final = HOUR
 """The first span in which the newest slots are looked for: the usual schedule has a few in it."""
 
-MAX_LOOKS: Final = 5_000
+MAX_LOOKS: Final = 3_000
 """Looks at a calendar's rule in the search for an allowed slot, about 3 microseconds each."""
+
+_LOOKS_MOVED: Final = 16
+"""What the next slot of a trigger costs in looks if its slots move."""
 
 MAX_WALK: Final = 1_000
 """Slots that a count walks through one by one, about 3 microseconds each and member of a union."""
 
-MAX_WALK_MOVED: Final = 50
+MAX_WALK_MOVED: Final = 100
 """The same for slots that move, of which one costs some 50 microseconds."""
 
 _CRON_SLICE: Final = Micros(2 * 366 * DAY)
 """The span that is counted at a time at the most: 24 months of a microsecond, and a zone's offsets if not yet known."""
+
+
+_LATEST: Final = Instant(1 << 62)
+"""Later than any slot."""
 
 
 # ---- the next
@@ -76,7 +84,8 @@ def next_after(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | No
     """The first nominal time strictly after `after` that the bounds allow, excluded ones included; None if there is none."""
     if bounds.start is not None and after < bounds.start:
         after = Instant(bounds.start - 1)
-    found = _evaluate(trigger, after) if not bounds.calendars else _next_of(trigger, moves_of(bounds), after)
+    moves = moves_of(bounds) if bounds.calendars else None
+    found = _evaluate(trigger, after) if moves is None else _series(trigger, moves)(after)
     if found is None or (bounds.end is not None and found > bounds.end):
         return None
     if found <= after:
@@ -90,8 +99,11 @@ def next_allowed(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | 
     Steps over excluded spans, not slots. Where calendars are so fine that this takes more than `MAX_LOOKS`, the answer is the
     excluded slot at which the search stopped: whoever settles it goes on from there. `check_trigger` refuses such a pair.
     """
-    found = next_after(trigger, bounds, after)
-    looks, horizon = 0, after + LATEST_FIRST_FIRE
+    moves = moves_of(bounds) if bounds.calendars else None
+    following, cost = _series(trigger, moves), len(_members(trigger)) * (_LOOKS_MOVED if moves else 1)
+    after = after if bounds.start is None else max(after, Instant(bounds.start - 1))
+    horizon = min(after + LATEST_FIRST_FIRE, LAST_INSTANT if bounds.end is None else bounds.end)
+    looks, found = 0, following(after)
     while found is not None and found <= horizon and looks < MAX_LOOKS:
         at = found
         while at <= horizon and looks < MAX_LOOKS and excluded_by(bounds, at) is not None:
@@ -99,7 +111,8 @@ def next_allowed(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | 
             looks += 2 * len(bounds.calendars)
         if at == found:
             return found
-        found = next_after(trigger, bounds, Instant(at - 1))
+        found = following(Instant(at - 1))
+        looks += cost
     return None if found is None or found > horizon else found
 
 
@@ -124,22 +137,39 @@ def _evaluate(trigger: Trigger, after: Instant) -> Instant | None:
             return min((instant for instant in found if instant is not None), default=None)
 
 
-def _next_of(trigger: Trigger, moves: Moves | None, after: Instant) -> Instant | None:
+class _Earliest:
+    """The next slot of several series: each is asked again only when its last answer has been passed."""
+
+    def __init__(self, series: list[Next]) -> None:
+        self._series = series
+        self._asked: list[tuple[Instant, Instant]] = [(_LATEST, _LATEST)] * len(series)
+
+    def __call__(self, after: Instant) -> Instant | None:
+        earliest = _LATEST
+        for index, (asked, answer) in enumerate(self._asked):
+            if not asked <= after < answer:
+                found = self._series[index](after)
+                answer = _LATEST if found is None else found
+                self._asked[index] = after, answer
+            earliest = min(earliest, answer)
+        return None if earliest == _LATEST else earliest
+
+
+def _series(trigger: Trigger, moves: Moves | None) -> Next:
+    """The next slot of a trigger as a function to be asked many times. A union's members move each for itself."""
+    members = [_single_series(one, moves) for one in _members(trigger)]
+    return members[0] if len(members) == 1 else _Earliest(members)
+
+
+def _single_series(trigger: Single, moves: Moves | None) -> Next:
+    following = partial(_evaluate, trigger)
     if moves is None:
-        return _evaluate(trigger, after)
-    found = [
-        next_moved(lambda at, one=one: _evaluate(one, at), moves, after, _daily(one))  # type: ignore[misc]
-        for one in _members(trigger)
-    ]
-    return min((instant for instant in found if instant is not None), default=None)
+        return following
+    return Moved(following, moves, daily=isinstance(trigger, Cron | CalendarInterval)).next
 
 
 def _members(trigger: Trigger) -> tuple[Single, ...]:
     return trigger.triggers if isinstance(trigger, Union) else (trigger,)
-
-
-def _daily(trigger: Single) -> Zone | None:
-    return zone(trigger.timezone) if isinstance(trigger, Cron) else None
 
 
 def upcoming(
@@ -172,13 +202,8 @@ def previous_slots(
     if allowed_only and bounds.calendars:
         return _newest(lambda at: next_allowed(trigger, bounds, at), after, through, limit)
     moves = moves_of(bounds) if bounds.calendars else None
-    if moves is not None:
-        return _newest(lambda at: _next_of(trigger, moves, at), after, through, limit)
-    found = {instant for one in _members(trigger) for instant in _newest_of(one, after, through, limit)}
-    return sorted(found)[-limit:]
-
-
-def _newest_of(trigger: Single, after: Instant, through: Instant, limit: int) -> list[Instant]:
+    if moves is not None or isinstance(trigger, Union):
+        return _newest(_series(trigger, moves), after, through, limit)
     match trigger:
         case Interval(every=every, anchor=anchor):
             after = max(after, Instant(anchor - 1))
@@ -190,32 +215,47 @@ def _newest_of(trigger: Single, after: Instant, through: Instant, limit: int) ->
         case CalendarInterval():
             return calendar_intervals.newest_slots(trigger, after, through, limit)
         case Cron():
-            return _newest(lambda at: _evaluate(trigger, at), after, through, limit)
+            return _newest(_series(trigger, None), after, through, limit)
 
 
-def _newest(
-    following: Callable[[Instant], Instant | None], after: Instant, through: Instant, limit: int
-) -> list[Instant]:
-    """The newest `limit` slots in (after, through]: looks back piece by piece.
+def _newest(following: Next, after: Instant, through: Instant, limit: int) -> list[Instant]:
+    """The newest `limit` slots in (after, through]: looks back piece by piece, each of which ends with a slot.
 
     Pieces grow while they hold little. One with more than twice what is wanted is cut instead of walked through.
     """
     found: list[Instant] = []
-    span, end = SHORTEST_LOOK, through
-    while len(found) < limit and end > after:
+    span, end = SHORTEST_LOOK, _last(following, after, through)
+    while end is not None:
         begin = max(after, Instant(end - span))
-        piece = _walk(following, begin, end, 2 * limit + 2)
+        piece = _walk(following, begin, end, 2 * limit + 2) if limit > 1 else [end]
         if piece is None:
             span = Micros(max(span // 4, 1))
             continue
-        found, end = piece[-(limit - len(found)) :] + found, begin
+        found = piece[len(found) - limit :] + found
+        if len(found) >= limit or begin == after:
+            break
+        end = _last(following, after, begin)
         span = Micros(span * 4 if len(piece) < limit else span)
     return found
 
 
-def _walk(
-    following: Callable[[Instant], Instant | None], after: Instant, through: Instant, most: int
-) -> list[Instant] | None:
+def _last(following: Next, after: Instant, through: Instant) -> Instant | None:
+    """The newest slot in (after, through], by bisection: some fifty looks, whatever lies between."""
+    first = following(after)
+    if first is None or first > through:
+        return None
+    low, high = first, through
+    while low < high:
+        middle = Instant((low + high) // 2)
+        candidate = following(middle)
+        if candidate is not None and candidate <= through:
+            low = candidate
+        else:
+            high = middle
+    return low
+
+
+def _walk(following: Next, after: Instant, through: Instant, most: int) -> list[Instant] | None:
     """The slots in (after, through], or None if there are more than `most`."""
     found: list[Instant] = []
     at = following(after)
@@ -249,22 +289,18 @@ def _clipped(bounds: Bounds, first: Instant, last: Instant) -> tuple[Instant, In
 
 def _count(trigger: Trigger, moves: Moves | None, after: Instant, through: Instant) -> int | None:
     if moves is not None:
-        found = _walk(lambda at: _next_of(trigger, moves, at), after, through, MAX_WALK_MOVED)
+        found = _walk(_series(trigger, moves), after, through, MAX_WALK_MOVED)
         return None if found is None else len(found)
     if not isinstance(trigger, Union):
         return _count_single(trigger, after, through)
-    counts = [_count_single(member, after, through) for member in trigger.triggers]
-    known = [count for count in counts if count is not None]
-    if len(known) < len(counts) or sum(known) > MAX_WALK:
-        return None
-    return len({instant for member in trigger.triggers for instant in _all_of(member, after, through)})
-
-
-def _all_of(trigger: Single, after: Instant, through: Instant) -> list[Instant]:
-    found = _walk(lambda at: _evaluate(trigger, at), after, through, MAX_WALK)
-    if found is None:
-        raise InternalError(f"{trigger!r} has more slots than were counted after {isoformat(after)}")
-    return found
+    total = 0
+    for member in trigger.triggers:
+        count = _count_single(member, after, through)
+        total += MAX_WALK + 1 if count is None else count
+        if total > MAX_WALK:
+            return None
+    found = _walk(_series(trigger, None), after, through, MAX_WALK)
+    return None if found is None else len(found)
 
 
 def _count_single(trigger: Single, after: Instant, through: Instant) -> int | None:
@@ -298,7 +334,7 @@ def count_slices(trigger: Trigger, bounds: Bounds, first: Instant, last: Instant
             continue
         yield count
         after = end
-        following = _next_of(trigger, moves, after)
+        following = _series(trigger, moves)(after)
         after = through if following is None else max(after, Instant(following - 1))
         span = Micros(min(span * 2, _CRON_SLICE))
 
@@ -314,11 +350,13 @@ def spread_offset(bounds: Bounds, task_id: str) -> Micros:
 def check_trigger(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
     """Raise InvalidRequest, naming field and value, for a trigger that cannot be evaluated or never fires."""
     _check_bounds(bounds)
-    moving = moves_of(bounds) is not None
+    moves = moves_of(bounds)
     if isinstance(trigger, Union):
         _check_union(trigger)
     for member in _members(trigger):
-        _check_single(member, max(now, bounds.start or now), moving=moving)
+        _check_single(member, max(now, bounds.start or now))
+        if moves is not None:
+            _check_moving(member, moves)
     if not isinstance(trigger, Once):
         _check_first(trigger, bounds, now)
     else:
@@ -335,21 +373,34 @@ def _check_union(trigger: Union) -> None:
             raise InvalidRequest("trigger: a union holds no interval with a fixed delay, which has no times of its own")
 
 
-def _check_single(trigger: Single, now: Instant, *, moving: bool) -> None:
+def _check_single(trigger: Single, now: Instant) -> None:
     match trigger:
         case Interval(every=every):
             if not SHORTEST_INTERVAL <= every <= LONGEST_INTERVAL:
                 raise InvalidRequest(f"trigger.every: from 10 ms to 100 years, not {every / 1_000_000:g} s")
-            if moving and (every < DAY or trigger.fixed_delay):
-                raise InvalidRequest(
-                    "calendars: an interval shorter than a day, or with a fixed delay, has no days to move between "
-                    f"({every / 1_000_000:g} s); write shift 'skip'"
-                )
         case Cron():
             spec = cron.parse(trigger.expression, trigger.seed)
             cron_search.check_fires(spec, zone(trigger.timezone), now, gap=trigger.gap, fold=trigger.fold)
         case CalendarInterval():
             calendar_intervals.check(trigger)
+        case Once():
+            pass
+
+
+def _check_moving(trigger: Single, moves: Moves) -> None:
+    match trigger:
+        case Interval(every=every, fixed_delay=fixed_delay):
+            if every < DAY or fixed_delay:
+                raise InvalidRequest(
+                    "calendars: an interval shorter than a day, or with a fixed delay, has no days to move between "
+                    f"({every / 1_000_000:g} s); write shift 'skip'"
+                )
+        case Cron(timezone=timezone) | CalendarInterval(timezone=timezone):
+            if timezone != moves.zone.name:
+                raise InvalidRequest(
+                    f"calendars: slots of {timezone} do not move by the days of {moves.zone.name}; "
+                    "write shift 'skip', or a calendar in the zone of the trigger"
+                )
         case Once():
             pass
 

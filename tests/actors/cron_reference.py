@@ -13,6 +13,8 @@ import multiprocessing
 import random
 import sys
 import time
+import zlib
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -32,6 +34,14 @@ MICRO = 1_000_000
 FIRST_YEAR, LAST_YEAR = 2007, 2037
 MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 WEEKDAYS = "sun mon tue wed thu fri sat".split()
+HASHED = (
+    ("second", 0, 59),
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of month", 1, 28),
+    ("month", 1, 12),
+    ("day of week", 0, 6),
+)
 GAPS: tuple[Gap, ...] = ("shift", "skip")
 FOLDS: tuple[Fold, ...] = ("first", "last", "both")
 
@@ -39,21 +49,27 @@ FOLDS: tuple[Fold, ...] = ("first", "last", "both")
 class Expression:
     """The rule of an expression in sets of numbers."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, seed: int = 0) -> None:
         fields = text.lower().split()
         if len(fields) == 5:
             fields = ["0", *fields]
+        fields = [_chosen(field, *place, seed) for field, place in zip(fields, HASHED, strict=True)]
+        self.day_forms = [item for item in fields[3].split(",") if "l" in item or "w" in item]
+        self.weekday_forms = [item for item in fields[5].split(",") if "l" in item or "#" in item]
+        fields[3] = ",".join(item for item in fields[3].split(",") if item not in self.day_forms)
+        fields[5] = ",".join(item for item in fields[5].split(",") if item not in self.weekday_forms)
         self.second = _values(fields[0], 0, 59)
         self.minute = _values(fields[1], 0, 59)
         self.hour = _values(fields[2], 0, 23)
         self.day = _values(fields[3], 1, 31)
         self.month = _values(fields[4], 1, 12, MONTHS)
         self.weekday = {value % 7 for value in _values(fields[5], 0, 7, WEEKDAYS)}
-        self.both = fields[3][0] == "*" or fields[5][0] == "*"
+        self.both = text.split()[-3][0] == "*" or text.split()[-1][0] == "*"
         self.wildcard = fields[1][0] == "*" or fields[2][0] == "*"
 
     def matches_day(self, day: date) -> bool:
-        by_day, by_weekday = day.day in self.day, day.isoweekday() % 7 in self.weekday
+        by_day = day.day in self.day or any(_is_day_form(form, day) for form in self.day_forms)
+        by_weekday = day.isoweekday() % 7 in self.weekday or any(_is_weekday_form(f, day) for f in self.weekday_forms)
         return day.month in self.month and (by_day and by_weekday if self.both else by_day or by_weekday)
 
     def matches(self, wall: datetime) -> bool:
@@ -61,12 +77,58 @@ class Expression:
         return in_time and self.matches_day(wall.date())
 
 
+def _is_day_form(form: str, day: date) -> bool:
+    """Whether a date is what `l`, `lw` or `15w` means in its month: every date of the month is tried."""
+    month = [date(day.year, day.month, number) for number in range(1, monthrange(day.year, day.month)[1] + 1)]
+    if form == "l":
+        return day == month[-1]
+    work = [one for one in month if one.isoweekday() <= 5]
+    if form == "lw":
+        return day == work[-1]
+    wanted = int(form[:-1])
+    if wanted > len(month):
+        return False
+    # As far before as after cannot be: a weekend is two days. A Saturday looks back first, a Sunday forward.
+    return day == min(work, key=lambda one: abs(one.day - wanted))
+
+
+def _is_weekday_form(form: str, day: date) -> bool:
+    """Whether a date is what `5l`, `l5` or `1#2` means in its month."""
+    word, _, week = form.partition("#")
+    word = word.strip("l") if not week else word
+    number = WEEKDAYS.index(word) if word in WEEKDAYS else int(word) % 7
+    if day.isoweekday() % 7 != number:
+        return False
+    if week:
+        return (day.day - 1) // 7 + 1 == int(week)
+    return day.day + 7 > monthrange(day.year, day.month)[1]
+
+
+def _chosen(field: str, name: str, low: int, high: int, seed: int) -> str:
+    """The field with what the seed chooses in place of `h`."""
+    items = []
+    for item in field.split(","):
+        span, _, step = item.partition("/")
+        if span == "h" or span.startswith("h("):
+            first, last = (int(end) for end in span[2:-1].split("-")) if span != "h" else (low, high)
+            choice = zlib.crc32(f"{seed} {name}".encode())
+            values = (
+                range(first + choice % int(step), last + 1, int(step))
+                if step
+                else [first + choice % (last - first + 1)]
+            )
+            items += [str(value) for value in values]
+        else:
+            items.append(item)
+    return ",".join(items)
+
+
 def _values(text: str, low: int, high: int, names: list[str] | None = None) -> set[int]:
     def number(word: str) -> int:
         return names.index(word) + low if names and word in names else int(word)
 
     found: set[int] = set()
-    for item in text.split(","):
+    for item in text.split(",") if text else ():
         span, _, step = item.partition("/")
         ends = [low, high] if span == "*" else [number(word) for word in span.split("-")]
         found |= set(range(ends[0], ends[-1] + 1, int(step or 1)))
@@ -105,9 +167,9 @@ class Window:
             if begin < at <= end and 0 < swallowed * step < 3 * HOUR:
                 self.steps.append((at, [earlier + timedelta(seconds=step) * n for n in range(1, swallowed + 1)]))
 
-    def fires(self, text: str, gap: Gap = "shift", fold: Fold = "first") -> list[int]:
+    def fires(self, text: str, gap: Gap = "shift", fold: Fold = "first", seed: int = 0) -> list[int]:
         """The seconds at which the expression fires in the window."""
-        expression = Expression(text)
+        expression = Expression(text, seed)
         found = set(self._shifted(expression)) if gap == "shift" and not expression.wildcard else set()
         for day, ticks in self.days.items():
             if expression.matches_day(day):
@@ -178,8 +240,13 @@ def one_of_each_shape() -> list[tuple[str, int]]:
     return list(shapes.values())
 
 
-def random_expression(rng: random.Random, around: int, *, seconds: bool = False) -> str:
-    """An expression that is likely to fire near a wall time, given as seconds since 1970 of the wall clock."""
+def random_expression(
+    rng: random.Random, around: int, *, seconds: bool = False, forms: bool = False, hashed: bool = False
+) -> str:
+    """An expression that is likely to fire near a wall time, given as seconds since 1970 of the wall clock.
+
+    `forms`: some of the days are `L`, `W` and `#`. `hashed`: some of the fields are `H`.
+    """
     wall = datetime.fromtimestamp(around, UTC) + timedelta(minutes=rng.randint(-200, 200))
     fields = [
         _random_field(rng, wall.minute, 0, 59, stars=0.25),
@@ -188,7 +255,23 @@ def random_expression(rng: random.Random, around: int, *, seconds: bool = False)
         _random_field(rng, wall.month, 1, 12, stars=0.75),
         _random_field(rng, wall.isoweekday(), 0, 7, stars=0.6),
     ]
+    if forms:
+        fields[2] = _random_form(rng, fields[2], ["L", "LW", "lw", f"{wall.day}W", f"{rng.randint(1, 31)}W"])
+        weekday = wall.isoweekday()
+        week = (wall.day + 6) // 7
+        near = [f"{weekday}L", f"L{weekday}", f"{weekday}#{week}", f"{WEEKDAYS[weekday % 7]}#{rng.randint(1, 5)}"]
+        fields[4] = _random_form(rng, fields[4], near)
+    if hashed:
+        fields[0] = rng.choice((fields[0], "H", "H/7", "H(10-40)", "H(0-29)/10"))
+        fields[1] = rng.choice((fields[1], "H", "H/3", "H(0-4)"))
+        fields[2] = rng.choice((fields[2], fields[2], "H", "H/2"))
+        fields[4] = rng.choice((fields[4], fields[4], "H", "H(1-5)"))
     return " ".join([_random_field(rng, wall.second, 0, 59, stars=0.3), *fields] if seconds else fields)
+
+
+def _random_form(rng: random.Random, field: str, forms: list[str]) -> str:
+    """A field of days, sometimes with one of the forms instead of it or beside it."""
+    return rng.choice((field, rng.choice(forms), f"{field},{rng.choice(forms)}"))
 
 
 def _random_field(rng: random.Random, near: int, low: int, high: int, stars: float) -> str:
@@ -205,10 +288,12 @@ def _random_item(rng: random.Random, near: int, low: int, high: int) -> str:
     return f"{first}-{last}" if rng.random() < 0.6 else f"{first}-{last}/{rng.randint(1, min(high, 7))}"
 
 
-def difference(window: Window, zone: str, text: str, gap: Gap = "shift", fold: Fold = "first") -> str | None:
+def difference(
+    window: Window, zone: str, text: str, gap: Gap = "shift", fold: Fold = "first", seed: int = 0
+) -> str | None:
     """What the real search does otherwise than the reference in a window; None if nothing."""
-    expected = window.fires(text, gap, fold)
-    spec, begin, end = cron.parse(text), Instant(window.begin * MICRO), Instant(window.end * MICRO)
+    expected = window.fires(text, gap, fold, seed)
+    spec, begin, end = cron.parse(text, seed), Instant(window.begin * MICRO), Instant(window.end * MICRO)
     found = cron_search.fires(spec, zones.zone(zone), begin, end, limit=len(expected) + 2, gap=gap, fold=fold)
     counted = cron_search.count_fires(spec, zones.zone(zone), begin, end, gap=gap, fold=fold)
     got = [instant // MICRO for instant in found]
@@ -227,7 +312,8 @@ def compare_zone(zone: str, expressions: int, days: int) -> tuple[int, list[str]
         window, rng = Window(zone, at - days * DAY, at + days * DAY), random.Random(f"{zone}{at}")
         for number in range(expressions):
             gap, fold = (rng.choice(GAPS), rng.choice(FOLDS)) if number % 4 == 3 else ("shift", "first")
-            found = difference(window, zone, random_expression(rng, at + before), gap, fold)
+            text = random_expression(rng, at + before, forms=number % 2 == 1, hashed=number % 5 == 4)
+            found = difference(window, zone, text, gap, fold, seed=number)
             count += 1
             differences += [found] if found else []
     return count, differences
