@@ -1,23 +1,24 @@
-"""The janitor: removes what has been kept long enough, a little at a time."""
+"""The janitor: removes and folds what has been kept long enough, a little at a time."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import trio
 
-from runtime.clock import Instant, Micros
+from runtime.clock import Micros
 from runtime.errors import TocsinError
 from runtime.mailbox import Mailbox, ask
 from runtime.world import World
 
 from .keeper_messages import Event, Purge
+from .model.lifecycle import State
+from .model.retention import FINAL_STATES, FOLDS, KEEP_LAST, PURGES, Cursor, Keep, Purged, Retention, Slice, Stage
 
 logger = logging.getLogger(__name__)
-
-PURGE_BATCH: Final = 500
-"""Executions removed in one transaction: a few milliseconds of the writer's time."""
 
 PURGE_TIMEOUT: Final = 60.0
 """Seconds to wait for one slice; the keeper may be busy with what matters more."""
@@ -26,20 +27,42 @@ PAUSE_BETWEEN_SLICES: Final = 0.05
 """Seconds in which the timer's commits go first."""
 
 
+def retention_of(keep_for: Micros, newest: int) -> Retention:
+    """What is kept where everything has one time, and each task's `newest` stay in any case."""
+    usual, counted = Keep(keep_for), Keep(keep_for, max(KEEP_LAST, newest))
+    states = {state: counted if state is State.COMPLETED else usual for state in FINAL_STATES}
+    return Retention(states, counted, usual, tasks=keep_for, newest=newest)
+
+
+async def walk(
+    keeper: Mailbox[Event], retention: Retention, world: World, stage: Stage, task_id: str | None = None
+) -> int:
+    """Have a keeper remove what a stage finds, slice by slice; of one task only if one is given. Answers how much went."""
+    removed = 0
+    after: Cursor | None = Cursor()
+    while after is not None:
+        wanted = Slice(stage, retention, world.now(), task_id, after)
+        purged: Purged = await ask(keeper, partial(Purge, wanted), PURGE_TIMEOUT)
+        removed += purged.removed
+        after = purged.next
+        if after is not None:
+            await trio.sleep(PAUSE_BETWEEN_SLICES)
+    return removed
+
+
 class Janitor:
     """A child of the supervisor. `every_seconds` between rounds; `ttl` in microseconds; `keep` newest executions of a task."""
 
     def __init__(
-        self, *, world: World, keepers: tuple[Mailbox[Event], ...], every_seconds: float, ttl: Micros, keep: int
+        self, *, world: World, keepers: Sequence[Mailbox[Event]], every_seconds: float, ttl: Micros, keep: int
     ) -> None:
         self._world = world
         self._keepers = keepers
         self._every = every_seconds
-        self._ttl = ttl
-        self._keep = keep
+        self._retention = retention_of(ttl, keep)
 
     async def run(self) -> None:
-        """Purge now and then, until cancelled. A round that fails is tried again at the next one."""
+        """Purge and fold now and then, until cancelled. A round that fails is tried again at the next one."""
         while True:
             await trio.sleep(self._every)
             for keeper in self._keepers:
@@ -49,13 +72,7 @@ class Janitor:
                     logger.warning("the purge stopped: %s", error)
 
     async def _purge(self, keeper: Mailbox[Event]) -> None:
-        before = Instant(self._world.now() - self._ttl)
-        total = 0
-        while True:
-            gone: int = await ask(keeper, lambda reply: Purge(before, self._keep, PURGE_BATCH, reply), PURGE_TIMEOUT)
-            total += gone
-            if gone < PURGE_BATCH:
-                break
-            await trio.sleep(PAUSE_BETWEEN_SLICES)
-        if total:
-            logger.info("purged %d executions that ended before %s", total, before)
+        for stage in (*PURGES, *FOLDS):
+            removed = await walk(keeper, self._retention, self._world, stage)
+            if removed:
+                logger.info("removed from %s: %d %s", keeper.name, removed, stage)

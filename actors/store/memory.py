@@ -7,7 +7,7 @@ written, so nothing needs to be undone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
@@ -17,11 +17,23 @@ from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, 
 from runtime.records import evolve
 
 from ..model.calendar import Calendar
-from ..model.execution import Execution, WaitsFor
+from ..model.execution import CLAIMABLE, Execution
 from ..model.lifecycle import State
 from ..model.occurrence import Outcome, Reason, Settled
+from ..model.retention import REVISIONS_KEPT, Purged, Slice
 from ..model.task import Definition, Task, TaskState
-from .memory_rows import Parts, Record, is_held, is_running, matches, outcome_of, outcome_of_range, sort_key
+from .memory_purge import Purger
+from .memory_rows import (
+    Parts,
+    Record,
+    is_held,
+    is_running,
+    matches,
+    outcome_of,
+    outcome_of_fold,
+    outcome_of_range,
+    sort_key,
+)
 from .memory_side import Side
 from .port import (
     TASK_SORTS,
@@ -67,6 +79,7 @@ class MemoryStore:
         self._audits: list[Audit] = []
         self._outcomes: Counter[tuple[Outcome, Reason | None]] = Counter()
         self._side = Side()
+        self._purger = Purger(self._tasks, self._executions, self._parts, self._audits, self._delete, self._is_needed)
         self._lines = 0
 
     def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
@@ -193,6 +206,8 @@ class MemoryStore:
     def _edit(self, record: Record, definition: Definition, state: TaskState) -> None:
         former = record.definition
         record.revisions.append(Revision(record.state.revision, former, record.began_at))
+        oldest = state.revision - REVISIONS_KEPT
+        record.revisions = [revision for revision in record.revisions if revision.revision >= oldest]
         del self._names[former.tenant, former.name]
         self._names[definition.tenant, definition.name] = definition.id
         record.definition, record.began_at = definition, state.settled_through
@@ -264,18 +279,11 @@ class MemoryStore:
         if record is not None and row is not None and row.count is None:
             self._settle(record, [evolve(row, count=write.count)])
 
-    def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
-        records = [record for key, record in self._tasks.items() if task_id in (None, key)]
-        old = [execution for record in records for execution in _ended(record, before, keep)]
-        old.sort(key=lambda execution: execution.ended_at or 0)
-        for execution in old[:limit]:
-            del self._tasks[execution.task_id].history[execution.id]
-            del self._executions[execution.id]
-            self._parts.pop(execution.id, None)
-        rows = [(row.last, record, first) for record in records for first, row in _old_rows(record, before, keep)]
-        for _, record, first in sorted(rows, key=lambda entry: entry[0])[:limit]:
-            del record.settled[first]
-        return len(old[:limit])
+    def purge(self, wanted: Slice) -> Purged:
+        return self._purger.purge(wanted)
+
+    def _is_needed(self, task_id: str) -> bool:
+        return any(parent == task_id for _, parent in self.edges()) or self._side.has_outbox(task_id)
 
     # -- reads
 
@@ -313,7 +321,7 @@ class MemoryStore:
         lost = (
             task_id
             for task_id, record in self._tasks.items()
-            if any(entry.state is State.RUNNING and entry.boot not in live_boots for entry in record.open.values())
+            if any(is_running(entry) and entry.boot not in live_boots for entry in record.open.values())
         )
         return list(islice(lost, limit))
 
@@ -323,7 +331,7 @@ class MemoryStore:
             for task_id, record in self._tasks.items()
             if types is None or record.definition.type in types
             for entry in record.open.values()
-            if entry.state is State.WAITING and entry.waits_for in (WaitsFor.SLOT, WaitsFor.NODE)
+            if entry.state is State.WAITING and entry.waits_for in CLAIMABLE and entry.due is None
         ]
         return list(dict.fromkeys(task_id for *_, task_id in sorted(ranks)))[:limit]
 
@@ -418,6 +426,7 @@ class MemoryStore:
         rows = [
             *(outcome_of(entry, entry.nominal) for entry in record.history.values() if entry.nominal is not None),
             *map(outcome_of_range, record.settled.values()),
+            *(outcome_of_fold(key, folded) for key, folded in record.folded.items()),
         ]
         touching = (row for row in rows if row.last >= since and row.first <= until)
         return sorted(touching, key=lambda row: (row.first, row.last), reverse=newest)[:limit]
@@ -458,15 +467,3 @@ def _stale_fence(execution_id: str, fence: int) -> StaleFence:
 
 def _newest(history: dict[str, Execution]) -> Execution:
     return next(reversed(history.values()))
-
-
-def _ended(record: Record, before: Instant, keep: int) -> Iterator[Execution]:
-    """Executions to remove: ended before the instant, and not among the newest `keep`."""
-    for execution in islice(record.history.values(), max(0, len(record.history) - keep)):
-        if not is_held(execution) and execution.ended_at is not None and execution.ended_at < before:
-            yield execution
-
-
-def _old_rows(record: Record, before: Instant, keep: int) -> Iterator[tuple[Instant, Settled]]:
-    rows = sorted(record.settled.items())
-    return ((first, row) for first, row in rows[: max(0, len(rows) - keep)] if row.last < before)

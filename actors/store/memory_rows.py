@@ -10,7 +10,7 @@ from runtime.clock import Instant
 
 from ..model.execution import Attempt, Execution
 from ..model.lifecycle import OPEN_STATES, State
-from ..model.occurrence import Settled
+from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
 from .port import LogLine, OutcomeRow, Revision, TaskFilter
 
@@ -26,6 +26,13 @@ _LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 """Lower case for ASCII only, as SQLite's."""
 
 
+FoldKey = tuple[Instant, Outcome, Reason | None]
+"""Hour, outcome and reason."""
+
+Folded = tuple[Instant, Instant, int]
+"""The first and the last of the slots, and their number."""
+
+
 @attrs.define
 class Record:
     """A task with what belongs to it. `open` and `history` are in order of creation."""
@@ -38,6 +45,7 @@ class Record:
     open: dict[str, Execution] = attrs.field(factory=dict)
     history: dict[str, Execution] = attrs.field(factory=dict)
     settled: dict[Instant, Settled] = attrs.field(factory=dict)
+    folded: dict[FoldKey, Folded] = attrs.field(factory=dict)
     revisions: list[Revision] = attrs.field(factory=list)
 
     @property
@@ -107,4 +115,21 @@ def outcome_of_range(row: Settled) -> OutcomeRow:
         state=None,
         started_at=None,
         revision=row.revision,
+    )
+
+
+def outcome_of_fold(key: FoldKey, folded: Folded) -> OutcomeRow:
+    """A folded row of the ledger as people read it."""
+    (_, outcome, reason), (first, last, count) = key, folded
+    return OutcomeRow(
+        first=first,
+        last=last,
+        count=count,
+        outcome=outcome,
+        reason=None if reason is None else reason.value,
+        execution_id=None,
+        state=None,
+        started_at=None,
+        revision=0,
+        folded=True,
     )

@@ -69,6 +69,10 @@ class Side:
         self.delivered.pop(task_id, None)
         self.remembered.pop(task_id, None)
 
+    def has_outbox(self, task_id: str) -> bool:
+        """Whether something of a task waits to be delivered."""
+        return any(entry.task_id == task_id for entry in self.outbox.values())
+
     def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
         """See the port."""
         return sorted((entry for entry in self.outbox.values() if entry.due <= until), key=lambda one: one.due)[:limit]

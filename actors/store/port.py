@@ -35,6 +35,7 @@ from ..model.calendar import Calendar
 from ..model.execution import Attempt, Execution
 from ..model.lifecycle import State, Status
 from ..model.occurrence import Outcome, Settled
+from ..model.retention import Purged, Slice
 from ..model.task import Definition, Task, TaskState
 
 DEFAULT_PARTITIONS: Final = 256
@@ -272,7 +273,11 @@ class TaskPage:
 
 @record
 class OutcomeRow:
-    """One row of a task's ledger as people read it: a slot or a range of slots and what became of it."""
+    """One row of a task's ledger as people read it: a slot or a range of slots and what became of it.
+
+    `folded`: a number of slots between `first` and `last`, in one hour, what is left of rows that were purged; others may lie
+    between them.
+    """
 
     first: Instant
     last: Instant
@@ -283,6 +288,7 @@ class OutcomeRow:
     state: State | None
     started_at: Instant | None
     revision: int
+    folded: bool = False
 
 
 @record
@@ -360,11 +366,12 @@ class Store(Protocol):
         """See the module's docstring."""
         ...
 
-    def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
-        """Remove at most `limit` ended executions (with attempts, results, logs) that ended before an instant, oldest first.
+    def purge(self, wanted: Slice) -> Purged:
+        """Remove some of what has been kept long enough, in one transaction; see `actors/model/retention.py`.
 
-        The newest `keep` executions of each task stay, and so do the newest `keep` of its ledger rows; other ledger rows
-        of that age go, at most `limit`. Never touches an open or held execution. Answers how many executions went.
+        Never an execution that is open, held or lingering, nor a row beyond its task's `settled_through` or without its count. An
+        inactive task goes if nothing of it is open or waits for delivery and no task depends on it, and leaves an audit record.
+        Ledger rows that go are folded: the counts of `outcomes` stay right.
         """
         ...
 
@@ -391,7 +398,7 @@ class Store(Protocol):
         ...
 
     def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
-        """Ids of tasks that have an execution RUNNING under a boot id that is not alive."""
+        """Ids of tasks that have an execution RUNNING or lingering under a boot id that is not alive."""
         ...
 
     def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
@@ -421,7 +428,7 @@ class Store(Protocol):
     def outcomes(
         self, task_id: str, *, since: Instant, until: Instant, limit: int, newest: bool = False
     ) -> list[OutcomeRow]:
-        """Ledger rows that touch [since, until], in order of time: executions with a nominal time, and settled ranges.
+        """Ledger rows that touch [since, until], in order of time: executions with a nominal time, settled ranges, folded rows.
 
         newest: in the opposite order, so that of too many the newest are answered.
         """

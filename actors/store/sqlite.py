@@ -17,6 +17,7 @@ from runtime.errors import StoreUnavailable
 from ..model.calendar import Calendar
 from ..model.execution import Execution
 from ..model.occurrence import Settled
+from ..model.retention import Purged, Slice
 from ..model.task import Task
 from . import sqlite_purge, sqlite_read, sqlite_schema, sqlite_side
 from .port import (
@@ -93,9 +94,9 @@ class SqliteStore:
         with door():
             return self._writing().commit(commit)
 
-    def purge(self, *, task_id: str | None, before: Instant, keep: int, limit: int) -> int:
+    def purge(self, wanted: Slice) -> Purged:
         with door(), self._writing().transaction() as connection:
-            return sqlite_purge.purge(connection, task_id=task_id, before=before, keep=keep, limit=limit)
+            return sqlite_purge.purge(connection, wanted)
 
     def record_timezone_database(self, version: str) -> None:
         with door(), self._writing().transaction() as connection:

@@ -127,7 +127,7 @@ def orphans(connection: sqlite3.Connection, live_boots: Sequence[str], limit: in
     return _all(
         connection,
         f"SELECT json_group_array(task_id) FROM (SELECT DISTINCT task_id FROM executions INDEXED BY executions_open "
-        f"WHERE {_OPEN} AND state = 'RUNNING' AND coalesce(boot, '') NOT IN {_IDS} LIMIT ?)",
+        f"WHERE {_OPEN} AND (state = 'RUNNING' OR lingers) AND coalesce(boot, '') NOT IN {_IDS} LIMIT ?)",
         (json.dumps(list(live_boots)), limit),
     )
 
@@ -182,7 +182,8 @@ def waiting(connection: sqlite3.Connection, limit: int, types: Sequence[str] | N
         connection,
         f"SELECT json_group_array(task_id) FROM (SELECT e.task_id FROM executions AS e INDEXED BY executions_open "
         f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE {_E_OPEN} AND e.state = 'WAITING' "
-        f"AND e.waits_for IN ('slot', 'node') {among}GROUP BY e.task_id ORDER BY t.priority, min(e.id) LIMIT ?)",
+        f"AND e.waits_for IN ('slot', 'node', 'queue', 'key', 'governor') AND e.due IS NULL {among}"
+        "GROUP BY e.task_id ORDER BY t.priority, min(e.id) LIMIT ?)",
         (limit,) if types is None else (json.dumps(list(types)), limit),
     )
 
@@ -283,10 +284,12 @@ def outcomes(
     """See the port."""
     order = "first DESC, last DESC" if newest else "first, last"
     rows = connection.execute(
-        "SELECT nominal AS first, nominal AS last, 1, outcome, reason, id, state, first_started_at, revision "
+        "SELECT nominal AS first, nominal AS last, 1, outcome, reason, id, state, first_started_at, revision, 0 "
         "FROM executions WHERE task_id = :task AND nominal BETWEEN :since AND :until UNION ALL "
-        "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision "
-        "FROM settled WHERE task_id = :task AND last >= :since AND first <= :until "
+        "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision, 0 "
+        "FROM settled WHERE task_id = :task AND last >= :since AND first <= :until UNION ALL "
+        "SELECT first, last, count, outcome, nullif(reason, ''), NULL, NULL, NULL, 0, 1 "
+        "FROM folded WHERE task_id = :task AND hour <= :until AND last >= :since AND first <= :until "
         f"ORDER BY {order} LIMIT :limit",
         {"task": task_id, "since": since, "until": until, "limit": limit},
     )
@@ -294,7 +297,7 @@ def outcomes(
 
 
 def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
-    first, last, count, outcome, reason, execution_id, state, started_at, revision = row
+    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded = row
     return OutcomeRow(
         first=first,
         last=last,
@@ -305,6 +308,7 @@ def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
         state=None if state is None else State(state),
         started_at=last_instant(started_at),
         revision=revision,
+        folded=folded == 1,
     )
 
 

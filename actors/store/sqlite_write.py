@@ -16,6 +16,7 @@ from typing import Final
 
 from runtime.errors import Conflict, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
 
+from ..model.retention import REVISIONS_KEPT
 from ..model.task import Task
 from . import sqlite_bulk as bulk
 from . import sqlite_side as side
@@ -39,6 +40,7 @@ from .sqlite_batch import (
     rows_of,
     task_id_of,
 )
+from .sqlite_purge import PARTS_OF_EXECUTION, PARTS_OF_TASK
 from .sqlite_rows import (
     ATTEMPT_COLUMNS,
     DEFINITION_COLUMNS,
@@ -86,6 +88,7 @@ _KEEP_REVISION: Final = (
     "SELECT t.id, t.revision, t.began_at, coalesce(nullif(p.definition, ''), t.definition), p.content_type, p.extra "
     "FROM tasks AS t LEFT JOIN parcels AS p ON p.task_id = t.id WHERE t.id = ? AND t.version = ?"
 )
+_DROP_REVISIONS: Final = "DELETE FROM revisions WHERE task_id = ? AND revision < ?"
 _EDIT_TASK: Final = (
     f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in DEFINITION_COLUMNS)} WHERE id = ? AND version = ?"
 )
@@ -96,24 +99,12 @@ _DELETE_TASKS: Final = bulk.delete(
     "WHERE t.id = v.column1 AND t.version = v.column2)",
     2,
 )
-_OF_EXECUTION: Final = ("attempts", "results", "checkpoints", "progress", "logs")
-_OF_TASK: Final = (
-    "executions",
-    "settled",
-    "folded",
-    "revisions",
-    "parcels",
-    "outbox",
-    "deliveries",
-    "event_states",
-    "calendar_uses",
-)
 _DELETE_PARTS: Final = (
     *(
         bulk.delete(table, "execution_id IN (SELECT id FROM executions WHERE task_id IN {values})")
-        for table in _OF_EXECUTION
+        for table in PARTS_OF_EXECUTION
     ),
-    *(bulk.delete(table, "task_id IN {values}") for table in _OF_TASK),
+    *(bulk.delete(table, "task_id IN {values}") for table in PARTS_OF_TASK),
     bulk.delete("edges", "child IN {values}"),
 )
 
@@ -157,8 +148,6 @@ class Writer:
             changes, refused = self._admitted(commit)
             try:
                 with self.transaction():
-                    if commit.calendars:
-                        refused |= side.put_calendars(self._connection, commit.calendars)
                     self._write(commit, changes, refused)
                     self._write_notes(commit, refused)
                 return CommitResult(refused)
@@ -338,6 +327,7 @@ class Writer:
         guard = (update.task_id, update.expected)
         values, parcel = definition_row(Task(update.definition, update.state))
         self._connection.execute(_KEEP_REVISION, guard)
+        self._connection.execute(_DROP_REVISIONS, (update.task_id, update.state.revision - REVISIONS_KEPT))
         changed = self._connection.execute(_EDIT_TASK, (*values, *guard)).rowcount
         self._expect(changed, [guard])
         self._connection.execute("DELETE FROM parcels WHERE task_id = ?", guard[:1])
@@ -355,7 +345,9 @@ class Writer:
 
     # -- what belongs to no task's guard
 
-    def _write_notes(self, commit: Commit, refused: Mapping[str, TocsinError]) -> None:
+    def _write_notes(self, commit: Commit, refused: dict[str, TocsinError]) -> None:
+        if commit.calendars:
+            refused |= side.put_calendars(self._connection, commit.calendars)
         if commit.logs:
             _INSERT_LOGS.run(self._connection, log_rows(commit.logs))
         if commit.outbox:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -30,6 +31,7 @@ from actors.keeper_messages import (
     StopClaiming,
 )
 from actors.model.lifecycle import State
+from actors.model.retention import Purged, Retention, Slice, Stage
 from actors.store.memory import MemoryStore
 from actors.store.port import Commit, CommitResult, Update
 from runtime.errors import ActorCrashed, ActorStopped, InternalError, StoreUnavailable
@@ -69,10 +71,10 @@ class Store(MemoryStore):
             raise self.read_error
         return super().waiting(limit, types)
 
-    def purge(self, **named: Any) -> int:
+    def purge(self, wanted: Slice) -> Purged:
         if self.commit_error is not None:
             raise self.commit_error
-        return 7
+        return Purged(7)
 
 
 class Around:
@@ -131,7 +133,11 @@ async def test_a_due_task_is_started_and_everybody_is_told(autojump_clock):
         await around.mailbox.tell(Settle(("t",)))
         (start,) = await around.executor.receive(10)
         assert isinstance(start, Start)
-        assert [type(message) for message in await around.timer.receive(10)] == [SchedulerPaused, Reschedule, Reschedule]
+        assert [type(message) for message in await around.timer.receive(10)] == [
+            SchedulerPaused,
+            Reschedule,
+            Reschedule,
+        ]
         assert [type(message) for message in await around.herald.receive(10)] == [Happened, Happened]
 
 
@@ -245,11 +251,11 @@ async def test_what_was_told_once_holds_for_the_next_life(autojump_clock):
 
 async def test_a_purge_is_done_and_answered(autojump_clock):
     async with working() as around:
-        now = around.world.now()
-        assert await ask(around.mailbox, lambda reply: Purge(now, 0, 10, reply), 60) == 7
+        purge = partial(Purge, Slice(Stage.EXECUTIONS, Retention(), around.world.now()))
+        assert await ask(around.mailbox, purge, 60) == Purged(7)
         around.store.commit_error = StoreUnavailable("disk full")
         with pytest.raises(StoreUnavailable):
-            await ask(around.mailbox, lambda reply: Purge(now, 0, 10, reply), 60)
+            await ask(around.mailbox, purge, 60)
         around.store.commit_error = None
 
 

@@ -24,6 +24,7 @@ from actors.keeper_messages import (
 )
 from actors.model.lifecycle import Phase, State
 from actors.model.policy import Overlap, Policies
+from actors.model.retention import Purged, Retention, Slice, Stage
 from actors.model.trigger import Interval, Once
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import ActorCrashed, ActorStopped, StoreUnavailable
@@ -337,10 +338,10 @@ async def test_each_life_takes_the_partitions_under_a_higher_epoch(autojump_cloc
 async def test_a_purge_that_failed_is_told(autojump_clock: trio.testing.MockClock) -> None:
     async with running_lane(nothing) as running:
         running.store.faults["purge"] = times(1, unavailable)
-        purge = partial(Purge, Instant(START), 0, 10)
+        purge = partial(Purge, Slice(Stage.EXECUTIONS, Retention(), Instant(START)))
         with pytest.raises(StoreUnavailable):
             await running.ask(purge)
-        assert await running.ask(purge) == 0
+        assert await running.ask(purge) == Purged()
 
 
 async def test_overlapping_runs_wait_for_each_other_also_through_a_crash(

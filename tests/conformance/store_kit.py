@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from actors.model.lifecycle import State
+from actors.model.retention import Slice
 from actors.model.task import Task
 from actors.store.port import (
     Commit,
@@ -53,3 +54,14 @@ def end(stored_task: Task, state: State = State.COMPLETED, **more: Any) -> Updat
     ended = attrs.evolve(execution, state=state, ended_at=Instant(200), **more.pop("execution", {}))
     write = {"former": execution, **more.pop("write", {})}
     return update(stored_task, ExecutionWrite(ended, **write), **more)
+
+
+def walked(store: Store, wanted: Slice) -> int:
+    """How much all slices of a walk remove."""
+    removed = 0
+    while True:
+        purged = store.purge(wanted)
+        removed += purged.removed
+        if purged.next is None:
+            return removed
+        wanted = attrs.evolve(wanted, after=purged.next)

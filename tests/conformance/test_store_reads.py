@@ -15,7 +15,6 @@ from actors.store.port import (
     Counts,
     Create,
     ExecutionWrite,
-    LogWrite,
     OutcomeRow,
     Store,
     TaskFilter,
@@ -171,60 +170,6 @@ def test_audit_records_come_newest_first(store: Store) -> None:
     commit(store, audits=tuple(records))
     assert store.audits(offset=1, limit=2) == [records[3], records[2]]
     assert store.audits(offset=9, limit=2) == []
-
-
-def history(store: Store, task_id: str, ended: int) -> None:
-    """A task with an open execution, a held one, and then some that ended at 1000, 1001, ..."""
-    held = [running(f"{task_id} open", task_id), running(f"{task_id} held", task_id, state=State.CRASHED)]
-    done = [
-        running(f"{task_id} {place}", task_id, state=State.COMPLETED, ended_at=Instant(1000 + place))
-        for place in range(ended)
-    ]
-    held = [attrs.evolve(entry, ended_at=Instant(1)) for entry in held]
-    commit(store, create(task_id))
-    rows = tuple(
-        Settled(task_id, Instant(n), Instant(n), 1, Outcome.MISSED, Reason.DOWNTIME, Instant(n), 1)
-        for n in range(1000, 1000 + ended)
-    )
-    writes = [ExecutionWrite(entry) for entry in (*held, *done)]
-    assert commit(store, update(stored(store, task_id), *writes, settled=rows)) == {}
-    lines = tuple(LogWrite(entry.id, 1, ((Instant(1), "INFO", "x"),)) for entry in done)
-    commit(store, logs=lines)
-
-
-def left(store: Store, task_id: str) -> tuple[list[str], list[int]]:
-    found, _ = store.executions(task_id, offset=0, limit=99)
-    ledger = store.outcomes(task_id, since=Instant(1000), until=LATE, limit=99)
-    return [entry.id.removeprefix(f"{task_id} ") for entry in found], [row.first for row in ledger]
-
-
-def test_purge_takes_what_ended_before_an_instant_but_nothing_open(store: Store) -> None:
-    history(store, "a", 4)
-    history(store, "b", 2)
-    assert store.purge(task_id="a", before=Instant(1002), keep=0, limit=99) == 2
-    assert left(store, "a") == (["3", "2", "held", "open"], [1002, 1003])
-    assert left(store, "b") == (["1", "0", "held", "open"], [1000, 1001])
-    assert store.execution("a 0") is None
-    assert store.logs("a 0", after=0, limit=9) == []
-    assert len(store.logs("a 2", after=0, limit=9)) == 1
-    assert store.purge(task_id=None, before=LATE, keep=0, limit=99) == 4
-    assert left(store, "a") == left(store, "b") == (["held", "open"], [])
-    assert store.purge(task_id=None, before=LATE, keep=0, limit=99) == 0
-    assert len(stored(store, "a").open) == 2
-
-
-def test_purge_keeps_the_newest_of_each_task(store: Store) -> None:
-    history(store, "a", 4)
-    history(store, "b", 2)
-    assert store.purge(task_id=None, before=LATE, keep=3, limit=99) == 1
-    assert left(store, "a") == (["3", "2", "1", "held", "open"], [1001, 1002, 1003])
-    assert left(store, "b") == (["1", "0", "held", "open"], [1000, 1001])
-
-
-def test_purge_is_bounded_and_takes_the_oldest_first(store: Store) -> None:
-    history(store, "a", 4)
-    assert store.purge(task_id=None, before=LATE, keep=0, limit=3) == 3
-    assert left(store, "a") == (["3", "held", "open"], [1003])
 
 
 def test_task_ids_come_in_order_and_in_pieces(store: Store) -> None:

@@ -36,7 +36,9 @@ def depending(task_id: str, *parents: str) -> Create:
 
 
 def holidays(version: int = 1, tenant: str = "", name: str = "holidays") -> Calendar:
-    return calendar_of(tenant, name, version, "Europe/Berlin", [(740_000 + version, 740_009)], [(Instant(1), Instant(2))], [5])
+    return calendar_of(
+        tenant, name, version, "Europe/Berlin", [(740_000 + version, 740_009)], [(Instant(1), Instant(2))], [5]
+    )
 
 
 def bound_to(*calendars: Calendar) -> Bounds:

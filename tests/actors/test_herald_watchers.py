@@ -1,4 +1,4 @@
-"""The janitor and the herald: what they tell, in virtual time."""
+"""The herald: what it tells those who watch, in virtual time."""
 
 from __future__ import annotations
 
@@ -6,48 +6,10 @@ import pytest
 import trio
 
 from actors.herald import WATCHER_BUFFER, Herald
-from actors.janitor import PURGE_BATCH, Janitor
-from actors.keeper_messages import Event, Happened, Purge
+from actors.keeper_messages import Happened
 from actors.model.execution import Execution, Kind
 from actors.model.lifecycle import State
-from runtime.clock import DAY, SECOND, Instant, Micros
-from runtime.errors import StoreUnavailable
-from runtime.mailbox import Mailbox
-from runtime.simulation import SimulatedWorld
-
-
-async def test_what_is_old_is_purged_until_nothing_is_left_and_a_failure_waits_for_the_next_round(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    world = SimulatedWorld()
-    keepers: tuple[Mailbox[Event], ...] = (Mailbox("durable"), Mailbox("memory"))
-    answers: list[int | Exception] = [PURGE_BATCH, PURGE_BATCH, 3, StoreUnavailable("no"), 0, 0]
-    asked: list[tuple[str, Purge, Instant]] = []
-
-    async def answer(keeper: Mailbox[Event]) -> None:
-        while True:
-            for message in await keeper.receive(10):
-                assert isinstance(message, Purge)
-                asked.append((keeper.name, message, world.now()))
-                given = answers.pop(0)
-                if isinstance(given, Exception):
-                    message.reply.refuse(given)
-                else:
-                    message.reply.answer(given)
-
-    janitor = Janitor(world=world, keepers=keepers, every_seconds=60.0, ttl=Micros(30 * DAY), keep=7)
-    start = world.now()
-    async with trio.open_nursery() as nursery:
-        for keeper in keepers:
-            nursery.start_soon(answer, keeper)
-        nursery.start_soon(janitor.run)
-        await trio.sleep(150)
-        nursery.cancel_scope.cancel()
-    assert [name for name, _, _ in asked] == ["durable"] * 3 + ["memory", "durable", "memory"]
-    assert {(purge.keep, purge.limit) for _, purge, _ in asked} == {(7, PURGE_BATCH)}
-    assert asked[0][2] == start + 60 * SECOND
-    assert asked[0][1].before == start + 60 * SECOND - 30 * DAY
-    assert asked[4][1].before > asked[3][1].before
+from runtime.clock import Instant
 
 
 def happened(number: int = 1, state: State = State.COMPLETED) -> Happened:
