@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from runtime.clock import Instant, isoformat
+from runtime.clock import DAY, Instant, isoformat
 from runtime.errors import InvalidRequest
 
 from .cron_search import days_in
-from .model.calendar import FIRST_DAY, LAST_DAY
+from .model.calendar import EPOCH_DAY, FIRST_DAY, LAST_DAY
 from .model.trigger import UNITS_IN_CENTURY, CalendarInterval
 from .wall_clock import instants_of, local_day, midnight
 from .zones import Zone, zone
@@ -64,6 +64,13 @@ def count_slots(trigger: CalendarInterval, after: Instant, through: Instant) -> 
     return sum(after < instant <= through for instant in slots)
 
 
+def names_local_time(trigger: CalendarInterval, low: int, high: int) -> bool:
+    """Whether a slot has a local time with `low <= time < high`, in microseconds since 1970 of the wall clock."""
+    number = _number_at(trigger, low // DAY + EPOCH_DAY - _MARGIN)
+    days = (day_of_slot(trigger, near) for near in range(number, number + 3 * _MARGIN))
+    return any(day is not None and low <= midnight(day) + trigger.time_of_day < high for day in days)
+
+
 def check(trigger: CalendarInterval) -> None:
     """Raises InvalidRequest, naming field and value, for sizes outside their limits and an unknown zone."""
     zone(trigger.timezone)
@@ -82,7 +89,11 @@ def check(trigger: CalendarInterval) -> None:
 
 def _number_before(trigger: CalendarInterval, where: Zone, instant: Instant) -> int:
     """A number whose slot, and every slot before it, is not later than an instant, near it; 0 before the anchor."""
-    day = local_day(where, instant) - _MARGIN
+    return _number_at(trigger, local_day(where, instant) - _MARGIN)
+
+
+def _number_at(trigger: CalendarInterval, day: int) -> int:
+    """A number whose slot is not later than a day, near it; 0 before the anchor."""
     if day < trigger.anchor_day:
         return 0
     if trigger.unit in _DAYS:

@@ -113,6 +113,11 @@ def check_fires(spec: CronSpec, zone: Zone, after: Instant, *, gap: Gap = "shift
         raise InvalidRequest(f"cron expression {spec.text!r} does not fire within ten years, first in {year}")
 
 
+def names_local_time(spec: CronSpec, low: int, high: int) -> bool:
+    """Whether the wall clock matches at a second with `low <= second < high`, counted from 1970 by that clock."""
+    return _next_local(spec, low, high) is not None
+
+
 def _shifts(spec: CronSpec, stretch: Stretch, gap: Gap) -> bool:
     """Whether a run that the gap before this stretch swallowed moves to its start."""
     if spec.wildcard or gap != "shift" or not 0 < stretch.offset - stretch.before < ZONE_MOVE:

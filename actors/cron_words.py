@@ -24,7 +24,7 @@ def _explain_time(spec: CronSpec) -> str:
         tail = "" if second == "0" else f":{int(second):02}"
         times = sorted({(int(h), int(m)) for h in hour.split(",") for m in minute.split(",")})
         if len(times) <= _LISTED_TIMES:
-            return "at " + _join([f"{h:02}:{m:02}{tail}" for h, m in times])
+            return "at " + join([f"{h:02}:{m:02}{tail}" for h, m in times])
     units = [] if second == "0" else [_explain_unit(SECONDS, second)]
     units.append(_explain_unit(MINUTES, minute))
     if hour != "*" or minute != "*":
@@ -51,7 +51,7 @@ def _explain_unit(field: Field, text: str) -> str:
 
 
 def _explain_items(field: Field, text: str) -> str:
-    return _join([_explain_item(field, item) for item in text.split(",")])
+    return join([_explain_item(field, item) for item in text.split(",")])
 
 
 def _explain_item(field: Field, item: str) -> str:
@@ -82,5 +82,6 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _join(parts: list[str]) -> str:
+def join(parts: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]

@@ -47,6 +47,7 @@ __all__ = [
     "excluded_by",
     "excluded_spans",
     "last_through",
+    "members",
     "next_after",
     "next_allowed",
     "previous_slots",
@@ -100,7 +101,7 @@ def next_allowed(trigger: Trigger, bounds: Bounds, after: Instant) -> Instant | 
     excluded slot at which the search stopped: whoever settles it goes on from there. `check_trigger` refuses such a pair.
     """
     moves = moves_of(bounds) if bounds.calendars else None
-    following, cost = _series(trigger, moves), len(_members(trigger)) * (_LOOKS_MOVED if moves else 1)
+    following, cost = _series(trigger, moves), len(members(trigger)) * (_LOOKS_MOVED if moves else 1)
     after = after if bounds.start is None else max(after, Instant(bounds.start - 1))
     horizon = min(after + LATEST_FIRST_FIRE, LAST_INSTANT if bounds.end is None else bounds.end)
     looks, found = 0, following(after)
@@ -157,8 +158,8 @@ class _Earliest:
 
 def _series(trigger: Trigger, moves: Moves | None) -> Next:
     """The next slot of a trigger as a function to be asked many times. A union's members move each for itself."""
-    members = [_single_series(one, moves) for one in _members(trigger)]
-    return members[0] if len(members) == 1 else _Earliest(members)
+    series = [_single_series(one, moves) for one in members(trigger)]
+    return series[0] if len(series) == 1 else _Earliest(series)
 
 
 def _single_series(trigger: Single, moves: Moves | None) -> Next:
@@ -168,7 +169,8 @@ def _single_series(trigger: Single, moves: Moves | None) -> Next:
     return Moved(following, moves, daily=isinstance(trigger, Cron | CalendarInterval)).next
 
 
-def _members(trigger: Trigger) -> tuple[Single, ...]:
+def members(trigger: Trigger) -> tuple[Single, ...]:
+    """The triggers of a union, or the trigger itself."""
     return trigger.triggers if isinstance(trigger, Union) else (trigger,)
 
 
@@ -353,7 +355,7 @@ def check_trigger(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
     moves = moves_of(bounds)
     if isinstance(trigger, Union):
         _check_union(trigger)
-    for member in _members(trigger):
+    for member in members(trigger):
         _check_single(member, max(now, bounds.start or now))
         if moves is not None:
             _check_moving(member, moves)

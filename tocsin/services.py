@@ -386,7 +386,7 @@ def cron_preview(trigger: Cron, after: Instant, count: int) -> Json:
     """The next `count` times of a cron trigger after an instant, with the trigger in words."""
     check_trigger(trigger, UNBOUNDED, after)
     fires = upcoming(trigger, UNBOUNDED, after, count)
-    return {"list": [show_instant(instant) for instant in fires], "words": explain(parse(trigger.expression))}
+    return {"list": [show_instant(instant) for instant in fires], "words": explain(parse(trigger.expression, trigger.seed))}
 
 
 def wall_clock(instant: str, timezone: str) -> str:

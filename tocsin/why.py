@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from actors.attempts import INTERRUPTED
+from actors.calendar_intervals import explain as explain_interval
 from actors.cron import parse
 from actors.cron_words import explain
 from actors.model.execution import Attempt, Execution, Failure, WaitsFor
@@ -70,11 +71,11 @@ def _when_words(trigger: Trigger) -> str:
         case Interval():
             return f"every {format_duration(trigger.every)}, counted from {show_instant(trigger.anchor)}"
         case Cron():
-            return f"{explain(parse(trigger.expression))} ({trigger.expression!r}, {trigger.timezone})"
+            return f"{explain(parse(trigger.expression, trigger.seed))} ({trigger.expression!r}, {trigger.timezone})"
         case Once():
             return f"once, at {show_instant(trigger.at)}"
         case CalendarInterval():
-            return f"every {trigger.every} {trigger.unit}s ({trigger.timezone})"
+            return f"{explain_interval(trigger)} ({trigger.timezone})"
         case Union():
             return "; ".join(_when_words(member) for member in trigger.triggers)
 
