@@ -82,6 +82,9 @@ def parameters_text(parameters: object) -> str:
         raise InvalidRequest(f"parameters: an object, not {show(parameters)}")
     if not parameters:
         return "{}"
+    for name in parameters:
+        if not isinstance(name, str):
+            raise InvalidRequest(f"parameters: values by name, not by {show(name)}")
     text = canonical_json(parameters if isinstance(parameters, dict) else dict(parameters), "parameters")
     # One character is at most four bytes, so most texts need no second encoding to be known as small.
     if len(text) * 4 > MAX_PARAMETERS and (size := len(text.encode())) > MAX_PARAMETERS:
@@ -130,10 +133,22 @@ def check_tags(tags: tuple[str, ...]) -> None:
 
 def check_when(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
     """The trigger can be evaluated and fires at all. A cron expression is judged once per distinct one."""
-    if isinstance(trigger, Cron) and bounds is UNBOUNDED:
-        _check_cron(trigger, now // _CRON_REMEMBERED)
-    else:
-        check_trigger(trigger, bounds, now)
+    try:
+        if isinstance(trigger, Cron) and bounds is UNBOUNDED:
+            _check_cron(trigger, now // _CRON_REMEMBERED)
+        else:
+            check_trigger(trigger, bounds, now)
+    except InvalidRequest as error:
+        raise InvalidRequest(_placed(str(error))) from None
+
+
+def _placed(message: str) -> str:
+    """The refusal of a part of a trigger, under the name that the part has in a definition."""
+    if message.startswith("trigger"):
+        return message
+    if message.startswith("cron "):
+        return f"trigger.cron: {message}"
+    return f"trigger.timezone: {message}" if message.startswith("unknown time zone") else f"trigger.{message}"
 
 
 _CRON_REMEMBERED: Final = 86_400_000_000

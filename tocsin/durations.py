@@ -63,7 +63,7 @@ def _parse_text(text: str, field: str) -> Micros:
 
 def _in_range(amount: int, shown: object, field: str) -> Micros:
     if not 0 <= amount <= LONGEST:
-        raise InvalidRequest(f"{field}: from 0 to 100 years, not {shown!s}")
+        raise InvalidRequest(f"{field}: from 0 to 100 years, not {show(shown)}")
     return Micros(amount)
 
 

@@ -225,6 +225,8 @@ def parameters_body(text: str | None, option: str = "--params") -> Any:
 def extra_body(path: Path | None, content_type: str | None) -> dict[str, str] | None:
     """A file's bytes."""
     if path is None:
+        if content_type is not None:
+            raise InvalidRequest(f"--extra-type: goes with --extra, not alone: {show(content_type)}")
         return None
     body = {"data": base64.b64encode(_read(path)).decode()}
     return body | ({"contentType": content_type} if content_type is not None else {})
