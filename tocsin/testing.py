@@ -27,7 +27,7 @@ import attrs
 import trio
 import trio.testing
 
-from actors.handling.catalogue import Catalogue, TaskType, is_async
+from actors.handling.catalogue import DEFAULT_POOL, Catalogue, TaskType, is_async
 from actors.handling.context import Context
 from actors.lanes import READS, WRITER, NodeConfig
 from actors.model.execution import Execution
@@ -39,6 +39,7 @@ from runtime.errors import InvalidRequest
 from runtime.simulation import SimulatedWorld, seed_scheduler
 from runtime.world import INLINE
 
+from .context_tools import ContextTools
 from .durations import Duration, parse_duration
 from .loading import load_catalogue
 from .node import LocalNode, make_declared, single_error
@@ -182,7 +183,7 @@ class VirtualNode(LocalNode):
     async def _live(self, *, task_status: trio.TaskStatus[None]) -> None:
         config = attrs.evolve(self._config, data=self._directory)
         with self._scope:
-            async with open_inner(config, self._types, self._world) as self._node:
+            async with open_inner(config, self._types, self._world, tools=ContextTools) as self._node:
                 await make_declared(self, DECLARED_TASKS.values())
                 task_status.started()
                 await trio.sleep_forever()
@@ -285,7 +286,11 @@ def _types(
     given = load_catalogue((), world) if catalogue is None else catalogue
     if unknown := sorted(stand_ins.keys() - set(given.names())):
         raise InvalidRequest(f"stand_ins: there is no task type {unknown[0]!r}")
-    return Catalogue(_in_simulation(entry, stand_ins, calls, world) for entry in given)
+    # There is one pool of threads here, as wide as anybody wants.
+    pooled = [attrs.evolve(entry, pool=DEFAULT_POOL) for entry in given]
+    found = Catalogue(_in_simulation(entry, stand_ins, calls, world) for entry in pooled)
+    found.hooks.extend(given.hooks)
+    return found
 
 
 def _in_simulation(

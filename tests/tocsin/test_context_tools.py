@@ -11,8 +11,10 @@ import pytest
 import trio
 
 import tocsin
+import tocsin.testing
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context, SyncContext
+from actors.handling.hooks import Hook
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from runtime.errors import Conflict, InvalidRequest, InvocationFailed, NotFound, ReplyTimeout
@@ -245,3 +247,37 @@ async def test_a_process_that_waits_is_heard_meanwhile(tmp_path: Path) -> None:
                 await trio.sleep(0.01)
         await node.cancel(task.id)
         assert (await ended(node, execution)).state is State.CANCELLED
+
+
+def test_invocations_and_hooks_work_on_virtual_time() -> None:
+    heard: list[Any] = []
+
+    async def parent(ctx: Context) -> Any:
+        return [await ctx.invoke("child", {"hours": 2}, timeout=86_000), ctx.trigger_kind]
+
+    async def child(ctx: Context, *, hours: int) -> int:
+        await trio.sleep(hours * 3600)
+        return hours
+
+    async def after(ctx: Context, state: tocsin.Ended) -> None:
+        heard.append(("after", ctx.type, state.result))
+
+    def outcome(settled: tocsin.Settled) -> None:
+        heard.append(("outcome", settled.type, settled.outcome, settled.state))
+
+    catalogue = Catalogue([task_type("parent", parent), task_type("child", child)])
+    catalogue.hooks.extend([Hook("after", after), Hook("on_outcome", outcome, type="parent")])
+
+    @tocsin.testing.simulated(start="2026-01-01T00:00:00Z", catalogue=catalogue)
+    async def plays(node: tocsin.testing.VirtualNode) -> None:
+        await node.cron("0 6 * * *", "parent", name="daily")
+        await node.advance("10h")
+        [run] = await node.runs("daily")
+        assert await node.result(run) == [2, "cron"]
+
+    plays()
+    assert heard == [
+        ("after", "child", 2),
+        ("after", "parent", [2, "cron"]),
+        ("outcome", "parent", "fired", State.COMPLETED),
+    ]
