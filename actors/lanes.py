@@ -86,8 +86,12 @@ def new_lane(
     writer: str,
     reader: str,
     slots: int,
+    zones_changed: bool = False,
 ) -> Lane:
-    """The actors of one lane, not started yet. `writer` and `reader`: the world's lanes in which the store is called."""
+    """The actors of one lane, not started yet. `writer` and `reader`: the world's lanes in which the store is called.
+
+    `zones_changed`: the store was last used with another time zone database.
+    """
 
     def new_core() -> KeeperCore:
         return KeeperCore(
@@ -97,6 +101,7 @@ def new_lane(
             random=world.rng("retries"),
             new_id=world.new_id,
             runs=catalogue.__contains__,
+            zones_changed=zones_changed,
         )
 
     async def load_checkpoint(execution_id: str) -> str | None:

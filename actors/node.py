@@ -24,6 +24,7 @@ from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
 from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
+from .calendar_library import CalendarLibrary
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
@@ -105,6 +106,7 @@ class Node:
         self._memory = memory
         self._root = root
         self._watchdog = watchdog
+        self.calendars = CalendarLibrary(durable, memory, world)
 
     def equip(self, tools: Tools) -> None:
         """Say who carries out what handlers ask of the node. Called once, before it starts."""
@@ -332,7 +334,7 @@ def _open(store: Store, config: NodeConfig, world: World) -> Identity:
     )
     if identity.timezone_database != database_version():
         logger.warning(
-            "the store was last used with the time zone database %s, this node has %s",
+            "the store was last used with the time zone database %s, this node has %s: next fires are computed anew",
             identity.timezone_database,
             database_version(),
         )
@@ -352,7 +354,17 @@ def _compose(
     memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
     herald = Herald()
     durable = new_lane(
-        "durable", config, catalogue, world, store, identity.partitions, boot, WRITER, READS, config.slots
+        "durable",
+        config,
+        catalogue,
+        world,
+        store,
+        identity.partitions,
+        boot,
+        WRITER,
+        READS,
+        config.slots,
+        zones_changed=identity.timezone_database != database_version(),
     )
     memory = new_lane("memory", config, catalogue, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
     for lane in (durable, memory):
