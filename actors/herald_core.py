@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import StoreDamaged
@@ -158,6 +158,8 @@ def target_of(action: Action) -> str:
             return "topic"
         case RunTask(task=task):
             return f"task {task}"
+        case _:
+            assert_never(action)
 
 
 class Queue:

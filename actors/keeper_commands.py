@@ -109,6 +109,8 @@ class Commands:
         self._progression.returned(staged, execution, now)
 
     def _run(self, message: RunTask, staged: Staged, now: Instant) -> str:
+        if message.execution_id is not None and message.execution_id in staged.executions:
+            return message.execution_id
         if staged.state.phase is Phase.CANCELLED:
             raise Conflict(f"cannot run a task that is {staged.state.phase}: activate it first")
         policies = staged.definition.policies
