@@ -20,6 +20,7 @@ from .executor_messages import Resync
 from .herald_messages import Event as HeraldEvent
 from .keeper_calendars import SLICE as WALKED
 from .keeper_calendars import ZONES
+from .keeper_claims import Claims
 from .keeper_core import MAX_REDECISIONS, KeeperCore
 from .keeper_messages import (
     Answer,
@@ -139,6 +140,11 @@ class Keeper(Actor[Event]):
         self._executor = executor
         self._timer = timer
         self._herald = herald
+
+    @property
+    def claims(self) -> Claims:
+        """Who waits and who holds what, as the present life of the keeper knows it."""
+        return self._core.claims
 
     @property
     def completed(self) -> int:

@@ -26,7 +26,7 @@ from runtime.records import evolve
 from . import attempts
 from .catching_up import CATCH_UP_RUNNING, RECOVERY_AFTER
 from .keeper_messages import Start
-from .keeper_queues import GOVERNOR, Entry, Holder, Key, Queues, Wants
+from .keeper_queues import GOVERNOR, Entry, Holder, Key, Lock, Queues, Wants
 from .keeper_staging import Staged
 from .model.execution import CLAIMABLE, Execution, Kind, WaitsFor
 from .model.lifecycle import State
@@ -162,6 +162,14 @@ class Claims:
             return
         staged.put(evolve(execution, waits_for=lacks or WaitsFor.SLOT, due=None))
         self._wait(entry)
+
+    def lacks(self, definition: Definition, execution: Execution) -> tuple[WaitsFor | None, Lock | None]:
+        """What keeps an execution that waits from being claimed now, and the key with its holders if it is one."""
+        entry = self._entry(definition, execution)
+        lacks = self.queues.blocked_by(entry.queue, entry.wants)
+        if lacks is WaitsFor.KEY:
+            return lacks, self.queues.lock(entry.wants[0][0])
+        return (lacks or WaitsFor.SLOT) if self.slots <= 0 or lacks is not None else None, None
 
     def is_plain(self, policies: Policies) -> bool:
         """Whether executions under these policies need nothing but a slot."""

@@ -26,7 +26,7 @@ from runtime.errors import NotFound, StaleEpoch, TocsinError
 from runtime.records import evolve
 
 from . import keeper_creations, keeper_plain
-from .catching_up import CATCH_UP_RUNNING
+from .catching_up import CATCH_UP_RUNNING, Governor
 from .keeper_calendars import Calendars
 from .keeper_checkpoints import over, take_checkpoint
 from .keeper_claims import Claims
@@ -108,11 +108,12 @@ class KeeperCore:
         runs: Callable[[str], bool],
         queues: Mapping[str, int] | None = None,
         recovering: int = CATCH_UP_RUNNING,
+        governor: Governor | None = None,
         zones_changed: bool = False,
     ) -> None:
         self._partitions = partitions
         self._claims = Claims(boot, node, runs, queues, recovering)
-        self._progression = Progression(self._claims, random, new_id)
+        self._progression = Progression(self._claims, random, new_id, governor)
         self._commands = Commands(self._progression)
         self._cache: OrderedDict[str, Task] = OrderedDict()
         self.waits = Waits(self._cache)

@@ -14,6 +14,7 @@ from runtime.supervisor import ChildSpec, Supervisor
 from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
 from runtime.world import World
 
+from .catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
 from .coordinator import Coordinator
 from .executor import Executor
 from .handling.catalogue import DEFAULT_POOL, Catalogue
@@ -34,7 +35,9 @@ class NodeConfig:
     `name`: unique in the cluster. `data`: the directory it owns. `slots` / `memory_slots`: attempts at the same time per lane.
     `threads`: sync handlers at the same time, by pool. `drain_seconds`: what running handlers get to come to an end. `keep_for`
     (microseconds) and `keep_newest`: how long ended executions are kept, and how many of each task in any case.
-    `sweep_every`: how often the store is searched for what is overdue; `watch_seconds`: how often the watchdog looks.
+    `queues`: how many executions of a queue run at once, where that is limited. `catch_up_*`: how fast what a downtime or a
+    pause has delayed is made up for, and how much of it runs at once. `sweep_every`: how often the store is searched for what
+    is overdue; `watch_seconds`: how often the watchdog looks.
     """
 
     data: Path
@@ -50,6 +53,10 @@ class NodeConfig:
     synchronous: str = "FULL"
     sweep_every: Micros = SWEEP_EVERY
     watch_seconds: float = DEFAULT_INTERVAL_SECONDS
+    queues: Mapping[str, int] = attrs.field(factory=dict)
+    catch_up_rate: float = CATCH_UP_RATE
+    catch_up_burst: int = CATCH_UP_BURST
+    catch_up_running: int = CATCH_UP_RUNNING
 
 
 @attrs.frozen
@@ -101,6 +108,9 @@ def new_lane(
             random=world.rng("retries"),
             new_id=world.new_id,
             runs=catalogue.__contains__,
+            queues=config.queues,
+            recovering=config.catch_up_running,
+            governor=Governor(config.catch_up_rate, config.catch_up_burst),
             zones_changed=zones_changed,
         )
 

@@ -37,6 +37,7 @@ from .herald_messages import Perform, TopicMessage
 from .herald_tasks import task_runner
 from .janitor import Janitor
 from .keeper_messages import Command, CreateTasks, StopClaiming
+from .lane_control import LaneControl
 from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
 from .model.calendar import Calendar
 from .model.event import Action, Topic
@@ -45,6 +46,7 @@ from .model.execution import Execution
 from .model.task import Definition, Task
 from .store.memory import MemoryStore
 from .store.port import (
+    Commit,
     Counts,
     DeliveryWrite,
     ExecutionDetail,
@@ -52,6 +54,7 @@ from .store.port import (
     LogLine,
     OutcomeRow,
     Revision,
+    SchedulerPause,
     Store,
     TaskFilter,
     TaskPage,
@@ -107,6 +110,7 @@ class Node:
         self._root = root
         self._watchdog = watchdog
         self.calendars = CalendarLibrary(durable, memory, world)
+        self.control = LaneControl(durable, memory)
 
     def equip(self, tools: Tools) -> None:
         """Say who carries out what handlers ask of the node. Called once, before it starts."""
@@ -306,7 +310,8 @@ async def open_node(
         store = SqliteStore(config.data / "tocsin.db", synchronous=config.synchronous)
         stack.callback(store.close)
         identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
-        node = _compose(config, catalogue, world, store, identity, actions)
+        paused = await world.blocking(store.scheduler_pause, lane=READS)
+        node = _compose(config, catalogue, world, store, identity, actions, paused)
         if tools is not None:
             node.equip(tools(node))
         nursery = await stack.enter_async_context(trio.open_nursery())
@@ -348,10 +353,14 @@ def _compose(
     store: Store,
     identity: Identity,
     actions: Mapping[type[Action], Perform],
+    paused: SchedulerPause | None,
 ) -> Node:
     boot = world.new_id()
     memory_store = MemoryStore()
     memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
+    if paused is not None:
+        # What was paused by its operator is not half awake after a restart.
+        memory_store.commit(Commit({}, pause=paused))
     herald = Herald()
     durable = new_lane(
         "durable",

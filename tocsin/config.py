@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 
+from actors.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING
 from actors.handling.catalogue import DEFAULT_POOL
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
@@ -131,6 +132,20 @@ def _pools(value: object, field: str) -> dict[str, int]:
     return {DEFAULT_POOL: 16} | {name: read(size, f"{field}.{name}") for name, size in entries.items()}
 
 
+def _queues(value: object, field: str) -> dict[str, int]:
+    """Limits by queue: a table, or a text such as "mail=4,reports=1"."""
+    entries: dict[str, object]
+    if isinstance(value, Mapping):
+        entries = {str(name): limit for name, limit in value.items()}
+    elif isinstance(value, str):
+        pairs = (part.partition("=") for part in value.split(",") if part.strip())
+        entries = {name.strip(): limit.strip() for name, _, limit in pairs}
+    else:
+        raise InvalidRequest(f"{field}: limits of queues, for example mail = 4, not {value!r}")
+    read = _whole(1, 100_000)
+    return {_text(name, field): read(limit, f"{field}.{name}") for name, limit in entries.items()}
+
+
 def _networks(value: object, field: str) -> tuple[str, ...]:
     entries = _modules(value, field)
     for entry in entries:
@@ -212,6 +227,39 @@ class Config:
             _pools,
             "threads by pool",
             "sync handlers at once: more than 16 mostly fight over the GIL, a pool of its own is for those that wait",
+        ),
+    )
+    queues: Mapping[str, int] = attrs.field(
+        factory=dict,
+        metadata=_about(
+            "queues",
+            _queues,
+            "executions by queue",
+            "how many of a queue run at once; a queue that is not named has no limit but the slots",
+        ),
+    )
+    catch_up_rate: int = attrs.field(
+        default=round(CATCH_UP_RATE),
+        metadata=_about(
+            "catch_up.rate",
+            _whole(1, 100_000),
+            "starts per second",
+            "what a downtime or a pause has delayed is made up for at this pace, so that live tasks stay on time",
+        ),
+    )
+    catch_up_burst: int = attrs.field(
+        default=CATCH_UP_BURST,
+        metadata=_about(
+            "catch_up.burst", _whole(1, 100_000), "starts", "so many come at once: a small node is not slowed at all"
+        ),
+    )
+    catch_up_running: int = attrs.field(
+        default=CATCH_UP_RUNNING,
+        metadata=_about(
+            "catch_up.running",
+            _whole(1, 100_000),
+            "executions",
+            "so much delayed work runs at once, so that live tasks find slots",
         ),
     )
     drain_timeout: Micros = attrs.field(

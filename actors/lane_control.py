@@ -1,0 +1,91 @@
+"""The whole scheduler's pause, locks and queues, as people and programs ask for them: over both lanes of a node.
+
+A concurrency key and a queue's limit hold within a lane: memory tasks are counted apart from stored ones.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtime.errors import NotFound
+from runtime.mailbox import ask
+from runtime.records import evolve
+
+from .keeper_messages import PauseScheduler, ReleaseLock, ResumeScheduler
+from .keeper_queues import Lock, QueueUse
+from .lanes import Lane
+from .model.execution import CLAIMABLE, Execution, WaitsFor
+from .model.task import Definition
+from .store.port import SchedulerPause
+
+ASK_SECONDS: Final = 30.0
+"""How long a change may wait for its commit, as for every other request."""
+
+
+class LaneControl:
+    """See the module's docstring. Every call may raise an error of `runtime/errors.py`."""
+
+    def __init__(self, durable: Lane, memory: Lane) -> None:
+        self._durable = durable
+        self._memory = memory
+
+    @property
+    def paused(self) -> SchedulerPause | None:
+        """Since when, by whom and why the whole scheduler is paused; None if it is not."""
+        return self._durable.keeper.claims.paused
+
+    async def pause(self, note: str | None, actor: str) -> SchedulerPause:
+        """Settle and start nothing until resumed; what runs goes on. Holds over restarts. Answers the pause there is."""
+        pause: SchedulerPause = await ask(
+            self._durable.keeper.mailbox, lambda reply: PauseScheduler(note, actor, reply), ASK_SECONDS
+        )
+        await ask(self._memory.keeper.mailbox, lambda reply: PauseScheduler(note, actor, reply), ASK_SECONDS)
+        return pause
+
+    async def resume(self, actor: str) -> None:
+        """Go on, also if nothing was paused. What came due meanwhile is made up for under each task's catch-up policy."""
+        for lane in (self._durable, self._memory):
+            await ask(lane.keeper.mailbox, lambda reply: ResumeScheduler(actor, reply), ASK_SECONDS)
+
+    def locks(self, tenant: str | None = None) -> list[Lock]:
+        """The concurrency keys of a tenant (None: of all) that somebody holds or waits for, with who holds them."""
+        return [
+            lock
+            for lane in (self._durable, self._memory)
+            for lock in lane.keeper.claims.queues.locks()
+            if tenant in (None, lock.tenant)
+        ]
+
+    async def release_lock(self, key: str, tenant: str, execution_id: str | None, actor: str) -> tuple[str, ...]:
+        """Take a key from an execution, or from all that hold it. Answers those; raises NotFound if nobody holds it."""
+        released: tuple[str, ...] = ()
+        for lane in (self._durable, self._memory):
+            try:
+                released += await ask(
+                    lane.keeper.mailbox, lambda reply: ReleaseLock(key, tenant, execution_id, actor, reply), ASK_SECONDS
+                )
+            except NotFound:
+                if lane is self._memory and not released:
+                    raise
+        return released
+
+    def queues(self) -> list[QueueUse]:
+        """The queues that have a limit or in which somebody waits: both lanes together."""
+        found: dict[str, QueueUse] = {}
+        for lane in (self._durable, self._memory):
+            for use in lane.keeper.claims.queues.queues():
+                known = found.get(use.name)
+                if known is not None:
+                    use = evolve(use, running=known.running + use.running, waiting=known.waiting + use.waiting)
+                found[use.name] = use
+        return [found[name] for name in sorted(found)]
+
+    def waits_for(self, definition: Definition, execution: Execution) -> tuple[WaitsFor | None, Lock | None]:
+        """What an execution lacks at this moment, and who has it if that is a key.
+
+        What its row says is what it lacked when it came. None, None: nothing is in its way any more.
+        """
+        if execution.waits_for not in CLAIMABLE or execution.waits_for is WaitsFor.NODE:
+            return execution.waits_for, None
+        lane = self._durable if definition.persistent else self._memory
+        return lane.keeper.claims.lacks(definition, execution)
