@@ -12,7 +12,7 @@ A parent that was not read for a batch is not known to be gone: who needs it wai
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from runtime.clock import Instant
 from runtime.records import evolve
@@ -23,11 +23,21 @@ from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.task import Definition, Task
 
-if TYPE_CHECKING:
-    from .keeper_progression import Progression
-
 SLICE: Final = 256
 """Tasks in one `Reconsider`: half of the keeper's slice, so that one transaction stays a few milliseconds."""
+
+
+class Steps(Protocol):
+    """What can be done with an execution that waits: the keeper's progression."""
+
+    def go_on(self, staged: Staged, execution: Execution, now: Instant) -> None:
+        """What it waited for has come."""
+        ...
+
+    def give_up(self, staged: Staged, execution: Execution, now: Instant) -> None:
+        """It has waited long enough, or in vain."""
+        ...
+
 
 _UNKNOWN: Final = Verdict(Standing.PENDING, "not known yet")
 
@@ -141,7 +151,7 @@ class Waits:
             if execution.waits_for is WaitsFor.DEPENDENCY
         )
 
-    def reconsider(self, staged: Staged, progression: Progression, now: Instant) -> None:
+    def reconsider(self, staged: Staged, steps: Steps, now: Instant) -> None:
         """Let go on what need not wait for parents any more, and give up what has waited long enough or in vain."""
         for execution in list(staged.executions.values()):
             if execution.waits_for is not WaitsFor.DEPENDENCY:
@@ -150,9 +160,9 @@ class Waits:
             if verdict is _UNKNOWN:
                 self._again[staged.id] = None
             elif _is_over(execution, now) or verdict.standing is Standing.HOPELESS:
-                progression.give_up(staged, execution, now)
+                steps.give_up(staged, execution, now)
             elif verdict is DONE:
-                progression.go_on(staged, execution, now)
+                steps.go_on(staged, execution, now)
 
     def held_by(self, definition: Definition, execution: Execution) -> str:
         """Which parents hold an execution, and how they stand."""
