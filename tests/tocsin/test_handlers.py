@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from actors.executor_core import ABANDON_SECONDS
-from actors.handling import context
+from actors.handling import logbook
 from actors.handling.catalogue import DECLARED, Catalogue, TaskType
 from actors.handling.logbook import MAX_LOG_LINES, TRUNCATED
 from actors.keeper_messages import AttemptEnd, Interrupt
@@ -210,7 +210,7 @@ time.sleep(1000)
 
 @pytest.mark.parametrize("reason", ["cancelled", "drain"])
 async def test_what_a_command_says_while_it_ends_is_kept(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "MAX_LOG_LINES", 1_000_000)
+    monkeypatch.setattr(logbook, "MAX_LOG_LINES", 1_000_000)
     argv = [sys.executable, "-c", LAST_WORDS]
     async with running(builtin("command"), world=RealWorld()) as (executor, keeper):
         await executor.mailbox.tell(start(type="command", parameters=json.dumps({"argv": argv})))
@@ -417,7 +417,7 @@ def test_a_wrong_request_is_refused_when_it_is_saved(parameters: dict[str, Any],
 
 
 MODULE = """
-from actors.handling import context
+from actors.handling import logbook
 from actors.handling.catalogue import DECLARED, task_type
 from {neighbour} import ANSWER
 
