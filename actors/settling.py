@@ -135,7 +135,7 @@ def is_fixed_delay(task: Task) -> bool:
 
 def _select(task: Task, first: Instant, clock: Instant) -> Selection:
     if is_fixed_delay(task):
-        return _one(task, first, clock)
+        return _one(task, first, first, clock)
     begin = first
     if task.definition.bounds.calendars:
         begin = Instant(task.state.settled_through + 1)
@@ -144,7 +144,7 @@ def _select(task: Task, first: Instant, clock: Instant) -> Selection:
             return Selection((Stretch(begin, clock, EXCLUDED),))
         first = found
     if _next_to_run(task, first, clock) is None:
-        return _one(task, first, clock)
+        return _one(task, begin, first, clock)
     match task.definition.policies.catch_up:
         case CatchUp.LATEST:
             return _latest(task, begin, first, clock)
@@ -168,17 +168,17 @@ def _next_to_run(task: Task, after: Instant, through: Instant) -> Instant | None
     return None
 
 
-def _one(task: Task, nominal: Instant, clock: Instant) -> Selection:
+def _one(task: Task, begin: Instant, nominal: Instant, clock: Instant) -> Selection:
     policies, state = task.definition.policies, task.state
     promised = state.catching_up is not None and nominal <= state.catching_up
     if policies.catch_up is CatchUp.EARLIEST and promised:
-        return Selection((Stretch(nominal, nominal, _COALESCED),))
+        return Selection((Stretch(begin, nominal, _COALESCED),))
     # An instant that was past already when it was given for a one-time task has missed nothing.
     given_late = isinstance(task.definition.trigger, Once) and nominal == state.settled_through + 1
     label = _MISSED if policies.catch_up is CatchUp.SKIP and not given_late else _TOO_LATE
     if promised or nominal >= _in_time_since(policies, clock, skips=label is _MISSED):
         return Selection(runnable=(nominal,))
-    return Selection((Stretch(nominal, nominal, label),))
+    return Selection((Stretch(begin, nominal, label),))
 
 
 def _in_time_since(policies: Policies, clock: Instant, *, skips: bool = False) -> Instant:
