@@ -11,7 +11,7 @@ from runtime.mailbox import ask
 from runtime.records import evolve
 from runtime.world import World
 
-from .keeper_messages import DeleteCalendar, PutCalendar
+from .calendar_messages import DeleteCalendar, PutCalendar
 from .lanes import Lane
 from .model.calendar import Calendar
 

@@ -15,6 +15,7 @@ from runtime.mailbox import refuse_all
 from runtime.world import World
 
 from .addresses import Address, hint
+from .calendar_messages import Recalculate
 from .executor_messages import Message as ExecutorMessage
 from .executor_messages import Resync
 from .herald_messages import Event as HeraldEvent
@@ -34,7 +35,6 @@ from .keeper_messages import (
     Own,
     Proceed,
     Purge,
-    Recalculate,
     Reconsider,
     Recorded,
     Recover,

@@ -21,9 +21,10 @@ from runtime.clock import Instant, isoformat
 from runtime.errors import Conflict, InvalidRequest, NotFound, TocsinError
 from runtime.records import evolve
 
+from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .definition_changes import recalculate
 from .keeper_lane import CalendarChange
-from .keeper_messages import DeleteCalendar, Directive, PutCalendar, Recalculate, Refuse
+from .keeper_messages import Directive, Refuse
 from .keeper_staging import Staged
 from .model.calendar import Calendar, CalendarRule
 from .model.lifecycle import Change, Phase, change_phase

@@ -26,6 +26,7 @@ from runtime.errors import NotFound, StaleEpoch, TocsinError
 from runtime.records import evolve
 
 from . import keeper_creations, keeper_plain
+from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .catching_up import CATCH_UP_RUNNING, Governor
 from .keeper_calendars import Calendars
 from .keeper_checkpoints import over, take_checkpoint
@@ -42,7 +43,6 @@ from .keeper_messages import (
     Command,
     Counted,
     CreateTasks,
-    DeleteCalendar,
     Delivered,
     Directive,
     EditTask,
@@ -55,8 +55,6 @@ from .keeper_messages import (
     Proceed,
     Progress,
     Purge,
-    PutCalendar,
-    Recalculate,
     Reconsider,
     Recorded,
     Recover,

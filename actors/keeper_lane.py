@@ -9,7 +9,8 @@ from runtime.clock import Instant
 from runtime.errors import TocsinError
 from runtime.records import record
 
-from .keeper_messages import Answer, Directive, Recalculate, Refuse, SchedulerPaused
+from .calendar_messages import Recalculate
+from .keeper_messages import Answer, Directive, Refuse, SchedulerPaused
 from .model.calendar import Calendar
 from .store.port import SchedulerPause
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.clock import Instant
 from runtime.records import record
 
-from .model.calendar import Calendar
+from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .model.execution import Execution, Failure
 from .model.lifecycle import State
 from .model.occurrence import Settled
@@ -94,18 +94,6 @@ class Reconsider:
     """The keeper to itself: look again at these tasks, whose executions wait for others."""
 
     task_ids: tuple[str, ...]
-
-
-@record
-class Recalculate:
-    """The keeper to itself: what the times of these tasks depend on may have changed.
-
-    `walk`: the tenant and name of the calendar whose users are walked through in order; `last`: behind these there are none.
-    """
-
-    task_ids: tuple[str, ...]
-    walk: tuple[str, str] | None = None
-    last: bool = False
 
 
 @record
@@ -245,28 +233,6 @@ class CreateTasks:
     actor: str
     reply: Reply[tuple[Task | Exception, ...]]
     made: tuple[Task | Exception | None, ...] = ()
-
-
-@record
-class PutCalendar:
-    """Keep this calendar: as the next version, or if it has a version as that one. Answers the calendar as it is kept.
-
-    The same content as the newest version's makes no new one.
-    """
-
-    calendar: Calendar
-    actor: str
-    reply: Reply[Calendar]
-
-
-@record
-class DeleteCalendar:
-    """Remove a calendar that no task uses. Answers its last version, which is empty."""
-
-    tenant: str
-    name: str
-    actor: str
-    reply: Reply[Calendar]
 
 
 @record

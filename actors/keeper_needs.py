@@ -8,13 +8,13 @@ import attrs
 
 from runtime.records import record
 
+from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .keeper_dependencies import Waits
 from .keeper_messages import (
     AttemptsEnded,
     Backlog,
     Counted,
     CreateTasks,
-    DeleteCalendar,
     Delivered,
     EditTask,
     Event,
@@ -25,8 +25,6 @@ from .keeper_messages import (
     Proceed,
     Progress,
     Purge,
-    PutCalendar,
-    Recalculate,
     Reconsider,
     Recover,
     ReleaseLock,

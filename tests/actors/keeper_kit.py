@@ -7,6 +7,7 @@ from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
+from actors.calendar_messages import Recalculate
 from actors.keeper_calendars import SLICE as WALKED
 from actors.keeper_calendars import ZONES
 from actors.keeper_core import KeeperCore
@@ -30,7 +31,6 @@ from actors.keeper_messages import (
     PauseTask,
     Proceed,
     Purge,
-    Recalculate,
     Reconsider,
     Recorded,
     Refuse,

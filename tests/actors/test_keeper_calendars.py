@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from actors.keeper_calendars import SLICE, ZONES
-from actors.keeper_messages import CreateTasks, DeleteCalendar, EditTask, PutCalendar, Recalculate, Settle
+from actors.keeper_messages import CreateTasks, EditTask, Settle
 from actors.model.calendar import Calendar, CalendarRule, calendar_of
 from actors.model.lifecycle import Phase
 from actors.model.task import Definition, Task
