@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from actors.model.trigger import UNBOUNDED, Bounds, Cron, Fold, Gap, Interval, Missing, Once, Trigger, Union
+from actors.model.trigger import UNBOUNDED, Bounds, Cron, Fold, Gap, Interval, Missing, Once, Single, Trigger, Union
 from runtime.clock import Instant, Micros, to_datetime
 from runtime.errors import InvalidRequest
 
@@ -64,7 +64,7 @@ class TriggerVerbs(PolicyVerbs):
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
-        self._trigger: Trigger | None = None
+        self._trigger: Single | None = None
         self._every: Micros | None = None
         self._delay: Micros | None = None
         self._form: Mapping[str, Any] | None = None
@@ -240,15 +240,15 @@ class TriggerVerbs(PolicyVerbs):
         """The trigger and its bounds, each checked by itself."""
         if self._form is not None and self._more is None:
             return trigger_from_json(self._whole(self._form), now, known=known)
-        trigger = self._one(now, type_name)
+        first = self._one(now, type_name)
+        trigger: Trigger = first
         if self._more is not None:
             more = [
                 single_from_json(form, now, self._start, f"trigger.any[{index}]")
                 for index, form in enumerate(self._more, 1)
             ]
-            if isinstance(trigger, Union):
-                raise InvalidRequest("trigger: what fires as well stands in the list of any")
-            trigger = Union((trigger, *more))
+            trigger = Union((first, *more))
+            check_together(trigger, UNBOUNDED)
         if (
             self._start is None
             and self._end is None
@@ -276,7 +276,7 @@ class TriggerVerbs(PolicyVerbs):
             said["calendars"] = self.named_by_trigger()["calendars"]
         return dict(form) | said
 
-    def _one(self, now: Instant, type_name: str) -> Trigger:
+    def _one(self, now: Instant, type_name: str) -> Single:
         if self._every is not None:
             return Interval(self._every, anchor_of(now, self._start), self._fixed_delay)
         if self._trigger is not None:

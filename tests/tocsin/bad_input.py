@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import attrs
@@ -21,7 +22,8 @@ from tocsin.vocabulary import TASK
 NOW = Instant(1_800_000_000 * SECOND)
 GOOD: dict[str, Any] = {"name": "n", "taskType": "greet", "trigger": {"every": "5m"}}
 PARENT = "01890000-0000-7000-8000-000000000009"
-CALENDAR = Calendar("", "holidays", 3)
+CHRISTMAS = date(2028, 12, 24).toordinal()
+CALENDAR = Calendar("", "holidays", 3, days=((CHRISTMAS, CHRISTMAS + 2),))
 KNOWN = Known(
     {("holidays", None): CALENDAR, ("holidays", 3): CALENDAR},
     {"parent": Task(Definition(PARENT, "parent", "greet", Once(NOW)), TaskState())},
