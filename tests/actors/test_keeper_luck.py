@@ -28,6 +28,7 @@ from actors.keeper_messages import (
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.policy import Overlap, Policies
+from actors.model.retention import Retention, Slice, Stage
 from actors.store.port import Commit
 from runtime.clock import SECOND, Instant
 from runtime.errors import Conflict, StaleFence, StoreUnavailable
@@ -88,7 +89,7 @@ def test_progress_and_lines_are_written(rig: Rig):
 
 
 def test_a_purge_goes_to_the_shell(rig: Rig):
-    assert rig.ask(lambda reply: Purge(rig.now, 0, 10, reply)) == 0
+    assert rig.ask(lambda reply: Purge(Slice(Stage.EXECUTIONS, Retention(), rig.now), reply)) == 0
 
 
 # -- slots
@@ -317,7 +318,7 @@ def test_a_store_that_cannot_commit_refuses_who_asks_and_keeps_the_ends(rig: Rig
     with pytest.raises(StoreUnavailable):
         rig.ask(lambda reply: Checkpoint("t1", rig.started[0].id, 1, "[]", reply))
     with pytest.raises(StoreUnavailable):
-        rig.ask(lambda reply: Purge(rig.now, 0, 10, reply))
+        rig.ask(lambda reply: Purge(Slice(Stage.EXECUTIONS, Retention(), rig.now), reply))
     rig.end()
     rig.settle("t2")
     assert rig.core.has_carried
