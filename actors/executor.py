@@ -34,6 +34,7 @@ from .executor_messages import (
     HandlerEnded,
     Message,
     Notify,
+    Replace,
     Report,
     ReportEnd,
     Resync,
@@ -48,7 +49,7 @@ from .handling.payload import MAX_RESULT, encode_json
 from .handling.runners.async_ import How, TaskPool
 from .handling.runners.hooks import run_hooked
 from .handling.runners.process import run_in_process
-from .handling.runners.thread import run_in_thread
+from .handling.runners.thread import lane_of, run_in_thread
 from .handling.tools import Tools
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress
 from .keeper_messages import Event as KeeperEvent
@@ -69,12 +70,13 @@ CHECKPOINT_RETRY_SECONDS: Final = 0.1
 
 @attrs.define(eq=False)
 class Job:
-    """An attempt whose handler runs, as the shell holds it."""
+    """An attempt whose handler runs, as the shell holds it. `replaced_in`: the thread lane that was widened in its place."""
 
     context: Context
     type: TaskType
     key: tuple[str, int]
     worker: object = None
+    replaced_in: str | None = None
 
 
 class Executor(Actor[Message]):
@@ -159,6 +161,8 @@ class Executor(Actor[Message]):
             case Notify(execution_id=execution_id, fence=fence, reason=reason):
                 if (job := self._jobs.get((execution_id, fence))) is not None:
                     job.context.notify(reason)
+            case Replace(execution_id=execution_id, fence=fence):
+                self._replace((execution_id, fence))
             case Drained(reply=reply):
                 reply.answer(None)
             case _:
@@ -187,6 +191,12 @@ class Executor(Actor[Message]):
             # A thread that has begun cannot be interrupted: it sees the reason, and is abandoned by and by.
             if not job.context.in_thread and self._pool is not None:
                 self._pool.cancel(job)
+
+    def _replace(self, key: tuple[str, int]) -> None:
+        job = self._jobs.get(key)
+        if job is not None and job.type.isolation == "thread":
+            job.replaced_in = lane_of(job.type.pool)
+            self._world.widen(job.replaced_in, 1)
 
     # -- attempts
 
@@ -233,6 +243,8 @@ class Executor(Actor[Message]):
         context = job.context
         key = job.key
         del self._jobs[key]
+        if job.replaced_in is not None:
+            self._world.widen(job.replaced_in, -1)
         if context in self._unsent:
             self._send_on(context)
         if error is None:

@@ -47,6 +47,7 @@ from .executor_messages import (
     Event,
     HandlerEnded,
     Notify,
+    Replace,
     Report,
     ReportEnd,
     Resync,
@@ -202,6 +203,7 @@ class ExecutorCore:
     def _release(self, key: Key, directives: list[Directive]) -> None:
         if self._free(key, directives):
             self._stuck.add(key)
+            directives.append(Replace(*key))
 
     def _free(self, key: Key, directives: list[Directive]) -> bool:
         """Give the slot of an abandoned handler back. False if there is none such."""

@@ -122,10 +122,18 @@ class SetAlarm:
 
 
 @record
+class Replace:
+    """The slot of this handler is given to others while it goes on: so that its thread is not missed, let there be one more."""
+
+    execution_id: str
+    fence: int
+
+
+@record
 class Drained:
     """Answer a `Drain`."""
 
     reply: Reply[None]
 
 
-Directive = Spawn | Notify | Cancel | ReportEnd | Report | SetAlarm | Drained
+Directive = Spawn | Notify | Cancel | ReportEnd | Report | SetAlarm | Replace | Drained

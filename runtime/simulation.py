@@ -110,6 +110,9 @@ class SimulatedWorld:
             raise failure
         return outcome[0]
 
+    def widen(self, lane: str, by: int) -> None:
+        """Lanes are as wide as anybody wants here."""
+
     async def _hold_time(self) -> None:
         """Keep the clock from jumping while a thread computes; what a thread waits for in the loop may take virtual time."""
         while True:

@@ -94,6 +94,10 @@ class World(Protocol):
         """
         ...
 
+    def widen(self, lane: str, by: int) -> None:
+        """Let so many more calls of a lane run at the same time, or fewer: in place of threads that do not come back."""
+        ...
+
     def from_thread(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """In a thread that `blocking` started: run an async function in the loop and wait for what it returns or raises."""
         ...
@@ -163,6 +167,10 @@ class RealWorld:
             limiter = self._limiters[lane] = trio.CapacityLimiter(self._lanes.get(lane, 1))
             self._token = trio.lowlevel.current_trio_token()
         return await trio.to_thread.run_sync(function, *arguments, limiter=limiter, abandon_on_cancel=abandon)
+
+    def widen(self, lane: str, by: int) -> None:
+        if (limiter := self._limiters.get(lane)) is not None:
+            limiter.total_tokens += by
 
     def from_thread(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         return trio.from_thread.run(function, *arguments)

@@ -21,6 +21,7 @@ from actors.model.lifecycle import State
 from actors.model.policy import Policies
 from runtime.clock import MILLISECOND, Micros
 from runtime.errors import TooLarge
+from runtime.world import RealWorld
 from tests.actors.executor_kit import Keeper, real_world, running, start
 from tests.actors.test_runners import in_process
 
@@ -297,7 +298,10 @@ async def test_cancel_of_a_deaf_thread_abandons_it_and_a_person_releases_its_slo
         go_on.wait()
         seen.append(ctx.cancellation_reason)
 
-    async with running(handler, world=real_world(), slots=1) as (executor, keeper):
+    def quick(ctx: SyncContext) -> None: ...
+
+    types = (task_type("work", handler), task_type("quick", quick))
+    async with running(*types, world=RealWorld({"handlers": 1}), slots=1) as (executor, keeper):
         await executor.mailbox.tell(start())
         await keeper.until(lambda keeper: "ready" in keeper.lines)
         await executor.mailbox.tell(Interrupt("e1", 1, REASON))
@@ -306,6 +310,9 @@ async def test_cancel_of_a_deaf_thread_abandons_it_and_a_person_releases_its_slo
         await executor.mailbox.tell(Release("e1", 1))
         await keeper.until(lambda keeper: keeper.freed == 1)
         assert (executor.core.abandoned, executor.core.stuck) == (0, 1)
+        await executor.mailbox.tell(start(2, type="quick"))
+        await keeper.until(lambda keeper: len(keeper.ends) == 2)
+        assert keeper.ends[1].state is State.COMPLETED, "there is a thread for it, although the pool has but one"
         go_on.set()
         with trio.fail_after(30):
             while executor.core.stuck:  # noqa: ASYNC110

@@ -18,6 +18,7 @@ from actors.executor_messages import (
     Drained,
     HandlerEnded,
     Notify,
+    Replace,
     Report,
     ReportEnd,
     Resync,
@@ -255,7 +256,7 @@ def test_a_released_handler_gives_its_slot_back_while_it_goes_on() -> None:
     core(start())
     core(Interrupt("e1", 1, "cancelled"))
     core(AlarmRang(), ABANDON_SECONDS)
-    assert core(Release("e1", 1)) == [Report(SlotsFreed(1, (("t1", "e1", 1),)))]
+    assert core(Release("e1", 1)) == [Report(SlotsFreed(1, (("t1", "e1", 1),))), Replace("e1", 1)]
     assert (core.core.abandoned, core.core.stuck) == (0, 1)
     assert core(Release("e1", 1)) == []
     core(Recorded((("e1", 1),)))

@@ -97,7 +97,7 @@ def test_25_every_occurrence_has_a_fresh_budget() -> None:
 
     work.run(test)
     first = work.calls[0]
-    assert [round(call - first, 3) for call in work.calls] [:4] == [0, 10, 600, 610]
+    assert [round(call - first, 3) for call in work.calls][:4] == [0, 10, 600, 610]
 
 
 def test_26_a_retry_does_not_move_the_series() -> None:
