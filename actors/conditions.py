@@ -77,8 +77,9 @@ def _parsed(source: str, field: str) -> ast.expr:
             warnings.simplefilter("error")
             return ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        where = f"at character {error.offset}: " if error.offset else ""
-        raise InvalidRequest(f"{field}: {where}{error.msg}: {source!r}") from None
+        # Where the text ends too early the parser names no place.
+        where = error.offset or len(source) + 1
+        raise InvalidRequest(f"{field}: at character {where}: {error.msg}: {source!r}") from None
     except (ValueError, MemoryError, RecursionError):
         raise InvalidRequest(f"{field}: not an expression: {source[:80]!r}") from None
 

@@ -126,8 +126,8 @@ def test_what_has_no_answer(text: str, problem: str) -> None:
 
 
 REFUSED = [
-    ("", "invalid syntax"),
-    ("result.rows <", "invalid syntax"),
+    ("", "at character 1: invalid syntax"),
+    ("result.rows <", "at character 14: invalid syntax"),
     ("a b", "invalid syntax"),
     ("rows > 1", "at character 1: unknown name 'rows'"),
     ("true and rows > 1", "at character 10: unknown name 'rows'"),
