@@ -15,7 +15,8 @@ from .model.occurrence import Outcome, Reason, Settled
 from .model.task import Definition, Task, TaskState
 from .model.trigger import Bounds, Once, Trigger
 from .moves import FARTHEST_MOVE
-from .settling import after_delay, clock_of, drop_owed, go_on_with_delays, is_fixed_delay
+from .selecting import is_fixed_delay
+from .settling import after_delay, clock_of, drop_owed, go_on_with_delays
 from .triggers import next_after, next_allowed
 
 

@@ -30,7 +30,7 @@ from .model.calendar import Calendar, CalendarRule
 from .model.lifecycle import Change, Phase, change_phase
 from .model.task import Definition, Task
 from .model.trigger import Bounds, CalendarInterval, Cron, Trigger, Union
-from .settling import is_fixed_delay
+from .selecting import is_fixed_delay
 from .store.port import Audit, Commit
 from .triggers import next_allowed
 

@@ -20,7 +20,8 @@ from .model.execution import Execution, Kind
 from .model.lifecycle import Phase, State, Status
 from .model.policy import LATE_AFTER, CatchUp
 from .model.task import Task, TaskState, assigned, status_of
-from .settling import is_fixed_delay, newest_start, outcome_of_start
+from .selecting import is_fixed_delay
+from .settling import newest_start, outcome_of_start
 from .triggers import next_after
 
 

@@ -22,12 +22,12 @@ from .model.policy import CatchUp, OnExhausted
 from .model.task import assigned
 from .model.trigger import Once
 from .overlapping import next_to_go, room
+from .selecting import is_fixed_delay
 from .settling import (
     Admission,
     Settlement,
     after_delay,
     go_on_catching_up,
-    is_fixed_delay,
     is_owed,
     newest_start,
     settle,

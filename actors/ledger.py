@@ -12,7 +12,7 @@ from .model.occurrence import Outcome, Reason, Settled
 from .model.task import Task
 from .triggers import count_between, last_through, next_after
 
-MAX_STEPS: Final = 60
+MAX_STEPS: Final = 4
 """Changes between excluded and allowed in one settlement: some milliseconds of work. The next one goes on from there."""
 
 MAX_LOOKS: Final = 64

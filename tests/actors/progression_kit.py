@@ -112,6 +112,7 @@ class Driver:
         execution = self.executions[execution_id]
         assert execution.started_at is not None
         staged = Staged.of(self.task, 0)
+        self.claims.ended(execution.id, execution.fence)
         report = AttemptEnd(self.task.id, execution.id, execution.fence, state, execution.started_at, now)
         self.progression.ended(staged, staged.executions[execution_id], report, now)
         self._take(staged)
