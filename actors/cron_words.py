@@ -35,7 +35,7 @@ def _explain_time(spec: CronSpec) -> str:
 
 def _explain_days(spec: CronSpec) -> str:
     day, weekday = spec.fields[3], spec.fields[5]
-    by_day = f"on {_explain_unit(DAYS, day)} of the month"
+    by_day = f"on {_explain_dates(day)} of the month"
     by_weekday = "on " + _explain_items(WEEKDAYS, weekday)
     if day == weekday == "*":
         return "" if spec.wildcard else "every day"
@@ -43,6 +43,12 @@ def _explain_days(spec: CronSpec) -> str:
         return by_weekday if day == "*" else by_day
     both = day.startswith("*") or weekday.startswith("*")
     return f"{by_day} {'and only' if both else 'or'} {by_weekday}"
+
+
+def _explain_dates(text: str) -> str:
+    plain = [item for item in text.split(",") if item[-1] not in "LW"]
+    forms = [_explain_item(DAYS, item) for item in text.split(",") if item[-1] in "LW"]
+    return join(([_explain_unit(DAYS, ",".join(plain))] if plain else []) + forms)
 
 
 def _explain_unit(field: Field, text: str) -> str:
@@ -67,11 +73,11 @@ def _explain_item(field: Field, item: str) -> str:
 
 def _explain_form(item: str) -> str:
     if item == "L":
-        return "the last one"
+        return "the last day"
     if item == "LW":
-        return "the last from Monday to Friday"
+        return "the last day from Monday to Friday"
     if item[-1] == "W":
-        return f"nearest to the {_ordinal(int(item[:-1]))} from Monday to Friday"
+        return f"the day from Monday to Friday nearest to day {int(item[:-1])}"
     weekday = WEEKDAYS.names[int(item[0])]
     which = "last" if item[-1] == "L" else _ordinal(int(item[2:]))
     return f"the {which} {weekday} of the month"

@@ -64,7 +64,7 @@ def _card(
     trigger: Trigger, bounds: Bounds, name: str, local: list[Cron | CalendarInterval], change: Change
 ) -> ClockChange:
     effects = [_effect(member, change) for member in local]
-    effect = next((one for one in effects if one != "none"), "none")
+    effect: Effect = next((one for one in effects if one != "none"), "none")
     at = Instant(change.at * SECOND)
     size = abs(change.after - change.before) * SECOND
     around = _around(trigger, bounds, Instant(at - size - HOUR), Instant(at + size + HOUR))

@@ -21,6 +21,7 @@ DOORS = {
     "cyclopts": ("tocsin/cli/*",),
     "httpx": ("tocsin/client.py", "tocsin/handlers/http.py", "tocsin/handlers/webhook.py"),
     "hypercorn": ("tocsin/api/*",),
+    "icalendar": ("actors/ics.py",),
     "kazoo": ("runtime/zookeeper.py",),
     "litestar": ("tocsin/api/*",),
     "outcome": ("runtime/*",),
