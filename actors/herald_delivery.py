@@ -108,6 +108,8 @@ class Deliveries:
         self._queue.begin()
         try:
             due = await self._read(self._store.outbox_due, self._world.now(), self._queue.limit)
+            if not due:
+                return False
             entries = {entry.id: entry for entry in due}
             outcomes, deliveries = self._queue.choose(await self._opened(due))
             for delivery in deliveries:

@@ -10,13 +10,17 @@ import trio.testing
 
 from actors import herald as module
 from actors.herald import Herald
+from actors.herald_core import Verdict, judge, read_entry
 from actors.keeper_messages import Happened
+from actors.model.event import Topic
 from actors.model.execution import Execution, Failure, Kind
 from actors.model.lifecycle import State
 from actors.model.task import Definition, Task, TaskState
 from actors.model.trigger import Once
 from runtime.clock import Instant
 from runtime.records import evolve
+from tests.actors.event_kit import START, event, ids
+from tests.actors.test_herald_core import outcome
 
 
 def happened(state: State = State.COMPLETED, failure: Failure | None = None) -> Happened:
@@ -76,3 +80,30 @@ async def test_a_failure_is_logged_with_the_name_of_its_task(nursery, caplog: py
     assert [record.getMessage() for record in caplog.records] == [
         "execution e of task 'nightly report' is FAILED: ValueError: wrong"
     ]
+
+
+async def test_a_topic_is_told_to_those_who_watch_it():
+    herald = Herald()
+    (entry,) = judge(outcome(event(Topic("alarms"))), Verdict(True), None, START, ids("a")).entries
+    delivery = read_entry(entry)
+    assert await herald.publish(delivery) == "0 watching"
+    async with (
+        herald.watch_topic("alarms") as one,
+        herald.watch_topic("alarms") as other,
+        herald.watch_topic("x") as none,
+    ):
+        assert await herald.publish(delivery) == "2 watching"
+        told = one.receive_nowait()
+        assert (told.topic, told.body["delivery"], other.receive_nowait()) == ("alarms", entry.id, told)
+        with pytest.raises(trio.WouldBlock):
+            none.receive_nowait()
+    assert herald._topics == {}
+
+
+async def test_a_topic_is_forgotten_with_the_last_who_watches_it():
+    herald = Herald()
+    async with herald.watch_topic("alarms"):
+        async with herald.watch_topic("alarms"):
+            pass
+        assert list(herald._topics) == ["alarms"]
+    assert herald._topics == {}
