@@ -114,6 +114,7 @@ class Executor(Actor[Message]):
         self._posting = trio.Event()
         self._unsent: dict[Context, None] = {}
         self._flushing = trio.Event()
+        self._at = 0.0
         self._alarm_at = math.inf
         self._alarm_scope: trio.CancelScope | None = None
 
@@ -141,7 +142,8 @@ class Executor(Actor[Message]):
     # -- directives
 
     def _apply(self, event: Event) -> None:
-        for directive in self.core.handle(event, self._world.now(), self._world.monotonic()):
+        self._at = self._world.monotonic()
+        for directive in self.core.handle(event, self._world.now(), self._at):
             self._perform(directive)
 
     def _perform(self, directive: Directive) -> None:
@@ -180,7 +182,7 @@ class Executor(Actor[Message]):
             self._apply(HandlerEnded(execution.id, execution.fence, "failed", None, failure, ("UnknownTaskType",)))
             return
         key = (execution.id, execution.fence)
-        job = Job(Context(definition, execution, directive.started_at, self._node, self), entry, key)
+        job = Job(Context(definition, execution, directive.started_at, self._node, self, None, self._at), entry, key)
         self._jobs[key] = job
         self._pool.start(job)
 

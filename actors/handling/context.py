@@ -57,7 +57,7 @@ class Host(Protocol):
 
 
 class Context(Described):
-    """The context of an async handler."""
+    """The context of an async handler. `began`: when the attempt did, by the monotonic clock."""
 
     __slots__ = (
         "_began", "_figures", "_host", "_interrupted", "_log", "_pace", "_said", "_saved", "_saving", "_unsure", "book",
@@ -72,10 +72,11 @@ class Context(Described):
         node: str,
         host: Host,
         resumed: str | None = None,
+        began: float = 0.0,
     ) -> None:
         super().__init__(definition, execution, started_at, node, resumed)
         self._host = host
-        self._began = host.monotonic()
+        self._began = began
         self._log: Log | None = None
         self._interrupted: trio.Event | None = None
         self._figures: dict[str, Any] | None = None
