@@ -45,12 +45,13 @@ class Governor:
     """Instants for recovered starts: `burst` at once, then `rate` per second.
 
     By the generic cell rate algorithm: `_ahead` is when the budget will be full again. What was granted and then not
-    committed is lost, which slows recovery by one interval.
+    committed is lost, which slows recovery by one interval. A clock that goes back takes the budget's instant with it.
     """
 
     rate: float = CATCH_UP_RATE
     burst: int = CATCH_UP_BURST
     _ahead: Instant = Instant(0)
+    _seen: Instant = Instant(0)
 
     @property
     def interval(self) -> Micros:
@@ -59,10 +60,13 @@ class Governor:
 
     def grant(self, now: Instant) -> Instant:
         """The instant of the next recovered start, `now` or later."""
+        if now < self._seen:
+            self._ahead = Instant(self._ahead - (self._seen - now))
+        self._seen = now
         free = max(now, Instant(self._ahead - (self.burst - 1) * self.interval))
         self._ahead = Instant(max(self._ahead, now) + self.interval)
         return free
 
-    def behind(self, latest: Instant) -> None:
-        """Instants up to `latest` were granted in a former life: go on behind them."""
-        self._ahead = max(self._ahead, Instant(latest + self.burst * self.interval))
+    def behind(self, granted: Instant) -> None:
+        """This instant was granted in a former life: what is granted from now on comes behind it."""
+        self._ahead = max(self._ahead, Instant(granted + self.burst * self.interval))

@@ -209,7 +209,9 @@ class Keeper(Actor[Event]):
         if (step := calendars.next_step()) is None:
             return
         (tenant, name), after = step
-        question = self._store.task_ids if (tenant, name) == ZONES else partial(self._store.calendar_users, tenant, name)
+        question = (
+            self._store.task_ids if (tenant, name) == ZONES else partial(self._store.calendar_users, tenant, name)
+        )
         try:
             found = await self._read(partial(question, after=after, limit=WALKED))
         except StoreUnavailable as error:
@@ -307,7 +309,8 @@ class Keeper(Actor[Event]):
 
     async def _prepare(self, needs: Needs) -> list[str]:
         if needs.pause:
-            self._core.learn_pause(await self._read(self._store.scheduler_pause))
+            pause = await self._read(self._store.scheduler_pause)
+            self._core.learn_lane(pause, await self._read(self._store.granted_until))
             hint(self._timer, SchedulerPaused(self._core.claims.paused is not None))
         if needs.graph:
             edges = await self._read(self._store.edges)

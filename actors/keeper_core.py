@@ -149,9 +149,11 @@ class KeeperCore:
         for task in tasks:
             self._cache[task.id] = task
 
-    def learn_pause(self, pause: SchedulerPause | None) -> None:
-        """The pause of the scheduler, as the shell read it from the store."""
+    def learn_lane(self, pause: SchedulerPause | None, granted: Instant | None) -> None:
+        """The scheduler's pause, and up to where former lives have granted recovered executions their instants."""
         self._claims.paused, self._pause_known = pause, True
+        if granted is not None:
+            self._progression.governor.behind(granted)
 
     @property
     def backlog_wanted(self) -> int:

@@ -17,7 +17,7 @@ from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, 
 from runtime.records import evolve
 
 from ..model.calendar import Calendar
-from ..model.execution import CLAIMABLE, Execution
+from ..model.execution import CLAIMABLE, Execution, WaitsFor
 from ..model.lifecycle import State
 from ..model.occurrence import Outcome, Reason, Settled
 from ..model.retention import REVISIONS_KEPT, Purged, Slice
@@ -342,6 +342,15 @@ class MemoryStore:
             if record.definition.dependencies is not None
             for parent in record.definition.dependencies.parents
         ]
+
+    def granted_until(self) -> Instant | None:
+        turns = [
+            entry.due
+            for record in self._tasks.values()
+            for entry in record.open.values()
+            if entry.due is not None and entry.waits_for is WaitsFor.GOVERNOR
+        ]
+        return max(turns, default=None)
 
     def occupied(self) -> list[str]:
         return sorted(

@@ -442,6 +442,10 @@ class Store(Protocol):
         """(child, parent) of every dependency, task ids: the whole graph."""
         ...
 
+    def granted_until(self) -> Instant | None:
+        """The latest instant at which an execution may start by the catch-up governor's leave; None if none waits for one."""
+        ...
+
     def occupied(self) -> list[str]:
         """Ids of tasks that have an execution RUNNING or lingering: what counts against queues and concurrency keys."""
         ...

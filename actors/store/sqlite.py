@@ -130,6 +130,9 @@ class SqliteStore:
     def edges(self) -> list[tuple[str, str]]:
         return self._read(sqlite_read.edges)
 
+    def granted_until(self) -> Instant | None:
+        return self._read(sqlite_read.granted_until)
+
     def occupied(self) -> list[str]:
         return self._read(sqlite_read.occupied)
 

@@ -132,6 +132,15 @@ def orphans(connection: sqlite3.Connection, live_boots: Sequence[str], limit: in
     )
 
 
+def granted_until(connection: sqlite3.Connection) -> Instant | None:
+    """See the port."""
+    found: Instant | None = connection.execute(
+        f"SELECT max(due) FROM executions INDEXED BY executions_open "
+        f"WHERE {_OPEN} AND state = 'WAITING' AND waits_for = 'governor'"
+    ).fetchone()[0]
+    return found
+
+
 def occupied(connection: sqlite3.Connection) -> list[str]:
     """See the port."""
     return _all(

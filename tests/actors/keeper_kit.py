@@ -191,7 +191,7 @@ class Rig:
         for key, task_ids in users.items():
             self.core.calendars.learn_users(key, task_ids)
         if needs.pause:
-            self.core.learn_pause(self.store.scheduler_pause())
+            self.core.learn_lane(self.store.scheduler_pause(), self.store.granted_until())
         running = self.store.occupied() if needs.running else []
         self.core.learn(self.store.tasks(sorted({*needs.task_ids, *running})))
         plan, commit = self.core.decide(batch, running, self.now)

@@ -326,6 +326,7 @@ class Adapters(RuleBasedStateMachine):
         self.both("last_grants")
         self.both("audits", offset=0, limit=99)
         self.both("occupied")
+        self.both("granted_until")
         self.both("locks", 99)
         self.both("uncounted", 99)
         self.both("scheduler_pause")

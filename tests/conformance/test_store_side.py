@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from actors.model.calendar import Calendar, CalendarRule, calendar_of
+from actors.model.execution import WaitsFor
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.task import Dependencies
@@ -274,3 +275,11 @@ def test_the_pause_of_the_scheduler_lasts_until_it_is_resumed(store: Store, note
     assert store.scheduler_pause() == pause
     store.commit(Commit({}, pause="resume"))
     assert store.scheduler_pause() is None
+
+
+def test_the_latest_instant_that_the_governor_has_granted(store: Store) -> None:
+    assert store.granted_until() is None
+    add_running(store, "a", state=State.WAITING, waits_for=WaitsFor.GOVERNOR, due=Instant(700))
+    add_running(store, "b", state=State.WAITING, waits_for=WaitsFor.GOVERNOR, due=Instant(900))
+    add_running(store, "c", state=State.WAITING, waits_for=WaitsFor.RETRY, due=Instant(1_000))
+    assert store.granted_until() == 900
