@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,6 +14,7 @@ import trio
 
 from actors import node as inner
 from actors.handling.catalogue import Catalogue
+from actors.herald_messages import TopicMessage
 from actors.keeper_messages import (
     ActivateTask,
     CancelTask,
@@ -32,7 +33,7 @@ from actors.model.lifecycle import Phase
 from actors.model.policy import Policies
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
-from actors.store.port import ExecutionDetail, TaskFilter
+from actors.store.port import DeliveryWrite, ExecutionDetail, TaskFilter
 from runtime.clock import SECOND, Instant
 from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply
@@ -195,6 +196,15 @@ class LocalNode:
         """A task's executions, newest first."""
         rows, _ = await self._node.executions((await self.task(reference)).id, offset=offset, limit=limit)
         return rows
+
+    async def deliveries(self, reference: str, *, offset: int = 0, limit: int = 50) -> list[DeliveryWrite]:
+        """What became of what a task's event triggers wanted done, newest first."""
+        rows, _ = await self._node.deliveries((await self.task(reference)).id, offset=offset, limit=limit)
+        return rows
+
+    def watch_topic(self, name: str) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[TopicMessage]]:
+        """What event triggers tell a topic from now on: `async with node.watch_topic("alarms") as messages: ...`."""
+        return self._node.watch_topic(name)
 
     async def pause(self, reference: str, note: str | None = None) -> Task:
         """Fire no more until activated."""

@@ -202,6 +202,15 @@ OPERATIONS: Final = (
         errors=_FIND,
     ),
     Operation(
+        "list_deliveries",
+        "GET",
+        "/tasks/{task}/deliveries",
+        "What became of what its event triggers wanted done, newest first",
+        "viewer",
+        (_TASK, _OFFSET, _limit(50)),
+        errors=_FIND,
+    ),
+    Operation(
         "list_outcomes",
         "GET",
         "/tasks/{task}/outcomes",

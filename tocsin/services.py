@@ -46,6 +46,7 @@ from .references import references_in, resolve
 from .triggers import seeded, trigger_from_json
 from .views import (
     Json,
+    delivery_view,
     detail_view,
     execution_view,
     log_view,
@@ -262,6 +263,13 @@ async def list_executions(node: Node, call: Call) -> Json:
     return page_view([execution_view(row) for row in rows], call["offset"], call["limit"], total)
 
 
+async def list_deliveries(node: Node, call: Call) -> Json:
+    """What became of what event triggers wanted done."""
+    task = await node.task(call["task"])
+    rows, total = await node.deliveries(task.id, offset=call["offset"], limit=call["limit"])
+    return page_view([delivery_view(row) for row in rows], call["offset"], call["limit"], total)
+
+
 async def list_outcomes(node: Node, call: Call) -> Json:
     """Rows of the ledger."""
     task = await node.task(call["task"])
@@ -386,7 +394,10 @@ def cron_preview(trigger: Cron, after: Instant, count: int) -> Json:
     """The next `count` times of a cron trigger after an instant, with the trigger in words."""
     check_trigger(trigger, UNBOUNDED, after)
     fires = upcoming(trigger, UNBOUNDED, after, count)
-    return {"list": [show_instant(instant) for instant in fires], "words": explain(parse(trigger.expression, trigger.seed))}
+    return {
+        "list": [show_instant(instant) for instant in fires],
+        "words": explain(parse(trigger.expression, trigger.seed)),
+    }
 
 
 def wall_clock(instant: str, timezone: str) -> str:
@@ -488,6 +499,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         pause_task,
         activate_task,
         list_executions,
+        list_deliveries,
         list_outcomes,
         next_fires,
         why,

@@ -9,7 +9,7 @@ from typing import Any
 from actors.model.execution import Attempt, Execution, Failure
 from actors.model.lifecycle import Phase
 from actors.model.task import Task
-from actors.store.port import ExecutionDetail, LogLine, OutcomeRow
+from actors.store.port import DeliveryWrite, ExecutionDetail, LogLine, OutcomeRow
 from runtime.clock import MILLISECOND
 
 from .definitions import dependencies_json
@@ -175,6 +175,20 @@ def log_view(line: LogLine) -> Json:
         "at": show_instant(line.at),
         "level": line.level,
         "text": line.text,
+    }
+
+
+def delivery_view(delivery: DeliveryWrite) -> Json:
+    """What became of an outcome that an event trigger looked at, or of a try of one of its actions."""
+    return {
+        "id": delivery.entry_id,
+        "taskId": delivery.task_id,
+        "executionId": delivery.execution_id,
+        "event": delivery.event,
+        "state": delivery.state,
+        "detail": delivery.detail,
+        "at": show_instant(delivery.at),
+        "retryAt": show_instant(delivery.due),
     }
 
 

@@ -35,8 +35,8 @@ async def recorded(node: LocalNode, task_id: str, count: int) -> list[Any]:
     """What became of so many deliveries, oldest first."""
     with trio.fail_after(20):
         while True:
-            found, total = await node.inner.deliveries(task_id, offset=0, limit=100)
-            if total >= count:
+            found = await node.deliveries(task_id)
+            if len(found) >= count:
                 return found[::-1]
             await trio.sleep(0.02)
 
@@ -51,7 +51,7 @@ async def test_everything_that_can_follow_an_outcome(persistent: bool, tmp_path:
         }
         async with (
             open_node(data=tmp_path, catalogue=CATALOGUE, **settings) as node,
-            node.inner.watch_topic("reports") as topic,
+            node.watch_topic("reports") as topic,
         ):
             await node.new_task("note").named("notes").after("1d").schedule()
             builder = (
