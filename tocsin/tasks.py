@@ -80,6 +80,9 @@ def task(
     """
     if not isinstance(name, str):
         raise InvalidRequest(f'write @tocsin.task("name"), with the name of the task type, not {show(name)}')
+    named: object = pool
+    if not isinstance(named, str):
+        raise InvalidRequest(f"task type {name!r}: pool: a text, not {show(pool)}")
     declared = _declared(name, name, every, cron, timezone, trigger, parameters, persistent, tags)
     changes = {
         "retry": retry,
