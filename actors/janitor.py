@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 import trio
 
 from runtime.clock import Micros
-from runtime.errors import TocsinError
 from runtime.mailbox import Mailbox, ask
 from runtime.world import World
 
 from .keeper_messages import Event, Purge
 from .model.lifecycle import State
-from .model.retention import FINAL_STATES, FOLDS, KEEP_LAST, PURGES, Cursor, Keep, Purged, Retention, Slice, Stage
+from .model.retention import FINAL_STATES, KEEP_LAST, Cursor, Keep, Purged, Retention, Slice, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -48,31 +46,3 @@ async def walk(
         if after is not None:
             await trio.sleep(PAUSE_BETWEEN_SLICES)
     return removed
-
-
-class Janitor:
-    """A child of the supervisor. `every_seconds` between rounds; `ttl` in microseconds; `keep` newest executions of a task."""
-
-    def __init__(
-        self, *, world: World, keepers: Sequence[Mailbox[Event]], every_seconds: float, ttl: Micros, keep: int
-    ) -> None:
-        self._world = world
-        self._keepers = keepers
-        self._every = every_seconds
-        self._retention = retention_of(ttl, keep)
-
-    async def run(self) -> None:
-        """Purge and fold now and then, until cancelled. A round that fails is tried again at the next one."""
-        while True:
-            await trio.sleep(self._every)
-            for keeper in self._keepers:
-                try:
-                    await self._purge(keeper)
-                except TocsinError as error:
-                    logger.warning("the purge stopped: %s", error)
-
-    async def _purge(self, keeper: Mailbox[Event]) -> None:
-        for stage in (*PURGES, *FOLDS):
-            removed = await walk(keeper, self._retention, self._world, stage)
-            if removed:
-                logger.info("removed from %s: %d %s", keeper.name, removed, stage)

@@ -30,6 +30,8 @@ from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import OPEN_STATES, Change, Phase, State, change_phase
 from .model.occurrence import Reason
 from .model.policy import Overlap
+from .model.retention import SYSTEM
+from .model.system import is_system
 from .overlapping import room
 
 
@@ -44,6 +46,8 @@ class Commands:
 
         Every refusal is raised before anything is staged.
         """
+        if message.actor != SYSTEM and is_system(staged.definition):
+            _refuse_change(message, staged.definition.name)
         match message:
             case EditTask():
                 edit(staged.task, message.definition, message.expected, now)
@@ -161,6 +165,19 @@ class Commands:
             raise Conflict(f"cannot resume: execution {blocker.id} of this task {told(blocker)}")
         staged.set(failed=max(0, staged.state.failed - 1))
         self._progression.apply_end(staged, attempts.resume(held), now)
+
+
+def _refuse_change(message: Command, name: str) -> None:
+    """People may pause system tasks, activate them as they are and run them; what they are is the configuration's matter."""
+    match message:
+        case EditTask() | ConfigureTask() | CancelTask() | DeleteTask():
+            refused = True
+        case ActivateTask(trigger=trigger, bounds=bounds):
+            refused = trigger is not None or bounds is not None
+        case _:
+            refused = False
+    if refused:
+        raise Conflict(f"{name} is a task of the node itself: it can be paused and run, its definition is configured")
 
 
 def _open_one(staged: Staged) -> Execution | None:

@@ -37,7 +37,8 @@ class NodeConfig:
     (microseconds) and `keep_newest`: how long ended executions are kept, and how many of each task in any case.
     `queues`: how many executions of a queue run at once, where that is limited. `catch_up_*`: how fast what a downtime or a
     pause has delayed is made up for, and how much of it runs at once. `sweep_every`: how often the store is searched for what
-    is overdue; `watch_seconds`: how often the watchdog looks.
+    is overdue; `watch_seconds`: how often the watchdog looks. `system_tasks`: whether the node makes its own tasks, which purge
+    and fold every `purge_every_seconds`; without them it keeps everything.
     """
 
     data: Path
@@ -46,6 +47,7 @@ class NodeConfig:
     memory_slots: int = 1_000
     threads: Mapping[str, int] = attrs.field(factory=lambda: {DEFAULT_POOL: 16})
     drain_seconds: float = 5.0
+    system_tasks: bool = True
     purge_every_seconds: float = 60.0
     keep_for: Micros = Micros(30 * DAY)
     keep_newest: int = 0

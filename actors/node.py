@@ -2,7 +2,7 @@
 
 A node has two lanes of the same actors: the durable one over its store, and the memory one, whose tasks live as long as the
 process. Each lane is a supervisor with keeper, coordinator, timer and executor; beside them stand what serves both: herald,
-janitor, watchdog. They start in this order and stop in reverse.
+system tasks, watchdog. They start in this order and stop in reverse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
-from runtime.clock import SECOND, Instant
+from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import NotFound, TocsinError
 from runtime.mailbox import Reply, ask
 from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
@@ -35,7 +35,7 @@ from .herald_delivery import Deliveries
 from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform, TopicMessage
 from .herald_tasks import task_runner
-from .janitor import Janitor
+from .janitor import retention_of
 from .keeper_messages import Command, CreateTasks, StopClaiming
 from .lane_control import LaneControl
 from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
@@ -60,6 +60,7 @@ from .store.port import (
     TaskPage,
 )
 from .store.sqlite import SqliteStore
+from .system_tasks import SystemTasks
 from .zones import database_version
 
 logger = logging.getLogger(__name__)
@@ -362,10 +363,13 @@ def _compose(
         # What was paused by its operator is not half awake after a restart.
         memory_store.commit(Commit({}, pause=paused))
     herald = Herald()
+    retention = retention_of(config.keep_for, config.keep_newest)
+    system = SystemTasks(world=world, retention=retention, every=Micros(round(config.purge_every_seconds * SECOND)))
+    equipped = Catalogue(system.types(), catalogue)
     durable = new_lane(
         "durable",
         config,
-        catalogue,
+        equipped,
         world,
         store,
         identity.partitions,
@@ -375,20 +379,14 @@ def _compose(
         config.slots,
         zones_changed=identity.timezone_database != database_version(),
     )
-    memory = new_lane("memory", config, catalogue, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
+    memory = new_lane("memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
     for lane in (durable, memory):
         lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox)
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
     deliveries = [_deliveries(lane, config, world, perform) for lane in (durable, memory)]
     hooks = OutcomeHooks(catalogue, world)
     herald.connect(hooks.hear, *[one.hear for one in deliveries])
-    janitor = Janitor(
-        world=world,
-        keepers=(durable.keeper.mailbox, memory.keeper.mailbox),
-        every_seconds=config.purge_every_seconds,
-        ttl=config.keep_for,
-        keep=config.keep_newest,
-    )
+    system.connect(durable, memory)
     watchdog = Watchdog(
         lambda: root.actor_statistics(),
         on_complaint=lambda complaint: logger.error("%s", complaint),
@@ -403,7 +401,7 @@ def _compose(
             ChildSpec(herald),
             ChildSpec(TaskChild("outcome hooks", hooks.run)),
             *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
-            ChildSpec(TaskChild("janitor", janitor.run)),
+            *([ChildSpec(TaskChild("system tasks", system.run))] if config.system_tasks else []),
             ChildSpec(watchdog),
         ],
         rng=world.rng("supervisor"),

@@ -222,7 +222,7 @@ async def node(
             "synchronous": "OFF",
             "sweep_every": SWEEP_EVERY,
             "watch_seconds": DAY / SECOND,
-            "purge_every_seconds": DAY / SECOND,
+            "system_tasks": False,
             **settings,
         },
     )

@@ -131,11 +131,15 @@ def source_of(function: Handler) -> str | None:
 
 
 class Catalogue:
-    """Task types by name. A name registered again is replaced, with a warning: the last one wins."""
+    """Task types by name. A name registered again is replaced, with a warning: the last one wins.
 
-    def __init__(self, types: Iterable[TaskType] = ()) -> None:
+    `base`: a catalogue whose types and hooks count as well, but its own types come first.
+    """
+
+    def __init__(self, types: Iterable[TaskType] = (), base: Catalogue | None = None) -> None:
         self._types: dict[str, TaskType] = {}
-        self.hooks: Final = Hooks()
+        self._base = base
+        self.hooks: Final[Hooks] = Hooks() if base is None else base.hooks
         for entry in types:
             self.register(entry)
 
@@ -150,7 +154,8 @@ class Catalogue:
 
     def get(self, name: str) -> TaskType | None:
         """The type of that name, None if this node does not have it."""
-        return self._types.get(name)
+        found = self._types.get(name)
+        return self._base.get(name) if found is None and self._base is not None else found
 
     def check_pools(self, pools: Iterable[str]) -> None:
         """Raise InvalidRequest for a task type whose thread pool is none of these."""
@@ -167,16 +172,16 @@ class Catalogue:
 
     def names(self) -> list[str]:
         """The names of all types, sorted."""
-        return sorted(self._types)
+        return sorted({*self._types, *(() if self._base is None else self._base.names())})
 
     def __iter__(self) -> Iterator[TaskType]:
-        return iter([self._types[name] for name in self.names()])
+        return iter([entry for name in self.names() if (entry := self.get(name)) is not None])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._types
+        return name in self._types or (self._base is not None and name in self._base)
 
     def __len__(self) -> int:
-        return len(self._types)
+        return len(self.names())
 
 
 DECLARED: Final = Catalogue()

@@ -91,7 +91,7 @@ async def test_a_second_node_is_refused(tmp_path: Path):
 
 
 async def test_old_executions_are_purged(tmp_path: Path, autojump_clock):
-    async with node_at(tmp_path, Diary(), purge_every_seconds=10.0, keep_for=30_000_000, keep_newest=2) as node:
+    async with node_at(tmp_path, Diary(), system_tasks=True, purge_every_seconds=10.0, keep_for=30_000_000, keep_newest=2) as node:
         task = await add(node, "t", interval(node, 5))
         await trio.sleep(120.5)
         assert 2 <= len(await history(node, task)) <= 9

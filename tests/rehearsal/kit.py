@@ -93,7 +93,7 @@ class Diary:
 async def node_at(
     path: Path, diary: Diary, *, seed: int = 0, start: Instant = DEFAULT_START, **config: Any
 ) -> AsyncIterator[Node]:
-    settings = NodeConfig(data=path, synchronous="OFF", **config)
+    settings = NodeConfig(data=path, **{"synchronous": "OFF", "system_tasks": False, **config})
     async with open_node(settings, diary.catalogue(), SimulatedWorld(seed, start)) as node:
         yield node
 

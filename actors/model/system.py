@@ -1,0 +1,20 @@
+"""System tasks: work that a node does for itself, as tasks that people can see, pause and run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .retention import SYSTEM
+from .task import Definition
+
+PURGE_TYPE: Final = "system.purge"
+FOLD_TYPE: Final = "system.fold"
+COUNT_TYPE: Final = "system.count"
+
+SYSTEM_TYPES: Final = (PURGE_TYPE, FOLD_TYPE, COUNT_TYPE)
+"""Their types; there is one task of each, and its name is that of the type."""
+
+
+def is_system(definition: Definition) -> bool:
+    """Whether a task is one of the node's own."""
+    return definition.owner == SYSTEM and definition.type in SYSTEM_TYPES

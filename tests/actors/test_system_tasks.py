@@ -1,0 +1,208 @@
+"""System tasks: one record of each, as configured; people may pause and run them, and nothing else; what they do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from actors.handling.catalogue import Catalogue
+from actors.keeper_messages import (
+    ActivateTask,
+    CancelTask,
+    Command,
+    ConfigureTask,
+    DeleteTask,
+    EditTask,
+    PauseTask,
+    RunTask,
+)
+from actors.model.execution import Execution
+from actors.model.lifecycle import Phase, State
+from actors.model.occurrence import Outcome, Reason, Settled
+from actors.model.retention import SYSTEM
+from actors.model.system import SYSTEM_TYPES, is_system
+from actors.model.task import Task
+from actors.model.trigger import Bounds, Cron, Interval, Once
+from actors.node import Node
+from actors.store.port import Commit, TaskFilter
+from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros
+from runtime.errors import Conflict
+from runtime.mailbox import Reply
+from tests.actors.records import update
+from tests.rehearsal.kit import Diary, add, history, interval, node_at
+
+QUIET: dict[str, Any] = {"sweep_every": Micros(MINUTE), "watch_seconds": DAY / SECOND}
+"""Who looks around every second makes virtual hours long."""
+
+
+def started(path: Path, **config: Any) -> Any:
+    return node_at(path, Diary(), **{"system_tasks": True, "purge_every_seconds": 60.0, **QUIET, **config})
+
+
+async def system_tasks(node: Node) -> dict[str, Task]:
+    with trio.fail_after(60):
+        while True:
+            page = await node.page(TaskFilter(limit=100))
+            found = {task.definition.name: task for task in page.tasks if is_system(task.definition)}
+            if len(found) == len(SYSTEM_TYPES):
+                return found
+            await trio.sleep(0.1)
+
+
+async def test_there_is_one_record_of_each_over_restarts(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with started(tmp_path) as node:
+        first = await system_tasks(node)
+        assert {name: task.definition.type for name, task in first.items()} == {name: name for name in SYSTEM_TYPES}
+        assert {task.definition.owner for task in first.values()} == {SYSTEM}
+    async with started(tmp_path) as node:
+        again = await system_tasks(node)
+        await trio.sleep(5)
+        assert (await node.counts()).tasks == len(SYSTEM_TYPES)
+    assert {name: task.definition for name, task in again.items()} == {
+        name: task.definition for name, task in first.items()
+    }
+
+
+async def test_a_changed_configuration_is_applied_and_logged(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(tmp_path) as node:
+        await system_tasks(node)
+    caplog.set_level(logging.INFO, "actors.system_tasks")
+    async with started(tmp_path, purge_every_seconds=300.0) as node:
+        await system_tasks(node)
+        await trio.sleep(5)
+        found = await system_tasks(node)
+        for task in found.values():
+            assert isinstance(task.definition.trigger, Interval)
+            assert task.definition.trigger.every == 300 * SECOND
+            assert len(await node.revisions(task.id)) == 2
+    told = [record.getMessage() for record in caplog.records if "new definition" in record.getMessage()]
+    assert len(told) == len(SYSTEM_TYPES)
+
+
+def pausing(task: Task) -> Callable[[Reply[Any]], Command]:
+    return lambda reply: PauseTask(task.id, None, "me", reply)
+
+
+def forbidden(task: Task) -> list[Any]:
+    edited = attrs.evolve(task.definition, trigger=Once(Instant(1)))
+    cron, bounds = Cron("* * * * *"), Bounds()
+    return [
+        lambda reply: EditTask(edited, None, "me", reply),
+        lambda reply: ConfigureTask(task.id, 3, None, "me", reply),
+        lambda reply: CancelTask(task.id, "me", reply),
+        lambda reply: DeleteTask(task.id, "me", reply),
+        lambda reply: ActivateTask(task.id, cron, bounds, "me", reply),
+    ]
+
+
+async def test_people_may_not_change_them(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with started(tmp_path) as node:
+        task = (await system_tasks(node))["system.purge"]
+        for make in forbidden(task):
+            with pytest.raises(Conflict, match=r"system\.purge is a task of the node itself"):
+                await node.command(task.id, make)
+        assert (await node.task(task.id)).definition == task.definition
+
+
+async def test_people_may_pause_and_run_them(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with started(tmp_path) as node:
+        task = (await system_tasks(node))["system.fold"]
+
+        def run(reply: Reply[Execution]) -> Command:
+            return RunTask(task.id, None, "rest", None, "me", reply)
+
+        await node.command(task.id, lambda reply: PauseTask(task.id, "quiet", "me", reply))
+        await trio.sleep(200)
+        assert (await node.executions(task.id, offset=0, limit=9))[1] == 0
+        execution: Execution = await node.command(task.id, run)
+        await trio.sleep(5)
+        detail = await node.execution(execution.id)
+        assert (detail.execution.state, detail.result) == (State.COMPLETED, '{"rows":0,"ledger":0}')
+        await node.command(task.id, lambda reply: ActivateTask(task.id, None, None, "me", reply))
+        assert (await node.task(task.id)).state.phase is Phase.ACTIVE
+
+
+async def test_they_purge_both_lanes_and_themselves(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with started(tmp_path, keep_for=5 * MINUTE, purge_every_seconds=300.0) as node:
+        tasks = [
+            await add(node, "stored", interval(node, 30)),
+            await add(node, "memory", interval(node, 30), persistent=False),
+        ]
+        await trio.sleep(HOUR / SECOND)
+        for task in tasks:
+            assert 9 <= len(await history(node, task)) <= 21
+            rows = await node.outcomes(task.id, since=Instant(0), until=node.world.now(), limit=500)
+            slots = (rows[-1].last - rows[0].first) // (30 * SECOND) + 1
+            assert sum(row.count or 0 for row in rows) == slots >= 119
+            assert any(row.folded for row in rows)
+            await node.command(task.id, pausing(task))
+        await trio.sleep(8 * HOUR / SECOND)
+        for task in (await system_tasks(node)).values():
+            assert 70 <= (await node.executions(task.id, offset=0, limit=1))[1] <= 75
+
+
+async def test_an_inactive_task_goes_in_the_end(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with started(tmp_path, keep_for=HOUR) as node:
+        task = await add(node, "once", Once(node.world.now()))
+        await trio.sleep(HOUR / SECOND - 10)
+        assert (await node.task(task.id)).state.phase is Phase.FINISHED
+        await trio.sleep(200)
+        assert task.id not in {found.id for found in (await node.page(TaskFilter(limit=99))).tasks}
+
+
+async def test_a_task_can_be_purged_by_hand(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with started(tmp_path, purge_every_seconds=DAY / SECOND, keep_for=MINUTE) as node:
+        first = await add(node, "one", interval(node, 30))
+        other = await add(node, "two", interval(node, 30))
+        await trio.sleep(HOUR / SECOND)
+        purge = (await system_tasks(node))["system.purge"]
+        parameters = f'{{"task_id":"{first.id}"}}'
+        await node.command(purge.id, lambda reply: RunTask(purge.id, parameters, "rest", None, "me", reply))
+        await trio.sleep(5)
+        assert len(await history(node, first)) <= 4
+        assert len(await history(node, other)) >= 119
+
+
+async def test_ranges_are_counted_later(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with started(tmp_path) as node:
+        task = await add(node, "often", Cron("*/5 * * * *"))
+        store = node._durable.store
+        (stored,) = store.tasks([task.id])
+        begin = Instant(node.world.now() // DAY * DAY - 400 * DAY)
+        row = Settled(task.id, begin, Instant(begin + 365 * DAY - 1), None, Outcome.MISSED, Reason.DOWNTIME, begin, 1)
+        gone = attrs.evolve(row, first=Instant(begin + 366 * DAY), last=Instant(begin + 367 * DAY), revision=9)
+        changed = update(stored, settled=(row, gone), due=stored.due)
+        assert store.commit(Commit({}, updates=(changed,))).refused == {}
+        assert len(store.uncounted(9)) == 2
+        await trio.sleep(90)
+        assert store.uncounted(9) == []
+        rows = await node.outcomes(task.id, since=begin, until=gone.last, limit=9)
+        assert [found.count for found in rows] == [365 * 24 * 12, 0]
+        assert (await node.counts()).by_reason["missed: downtime"] == 365 * 24 * 12
+
+
+def test_a_catalogue_over_another_has_both(recwarn: pytest.WarningsRecorder) -> None:
+    base = Diary().catalogue()
+    both = Catalogue(Diary().catalogue(), base)
+    assert both.names() == base.names() == ["work"]
+    assert both.get("work") is not base.get("work")
+    above = Catalogue((), base)
+    assert ("work" in above, len(above), above.get("work"), [entry.name for entry in above]) == (
+        True,
+        1,
+        base.get("work"),
+        ["work"],
+    )
+    assert above.hooks is base.hooks
+    assert above.get("other") is None
+    assert "other" not in above
