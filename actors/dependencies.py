@@ -20,7 +20,9 @@ from runtime.clock import Instant, isoformat
 from runtime.errors import Conflict, InvalidRequest
 from runtime.records import record
 
+from .model.execution import Execution
 from .model.lifecycle import OPEN_STATES, Phase, State
+from .model.occurrence import Outcome
 from .model.task import Definition, Dependencies, Task
 
 MAX_PARENTS: Final = 100
@@ -213,6 +215,17 @@ def standing(parent_id: str, parent: Task | None, since: Instant) -> Verdict:
     if state.phase is not Phase.ACTIVE:
         return Verdict(Standing.HOPELESS, f"{name} is {state.phase}")
     return Verdict(Standing.PENDING, f"{name} has not run since {isoformat(since)}")
+
+
+def counted_start(execution: Execution) -> Instant | None:
+    """When an execution started, for those who wait for its task. On time is at its very slot.
+
+    Where parent and child have the same times, the parent's start lies microseconds after the child's former slot, or not: that
+    must not decide whether the child waits for the parent's next execution.
+    """
+    if execution.outcome is Outcome.FIRED:
+        return execution.nominal if execution.assigned is None else execution.assigned
+    return execution.first_started_at
 
 
 def may_change_a_verdict(former: Task, present: Task) -> bool:

@@ -13,6 +13,7 @@ from runtime.clock import Instant
 from runtime.records import evolve
 
 from .catching_up import RECOVERY_AFTER
+from .dependencies import counted_start
 from .keeper_claims import Claims
 from .keeper_messages import AttemptEnd, Settle, Start
 from .keeper_staging import NOTHING, Staged
@@ -138,7 +139,7 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
         completed=task.state.completed + 1,
         last_state=State.COMPLETED,
         last_ended_at=end.ended_at,
-        completed_start=newest_start(task.state.completed_start, execution.first_started_at),
+        completed_start=newest_start(task.state.completed_start, counted_start(execution)),
     )
     state = evolve(state, status=status_of(state, ()))
     return Staged(

@@ -11,6 +11,7 @@ from runtime.records import evolve
 from . import attempts
 from .catching_up import Governor, is_recovered
 from .definition_changes import pause, revive
+from .dependencies import counted_start
 from .keeper_claims import Claims
 from .keeper_dependencies import Waits
 from .keeper_messages import AttemptEnd, Interrupt
@@ -243,7 +244,7 @@ class Progression:
                     completed=staged.state.completed + 1,
                     last_state=execution.state,
                     last_ended_at=execution.ended_at,
-                    completed_start=newest_start(staged.state.completed_start, execution.first_started_at),
+                    completed_start=newest_start(staged.state.completed_start, counted_start(execution)),
                 )
             case _:
                 failed = 0 if execution.state is State.CANCELLED else 1

@@ -13,12 +13,14 @@ from actors.dependencies import (
     Graph,
     Standing,
     check,
+    counted_start,
     judge,
     may_change_a_verdict,
     standing,
 )
 from actors.model.execution import Execution, Kind
 from actors.model.lifecycle import Phase, State
+from actors.model.occurrence import Outcome
 from actors.model.task import Dependencies, Task, TaskState
 from runtime.clock import Instant
 from runtime.errors import Conflict, InvalidRequest
@@ -127,6 +129,20 @@ def test_what_of_a_parent_matters(change: dict[str, Any], matters: bool) -> None
     former = parent()
     present = Task(former.definition, evolve(former.state, **change))
     assert may_change_a_verdict(former, present) is matters
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"outcome": Outcome.FIRED, "nominal": Instant(50)}, 50),
+        ({"outcome": Outcome.FIRED, "nominal": Instant(50), "assigned": Instant(60)}, 60),
+        ({"outcome": Outcome.LATE, "nominal": Instant(50)}, 70),
+        ({}, 70),
+    ],
+)
+def test_on_time_is_at_the_very_slot(fields: dict[str, Any], expected: int) -> None:
+    execution = Execution("e", "p", Kind.MANUAL, State.COMPLETED, Instant(1), first_started_at=Instant(70))
+    assert counted_start(evolve(execution, **fields)) == expected
 
 
 # -- what is refused
