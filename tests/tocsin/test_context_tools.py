@@ -225,6 +225,29 @@ async def test_threads_ask_too(tmp_path: Path) -> None:
         assert (await node.execution(execution.id)).result == '["child","us"]'
 
 
+async def test_a_thread_that_waits_for_another_task_can_be_cancelled(tmp_path: Path) -> None:
+    seen: list[str | None] = []
+
+    def threaded(ctx: SyncContext) -> None:
+        ctx.log.info("ready")
+        try:
+            ctx.invoke("slow")
+        finally:
+            seen.append(ctx.cancellation_reason)
+
+    async with node_with(tmp_path, threaded) as node:
+        await node.every("1h", "wait", name="slow")
+        task = await node.every("1h", "threaded", persistent=False)
+        execution = await node.run(task.id)
+        with trio.fail_after(30):
+            while not await node.inner.logs(execution.id, after=0, limit=10):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        await node.cancel(task.id)
+        ending = await ended(node, execution)
+        assert (ending.state, ending.lingers) == (State.CANCELLED, False)
+    assert seen == [ending.cancel_reason]
+
+
 async def test_processes_ask_too(tmp_path: Path) -> None:
     handlers = {"invokes": process_handlers.invokes, "invokes_async": process_handlers.invokes_async}
     async with node_with(tmp_path, **handlers) as node:

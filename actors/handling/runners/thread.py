@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
+import trio
+
 from runtime.errors import InvalidRequest
 from runtime.world import World
 
 from ..catalogue import DEFAULT_POOL, TaskType
-from ..context import Context, SyncContext
+from ..context import Context, HandlerInterrupted, SyncContext
 from ..logbook import Meter
 
 LANE: Final = "handlers"
@@ -43,7 +45,7 @@ class ThreadBridge:
         self._world.from_thread(self._context.checkpoint_text, data)
 
     def call(self, operation: str, arguments: dict[str, Any]) -> Any:
-        return self._world.from_thread(self._context.call, operation, arguments)
+        return self._world.from_thread(_call_until_interrupted, self._context, operation, arguments)
 
     def progress(self, data: str) -> None:
         self._progress = data
@@ -80,6 +82,30 @@ class ThreadBridge:
         beaten, self._beaten = self._beaten, False
         if beaten:
             self._context.heartbeat()
+
+
+async def _call_until_interrupted(context: Context, operation: str, arguments: dict[str, Any]) -> Any:
+    """A thread that waits for another task cannot look whether it shall end: it is told here. Raises HandlerInterrupted."""
+    answer: list[Any] = []
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_when_interrupted, context, nursery.cancel_scope)
+        try:
+            answer.append(await context.call(operation, arguments))
+        except Exception as error:
+            # Out of the nursery as it is, not as the one member of a group.
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if not answer:
+        raise HandlerInterrupted(context.cancellation_reason)
+    return answer[0]
+
+
+async def _cancel_when_interrupted(context: Context, scope: trio.CancelScope) -> None:
+    await context.interrupted.wait()
+    scope.cancel()
 
 
 def outside(world: World, context: Context) -> tuple[SyncContext, ThreadBridge]:
