@@ -21,11 +21,12 @@ from runtime.clock import DAY, Instant
 from runtime.errors import Conflict, InvalidRequest, InvocationFailed, NotFound, ReplyTimeout
 from runtime.records import evolve
 
+from .calls import Call
 from .checks import known_type, parameters_text
 from .config import suggestion
 from .fields import show, whole_number
 from .operations import BY_NAME, Argument
-from .services import SERVICES, Call
+from .services import SERVICES
 
 CHANNEL: Final = "task"
 """How an execution that a handler asked for came to be."""

@@ -6,16 +6,13 @@ about tasks: it reads the request into records, asks the node, and shows what it
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Awaitable, Callable, Mapping
-from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from actors.cron import parse
 from actors.cron_words import explain
-from actors.handling.catalogue import TaskType, signature_of
 from actors.keeper_messages import (
     ActivateTask,
     CancelExecution,
@@ -34,13 +31,15 @@ from actors.model.task import Task
 from actors.model.trigger import UNBOUNDED, Cron
 from actors.store.port import ExecutionDetail, OutcomeRow, TaskFilter
 from actors.triggers import check_trigger, upcoming
-from actors.zones import database_version, zone
+from actors.zones import zone
 from runtime.clock import DAY, MILLISECOND, SECOND, Instant, to_datetime
-from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
+from runtime.errors import InvalidRequest, NotFound
 
+from .calls import Call, Service
 from .checks import check_note, check_when, known_type, parameters_text, parse_status
 from .definitions import definition_from_json, definition_json
 from .fields import Fields, parse_instant, show, show_instant
+from .node_services import counts, list_types, live, ready, show_node, version
 from .operations import MAX_PREVIEW
 from .references import references_in, resolve
 from .triggers import seeded, trigger_from_json
@@ -74,21 +73,6 @@ SORTS: Final = {
 
 _MAX_WORD: Final = 128
 """Characters of a correlation id or a filter's text."""
-
-
-@attrs.frozen
-class Call:
-    """One request: its arguments by name (checked, defaults filled in), who asks, and through which channel."""
-
-    arguments: Mapping[str, Any]
-    actor: str
-    channel: str
-
-    def __getitem__(self, name: str) -> Any:
-        return self.arguments[name]
-
-
-Service = Callable[["Node", Call], Awaitable[Any]]
 
 
 async def list_tasks(node: Node, call: Call) -> Json:
@@ -407,79 +391,6 @@ def wall_clock(instant: str, timezone: str) -> str:
     sign, minutes = "-" if offset < 0 else "+", abs(offset) // 60
     local = to_datetime(Instant(at + offset * SECOND))
     return f"{local:%Y-%m-%d %H:%M:%S} {sign}{minutes // 60:02}:{minutes % 60:02}"
-
-
-async def list_types(node: Node, _call: Call) -> Json:
-    """The task types of this node."""
-    return {"list": [_type_view(entry) for entry in node.catalogue]}
-
-
-def _type_view(entry: TaskType) -> Json:
-    signature = signature_of(entry.function)
-    parameters = [
-        {
-            "name": one.name,
-            "required": one.required,
-            "annotation": getattr(one.annotation, "__name__", str(one.annotation)),
-        }
-        for one in signature.parameters
-    ]
-    return {
-        "name": entry.name,
-        "isolation": entry.isolation,
-        "description": entry.description,
-        "parameters": parameters,
-        "open": signature.open,
-    }
-
-
-async def counts(node: Node, _call: Call) -> Json:
-    """Totals."""
-    found = await node.counts()
-    return {"tasks": found.tasks, "byStatus": dict(found.by_status), "byOutcome": dict(found.by_outcome)}
-
-
-async def show_node(node: Node, _call: Call) -> Json:
-    """The tree of actors with their statistics."""
-    return {"name": node.config.name, "health": node.health(), "tree": plain(node.snapshot())}
-
-
-def plain(value: Any) -> Any:
-    """Records, enumerations and collections as JSON."""
-    if attrs.has(type(value)):
-        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | frozenset):
-        return [plain(entry) for entry in value]
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
-
-
-async def version(_node: Node, _call: Call) -> Json:
-    """What runs here."""
-    return versions()
-
-
-def versions() -> Json:
-    """The versions of what decides how a node behaves."""
-    return {
-        "tocsin": metadata.version("tocsin"),
-        "python": platform.python_version(),
-        "timezoneDatabase": database_version(),
-    }
-
-
-async def live(_node: Node, _call: Call) -> Json:
-    """The process answers; it tells nothing else, because anybody may ask."""
-    return {"status": "ok"}
-
-
-async def ready(node: Node, call: Call) -> Json:
-    """The node keeps time. Raises StoreUnavailable when it does not, with its complaints for those who have a token."""
-    complaints = node.health()
-    if complaints:
-        raise StoreUnavailable("; ".join(complaints) if call.actor else "the node is not ready; a token tells why")
-    return {"status": "ok"}
 
 
 SERVICES: Final[Mapping[str, Service]] = {

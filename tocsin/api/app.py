@@ -15,9 +15,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from runtime.errors import InvalidRequest, TooLarge, Unauthenticated
 
+from ..calls import Call
 from ..error_table import ErrorRow, row_of, title_of_status
 from ..operations import OPERATIONS, Operation
-from ..services import SERVICES, Call
+from ..services import SERVICES
 from .requests import read_arguments
 
 if TYPE_CHECKING:

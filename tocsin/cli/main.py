@@ -115,7 +115,7 @@ def show_config(
 @app.command
 def version(*, as_json: Annotated[bool, AS_JSON] = False) -> None:
     """Show versions."""
-    from ..services import versions
+    from ..node_services import versions
 
     found = versions()
     if as_json:

@@ -1,0 +1,93 @@
+"""What the operations about the node itself do: its types, totals, actors, versions and health."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from actors.handling.catalogue import TaskType, signature_of
+from actors.zones import database_version
+from runtime.errors import StoreUnavailable
+
+from .calls import Call
+from .views import Json
+
+if TYPE_CHECKING:
+    from actors.node import Node
+
+
+async def list_types(node: Node, _call: Call) -> Json:
+    """The task types of this node."""
+    return {"list": [_type_view(entry) for entry in node.catalogue]}
+
+
+def _type_view(entry: TaskType) -> Json:
+    signature = signature_of(entry.function)
+    parameters = [
+        {
+            "name": one.name,
+            "required": one.required,
+            "annotation": getattr(one.annotation, "__name__", str(one.annotation)),
+        }
+        for one in signature.parameters
+    ]
+    return {
+        "name": entry.name,
+        "isolation": entry.isolation,
+        "description": entry.description,
+        "parameters": parameters,
+        "open": signature.open,
+    }
+
+
+async def counts(node: Node, _call: Call) -> Json:
+    """Totals."""
+    found = await node.counts()
+    return {"tasks": found.tasks, "byStatus": dict(found.by_status), "byOutcome": dict(found.by_outcome)}
+
+
+async def show_node(node: Node, _call: Call) -> Json:
+    """The tree of actors with their statistics."""
+    return {"name": node.config.name, "health": node.health(), "tree": plain(node.snapshot())}
+
+
+def plain(value: Any) -> Any:
+    """Records, enumerations and collections as JSON."""
+    if attrs.has(type(value)):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | frozenset):
+        return [plain(entry) for entry in value]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+async def version(_node: Node, _call: Call) -> Json:
+    """What runs here."""
+    return versions()
+
+
+def versions() -> Json:
+    """The versions of what decides how a node behaves."""
+    return {
+        "tocsin": metadata.version("tocsin"),
+        "python": platform.python_version(),
+        "timezoneDatabase": database_version(),
+    }
+
+
+async def live(_node: Node, _call: Call) -> Json:
+    """The process answers; it tells nothing else, because anybody may ask."""
+    return {"status": "ok"}
+
+
+async def ready(node: Node, call: Call) -> Json:
+    """The node keeps time. Raises StoreUnavailable when it does not, with its complaints for those who have a token."""
+    complaints = node.health()
+    if complaints:
+        raise StoreUnavailable("; ".join(complaints) if call.actor else "the node is not ready; a token tells why")
+    return {"status": "ok"}
