@@ -11,23 +11,22 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
+from actors.cron_search import LATEST_FIRST_FIRE
 from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.lifecycle import Status
+from actors.model.system import SYSTEM_TYPES
 from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Extra
-from actors.model.trigger import UNBOUNDED, Bounds, Cron, Trigger
+from actors.model.trigger import UNBOUNDED, Bounds, Cron, Once, Trigger
 from actors.triggers import check_trigger
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest, TooLarge
 
 from .config import suggestion
-from .fields import canonical_json, proper_text, show
+from .fields import canonical_json, proper_text, show, show_instant
 from .vocabulary import MAX_CONTENT_TYPE, MAX_TAG, MAX_TAGS
 
 MAX_NOTE: Final = 500
 """Characters of a pause's note: a sentence, not a document."""
-
-SYSTEM_PREFIX: Final = "tocsin."
-"""How the types of system tasks begin."""
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ID_LENGTH: Final = 36
@@ -38,10 +37,10 @@ _NAMES_SHOWN: Final = 10
 def known_type(catalogue: Catalogue, name: object) -> TaskType:
     """The task type of that name. Raises InvalidRequest, with the nearest known one, if this node has none.
 
-    Types of system tasks are the node's own: nobody makes a task of them.
+    Types of system tasks are the node's own: nobody else makes a task of them.
     """
-    if isinstance(name, str) and name.startswith(SYSTEM_PREFIX):
-        raise InvalidRequest(f"taskType: names that begin with {SYSTEM_PREFIX!r} are the system's, not {show(name)}")
+    if name in SYSTEM_TYPES:
+        raise InvalidRequest(f"taskType: only the system makes tasks of type {show(name)}")
     found = catalogue.get(name) if isinstance(name, str) else None
     if found is None:
         names = catalogue.names()
@@ -133,6 +132,10 @@ def check_tags(tags: tuple[str, ...]) -> None:
 
 def check_when(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
     """The trigger can be evaluated and fires at all. A cron expression is judged once per distinct one."""
+    if isinstance(trigger, Once) and trigger.at > now + LATEST_FIRST_FIRE:
+        raise InvalidRequest(
+            f"trigger: fires once, at {show_instant(trigger.at)}, which is more than ten years from now"
+        )
     try:
         if isinstance(trigger, Cron) and bounds is UNBOUNDED:
             _check_cron(trigger, now // _CRON_REMEMBERED)

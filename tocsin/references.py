@@ -6,7 +6,7 @@ and asked for, then it is read with what was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -16,6 +16,8 @@ from actors.model.task import Task
 from runtime.errors import InvalidRequest, NotFound
 
 from .fields import show
+from .kinds import Kind
+from .vocabulary import CALENDAR_NAME, CALENDAR_VERSION, PARENT
 
 CalendarName = tuple[str, int | None]
 """A calendar's name and version; None for the newest."""
@@ -103,13 +105,22 @@ def references_in(body: object) -> References:
     )
 
 
-def _calendar_names(listed: object) -> Iterable[CalendarName]:
+def _calendar_names(listed: object) -> Iterator[CalendarName]:
     for entry in listed if isinstance(listed, list | tuple) else ():
         wish: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {"calendar": entry}
         name, version = wish.get("calendar"), wish.get("version")
-        if isinstance(name, str) and (version is None or type(version) is int):
-            yield name, version
+        if _is(CALENDAR_NAME, name) and (version is None or _is(CALENDAR_VERSION, version)):
+            yield str(name), version
 
 
-def _texts(listed: object) -> Iterable[str]:
-    return (entry for entry in listed if isinstance(entry, str)) if isinstance(listed, list | tuple) else ()
+def _texts(listed: object) -> Iterator[str]:
+    return (entry for entry in listed if _is(PARENT, entry)) if isinstance(listed, list | tuple) else iter(())
+
+
+def _is(kind: Kind, value: object) -> bool:
+    """Whether the store may be asked for it at all."""
+    try:
+        kind.read(value, "")
+    except InvalidRequest:
+        return False
+    return True

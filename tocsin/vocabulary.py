@@ -152,9 +152,12 @@ SINGLES: Final[dict[str, tuple[Field, ...]]] = {
 }
 """The key that says when -> the fields of such a trigger."""
 
+CALENDAR_NAME: Final = Text(MAX_CALENDAR_NAME)
+CALENDAR_VERSION: Final = Whole(1, MAX_VERSION)
+
 CALENDAR_RULE: Final = (
-    field("calendar", Text(MAX_CALENDAR_NAME), "a stored calendar"),
-    field("version", Whole(1, MAX_VERSION), "of the calendar; the newest if not said", null=None),
+    field("calendar", CALENDAR_NAME, "a stored calendar"),
+    field("version", CALENDAR_VERSION, "of the calendar; the newest if not said", null=None),
     field("mode", Choice(("exclude", "include")), "run not in it, or only in it"),
     field("shift", Choice(("skip", "next", "previous")), "what becomes of a slot that may not run"),
 )
@@ -233,8 +236,10 @@ POLICIES: Final = (
     field("ttl", Span(), "how long ended executions and a finished task are kept; null: as the node is set", null=None),
 )
 
+PARENT: Final = Text(MAX_NAME)
+
 DEPENDENCIES: Final = (
-    field("parents", ListOf(Text(MAX_NAME), MAX_PARENTS, "tasks", least=1, once=True), "tasks, by name or id"),
+    field("parents", ListOf(PARENT, MAX_PARENTS, "tasks", least=1, once=True), "tasks, by name or id"),
     field("mode", Choice(("all", "any")), "wait for each, or for one"),
     field("failFast", Flag(), "give up as soon as a parent cannot complete"),
 )

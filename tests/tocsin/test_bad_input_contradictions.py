@@ -43,6 +43,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     (trigger(every="5m", start="2w", end="1w"), "trigger.start: 2027-01-29T08:00:00Z is after the end 2027-01-22T08:00:00Z"),
     (trigger(every="5m", end="2020-01-01T00:00:00Z"), "trigger: never fires"),
     (trigger(at="2030-01-01T00:00:00Z", end="2029-01-01T00:00:00Z"), "trigger.at: 2030-01-01T00:00:00Z is after the end"),
+    (trigger(at="2100-01-01T00:00:00Z"), "trigger: fires once, at 2100-01-01T00:00:00Z, which is more than ten years"),
     (trigger(cron="0 0 30 2 *"), "trigger.cron: cron expression '0 0 30 2 *' never fires"),
     (trigger(cron="0 0 * * *", timezone="Mars/Phobos"), "trigger.timezone: unknown time zone 'Mars/Phobos'"),
     (trigger(every="5m", gap="skip"), "trigger.gap: does not go with every: 'skip'"),
@@ -99,7 +100,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         {"events": [{"name": "e", "actions": [{"kind": "webhook", "url": "http://x", "headers": {"A": "1", "a": "2"}}]}]},
         "events[0].actions[0].headers: each only once, not twice 'a'",
     ),
-    ({"taskType": "tocsin.purge"}, "taskType: names that begin with 'tocsin.' are the system's, not 'tocsin.purge'"),
+    ({"taskType": "system.purge"}, "taskType: only the system makes tasks of type 'system.purge'"),
     ({"name": "01890000-0000-7000-8000-000000000001"}, "name: looks like an id"),
 ]  # fmt: skip
 
