@@ -127,15 +127,20 @@ class Claims:
             self.queues.replace(evolve(holder, wants=tuple(want for want in holder.wants if want[0] != key)))
 
     def undo(self, staged: Staged) -> None:
-        """The claims of a task were not committed: what they took is free again, and who waited waits again."""
+        """What was staged about a task was not committed: what it took is free again, and who waited waits again."""
         self.slots += staged.starts
-        for holder, entry in staged.claimed:
+        for holder in staged.claimed:
             self.queues.release(holder.execution_id, holder.fence)
-            if entry is not None:
-                self.queues.enter(entry)
-                self.wanted |= {entry.task_id}
         for holder in staged.unlocked:
             self.queues.replace(holder)
+        if staged.original is not None:
+            self._wait_again(staged.original)
+
+    def _wait_again(self, task: Task) -> None:
+        for execution in task.open:
+            if _is_claimable(execution) and self.runs(task.definition.type):
+                self.queues.enter(self._entry(task.definition, execution))
+                self.wanted |= {task.id}
 
     # -- who comes
 
@@ -222,7 +227,7 @@ class Claims:
             self.queues.hold(holder)
         self.slots -= 1
         staged.starts += 1
-        staged.claimed += ((holder, entry if waited else None),)
+        staged.claimed += (holder,)
         staged.put(claimed)
         staged.set(fence=fence, last_execution=claimed.id, last_started_at=now)
         staged.directives += (Start(staged.definition, claimed),)

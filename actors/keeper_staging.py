@@ -18,7 +18,7 @@ from runtime.records import evolve, record
 from . import followers
 from .keeper_lane import UNCHANGED, CalendarChange, LaneChange
 from .keeper_messages import Answer, AttemptEnd, CreateTasks, Delivered, Directive, Event, Purge, Refuse
-from .keeper_queues import Entry, Holder
+from .keeper_queues import Holder
 from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
 from .model.occurrence import Reason, Settled
@@ -42,8 +42,8 @@ class Staged:
 
     `state` is a private copy that `set` changes in place until `finish` gives it away. `messages` are those to decide again if
     the row turns out to be stale; `answers` go to those who asked, with the execution of that id or, for None, the task;
-    `starts` counts the slots taken, `claimed` says what else was taken, with the place in the backlog of who waited for it;
-    `unlocked` are holders as they were before a key was taken from them; `ready` is the finished task where it is known already.
+    `starts` counts the slots taken, `claimed` says what else was; `unlocked` are holders as they were before a key was taken from
+    them; `ready` is the finished task where it is known already.
     Most of a batch's tasks use few of these fields, so the empty ones cost nothing.
     """
 
@@ -60,7 +60,7 @@ class Staged:
     changed: tuple[str, ...] = ()
     starts: int = 0
     deleted: bool = False
-    claimed: tuple[tuple[Holder, Entry | None], ...] = ()
+    claimed: tuple[Holder, ...] = ()
     unlocked: tuple[Holder, ...] = ()
     _touched: bool = False
     _settled: tuple[Settled, ...] = ()

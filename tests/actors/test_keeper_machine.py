@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.keeper_messages import AttemptsEnded, Checkpoint, Recover, Settle
-from actors.model.execution import Kind, WaitsFor
+from actors.model.execution import CLAIMABLE, Execution, Kind, WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome
-from actors.model.policy import CatchUp, OnCrash, Overlap, Policies, Retry
+from actors.model.policy import CatchUp, Concurrency, OnCrash, Overlap, Policies, Retry
 from actors.model.task import Definition, Task, status_of
 from actors.model.trigger import Bounds, Interval
 from actors.store.port import Commit, OutcomeRow
@@ -23,6 +23,8 @@ from runtime.errors import TocsinError
 from .keeper_kit import START, Rig
 
 IDS = ("a", "b", "c")
+LIMITS = {"narrow": 1}
+KEYS = {"one": 1, "two": 2}
 ids = st.sampled_from(IDS)
 intervals = st.builds(
     Interval,
@@ -52,6 +54,8 @@ definitions = st.builds(
         lateness_limit=st.sampled_from([None, None, Micros(2 * SECOND)]),
         on_crash=st.sampled_from(OnCrash),
         priority=st.integers(1, 3),
+        queue=st.sampled_from(["default", "default", "narrow", "free"]),
+        concurrency=st.sampled_from([None, None, Concurrency("one", 1), Concurrency("two", 2)]),
     ),
 )
 ends = st.sampled_from([State.COMPLETED, State.COMPLETED, State.FAILED, State.TIMED_OUT, State.WAITING])
@@ -88,7 +92,7 @@ def times_of(row: OutcomeRow, segments: list[Segment]) -> list[int]:
 class KeeperMachine(RuleBasedStateMachine):
     @initialize(slots=st.integers(1, 3), first=definitions, second=definitions)
     def begin(self, slots: int, first: Definition, second: Definition) -> None:
-        self.rig = Rig(slots=slots)
+        self.rig = Rig(slots=slots, limits=LIMITS)
         self.segments: dict[str, list[Segment]] = {}
         self.through: dict[str, int] = {}
         self.fences: dict[str, int] = {}
@@ -211,6 +215,36 @@ class KeeperMachine(RuleBasedStateMachine):
         if twice:
             self.rig.send(AttemptsEnded((attrs.evolve(end, counted=True),)))
 
+    @precondition(lambda self: self.rig.running)
+    @rule(which=st.integers(0, 5), state=st.sampled_from([State.TIMED_OUT, State.CANCELLED, State.WAITING]))
+    def handler_is_abandoned(self, which: int, state: State) -> None:
+        running = list(self.rig.running.values())
+        self.rig.end(state, execution=running[which % len(running)], holds_slot=True)
+
+    @precondition(lambda self: self.rig.abandoned)
+    @rule(which=st.integers(0, 5))
+    def handler_returns(self, which: int) -> None:
+        self.rig.handler_returns(which % len(self.rig.abandoned))
+
+    @precondition(lambda self: self.rig.abandoned)
+    @rule(which=st.integers(0, 5))
+    def handler_is_released(self, which: int) -> None:
+        (execution_id, _), task_id = list(self.rig.abandoned.items())[which % len(self.rig.abandoned)]
+        self.attempt(lambda: self.rig.release(execution_id, task_id))
+
+    @rule(key=st.sampled_from(list(KEYS)))
+    def lock_is_released(self, key: str) -> None:
+        self.attempt(lambda: self.rig.release_lock(key))
+
+    @rule()
+    def scheduler_is_paused(self) -> None:
+        self.attempt(self.rig.pause_scheduler)
+
+    @rule()
+    def scheduler_is_resumed(self) -> None:
+        self.attempt(self.rig.resume_scheduler)
+        self.fire()
+
     @precondition(lambda self: self.rig.interrupted)
     @rule()
     def interruptions_arrive(self) -> None:
@@ -278,7 +312,7 @@ class KeeperMachine(RuleBasedStateMachine):
         self.boots += 1
         former = self.rig
         boot = f"boot-{self.boots}"
-        self.rig = Rig(slots=former.slots, boot=boot, store=former.store, now=former.now)
+        self.rig = Rig(slots=former.slots, boot=boot, store=former.store, now=former.now, limits=LIMITS)
         self.rig.replies = former.replies
         self.seen = 0
         orphans = self.rig.store.orphans((boot,), 1000)
@@ -321,22 +355,52 @@ class KeeperMachine(RuleBasedStateMachine):
         assert (state.next_fire is None) or state.phase is Phase.ACTIVE
         assert state.next_fire is None or state.next_fire > state.settled_through
         if state.phase is Phase.CANCELLED:
-            assert all(entry.state is State.RUNNING for entry in task.open), "a cancelled task has something waiting"
-        if task.definition.policies.overlap is Overlap.SKIP:
-            assert sum(entry.state is State.RUNNING for entry in task.open) <= 1, "overlap skip ran two"
+            assert all(entry.state is not State.WAITING for entry in task.open), (
+                "a cancelled task has something waiting"
+            )
+        if task.definition.policies.overlap is not Overlap.ALLOW:
+            at_work = sum(entry.state is State.RUNNING or entry.lingers for entry in task.open)
+            assert at_work <= 1, f"overlap {task.definition.policies.overlap} ran two"
         self.check_waiting(task)
         self.check_ledger(task)
 
     def check_waiting(self, task: Task) -> None:
         for entry in task.open:
-            if entry.waits_for is WaitsFor.SLOT and not self.rig.broken:
-                assert self.rig.core.claims.slots == 0, f"{entry.id} waits though a slot is free"
+            if entry.waits_for in CLAIMABLE and entry.due is None and self.rig.core.claims.may_claim:
+                assert self.rig.broken or not self.could_run(task), f"{entry.id} waits though all it needs is free"
             if entry.waits_for is WaitsFor.OVERLAP:
-                assert len(task.open) > 1, f"{entry.id} waits for nobody"
+                assert len(task.open) > 1 or entry.lingers, f"{entry.id} waits for nobody"
         trigger = task.definition.trigger
         assert isinstance(trigger, Interval)
         stuck = trigger.fixed_delay and task.state.phase is Phase.ACTIVE and task.state.next_fire is None
         assert not stuck or any(entry.is_open for entry in task.open), "a fixed delay that nobody continues"
+
+    def occupied(self) -> list[tuple[Task, Execution]]:
+        return [
+            (task, entry)
+            for task in self.rig.store.tasks(IDS)
+            for entry in task.open
+            if entry.state is State.RUNNING or entry.lingers
+        ]
+
+    def could_run(self, task: Task) -> bool:
+        policies, at_work = task.definition.policies, self.occupied()
+        limit = LIMITS.get(policies.queue, 99)
+        if sum(other.definition.policies.queue == policies.queue for other, _ in at_work) >= limit:
+            return False
+        key = policies.concurrency
+        return key is None or sum(entry.key == key.key for _, entry in at_work) < key.limit
+
+    @invariant()
+    def limits_hold(self) -> None:
+        if not hasattr(self, "rig"):
+            return
+        at_work = self.occupied()
+        for name, limit in LIMITS.items():
+            assert sum(task.definition.policies.queue == name for task, _ in at_work) <= limit, f"queue {name}"
+        for name, limit in KEYS.items():
+            assert sum(entry.key == name for _, entry in at_work) <= limit, f"key {name}"
+        self.rig.core.claims.queues.check_invariants()
 
     def check_ledger(self, task: Task) -> None:
         segments = self.segments.get(task.id, [])
@@ -376,6 +440,9 @@ class KeeperMachine(RuleBasedStateMachine):
         self.rig.before_commit = None
         self.rig.broken = False
         self.rig.restart_keeper()
+        self.rig.resume_scheduler()
+        while self.rig.abandoned:
+            self.rig.handler_returns()
         for task_id in IDS:
             self.attempt(lambda task_id=task_id: self.rig.pause(task_id))
         for _ in range(60):
