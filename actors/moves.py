@@ -141,7 +141,8 @@ class Moved:
                 best = candidate
             if best is not None and len(self._pieces_of(day)) == 1:
                 break
-            cursor = max(cursor, day, *self._moves.sources(day)[-1:]) + 1
+            stays = self._moves.excludes(day)
+            cursor = cursor + 1 if stays else max(cursor, day, *self._moves.sources(day)[-1:]) + 1
         return best
 
     def _first_from(self, day: int) -> Instant | None:

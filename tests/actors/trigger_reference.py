@@ -1,20 +1,28 @@
 """What triggers and calendars mean, in the plainest words, to compare the real evaluation with.
 
 Every look at the wall clock is a look through `zoneinfo`, and every answer is a set made by going through all there is. It
-shares nothing with the real one: no stretches, no bisection, no masks.
+shares nothing with the real one: no stretches, no bisection, no masks. `python -m tests.actors.trigger_reference --seconds 600`
+compares random triggers under random calendars around changes of offset for that long.
 """
 
 from __future__ import annotations
 
+import argparse
 import calendar as months
-from collections.abc import Iterator
+import random
+import sys
+import time as clock
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
-from actors.model.calendar import Calendar, CalendarRule
-from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
-from runtime.clock import DAY, SECOND, Instant, from_datetime
+import attrs
 
-from .cron_reference import Window, reference_zone
+from actors import triggers
+from actors.model.calendar import Calendar, CalendarRule, Shift, calendar_of
+from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
+from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime
+
+from .cron_reference import FOLDS, GAPS, Window, changes_of_offset, random_expression, reference_zone
 
 HOUR = 3_600 * SECOND
 EPOCH = datetime.fromisoformat("1970-01-01")
@@ -167,3 +175,146 @@ def nominal(trigger: Trigger, bounds: Bounds, first: Instant, last: Instant, far
 
 def instant(text: str) -> Instant:
     return from_datetime(datetime.fromisoformat(text).astimezone(UTC))
+
+
+# ---- random cases
+
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "America/St_Johns",
+    "Africa/Casablanca",
+    "America/Santiago",
+    "Asia/Gaza",
+)
+QUIET = 1_800_000_000
+"""An instant of 2027, in seconds, for zones in which nothing changes."""
+
+
+def random_single(rng: random.Random, zone: str, at: int) -> Single:
+    """A trigger that names times near an instant in seconds. Its intervals are long enough to move."""
+    gap, fold = rng.choice(GAPS), rng.choice(FOLDS)
+    day = datetime.fromtimestamp(at, UTC).toordinal()
+    match rng.randrange(4):
+        case 0:
+            return Once(Instant(at * SECOND + rng.randint(-3 * DAY, 3 * DAY)))
+        case 1:
+            every = rng.choice([DAY, 2 * DAY, 7 * DAY, DAY + HOUR, 3 * DAY + 7 * SECOND])
+            return Interval(Micros(every), Instant(at * SECOND - rng.randint(0, 100 * DAY)))
+        case 2:
+            text = random_expression(rng, at, forms=True, hashed=rng.random() < 0.3)
+            return Cron(text, zone, gap, fold, seed=rng.randrange(99))
+        case _:
+            time_of_day = Micros(rng.randrange(24 * 12) * 300 * SECOND + rng.choice([0, 0, 123]))
+            anchor = day - rng.choice([0, 1, 30, 365, 366 * 3, rng.randint(0, 1_500)])
+            unit = rng.choice(["day", "week", "month", "year"])
+            missing = rng.choice(["skip", "last_day"])
+            return CalendarInterval(rng.choice([1, 1, 2, 3]), unit, anchor, time_of_day, zone, missing, gap, fold)
+
+
+def random_calendar(rng: random.Random, zone: str, at: int, *, moving: bool) -> Calendar:
+    """A calendar with something in it near an instant in seconds."""
+    day = datetime.fromtimestamp(at, UTC).date().toordinal()
+    firsts = [day + rng.randint(-6, 6) for _ in range(rng.randint(0, 3))]
+    begins = [Instant(at * SECOND + rng.randint(-5 * DAY, 5 * DAY)) for _ in range(rng.randint(0, 3))]
+    return calendar_of(
+        "",
+        f"calendar {rng.randint(0, 9)}",
+        1,
+        zone,
+        [(first, first + rng.randint(0, 4)) for first in firsts],
+        [] if moving else [(begin, Instant(begin + rng.randint(1, 2 * DAY))) for begin in begins],
+        rng.sample(range(7), rng.choice([0, 0, 1, 2])),
+    )
+
+
+def random_rules(rng: random.Random, zone: str, other: str, at: int) -> tuple[CalendarRule, ...]:
+    """Up to three rules; those that move are in the first zone and of one direction."""
+    shift: Shift = rng.choice(["next", "previous"])
+    count = rng.choice([0, 1, 2])
+    rules = [CalendarRule(random_calendar(rng, zone, at, moving=True), "exclude", shift) for _ in range(count)]
+    if rng.random() < 0.5:
+        mode = rng.choice(["exclude", "include"])
+        rules.append(CalendarRule(random_calendar(rng, other, at, moving=False), mode, "skip"))
+    rng.shuffle(rules)
+    return tuple(rules)
+
+
+@attrs.frozen
+class Case:
+    """A trigger, its bounds, and a span to look at."""
+
+    trigger: Trigger
+    bounds: Bounds
+    first: Instant
+    last: Instant
+
+
+def random_case(rng: random.Random) -> Case:
+    """A case around a change of offset of its zone."""
+    zone, other = rng.choice(ZONES), rng.choice(ZONES)
+    at = rng.choice([*changes_of_offset(zone), (QUIET, 0, 0)])[0]
+    rules = random_rules(rng, zone, other, at)
+    second = zone if any(rule.shift != "skip" for rule in rules) else other
+    members = tuple(random_single(rng, rng.choice([zone, second]), at) for _ in range(rng.choice([1, 1, 2, 3])))
+    first = Instant(at * SECOND - 3 * DAY + rng.randint(0, DAY))
+    start, end = Instant(at * SECOND - DAY), Instant(at * SECOND + 2 * DAY)
+    bounds = Bounds(rng.choice([None, None, start]), rng.choice([None, None, end]), calendars=rules)
+    trigger = members[0] if len(members) == 1 and rng.random() < 0.8 else Union(members)
+    return Case(trigger, bounds, first, Instant(first + 6 * DAY))
+
+
+def compare(case: Case, rng: random.Random) -> None:
+    """Asserts that every function of `triggers` agrees with the plain answers."""
+    trigger, bounds, first, last = case.trigger, case.bounds, case.first, case.last
+    before = Instant(first - 1)
+    expected = nominal(trigger, bounds, first, last, farthest=25)
+    assert _walk(triggers.next_after, case) == expected
+    allowed = [slot for slot in expected if excluded_by(bounds, slot) is None]
+    assert _walk(triggers.next_allowed, case) == allowed
+    for limit in (1, 3, 100):
+        through = Instant(rng.randint(first, last))
+        newest = [slot for slot in expected if slot <= through][-limit:]
+        assert triggers.previous_slots(trigger, bounds, before, through, limit) == newest
+    assert triggers.count_between(trigger, bounds, first, last) in (None, len(expected))
+    assert sum(triggers.count_slices(trigger, bounds, first, last)) == len(expected)
+    spans = list(triggers.excluded_spans(bounds, first, last))
+    for moment in [rng.randint(first, last) for _ in range(20)] + expected[:20]:
+        name = excluded_by(bounds, moment)
+        assert triggers.excluded_by(bounds, Instant(moment)) == name
+        assert [span[2] for span in spans if span[0] <= moment < span[1]] == ([] if name is None else [name])
+
+
+def _walk(following: Callable[[Trigger, Bounds, Instant], Instant | None], case: Case) -> list[int]:
+    found: list[int] = []
+    at = following(case.trigger, case.bounds, Instant(case.first - 1))
+    while at is not None and at <= case.last:
+        found.append(at)
+        at = following(case.trigger, case.bounds, at)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compares the evaluation of triggers with the plain rule.")
+    parser.add_argument("--seconds", type=float, default=60, help="how long")
+    parser.add_argument("--seed", type=int, default=0, help="of the first case")
+    options = parser.parse_args()
+    begun, seed = clock.monotonic(), options.seed
+    while clock.monotonic() - begun < options.seconds:
+        rng = random.Random(seed)
+        case = random_case(rng)
+        try:
+            compare(case, rng)
+        except AssertionError:
+            sys.stdout.write(f"seed {seed} differs: {case}\n")
+            return 1
+        seed += 1
+    sys.stdout.write(f"{seed - options.seed} cases, no difference\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
