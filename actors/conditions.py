@@ -19,7 +19,6 @@ interpreter for ten seconds, uninterruptible; the one in Python brings nine pack
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -72,10 +71,13 @@ def parse_condition(text: str, field: str = "condition") -> Condition:
 
 
 def _parsed(source: str, field: str) -> ast.expr:
+    if "\\" in source:
+        # Python would warn of escapes that it does not know, and how loudly is not ours to say: filters are the process's.
+        raise InvalidRequest(
+            f"{field}: at character {source.index(chr(92)) + 1}: a backslash has no meaning: {source!r}"
+        )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return ast.parse(source, mode="eval").body
+        return ast.parse(source, mode="eval").body
     except SyntaxError as error:
         # Where the text ends too early the parser names no place.
         where = error.offset or len(source) + 1

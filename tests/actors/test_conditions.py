@@ -165,7 +165,7 @@ REFUSED = [
     ("1j == 1", "not part of the language"),
     ("... == 1", "not part of the language"),
     ("9223372036854775809 == 1", "above 2"),
-    ("'\\d' == 1", "escape"),
+    ("'\\d' == 1", "at character 2: a backslash"),
     ("1if true else 2", "decimal literal"),
     ("\0", "not an expression|null byte"),
     ("x = 1", "invalid syntax"),
