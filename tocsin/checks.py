@@ -16,7 +16,16 @@ from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.lifecycle import Status
 from actors.model.system import SYSTEM_TYPES
 from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Extra
-from actors.model.trigger import UNBOUNDED, Bounds, Cron, Once, Trigger
+from actors.model.trigger import (
+    LONGEST_INTERVAL,
+    SHORTEST_INTERVAL,
+    UNBOUNDED,
+    Bounds,
+    Cron,
+    Interval,
+    Once,
+    Trigger,
+)
 from actors.triggers import check_trigger
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest, TooLarge
@@ -132,6 +141,14 @@ def check_tags(tags: tuple[str, ...]) -> None:
 
 def check_when(trigger: Trigger, bounds: Bounds, now: Instant) -> None:
     """The trigger can be evaluated and fires at all. A cron expression is judged once per distinct one."""
+    if (
+        isinstance(trigger, Interval)
+        and bounds is UNBOUNDED
+        and trigger.anchor <= now
+        and SHORTEST_INTERVAL <= trigger.every <= LONGEST_INTERVAL
+    ):
+        # The usual case, on the way of every task: a grid that has begun goes on.
+        return
     if isinstance(trigger, Once) and trigger.at > now + LATEST_FIRST_FIRE:
         raise InvalidRequest(
             f"trigger: fires once, at {show_instant(trigger.at)}, which is more than ten years from now"
