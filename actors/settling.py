@@ -103,7 +103,7 @@ class Judge:
 
     def settle(self, selection: Selection) -> Settlement:
         """Go through the selection until it is done or it is too much for once."""
-        fits = all(self._drop(stretch) for stretch in selection.before)
+        fits = judged = all(self._drop(stretch) for stretch in selection.before)
         for nominal in selection.runnable:
             # Between slots that may run there is nothing but excluded ones.
             fits = fits and self._exclude(Instant(nominal - 1))
@@ -113,7 +113,7 @@ class Judge:
         fits = fits and all(self._drop(stretch) for stretch in selection.after)
         if fits and selection.complete and not self._at_limit:
             self._exclude(self._clock)
-        return self._conclude(selection)
+        return self._conclude(selection, promises=judged)
 
     def _drop(self, stretch: Stretch) -> bool:
         fits = self._rows.range(stretch.begin, stretch.end, stretch.label)
@@ -150,10 +150,10 @@ class Judge:
             return WAITS
         return room(policies, self._task.open, caught_up=caught_up)
 
-    def _conclude(self, selection: Selection) -> Settlement:
+    def _conclude(self, selection: Selection, *, promises: bool) -> Settlement:
         promised = selection.promised
-        begun = bool(self._admitted) or self._task.state.catching_up is not None
-        left = promised is not None and self._through < promised and begun and not self._at_limit
+        promises = promises or promised == self._task.state.catching_up
+        left = promises and promised is not None and self._through < promised and not self._at_limit
         following = None
         if not self._at_limit:
             following = self._following(parks=left and self._task.definition.policies.catch_up is CatchUp.ALL)
