@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, isoformat
 
@@ -31,6 +31,8 @@ def _explain_single(trigger: Single) -> str:
             return f"{cron_words.explain(cron.parse(trigger.expression, trigger.seed))} ({trigger.timezone})"
         case CalendarInterval():
             return f"{calendar_intervals.explain(trigger)} ({trigger.timezone})"
+        case _:
+            assert_never(trigger)
 
 
 def _span(micros: int) -> str:

@@ -14,10 +14,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 
 from runtime.clock import DAY, HOUR, LAST_INSTANT, Instant, Micros, isoformat
 from runtime.errors import InternalError, InvalidRequest
+from runtime.records import evolve
 
 from . import calendar_intervals, cron, cron_search
 from .calendars import border_after, excluded_by, excluded_spans
@@ -136,6 +137,8 @@ def _evaluate(trigger: Trigger, after: Instant) -> Instant | None:
         case Union(triggers):
             found = (_evaluate(member, after) for member in triggers)
             return min((instant for instant in found if instant is not None), default=None)
+        case _:
+            assert_never(trigger)
 
 
 class _Earliest:
@@ -202,7 +205,9 @@ def previous_slots(
     after = max(after, Instant(bounds.start - 1)) if bounds.start is not None else after
     through = min(through, bounds.end) if bounds.end is not None else through
     if allowed_only and bounds.calendars:
-        return _newest(lambda at: next_allowed(trigger, bounds, at), after, through, limit)
+        # The search for an allowed slot goes on for ten years where nothing ends it.
+        ended = evolve(bounds, end=through)
+        return _newest(lambda at: next_allowed(trigger, ended, at), after, through, limit)
     moves = moves_of(bounds) if bounds.calendars else None
     if moves is not None or isinstance(trigger, Union):
         return _newest(_series(trigger, moves), after, through, limit)
@@ -218,6 +223,8 @@ def previous_slots(
             return calendar_intervals.newest_slots(trigger, after, through, limit)
         case Cron():
             return _newest(_series(trigger, None), after, through, limit)
+        case _:
+            assert_never(trigger)
 
 
 def _newest(following: Next, after: Instant, through: Instant, limit: int) -> list[Instant]:
@@ -317,6 +324,8 @@ def _count_single(trigger: Single, after: Instant, through: Instant) -> int | No
             return int(after < at <= through)
         case CalendarInterval():
             return calendar_intervals.count_slots(trigger, after, through)
+        case _:
+            assert_never(trigger)
 
 
 def count_slices(trigger: Trigger, bounds: Bounds, first: Instant, last: Instant) -> Iterator[int]:
@@ -387,6 +396,8 @@ def _check_single(trigger: Single, now: Instant) -> None:
             calendar_intervals.check(trigger)
         case Once():
             pass
+        case _:
+            assert_never(trigger)
 
 
 def _check_moving(trigger: Single, moves: Moves) -> None:
@@ -405,6 +416,8 @@ def _check_moving(trigger: Single, moves: Moves) -> None:
                 )
         case Once():
             pass
+        case _:
+            assert_never(trigger)
 
 
 def _check_once(trigger: Once, bounds: Bounds) -> None:

@@ -72,15 +72,8 @@ def is_swallowed(stretch: Stretch, second: int) -> bool:
 def moved_to(zone: Zone, local: int) -> Instant:
     """The one instant for a local time: its first pass, or the end of whatever gap swallowed it."""
     second = local // SECOND
-    for stretch in _stretches(zone, second, second):
-        at = second - stretch.offset
-        if at < stretch.start:
-            return Instant(stretch.start * SECOND)
-        if at < stretch.end:
-            break
-    else:
-        raise AssertionError(f"no instant for local second {second} in {zone!r}")
-    return Instant(local - stretch.offset * SECOND)
+    shown = next(one for one in _stretches(zone, second, second) if second - one.offset < one.end)
+    return Instant(max(local - shown.offset * SECOND, shown.start * SECOND))
 
 
 def _stretches(zone: Zone, first: int, last: int) -> Iterator[Stretch]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from croniter import CroniterError
 
 from actors.cron import CronSpec, parse
 from actors.cron_search import check_fires, count_fires, fires, next_fire
@@ -48,6 +49,51 @@ def test_the_vectors_are_for_this_database() -> None:
 def test_vector(vector: dict[str, Any]) -> None:
     expected = vector["expected"]
     assert following(vector["expr"], vector["tz"], vector["start"], len(expected)) == expected, vector["note"]
+
+
+def test_what_the_seed_chooses() -> None:
+    assert parse("H H * * *", 7).fields[1:3] == parse("H H * * *", 7).fields[1:3]
+    assert parse("H * * * *", 7) != parse("H * * * *", 8)
+    minutes = {parse("H * * * *", seed).fields[1] for seed in range(2_000)}
+    assert len(minutes) == 60
+    assert {parse("0 0 H * *", seed).fields[3] for seed in range(999)} == {str(day) for day in range(1, 29)}
+    assert {parse("H(58-59)/2 * * * *", seed).fields[1] for seed in range(99)} == {"58-59/2", "59"}
+    for expression in ("H/0 * * * *", "H/61 * * * *", "H(0-9)/11 * * * *"):
+        with pytest.raises(InvalidRequest, match="step outside 1-"):
+            parse(expression, 7)
+
+
+def test_what_croniter_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise CroniterError("no such thing")
+
+    monkeypatch.setattr("actors.cron.croniter.expand", refuse)
+    with pytest.raises(InvalidRequest, match="is refused: no such thing"):
+        parse("1 2 3 4 *", 12_345)
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "expected"),
+    [
+        ("0 0 L * *", "2028-01-31T12:00:00Z", "2028-02-29T00:00:00Z"),
+        ("0 0 LW * *", "2026-05-01T00:00:00Z", "2026-05-29T00:00:00Z"),
+        ("0 0 1W * *", "2026-07-31T00:00:00Z", "2026-08-03T00:00:00Z"),
+        ("0 0 31W * *", "2026-05-01T00:00:00Z", "2026-05-29T00:00:00Z"),
+        ("0 0 31W * *", "2026-05-30T00:00:00Z", "2026-07-31T00:00:00Z"),
+        ("0 0 15W * *", "2026-08-01T00:00:00Z", "2026-08-14T00:00:00Z"),
+        ("0 0 * * 5L", "2026-11-21T00:00:00Z", "2026-11-27T00:00:00Z"),
+        ("0 0 * * monL", "2026-11-21T00:00:00Z", "2026-11-30T00:00:00Z"),
+        ("0 0 * * 1#5", "2026-11-01T00:00:00Z", "2026-11-30T00:00:00Z"),
+        ("0 0 * * 0#5", "2026-09-01T00:00:00Z", "2026-11-29T00:00:00Z"),
+        # Day of month or weekday, as in all of cron: no star in front means either.
+        ("0 0 1 * 1#1", "2026-11-21T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ("0 0 1 * 1#1", "2026-12-01T00:00:00Z", "2026-12-07T00:00:00Z"),
+        ("0 0 29 2 1#5", "2026-11-21T00:00:00Z", "2028-02-29T00:00:00Z"),
+        ("0 0 */1 2 2#5", "2026-11-21T00:00:00Z", "2028-02-29T00:00:00Z"),
+    ],
+)
+def test_forms_of_days(expression: str, after: str, expected: str) -> None:
+    assert following(expression, "UTC", after, 1) == [expected]
 
 
 # ---- accept and refuse
@@ -128,6 +174,7 @@ REFUSED = {
     "0 0 H(0-5) * *": "out of range 1-31",
     "H(5-1) * * * *": "out of range 0-59, or runs backwards",
     "H(0-60) * * * *": "out of range 0-59",
+    "* H/0 * * *": "spreads by",
     "H5 * * * *": "'H5' is not a number",
     "H-5 * * * *": "'H-5' is not a number",
     "H() * * * *": "is not a number",

@@ -265,6 +265,20 @@ def test_members_of_a_union_at_one_instant_are_one():
     assert next_after(Union((Once(at(1)),)), UNBOUNDED, at(1)) is None
 
 
+def test_the_newest_of_each_kind():
+    year = Instant(START + 365 * DAY)
+    assert previous_slots(Once(at(5)), UNBOUNDED, START, year, 3) == [at(5)]
+    assert previous_slots(Once(at(5)), UNBOUNDED, at(5), year, 3) == []
+    assert last_through(Interval(Micros(HOUR), year), UNBOUNDED, START, at(9)) is None
+    weekend = calendar_of("", "w", 1, weekdays=[5, 6])
+    working = Bounds(calendars=(CalendarRule(weekend),))
+    sunday = instant("2026-11-22T12:00:00Z")
+    assert previous_slots(Cron("0 9 * * *"), working, START, sunday, 2, allowed_only=True) == [
+        instant("2026-11-19T09:00:00Z"),
+        instant("2026-11-20T09:00:00Z"),
+    ]
+
+
 def test_a_trigger_that_goes_back_is_our_own_fault(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(triggers, "_evaluate", lambda trigger, after: Instant(after))
     with pytest.raises(InternalError, match="answered"):
