@@ -31,7 +31,7 @@ LONGEST_DELAY: Final = Micros(3_600 * SECOND)
 """Between two tries."""
 
 PER_TARGET: Final = 4
-"""Actions of one kind for one receiver at a time: a slow receiver holds up nobody else's."""
+"""Requests to one receiver at a time, and mails: a slow receiver holds up nobody else's. What stays in the node is quick."""
 
 AT_ONCE: Final = 64
 """Actions under way at a time."""
@@ -107,12 +107,14 @@ def _action_entry(outcome: Outcome, action: Action, now: Instant, new_id: str) -
     return OutboxEntry(new_id, entry.task_id, entry.execution_id, entry.event, entry.at, now, payload)
 
 
-def _write(entry: OutboxEntry, now: Instant, state: str, detail: str, due: Instant | None = None) -> DeliveryWrite:
+def _write(
+    entry: OutboxEntry | Delivery, now: Instant, state: str, detail: str, due: Instant | None = None
+) -> DeliveryWrite:
     shown = detail if len(detail) <= MAX_DETAIL else f"{detail[: MAX_DETAIL - 3]}..."
     return DeliveryWrite(entry.id, entry.task_id, entry.execution_id, entry.event, now, state, shown, due)
 
 
-def after_try(entry: OutboxEntry, outcome: str | DeliveryFailed, now: Instant) -> DeliveryWrite:
+def after_try(entry: OutboxEntry | Delivery, outcome: str | DeliveryFailed, now: Instant) -> DeliveryWrite:
     """What a try of an action leads to. `outcome`: what it answered, or how it failed."""
     if isinstance(outcome, str):
         return _write(entry, now, "delivered", outcome)
@@ -163,41 +165,64 @@ def target_of(action: Action) -> str:
 
 
 class Queue:
-    """Which entries are taken next. `running`: entry ids under way with their targets."""
+    """The actions that are due, as they were read, and those under way.
+
+    What was read waits here, so that the end of one action begins the next without another look into the outbox. `running`:
+    entry ids under way with their targets.
+    """
 
     def __init__(self) -> None:
         self.running: dict[str, str] = {}
+        self._waiting: dict[str, Delivery] = {}
         self._recorded: set[str] = set()
-        self._held_back = 0
+
+    @property
+    def limit(self) -> int:
+        """How many due entries should be read: those that cannot be taken now must not hide what is behind them."""
+        return min(MOST_READ, READ + len(self.running) + len(self._waiting))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that was read waits."""
+        return not self._waiting
 
     def begin(self) -> None:
         """The outbox is going to be read: what was recorded before will not be in it any more."""
         self._recorded.clear()
 
-    @property
-    def limit(self) -> int:
-        """How many due entries should be read: those that cannot be taken now must not hide what is behind them."""
-        return min(MOST_READ, READ + len(self.running) + self._held_back)
+    def fresh(self, due: Iterable[OutboxEntry]) -> list[OutboxEntry]:
+        """What was read and is not known yet. What waits here and was not read is gone from the outbox, or read later."""
+        found = {entry.id: entry for entry in due}
+        self._waiting = {key: delivery for key, delivery in self._waiting.items() if key in found}
+        known = self.running.keys() | self._waiting.keys() | self._recorded
+        return [entry for key, entry in found.items() if key not in known]
 
-    def choose(self, due: Iterable[Outcome | Delivery]) -> tuple[list[Outcome], list[Delivery]]:
-        """Outcomes to be judged now, and actions to be begun; those are counted as running until `done`."""
-        busy = Counter(self.running.values())
+    def add(self, opened: Iterable[Outcome | Delivery]) -> list[Outcome]:
+        """Keep the actions; answers the outcomes to be judged now."""
         outcomes: list[Outcome] = []
-        deliveries: list[Delivery] = []
-        self._held_back = 0
-        for entry in due:
+        for entry in opened:
             if isinstance(entry, Outcome):
                 outcomes.append(entry)
-            elif entry.id not in self.running and entry.id not in self._recorded:
-                target = target_of(entry.action)
-                if busy[target] >= PER_TARGET or len(self.running) >= AT_ONCE:
-                    self._held_back += 1
-                    continue
-                busy[target] += 1
-                self.running[entry.id] = target
-                deliveries.append(entry)
+            else:
+                self._waiting[entry.id] = entry
         # In the order in which they were made: what an edge is depends on it.
-        return sorted(outcomes, key=lambda outcome: outcome.entry.id)[:JUDGED], deliveries
+        return sorted(outcomes, key=lambda outcome: outcome.entry.id)[:JUDGED]
+
+    def take(self) -> list[Delivery]:
+        """The actions to be begun now; they are counted as running until `done`."""
+        busy = Counter(self.running.values())
+        taken: list[Delivery] = []
+        for delivery in self._waiting.values():
+            if len(self.running) >= AT_ONCE:
+                break
+            target = target_of(delivery.action)
+            if not isinstance(delivery.action, Webhook | Email) or busy[target] < PER_TARGET:
+                busy[target] += 1
+                self.running[delivery.id] = target
+                taken.append(delivery)
+        for delivery in taken:
+            del self._waiting[delivery.id]
+        return taken
 
     def done(self, entry_id: str) -> None:
         """An action's try has been recorded. What is being read may still show it as it was."""

@@ -108,12 +108,9 @@ class Deliveries:
         self._queue.begin()
         try:
             due = await self._read(self._store.outbox_due, self._world.now(), self._queue.limit)
-            if not due:
-                return False
-            entries = {entry.id: entry for entry in due}
-            outcomes, deliveries = self._queue.choose(await self._opened(due))
-            for delivery in deliveries:
-                nursery.start_soon(self._deliver, entries[delivery.id], delivery, nursery)
+            fresh = self._queue.fresh(due)
+            outcomes = self._queue.add(await self._opened(fresh)) if fresh else []
+            self._begin(nursery)
             if outcomes:
                 await self._judge(outcomes)
         except TocsinError as error:
@@ -121,6 +118,10 @@ class Deliveries:
             await trio.sleep(AGAIN_SECONDS)
             return False
         return bool(outcomes)
+
+    def _begin(self, nursery: trio.Nursery) -> None:
+        for delivery in self._queue.take():
+            nursery.start_soon(self._deliver, delivery, nursery)
 
     async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self._world.blocking(function, *arguments, lane=self._reader)
@@ -194,17 +195,19 @@ class Deliveries:
 
     # -- actions
 
-    async def _deliver(self, entry: OutboxEntry, delivery: Delivery, nursery: trio.Nursery) -> None:
+    async def _deliver(self, delivery: Delivery, nursery: trio.Nursery) -> None:
         outcome = await self._try(delivery)
         self._world.failpoint("herald.delivered")
-        write = after_try(entry, outcome, self._world.now())
+        write = after_try(delivery, outcome, self._world.now())
         if write.state != "delivered":
             logger.warning("%s of event %r of task %s: %s: %r", *_named(delivery), write.state, write.detail)
         await self._record([write])
-        self._queue.done(entry.id)
+        self._queue.done(delivery.id)
         if write.due is not None:
             nursery.start_soon(self._wake_at, write.due)
-        self.wake()
+        self._begin(nursery)
+        if self._queue.is_empty:
+            self.wake()
 
     async def _try(self, delivery: Delivery) -> str | DeliveryFailed:
         perform = self._perform.get(type(delivery.action))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.herald_core import (
     AT_ONCE,
@@ -166,39 +167,102 @@ def test_a_receiver_is_known_by_what_it_is() -> None:
 def test_outcomes_are_judged_in_the_order_in_which_they_were_made() -> None:
     new_id = ids()
     made = [read_entry(entry) for _ in range(JUDGED + 5) for entry in entries(event(), new_id=new_id)]
-    chosen, actions = Queue().choose(reversed(made))
-    assert not actions
+    queue = Queue()
+    chosen = queue.add(reversed(made))
+    assert queue.is_empty
     assert [one.entry.id for one in chosen] == [f"d{number:06}" for number in range(1, JUDGED + 1)]
 
 
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=12), st.data())
-def test_a_slow_receiver_holds_up_nobody_else(arrivals: list[tuple[int, int]], data: st.DataObject) -> None:
+class Deliveries(RuleBasedStateMachine):
+    """An outbox that is read now and then, and actions that end in any order: each is begun once, and none is held up in vain."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.queue = Queue()
+        self.outbox: dict[str, OutboxEntry] = {}
+        self.begun: set[str] = set()
+        self.stale: list[OutboxEntry] = []
+        self.new_id = ids("a")
+
+    @rule(host=st.integers(0, 5), count=st.integers(1, 9), inside=st.booleans())
+    def arrive(self, host: int, count: int, inside: bool) -> None:
+        action = Topic("t") if inside else Webhook(f"https://host{host}/")
+        judged = judge(outcome(event(*[action] * count)), Verdict(True), None, START, self.new_id)
+        self.outbox |= {entry.id: entry for entry in judged.entries}
+
+    @rule()
+    def start_reading(self) -> None:
+        self.queue.begin()
+        self.stale = list(self.outbox.values())[: self.queue.limit]
+
+    @rule()
+    def what_was_read_arrives(self) -> None:
+        fresh, self.stale = self.queue.fresh(self.stale), []
+        assert self.queue.add([read_entry(entry) for entry in fresh]) == []
+        self.take()
+
+    def take(self) -> None:
+        taken = {delivery.id for delivery in self.queue.take()}
+        assert not taken & self.begun, "begun twice"
+        self.begun |= taken
+        assert self.queue.running.keys() >= taken
+        assert len(self.queue.running) <= AT_ONCE
+        busy = Counter(self.queue.running.values())
+        assert all(number <= PER_TARGET for target, number in busy.items() if target != "topic")
+
+    @precondition(lambda self: self.queue.running)
+    @rule(data=st.data(), retry=st.booleans())
+    def end(self, data: st.DataObject, retry: bool) -> None:
+        entry_id = data.draw(st.sampled_from(sorted(self.queue.running)))
+        if retry:
+            self.begun.discard(entry_id)
+        else:
+            del self.outbox[entry_id]
+        self.queue.done(entry_id)
+        self.take()
+
+    @precondition(lambda self: self.outbox.keys() - self.queue.running.keys())
+    @rule(data=st.data())
+    def a_task_is_deleted(self, data: st.DataObject) -> None:
+        """What waits and is not in the outbox any more is not begun after the next look."""
+        gone = data.draw(st.sampled_from(sorted(self.outbox.keys() - self.queue.running.keys())))
+        del self.outbox[gone]
+        self.start_reading()
+        self.what_was_read_arrives()
+        assert gone not in self.queue.running
+
+    def teardown(self) -> None:
+        """Everything gets its turn in the end."""
+        if not hasattr(self, "queue"):
+            return
+        for _ in range(1_000):
+            self.start_reading()
+            self.what_was_read_arrives()
+            for entry_id in list(self.queue.running):
+                del self.outbox[entry_id]
+                self.queue.done(entry_id)
+            if not self.outbox:
+                break
+        assert not self.outbox
+
+
+TestDeliveries = Deliveries.TestCase
+
+
+def test_a_slow_receiver_holds_up_nobody_else() -> None:
     queue = Queue()
-    due: list[Delivery] = []
-    begun: set[str] = set()
-    for number, (target, count) in enumerate(arrivals):
-        due += deliveries(count, Webhook(f"https://host{target}/"), f"x{number}-")
-        _, started = queue.choose(due)
-        assert not begun & {one.id for one in started}
-        begun |= {one.id for one in started}
-        by_target: dict[str, int] = {}
-        for running in queue.running.values():
-            by_target[running] = by_target.get(running, 0) + 1
-        assert all(running <= PER_TARGET for running in by_target.values())
-        assert len(queue.running) <= AT_ONCE
-        waiting = [one for one in due if one.id not in begun]
-        if len(queue.running) < AT_ONCE:
-            assert all(by_target[target_of(one.action)] == PER_TARGET for one in waiting), "what could begin has begun"
-        assert queue.limit == min(MOST_READ, READ + len(queue.running) + len(waiting))
-        ended = data.draw(st.sets(st.sampled_from(sorted(queue.running)))) if queue.running else set()
-        for entry_id in sorted(ended):
-            queue.done(entry_id)
-        assert not queue.choose([one for one in due if one.id in ended])[1], (
-            "it may have been read before it was recorded"
-        )
-        queue.begin()
-        due = [one for one in due if one.id not in ended]
-        begun -= ended
+    queue.begin()
+    slow = deliveries(300, Webhook("https://slow/"), "s")
+    queue.add(slow)
+    assert len(queue.take()) == PER_TARGET
+    assert queue.limit == READ + 300
+    assert queue.take() == []
+    queue.add(deliveries(9, Webhook("https://quick/"), "q"))
+    assert [one.id[0] for one in queue.take()] == ["q"] * PER_TARGET
+    queue.add(deliveries(99, Topic("t"), "t"))
+    assert [one.id[0] for one in queue.take()] == ["t"] * (AT_ONCE - 2 * PER_TARGET)
+    queue.add(deliveries(3_000, Topic("t"), "u"))
+    assert queue.limit == MOST_READ
 
 
 def test_a_payload_is_json_with_nothing_of_the_counts() -> None:
