@@ -85,13 +85,14 @@ _TASKS: Final = (
     "FROM tasks AS t WHERE {which} ORDER BY id LIMIT :limit)"
 )
 _SURPLUS_EXECUTIONS: Final = (
-    "SELECT json_group_array(id) FROM (SELECT id FROM (SELECT *, row_number() OVER (ORDER BY number DESC) AS place, "
+    "SELECT json_group_array(id) FROM (SELECT id FROM (SELECT id, number, state, lingers, nominal, ended_at, "
+    "row_number() OVER (ORDER BY number DESC) AS place, "
     "row_number() OVER (PARTITION BY state ORDER BY number DESC) AS rank FROM executions WHERE task_id = :task) "
     f"WHERE {_FINAL} AND place > :newest AND (nominal IS NULL OR nominal <= :through) "
     "AND (ended_at <= :before OR rank > CASE state {caps} END) ORDER BY number LIMIT :limit)"
 )
 _SURPLUS_ROWS: Final = (
-    "SELECT json_group_array(json_array(task_id, first)) FROM (SELECT task_id, first FROM (SELECT *, "
+    "SELECT json_group_array(json_array(task_id, first)) FROM (SELECT task_id, first FROM (SELECT task_id, first, last, count, outcome, "
     "row_number() OVER (ORDER BY first DESC) AS place, "
     "row_number() OVER (PARTITION BY outcome = 'skipped' ORDER BY first DESC) AS rank "
     "FROM settled WHERE task_id = :task) WHERE count IS NOT NULL AND place > :newest AND last <= :through "
