@@ -369,7 +369,7 @@ def test_a_bug_is_one_line_unless_more_is_asked_for(shell: Shell, monkeypatch: p
     def broken() -> None:
         raise ZeroDivisionError("by\x1bnought")
 
-    monkeypatch.setattr("tocsin.services.versions", broken)
+    monkeypatch.setattr("tocsin.node_services.versions", broken)
     code, _, err = shell("version")
     assert (code, err) == (1, "tocsin: internal error: ZeroDivisionError: by?nought (TOCSIN_TRACEBACK=1 shows where)\n")
     monkeypatch.setenv("TOCSIN_TRACEBACK", "1")
