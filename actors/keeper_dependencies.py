@@ -157,9 +157,7 @@ class Waits:
             if execution.waits_for is not WaitsFor.DEPENDENCY:
                 continue
             verdict = self._verdict(staged.definition, execution)
-            if verdict is _UNKNOWN:
-                self._again[staged.id] = None
-            elif _is_over(execution, now) or verdict.standing is Standing.HOPELESS:
+            if _is_over(execution, now) or verdict.standing is Standing.HOPELESS:
                 steps.give_up(staged, execution, now)
             elif verdict is DONE:
                 steps.go_on(staged, execution, now)

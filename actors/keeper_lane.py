@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from runtime.clock import Instant
 from runtime.errors import TocsinError
@@ -17,8 +17,6 @@ from .store.port import SchedulerPause
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
 
-    from .keeper_claims import Claims
-
 
 @record
 class Pauses:
@@ -28,6 +26,13 @@ class Pauses:
     span: tuple[Instant, Instant] | None = None
 
 
+class Pausable(Protocol):
+    """Who claims nothing while the scheduler is paused."""
+
+    paused: SchedulerPause | None
+    pause_span: tuple[Instant, Instant] | None
+
+
 @record
 class LaneChange:
     """See the module's docstring. `answers`: who is told what; `former`: what was before, if the pause changes."""
@@ -35,7 +40,7 @@ class LaneChange:
     answers: tuple[tuple[Reply[Any], object], ...] = ()
     former: Pauses | None = None
 
-    def committed(self, claims: Claims) -> list[Directive]:
+    def committed(self, claims: Pausable) -> list[Directive]:
         """What follows when it is durable."""
         told: list[Directive] = [
             Refuse(reply, value) if isinstance(value, TocsinError) else Answer(reply, value)
@@ -45,7 +50,7 @@ class LaneChange:
             told.append(SchedulerPaused(claims.paused is not None))
         return told
 
-    def failed(self, claims: Claims, make: Callable[[], TocsinError]) -> list[Directive]:
+    def failed(self, claims: Pausable, make: Callable[[], TocsinError]) -> list[Directive]:
         """It was not committed: all is as before."""
         if self.former is not None:
             claims.paused, claims.pause_span = self.former.paused, self.former.span

@@ -10,6 +10,7 @@ from actors.keeper_dependencies import SLICE
 from actors.keeper_messages import AttemptsEnded, CreateTasks, DeleteTask, EditTask, Reconsider, Settle
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import State
+from actors.model.policy import Overlap, Policies
 from actors.model.task import Definition, Dependencies, Task
 from runtime.clock import SECOND, Instant
 from runtime.errors import Conflict, InvalidRequest, StoreUnavailable
@@ -54,6 +55,20 @@ def test_the_sweep_finds_what_no_message_told() -> None:
     assert look == Reconsider(("c",))
     rig.send(look)
     assert waits_for(rig) == [None]
+
+
+def test_a_parent_that_was_not_read_is_not_taken_for_gone() -> None:
+    """The end of the former execution lets the next one go on in a batch that has not read the parent."""
+    rig = Rig()
+    made(rig, parent(), child("p", fail_fast=True, policies=Policies(overlap=Overlap.QUEUE)))
+    rig.now = Instant(rig.now + SECOND)
+    run_parent(rig)
+    rig.settle("c", after=9)
+    rig.settle("c", after=10)
+    run_parent(rig)
+    rig.core._cache.pop("p")
+    rig.end()
+    assert waits_for(rig) == [None], "it was looked at once more, with the parent read"
 
 
 def test_a_look_that_changes_nothing_writes_nothing() -> None:

@@ -255,6 +255,17 @@ def test_a_second_change_during_the_walk_reaches_everybody() -> None:
     assert {version_of(rig, name) for name in names} == {3}
 
 
+def test_a_slice_that_was_read_before_a_change_does_not_end_the_walk_after_it() -> None:
+    rig = Rig()
+    made(rig, user(put(rig, holidays((1, 2)))))
+    rig.core.calendars.load(rig.store.calendars(None))
+    key, _ = rig.core.calendars.next_step() or (ZONES, "")
+    early = rig.core.calendars.step(key, ["t1"])
+    rig.send(PutCalendar(holidays((1, 3)), "me", rig.reply()), early)
+    assert version_of(rig) == 2
+    assert rig.core.calendars.next_step() is None
+
+
 def test_a_paused_task_follows_and_says_what_it_missed() -> None:
     rig = Rig()
     made(rig, user(put(rig, holidays((9, 10)))))
@@ -385,12 +396,13 @@ def test_next_fires_are_computed_anew_with_an_audit_record_each() -> None:
     monthly = CalendarInterval(1, "month", 739_000, Micros(9 * HOUR), "Europe/Berlin")
     made(rig, definition("a", BERLIN), definition("b", union), definition("c", monthly), definition("d"))
     made(rig, definition("e", Cron("0 9 * * *")), definition("f", Cron("0 9 * * *", "America/Vancouver")))
-    right = {task_id: rig.task(task_id).state.next_fire for task_id in "abcdef"}
-    shifted(rig, HOUR, "a", "b")
+    made(rig, user(put(rig, holidays((1, 2))), "g", Interval(DAY, START)))
+    right = {task_id: rig.task(task_id).state.next_fire for task_id in "abcdefg"}
+    shifted(rig, HOUR, "a", "b", "g")
     shifted(rig, -HOUR, "c")
     other = zones_changed(rig)
-    assert {task_id: other.task(task_id).state.next_fire for task_id in "abcdef"} == right
-    assert sorted(task_id for task_id, _ in audits(other, "TimeZonesChanged")) == ["a", "b", "c"]
+    assert {task_id: other.task(task_id).state.next_fire for task_id in "abcdefg"} == right
+    assert sorted(task_id for task_id, _ in audits(other, "TimeZonesChanged")) == ["a", "b", "c", "g"]
     assert "next fire 20" in audits(other, "TimeZonesChanged")[0][1]
     assert other.store.open(new_cluster_id="", partitions=1, timezone_database="").timezone_database == "new"
 
