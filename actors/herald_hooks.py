@@ -18,15 +18,15 @@ from .keeper_messages import Happened
 from .model.execution import Execution
 from .model.lifecycle import OPEN_STATES
 from .model.occurrence import Settled as Slots
-from .model.task import Task
+from .model.task import Task, partition_of
 
 logger = logging.getLogger(__name__)
 
-WAITING: Final = 1_000
-"""Outcomes that may wait for their hooks; further ones are not told, and counted."""
-
 AT_ONCE: Final = 4
-"""Outcomes whose hooks are called at the same time: as many as there are threads for hooks."""
+"""Outcomes whose hooks are called at the same time: as many as there are threads for hooks. Each task has its place."""
+
+WAITING: Final = 250
+"""Outcomes that may wait behind each of them; further ones are not told, and counted."""
 
 Call = tuple[tuple[Hook, ...], Settled]
 
@@ -39,14 +39,14 @@ class OutcomeHooks:
         self.dropped = 0
         self._catalogue = catalogue
         self._world = world
-        self._send, self._receive = trio.open_memory_channel[Call](WAITING)
+        self._queues = [trio.open_memory_channel[Call](WAITING) for _ in range(AT_ONCE)]
         self._lingering: set[tuple[str, int]] = set()
 
     def hear(self, happened: Happened) -> None:
         """Have the hooks of what has ended called."""
         for call in self._calls(happened):
             try:
-                self._send.send_nowait(call)
+                self._queues[partition_of(call[1].task_id, AT_ONCE)][0].send_nowait(call)
             except trio.WouldBlock:
                 self.dropped += 1
                 logger.warning("hooks are too slow: none is told of execution %s", call[1].execution_id)
@@ -54,12 +54,12 @@ class OutcomeHooks:
     async def run(self) -> None:
         """Call hooks until cancelled."""
         async with trio.open_nursery() as nursery:
-            for _ in range(AT_ONCE):
-                nursery.start_soon(self._work)
+            for _, calls in self._queues:
+                nursery.start_soon(self._work, calls)
 
-    async def _work(self) -> None:
+    async def _work(self, calls: trio.MemoryReceiveChannel[Call]) -> None:
         while True:
-            hooks, settled = await self._receive.receive()
+            hooks, settled = await calls.receive()
             await call_hooks(self._world, hooks, (settled,), self._complain)
 
     def _complain(self, line: str) -> None:
