@@ -41,15 +41,16 @@ from runtime.world import RealWorld, World
 
 from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
-from .checks import check_note, known_type, parameters_text, parse_status
+from .checks import check_note, check_when, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
 from .context_tools import ContextTools
+from .definitions import definition_from_json
 from .durations import Duration
 from .fields import show
 from .loading import load_catalogue
-from .references import resolve
+from .references import references_in, resolve
 from .tasks import DECLARED_TASKS, DeclaredTask
-from .triggers import seeded
+from .triggers import seeded, trigger_from_json
 
 logger = logging.getLogger(__name__)
 
@@ -212,10 +213,34 @@ class LocalNode:
         task = await self.task(reference)
         return await self._ask(task, lambda reply: PauseTask(task.id, note, ACTOR, reply))
 
-    async def activate(self, reference: str) -> Task:
-        """Go on after a pause, or begin anew."""
+    async def activate(self, reference: str, trigger: Mapping[str, Any] | None = None) -> Task:
+        """Go on after a pause, or begin anew, with another trigger if one is given, written as in JSON."""
         task = await self.task(reference)
-        return await self._ask(task, lambda reply: ActivateTask(task.id, None, None, ACTOR, reply))
+        if trigger is None:
+            return await self._ask(task, lambda reply: ActivateTask(task.id, None, None, ACTOR, reply))
+        known = await resolve(self, references_in({"trigger": trigger}), task.definition.tenant)
+        found, bounds = trigger_from_json(trigger, self.world.now(), known=known)
+        found = seeded(found, task.id)
+        check_when(found, bounds, self.world.now())
+        return await self._ask(task, lambda reply: ActivateTask(task.id, found, bounds, ACTOR, reply))
+
+    async def edit(self, reference: str, changes: Mapping[str, Any]) -> Task:
+        """Change a task's definition: fields as in JSON, `{"policies": {"timeout": "5m"}}`; what is not named stays.
+
+        Raises InvalidRequest, NotFound, and StaleVersion when somebody else changed it meanwhile.
+        """
+        task = await self.task(reference)
+        known = await resolve(self, references_in(changes), task.definition.tenant)
+        definition = definition_from_json(
+            changes,
+            self.catalogue,
+            self.world.now(),
+            task_id=task.id,
+            owner=task.definition.owner,
+            base=task.definition,
+            known=known,
+        )
+        return await self._ask(task, lambda reply: EditTask(definition, task.state.version, ACTOR, reply))
 
     async def retry(self, reference: str, *, reset: bool = False) -> Task:
         """Run the last execution again, which has failed; `reset` counts failures from 0."""

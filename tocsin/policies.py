@@ -137,6 +137,19 @@ def policies_json(policies: Policies) -> dict[str, Any]:
     return shown
 
 
+def policy_sources(policies: Policies, of_type: Policies | None) -> dict[str, str]:
+    """Where each policy comes from: `default`, the task's `type`, or the `task` itself."""
+    usual = of_type or DEFAULT_POLICIES
+
+    def source(attribute: str) -> str:
+        value = getattr(policies, attribute)
+        if value != getattr(usual, attribute):
+            return "task"
+        return "default" if value == getattr(DEFAULT_POLICIES, attribute) else "type"
+
+    return {one.key: source(one.attribute) for one in POLICIES}
+
+
 _BY_NAME: Final = {snake(one.key): one for one in POLICIES}
 """Policies as Python names them."""
 

@@ -41,6 +41,7 @@ from .definitions import definition_from_json, definition_json
 from .fields import Fields, parse_instant, show, show_instant
 from .node_services import counts, list_types, live, ready, show_node, version
 from .operations import MAX_PREVIEW
+from .policies import policy_sources
 from .references import references_in, resolve
 from .triggers import seeded, trigger_from_json
 from .views import (
@@ -107,7 +108,7 @@ async def add_task(node: Node, call: Call) -> Json:
     [made] = await node.create([definition], call.actor)
     if isinstance(made, Exception):
         raise made
-    return task_detail_view(made, None)
+    return await _full(node, made)
 
 
 async def show_task(node: Node, call: Call) -> Json:
@@ -121,7 +122,9 @@ async def find_task(node: Node, call: Call) -> Json:
 
 
 async def _full(node: Node, task: Task) -> Json:
-    return task_detail_view(task, await _telling(node, task))
+    found = node.catalogue.get(task.definition.type)
+    sources = policy_sources(task.definition.policies, found.policies if found is not None else None)
+    return task_detail_view(task, await _telling(node, task)) | {"policySources": sources}
 
 
 async def _telling(node: Node, task: Task) -> ExecutionDetail | None:
@@ -272,23 +275,6 @@ async def list_outcomes(node: Node, call: Call) -> Json:
     }
 
 
-async def next_fires(node: Node, call: Call) -> Json:
-    """The next nominal times."""
-    task = await node.task(call["task"])
-    definition, state = task.definition, task.state
-    if state.next_fire is None:
-        return {"list": [], "trigger": trigger_words(definition.trigger, definition.bounds), "phase": state.phase.value}
-    found = [state.next_fire, *upcoming(definition.trigger, definition.bounds, state.next_fire, call["count"] - 1)]
-    left = None if definition.bounds.max_runs is None else max(definition.bounds.max_runs - state.runs, 0)
-    if getattr(definition.trigger, "fixed_delay", False):
-        found = found[:1]
-    return {
-        "list": [show_instant(instant) for instant in found[:left]],
-        "trigger": trigger_words(definition.trigger, definition.bounds),
-        "phase": state.phase.value,
-    }
-
-
 async def why(node: Node, call: Call) -> Json:
     """What became of one nominal time, or of one execution."""
     try:
@@ -359,38 +345,6 @@ async def list_logs(node: Node, call: Call) -> Json:
     state = (await node.execution(call["execution"])).execution.state
     lines = await node.logs(call["execution"], after=call["after"], limit=call["limit"])
     return {"list": [log_view(line) for line in lines], "state": state.value}
-
-
-async def preview_cron(node: Node, call: Call) -> Json:
-    """The next times of an expression; nothing is stored."""
-    fields = Fields(call["body"])
-    expression, timezone = fields.text("expression"), fields.text("timezone") or "UTC"
-    after, count = fields.instant("after", timezone), fields.whole("count", 1, MAX_PREVIEW)
-    gap, fold = fields.choice("gap", ("shift", "skip")), fields.choice("fold", ("first", "last", "both"))
-    fields.finish()
-    if expression is None:
-        raise InvalidRequest("expression: required")
-    start = node.world.now() if after is None else after
-    return cron_preview(Cron(expression, timezone, gap or "shift", fold or "first"), start, count or 10)  # type: ignore[arg-type]
-
-
-def cron_preview(trigger: Cron, after: Instant, count: int) -> Json:
-    """The next `count` times of a cron trigger after an instant, with the trigger in words."""
-    check_trigger(trigger, UNBOUNDED, after)
-    fires = upcoming(trigger, UNBOUNDED, after, count)
-    return {
-        "list": [show_instant(instant) for instant in fires],
-        "words": explain(parse(trigger.expression, trigger.seed)),
-    }
-
-
-def wall_clock(instant: str, timezone: str) -> str:
-    """A shown instant as the clock on the wall of a zone has it, with the offset from UTC."""
-    at = parse_instant(instant, "instant")
-    offset = zone(timezone).offset(at // SECOND)
-    sign, minutes = "-" if offset < 0 else "+", abs(offset) // 60
-    local = to_datetime(Instant(at + offset * SECOND))
-    return f"{local:%Y-%m-%d %H:%M:%S} {sign}{minutes // 60:02}:{minutes % 60:02}"
 
 
 SERVICES: Final[Mapping[str, Service]] = {

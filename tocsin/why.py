@@ -61,6 +61,11 @@ def trigger_words(trigger: Trigger, bounds: Bounds) -> str:
         words += f", from {show_instant(bounds.start)}"
     if bounds.end is not None:
         words += f", until {show_instant(bounds.end)}"
+    if bounds.spread:
+        words += f", at a place of its own in the {format_duration(bounds.spread)} after"
+    for rule in bounds.calendars:
+        words += f", {'not' if rule.mode == 'exclude' else 'only'} in {rule.calendar.name!r}"
+        words += "" if rule.shift == "skip" else f" but on the {rule.shift} day instead"
     return words if bounds.max_runs is None else f"{words}, {bounds.max_runs} times at most"
 
 
@@ -238,6 +243,10 @@ _WAITS: Final = {
     WaitsFor.SLOT: "It waits for a free slot of the executor.",
     WaitsFor.OVERLAP: "It waits for the former execution of the task to end.",
     WaitsFor.NODE: "It waits for a node that can run it.",
+    WaitsFor.QUEUE: "It waits for room in its queue.",
+    WaitsFor.KEY: "It waits for its concurrency key.",
+    WaitsFor.DEPENDENCY: "It waits for the tasks that it depends on.",
+    WaitsFor.GOVERNOR: "It waits for its turn among those that are caught up.",
 }
 
 

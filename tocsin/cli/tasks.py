@@ -195,8 +195,11 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Failures", found["failureCount"]),
             ("Runs", f"{found['completed']} completed, {found['failed']} failed"),
             ("Retries", f"{found['maxRetries']}, {found['policies']['retry']['delay']} apart"),
-            ("Policies", _policy_words(found["policies"])),
+            ("Policies", _policy_words(found["policies"], found["policySources"])),
             ("Tags", ", ".join(found["tags"]) or None),
+            ("Labels", ", ".join(f"{name}={value}" for name, value in found["labels"].items()) or None),
+            ("Depends on", found["dependencies"] and _dependency_words(found["dependencies"])),
+            ("Events", ", ".join(event["name"] for event in found["events"]) or None),
             ("Parameters", found["parameters"]),
             ("Extra", found["extra"]),
             ("Step", found["currentStep"]),
@@ -240,8 +243,26 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
     )
 
 
-def _policy_words(policies: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in policies.items() if key != "retry" and value is not None)
+def _policy_words(policies: dict[str, Any], sources: dict[str, str]) -> str:
+    """The policies that are not the default, with where they come from, then the others."""
+    told = [
+        (
+            sources[key] == "default",
+            f"{key} {_policy(value)}" + (f" ({sources[key]})" if sources[key] != "default" else ""),
+        )
+        for key, value in policies.items()
+        if key != "retry" and value is not None
+    ]
+    return ", ".join(text for _, text in sorted(told, key=lambda one: one[0]))
+
+
+def _policy(value: Any) -> str:
+    return f"{value['key']} ({value['limit']} at once)" if isinstance(value, dict) else str(value)
+
+
+def _dependency_words(dependencies: dict[str, Any]) -> str:
+    words = f"{dependencies['mode']} of {', '.join(dependencies['parents'])}"
+    return f"{words}, given up when it cannot complete" if dependencies["failFast"] else words
 
 
 @tasks.command
