@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from runtime.records import record
 
@@ -40,7 +40,7 @@ def room(policies: Policies, executions: Sequence[Execution], *, caught_up: bool
         return FREE
     if caught_up:
         return Room(blocker, waits=True)
-    match policies.overlap:
+    match overlap := policies.overlap:
         case Overlap.SKIP:
             return Room(blocker, refused=True)
         case Overlap.QUEUE:
@@ -51,6 +51,8 @@ def room(policies: Policies, executions: Sequence[Execution], *, caught_up: bool
             replaced = tuple(entry for entry in reversed(executions) if entry.is_open and not entry.lingers)
             stays = any(occupies(entry) for entry in executions)
             return Room(blocker, waits=stays, replaced=replaced)
+        case _:
+            assert_never(overlap)
 
 
 def _queue(blocker: Execution, executions: Iterable[Execution], limit: int) -> Room:

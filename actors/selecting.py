@@ -6,7 +6,7 @@ The rules are those of `settling`. Nothing here looks at what else the task has 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, assert_never
 
 from runtime.clock import HOUR, Instant, Micros
 from runtime.records import record
@@ -81,7 +81,7 @@ def select(task: Task, first: Instant, clock: Instant) -> Selection:
         first = found
     if _next_to_run(task, first, clock) is None:
         return _one(task, begin, first, clock)
-    match task.definition.policies.catch_up:
+    match catch_up := task.definition.policies.catch_up:
         case CatchUp.LATEST:
             return _latest(task, begin, first, clock)
         case CatchUp.SKIP:
@@ -90,6 +90,8 @@ def select(task: Task, first: Instant, clock: Instant) -> Selection:
             return _earliest(task, begin, first, clock)
         case CatchUp.ALL:
             return _all(task, begin, first, clock)
+        case _:
+            assert_never(catch_up)
 
 
 def _next_to_run(task: Task, after: Instant, through: Instant) -> Instant | None:
