@@ -25,6 +25,7 @@ from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
 from .calendar_library import CalendarLibrary
+from .dependencies import judge
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
@@ -42,7 +43,7 @@ from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
 from .model.calendar import Calendar
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
-from .model.execution import Execution
+from .model.execution import Execution, WaitsFor
 from .model.task import Definition, Task
 from .store.memory import MemoryStore
 from .store.port import (
@@ -214,7 +215,18 @@ class Node:
 
     async def calendar(self, name: str, version: int | None = None, *, tenant: str = "") -> Calendar | None:
         """A stored calendar, in this version or the newest one; None if there is none."""
-        return await self._read(self._durable, self._durable.store.calendar, tenant, name, version)
+        found = await self._read(self._durable, self._durable.store.calendar, tenant, name, version)
+        return None if found is not None and found.deleted else found
+
+    async def held_by(self, task: Task) -> str | None:
+        """Which parents hold the oldest execution of a task that waits for some, and how they stand; None if none does."""
+        waiting = next((one for one in task.open if one.waits_for is WaitsFor.DEPENDENCY), None)
+        if waiting is None or task.definition.dependencies is None:
+            return None
+        lane = await self._lane_of(task.id)
+        found = await self._read(lane, lane.store.tasks, task.definition.dependencies.parents)
+        parents = {parent.id: parent for parent in found}
+        return judge(task.definition.dependencies, waiting.since or Instant(0), parents.get).text
 
     async def counts(self) -> Counts:
         """Totals of the store."""

@@ -70,8 +70,11 @@ async def test_case_74_dependencies_block_until_both_have_completed(
         await trio.sleep(61)
         waiting = await node.task(child.id)
         assert (waiting.state.status, waiting.open[0].waits_for) == (Status.WAITING, WaitsFor.DEPENDENCY)
+        assert "parent 'first' has not run since" in (await node.held_by(waiting) or "")
         await run(node, first)
         await run(node, second)
+        assert await node.held_by(await node.task(child.id)) == "parent 'second' has not completed yet"
+        assert await node.held_by(first) is None
         await trio.sleep(4)
         assert [name for name, *_ in diary.began] == ["first", "second"]
         await trio.sleep(2)
