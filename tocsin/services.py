@@ -55,7 +55,7 @@ from .views import (
     task_detail_view,
     task_view,
 )
-from .why import Answer, Case, answer, meant, newest_lines, of_execution, trigger_words
+from .why import WAITS_FOR_PARENTS, Answer, Case, answer, meant, newest_lines, of_execution, trigger_words
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -289,7 +289,7 @@ async def why(node: Node, call: Call) -> Json:
     revisions = await node.revisions(task.id)
     told = answer(Case(task, at, now, row, detail, revisions))
     newest = await _telling(node, task) if call["at"] is None else None
-    return _with_newest(told, task, newest).view()
+    return (await _with_parents(node, task, _with_newest(told, task, newest))).view()
 
 
 async def _why_execution(node: Node, call: Call, no_task: NotFound) -> Json:
@@ -301,7 +301,14 @@ async def _why_execution(node: Node, call: Call, no_task: NotFound) -> Json:
         raise InvalidRequest(f"at: goes with a task, and {show(call['task'])} is an execution")
     task = await node.task(detail.execution.task_id)
     newest = detail if task.state.last_execution == detail.execution.id or detail.execution.is_open else None
-    return _with_newest(of_execution(task, detail), task, newest).view()
+    return (await _with_parents(node, task, _with_newest(of_execution(task, detail), task, newest))).view()
+
+
+async def _with_parents(node: Node, task: Task, told: Answer) -> Answer:
+    """An answer about what waits for parents also says which of them hold it."""
+    if WAITS_FOR_PARENTS not in told.lines or (held_by := await node.held_by(task)) is None:
+        return told
+    return attrs.evolve(told, lines=(*told.lines, f"What holds it: {held_by}."))
 
 
 def _with_newest(told: Answer, task: Task, newest: ExecutionDetail | None) -> Answer:

@@ -239,13 +239,15 @@ def _error(failure: Failure | None) -> str:
     return f" with {failure.type}: {failure.message}" if failure.message else f" with {failure.type}"
 
 
+WAITS_FOR_PARENTS: Final = "It waits for the tasks that it depends on."
+
 _WAITS: Final = {
     WaitsFor.SLOT: "It waits for a free slot of the executor.",
     WaitsFor.OVERLAP: "It waits for the former execution of the task to end.",
     WaitsFor.NODE: "It waits for a node that can run it.",
     WaitsFor.QUEUE: "It waits for room in its queue.",
     WaitsFor.KEY: "It waits for its concurrency key.",
-    WaitsFor.DEPENDENCY: "It waits for the tasks that it depends on.",
+    WaitsFor.DEPENDENCY: WAITS_FOR_PARENTS,
     WaitsFor.GOVERNOR: "It waits for its turn among those that are caught up.",
 }
 

@@ -203,3 +203,9 @@ def test_a_second_means_the_slot_within_it() -> None:
     assert meant(fractions, UNBOUNDED, at(1)) == at(1) + 250_000
     assert meant(fractions, UNBOUNDED, Instant(at(1) + 1)) == at(1) + 1
     assert meant(HOURLY, UNBOUNDED, at(1.5)) == at(1.5)
+
+
+@pytest.mark.parametrize("waits_for", list(WaitsFor))
+def test_whatever_it_waits_for_is_said(waits_for: WaitsFor) -> None:
+    waiting = execution(State.WAITING, outcome=None, attempt=0, waits_for=waits_for, due=at(4))
+    assert any("waits for" in line for line in ran(waiting).lines)
