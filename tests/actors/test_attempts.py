@@ -48,6 +48,35 @@ def test_a_claim_makes_an_attempt_and_closes_the_outcome_once():
     assert manual.outcome is None
 
 
+def test_a_late_claim_says_what_held_it_back():
+    late = Instant(NOW + 9 * SECOND)
+    assert attempts.claim(waiting(waits_for=WaitsFor.NODE), 7, "boot", "node", late).reason is Reason.NO_NODE
+    noted = attempts.held(waiting(waits_for=WaitsFor.OVERLAP), late)
+    assert attempts.claim(evolve(noted, waits_for=WaitsFor.SLOT), 7, "boot", "node", late).reason is Reason.OVERLAP
+    recovered = waiting(created_at=late, waits_for=WaitsFor.NODE)
+    assert attempts.claim(recovered, 7, "boot", "node", late).reason is Reason.DOWNTIME
+    spread = waiting(assigned=late)
+    assert attempts.claim(spread, 7, "boot", "node", late).outcome is Outcome.FIRED
+
+
+def test_only_a_wait_that_made_it_late_is_noted():
+    unchanged = waiting(waits_for=WaitsFor.OVERLAP)
+    assert attempts.held(unchanged, NOW) is unchanged
+    for one in (waiting(nominal=None), waiting(outcome=Outcome.LATE), waiting(waits_for=None)):
+        assert attempts.held(one, Instant(NOW + 9 * SECOND)) is one
+
+
+def test_the_end_of_waiting():
+    assert attempts.expiry(Policies(), NOW) is None
+    assert attempts.expiry(Policies(), NOW, Instant(NOW + 3)) == NOW + 3
+    assert attempts.expiry(Policies(max_wait=Micros(5)), NOW, Instant(NOW + 3)) == NOW + 5
+
+
+def test_what_a_lost_attempt_is_reported_as():
+    lost = attempts.lost(running(), Instant(NOW + 1))
+    assert (lost.state, lost.fence, lost.counted, lost.started_at) == (State.WAITING, 7, True, NOW)
+
+
 def test_what_runs_cannot_be_claimed():
     with pytest.raises(Conflict, match="RUNNING"):
         attempts.claim(running(), 8, "boot", "node", NOW)
