@@ -2,7 +2,8 @@
 
 While the scheduler is paused nothing is settled and nothing is claimed; what runs goes on, and its ends are recorded. What came
 due meanwhile is settled when the scheduler is resumed, under each task's catch-up policy, like after a downtime, and says
-`paused` where the pause was the cause. The pause is a record of the store: it outlasts every restart.
+`paused` where the pause was the cause. The pause is a record of the store: it outlasts every restart. Of tasks that are edited,
+paused or activated meanwhile, what they owed is settled as always; what that admits waits.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class LaneControl:
         return released
 
     def queues(self) -> list[QueueUse]:
-        """The queues that have a limit or in which somebody waits: both lanes together."""
+        """The queues that have a limit or in which somebody waits: both lanes together; the limit is that of each."""
         found: dict[str, QueueUse] = {}
         for lane in (self._durable, self._memory):
             for use in lane.keeper.claims.queues.queues():
