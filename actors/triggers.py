@@ -237,8 +237,8 @@ def _newest(following: Next, after: Instant, through: Instant, limit: int) -> li
     while end is not None:
         begin = max(after, Instant(end - span))
         piece = _walk(following, begin, end, 2 * limit + 2) if limit > 1 else [end]
-        if piece is None:
-            span = Micros(max(span // 4, 1))
+        if len(piece) > 2 * limit + 2:
+            span = Micros(max(min(span // 4, (piece[-1] - begin) * 3 // 4), 1))
             continue
         found = piece[len(found) - limit :] + found
         if len(found) >= limit or begin == after:
@@ -264,13 +264,11 @@ def _last(following: Next, after: Instant, through: Instant) -> Instant | None:
     return low
 
 
-def _walk(following: Next, after: Instant, through: Instant, most: int) -> list[Instant] | None:
-    """The slots in (after, through], or None if there are more than `most`."""
+def _walk(following: Next, after: Instant, through: Instant, most: int) -> list[Instant]:
+    """The slots in (after, through]; the first `most` and one more if there are more than that."""
     found: list[Instant] = []
     at = following(after)
-    while at is not None and at <= through:
-        if len(found) == most:
-            return None
+    while at is not None and at <= through and len(found) <= most:
         found.append(at)
         at = following(at)
     return found
@@ -299,7 +297,7 @@ def _clipped(bounds: Bounds, first: Instant, last: Instant) -> tuple[Instant, In
 def _count(trigger: Trigger, moves: Moves | None, after: Instant, through: Instant) -> int | None:
     if moves is not None:
         found = _walk(_series(trigger, moves), after, through, MAX_WALK_MOVED)
-        return None if found is None else len(found)
+        return None if len(found) > MAX_WALK_MOVED else len(found)
     if not isinstance(trigger, Union):
         return _count_single(trigger, after, through)
     total = 0
@@ -308,8 +306,7 @@ def _count(trigger: Trigger, moves: Moves | None, after: Instant, through: Insta
         total += MAX_WALK + 1 if count is None else count
         if total > MAX_WALK:
             return None
-    found = _walk(_series(trigger, None), after, through, MAX_WALK)
-    return None if found is None else len(found)
+    return len(_walk(_series(trigger, None), after, through, MAX_WALK))
 
 
 def _count_single(trigger: Single, after: Instant, through: Instant) -> int | None:
