@@ -251,7 +251,10 @@ async def test_what_nobody_does_is_given_up(autojump_clock: trio.testing.MockClo
         run.happen(event(HOOK, RunTask("other")))
         await trio.testing.wait_all_tasks_blocked()
         assert run.states() == ["fired", "given_up", "given_up"]
-        assert {write.detail for write in run.writes()[1:]} == {"this node does no Webhook", "this node does no RunTask"}
+        assert {write.detail for write in run.writes()[1:]} == {
+            "this node does no Webhook",
+            "this node does no RunTask",
+        }
 
 
 async def test_a_slow_webhook_delays_no_other(autojump_clock: trio.testing.MockClock) -> None:
