@@ -348,7 +348,7 @@ class MemoryStore:
             entry.due
             for record in self._tasks.values()
             for entry in record.open.values()
-            if entry.due is not None and entry.waits_for is WaitsFor.GOVERNOR
+            if entry.due is not None and entry.state is State.WAITING and entry.waits_for is WaitsFor.GOVERNOR
         ]
         return max(turns, default=None)
 

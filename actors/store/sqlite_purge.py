@@ -92,7 +92,8 @@ _SURPLUS_EXECUTIONS: Final = (
     "AND (ended_at <= :before OR rank > CASE state {caps} END) ORDER BY number LIMIT :limit)"
 )
 _SURPLUS_ROWS: Final = (
-    "SELECT json_group_array(json_array(task_id, first)) FROM (SELECT task_id, first FROM (SELECT task_id, first, last, count, outcome, "
+    "SELECT json_group_array(json_array(task_id, first)) FROM (SELECT task_id, first FROM "
+    "(SELECT task_id, first, last, count, outcome, "
     "row_number() OVER (ORDER BY first DESC) AS place, "
     "row_number() OVER (PARTITION BY outcome = 'skipped' ORDER BY first DESC) AS rank "
     "FROM settled WHERE task_id = :task) WHERE count IS NOT NULL AND place > :newest AND last <= :through "

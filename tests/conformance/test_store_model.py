@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.model.calendar import CalendarRule, calendar_of
-from actors.model.execution import Attempt, Failure, WaitsFor
+from actors.model.execution import Attempt, Execution, Failure, WaitsFor
 from actors.model.lifecycle import Phase, State, Status
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import DEFAULT_POLICIES
@@ -36,6 +36,7 @@ from actors.store.port import (
     SchedulerPause,
     TaskFilter,
     Update,
+    writes_task,
 )
 from actors.store.sqlite import SqliteStore
 from runtime.clock import Instant, Micros
@@ -211,9 +212,35 @@ class Adapters(RuleBasedStateMachine):
             pause=data.draw(pauses),
             audits=tuple(Audit(Instant(1), "me", "change", name) for name in ids),
         )
+        rows = {name: detail.execution for name in EXECUTIONS if (detail := self.memory.execution(name)) is not None}
         results = [store.commit(commit).refused for store in (self.memory, self.sqlite)]
+        for update in commit.updates:
+            self.guards_held(update, known.get(update.task_id), rows, update.task_id in results[0])
         memory, sqlite = ({name: type(error) for name, error in refused.items()} for refused in results)
         assert sqlite == memory
+
+    def guards_held(self, update: Update, before: Task | None, rows: dict[str, Execution], refused: bool) -> None:
+        """What the guards say is what happened, judged without either adapter: all of an update, or nothing of it."""
+        found = self.sqlite.tasks([update.task_id])
+        if refused:
+            assert found == ([] if before is None else [before])
+            return
+        # A deletion asks for nothing but the version.
+        writes = () if update.delete else update.executions
+        formers = [(write.former, rows.get(write.execution.id)) for write in writes if write.former is not None]
+        assert all(
+            held is not None and (held.fence, held.state) == (former.fence, former.state) for former, held in formers
+        )
+        running_now = {name: row.fence for name, row in rows.items() if row.state is State.RUNNING}
+        assert all(running_now.get(entry.execution_id) == entry.fence for entry in update.checkpoints)
+        if not writes_task(update):
+            return
+        assert before is not None
+        assert before.state.version == update.expected
+        assert [task.state for task in found] == ([] if update.delete else [update.state])
+        if not update.delete:
+            stored = [self.sqlite.execution(write.execution.id) for write in update.executions]
+            assert [one and one.execution for one in stored] == [write.execution for write in update.executions]
 
     def change(self, data: st.DataObject, task_id: str, known: Task | None) -> Create | Update:
         partition = TASKS.index(task_id) % 2
@@ -272,7 +299,8 @@ class Adapters(RuleBasedStateMachine):
         elif former is not None:
             former = None
         if former is not None and data.draw(st.sampled_from([False, False, True]), "wrong fence"):
-            former = attrs.evolve(former, fence=9)
+            wrong = data.draw(st.sampled_from([{"fence": 9}, {"fence": former.fence - 1}, {"state": State.TIMED_OUT}]))
+            former = attrs.evolve(former, **wrong)
         attempt = Attempt(drawn.id, 1, 1, None, None, State.FAILED, Instant(1), None, data.draw(st.none() | failures))
         return ExecutionWrite(
             drawn,
