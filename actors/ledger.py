@@ -32,6 +32,7 @@ class Rows:
         self._now = now
         self._rows: list[Settled] = []
         self._steps = 0
+        self._joins = False
         self.through: Instant | None = None
 
     def done(self) -> tuple[Settled, ...]:
@@ -41,6 +42,10 @@ class Rows:
     def single(self, nominal: Instant, label: Label, execution: str | None = None) -> None:
         """One slot; `execution` is the one that blocked it."""
         self._push(Settled(self._task.id, nominal, nominal, 1, *label, self._now, self._task.state.revision, execution))
+
+    def cut(self) -> None:
+        """A slot that runs lies here: what comes behind it is a row of its own."""
+        self._joins = False
 
     def range(self, begin: Instant, end: Instant, label: Label) -> bool:
         """All slots in [begin, end], what calendars exclude under a label of its own. False: that was too much for once."""
@@ -84,14 +89,14 @@ class Rows:
         self._push(Settled(definition.id, first, last, count, *label, self._now, state.revision))
 
     def _push(self, row: Settled) -> None:
-        former = self._rows[-1] if self._rows else None
-        if former is not None and former.execution is None and row.execution is None and _alike(former, row):
+        if self._joins and _alike(former := self._rows[-1], row):
             count = None if former.count is None or row.count is None else former.count + row.count
             self._rows[-1] = evolve(former, last=row.last, count=count)
         else:
             self._rows.append(row)
+        self._joins = row.execution is None
         self.through = row.last
 
 
 def _alike(one: Settled, other: Settled) -> bool:
-    return (one.outcome, one.reason) == (other.outcome, other.reason)
+    return (one.outcome, one.reason, one.execution) == (other.outcome, other.reason, other.execution)

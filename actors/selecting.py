@@ -108,14 +108,14 @@ def _next_to_run(task: Task, after: Instant, through: Instant) -> Instant | None
 
 def _one(task: Task, begin: Instant, nominal: Instant, clock: Instant) -> Selection:
     policies, state = task.definition.policies, task.state
-    promised = state.catching_up is not None and nominal <= state.catching_up
-    if policies.catch_up is CatchUp.EARLIEST and promised:
-        return Selection((Stretch(begin, nominal, _COALESCED),))
+    promised = _promised(task, nominal)
+    if policies.catch_up is CatchUp.EARLIEST and promised is not None:
+        return Selection((Stretch(begin, nominal, _COALESCED),), promised=promised)
     # An instant that was past already when it was given for a one-time task has missed nothing.
     given_late = isinstance(task.definition.trigger, Once) and nominal == state.settled_through + 1
     label = _MISSED if policies.catch_up is CatchUp.SKIP and not given_late else _TOO_LATE
-    if promised or nominal >= _in_time_since(policies, clock, skips=label is _MISSED):
-        return Selection(runnable=(nominal,))
+    if promised is not None or nominal >= _in_time_since(policies, clock, skips=label is _MISSED):
+        return Selection(runnable=(nominal,), promised=promised)
     return Selection((Stretch(begin, nominal, label),))
 
 

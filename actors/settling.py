@@ -139,6 +139,7 @@ class Judge:
             self._rows.single(nominal, (Outcome.SKIPPED, Reason.OVERLAP), found.blocker.id)
             return
         waits_for = WaitsFor.OVERLAP if found.waits else None
+        self._rows.cut()
         self._admitted.append(Admission(nominal, waits_for, bool(found.replaced)))
         self._runs += 1 - sum(gives_back(entry) for entry in found.replaced)
         self._at_limit = limit is not None and self._runs >= limit

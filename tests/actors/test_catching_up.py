@@ -13,8 +13,10 @@ from actors.model.execution import Kind, WaitsFor
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome
 from actors.model.policy import CatchUp, Overlap, Policies
+from actors.model.task import Definition
 from actors.model.trigger import Bounds, Cron, Interval, Trigger
 from runtime.clock import SECOND, Instant, Micros
+from runtime.errors import InvalidRequest
 from runtime.records import evolve
 
 from .keeper_kit import EVERY_TEN, START, definition
@@ -206,11 +208,10 @@ def test_a_catch_up_goes_on_under_a_calendar_that_has_changed():
     definitions,
     st.lists(st.tuples(st.sampled_from([1, 2, 7, 30, 90]), st.integers(0, 3)), min_size=1, max_size=12),
     st.integers(1, 3),
-    st.integers(2, 5),
 )
 @settings(max_examples=60, deadline=None)
-def test_in_small_pieces_it_comes_to_the_same(first, script: list[tuple[int, int]], steps: int, piece: int):
-    """Settlements cut into pieces of a few rows and executions give the ledger that whole ones give."""
+def test_in_small_pieces_it_comes_to_the_same(first: Definition, script: list[tuple[int, int]], steps: int):
+    """Settlements cut into pieces of a few rows give the ledger that whole ones give."""
     first = with_place(first)
     if first.policies.overlap is Overlap.REPLACE or first.bounds.max_runs is not None:
         first = evolve(
@@ -218,12 +219,13 @@ def test_in_small_pieces_it_comes_to_the_same(first, script: list[tuple[int, int
         )
     try:
         whole, pieces = Driver(first, START), Driver(first, START)
-    except Exception:
-        return
+    except InvalidRequest:
+        return  # It never fires.
     now = 0
     for by, ends in script:
         now += by
-        whole.settle_fully(at(now))
+        with patch("actors.ledger.MAX_STEPS", 1_000):
+            whole.settle_fully(at(now))
         with patch("actors.ledger.MAX_STEPS", steps):
             pieces.settle_fully(at(now))
         for _ in range(ends):
