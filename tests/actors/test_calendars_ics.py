@@ -102,6 +102,11 @@ def test_the_end_of_a_rule_belongs_to_it(until: str) -> None:
     assert [first for first, _ in windows(read(ics(event)))] == ["2026-03-23T08:00:00Z", "2026-03-30T07:00:00Z"]
 
 
+def test_a_rule_may_end_before_the_hour_of_its_last_day() -> None:
+    event = "DTSTART;TZID=Europe/Berlin:20260323T090000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;UNTIL=20260330T060000Z"
+    assert [first for first, _ in windows(read(ics(event)))] == ["2026-03-23T08:00:00Z"]
+
+
 def test_an_event_of_its_own_replaces_an_instance() -> None:
     series = "DTSTART;TZID=Europe/Berlin:20260601T090000\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=3"
     moved = (

@@ -412,6 +412,7 @@ def test_the_effect_is_what_happens(name: str):
         (Interval(Micros(2 * MINUTE), START, fixed_delay=True), "2 minutes after the end of the execution before"),
         (Interval(Micros(0), START, fixed_delay=True), "0 seconds after the end of the execution before"),
         (Cron("30 2 * * *", BERLIN), "at 02:30, every day (Europe/Berlin)"),
+        (Cron("0 1,2,3,4,5,6,7 * * *"), "at minute 0 of hour 1, 2, 3, 4, 5, 6 and 7, every day (UTC)"),
         (Cron("0 9 LW * *"), "at 09:00, on the last day from Monday to Friday of the month (UTC)"),
         (
             Cron("0 9 1,L,15W * 5L,1#2"),
