@@ -64,6 +64,7 @@ _TASK: Final = Argument(
     "task", "path", "text", "id, unique prefix of an id (8 characters at least), or name", required=True
 )
 _EXECUTION: Final = Argument("execution", "path", "text", "id of an execution", required=True)
+_CALENDAR: Final = Argument("calendar", "path", "text", "a calendar's name", required=True)
 _BODY: Final = Argument("body", "body", "json", "a JSON object", required=True)
 _OPTIONAL_BODY: Final = Argument("body", "body", "json", "a JSON object, or nothing")
 _OFFSET: Final = Argument("offset", "query", "whole", "rows to pass over", default=0, high=2**31 - 1)
@@ -74,7 +75,8 @@ def _limit(default: int, high: int = MAX_PAGE) -> Argument:
 
 
 _FIND: Final = (errors.NotFound, errors.Conflict)
-_WRITE: Final = (*_FIND, errors.StaleVersion, errors.MailboxFull, errors.StoreUnavailable, errors.ReplyTimeout)
+_CHANGE: Final = (errors.MailboxFull, errors.StoreUnavailable, errors.ReplyTimeout)
+_WRITE: Final = (*_FIND, errors.StaleVersion, *_CHANGE)
 _INPUT: Final = (errors.InvalidRequest, errors.TooLarge)
 
 OPERATIONS: Final = (
@@ -262,6 +264,15 @@ OPERATIONS: Final = (
         errors=_WRITE,
     ),
     Operation(
+        "release_execution",
+        "POST",
+        "/executions/{execution}/release",
+        "Give up waiting for an abandoned handler: it occupies neither its task nor a slot any more",
+        "operator",
+        (_EXECUTION,),
+        errors=_WRITE,
+    ),
+    Operation(
         "list_logs",
         "GET",
         "/executions/{execution}/logs",
@@ -276,6 +287,73 @@ OPERATIONS: Final = (
     ),
     Operation(
         "preview_cron", "POST", "/cron/next", "The next times of an expression", "viewer", (_BODY,), errors=_INPUT
+    ),
+    Operation(
+        "preview_trigger",
+        "POST",
+        "/triggers/preview",
+        "The next times of a trigger that is not saved, in words too, and what it does when clocks change",
+        "viewer",
+        (_BODY,),
+        errors=(*_INPUT, *_FIND),
+    ),
+    Operation("show_scheduler", "GET", "/scheduler", "Whether the whole scheduler is paused", "viewer"),
+    Operation(
+        "pause_scheduler",
+        "POST",
+        "/scheduler/pause",
+        "Settle and start nothing until resumed; what runs goes on",
+        "operator",
+        (_OPTIONAL_BODY,),
+        errors=(*_INPUT, *_CHANGE),
+    ),
+    Operation(
+        "resume_scheduler",
+        "POST",
+        "/scheduler/resume",
+        "Go on; what came due meanwhile is made up for under each task's catch-up policy",
+        "operator",
+        errors=_CHANGE,
+    ),
+    Operation("list_locks", "GET", "/locks", "Concurrency keys, who holds them and how many wait", "viewer"),
+    Operation(
+        "release_lock",
+        "POST",
+        "/locks/release",
+        "Take a concurrency key from an execution, or from all that hold it",
+        "operator",
+        (_BODY,),
+        errors=(*_INPUT, *_WRITE),
+    ),
+    Operation("list_queues", "GET", "/queues", "Queues with their limits, what runs and what waits", "viewer"),
+    Operation("list_calendars", "GET", "/calendars", "The newest version of every calendar", "viewer"),
+    Operation(
+        "show_calendar",
+        "GET",
+        "/calendars/{calendar}",
+        "A calendar, in this version or the newest one",
+        "viewer",
+        (_CALENDAR, Argument("version", "query", "whole", "the newest if absent", low=1, high=2**31 - 1)),
+        errors=_FIND,
+    ),
+    Operation(
+        "put_calendar",
+        "PUT",
+        "/calendars/{calendar}",
+        "Keep a calendar as its next version; every task that uses it follows",
+        "operator",
+        (_CALENDAR, _BODY),
+        errors=(*_INPUT, *_CHANGE),
+    ),
+    Operation(
+        "delete_calendar",
+        "DELETE",
+        "/calendars/{calendar}",
+        "Remove a calendar that no task uses",
+        "operator",
+        (_CALENDAR,),
+        204,
+        _WRITE,
     ),
     Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
     Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),

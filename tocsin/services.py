@@ -9,13 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from actors.cron import parse
-from actors.cron_words import explain
 from actors.keeper_messages import (
     ActivateTask,
-    CancelExecution,
     CancelTask,
     ConfigureTask,
     DeleteTask,
@@ -26,36 +21,47 @@ from actors.keeper_messages import (
     RunTask,
 )
 from actors.model.execution import Execution
-from actors.model.lifecycle import State
 from actors.model.task import Task
-from actors.model.trigger import UNBOUNDED, Cron
-from actors.store.port import ExecutionDetail, OutcomeRow, TaskFilter
-from actors.triggers import check_trigger, upcoming
-from actors.zones import zone
-from runtime.clock import DAY, MILLISECOND, SECOND, Instant, to_datetime
-from runtime.errors import InvalidRequest, NotFound
+from actors.store.port import TaskFilter
+from runtime.clock import MILLISECOND
+from runtime.errors import InvalidRequest
 
 from .calls import Call, Service
 from .checks import check_note, check_when, known_type, parameters_text, parse_status
 from .definitions import definition_from_json, definition_json
-from .fields import Fields, parse_instant, show, show_instant
+from .fields import Fields, show
 from .node_services import counts, list_types, live, ready, show_node, version
-from .operations import MAX_PREVIEW
 from .policies import policy_sources
 from .references import references_in, resolve
+from .services_calendars import delete_calendar, list_calendars, put_calendar, show_calendar
+from .services_executions import (
+    cancel_execution,
+    list_deliveries,
+    list_executions,
+    list_logs,
+    list_outcomes,
+    release_execution,
+    show_execution,
+    telling,
+)
+from .services_scheduler import (
+    list_locks,
+    list_queues,
+    pause_scheduler,
+    release_lock,
+    resume_scheduler,
+    show_scheduler,
+)
+from .services_triggers import next_fires, preview_cron, preview_trigger
+from .services_why import why
 from .triggers import seeded, trigger_from_json
 from .views import (
     Json,
-    delivery_view,
-    detail_view,
     execution_view,
-    log_view,
-    outcome_view,
     page_view,
     task_detail_view,
     task_view,
 )
-from .why import WAITS_FOR_PARENTS, Answer, Case, answer, meant, newest_lines, of_execution, trigger_words
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -124,18 +130,7 @@ async def find_task(node: Node, call: Call) -> Json:
 async def _full(node: Node, task: Task) -> Json:
     found = node.catalogue.get(task.definition.type)
     sources = policy_sources(task.definition.policies, found.policies if found is not None else None)
-    return task_detail_view(task, await _telling(node, task)) | {"policySources": sources}
-
-
-async def _telling(node: Node, task: Task) -> ExecutionDetail | None:
-    """The execution whose progress and checkpoint tell about the task: the open one, else the last one that did not complete."""
-    execution_id = task.open[-1].id if task.open else task.state.last_execution
-    if execution_id is None or (not task.open and task.state.last_state is State.COMPLETED):
-        return None
-    try:
-        return await node.execution(execution_id)
-    except NotFound:
-        return None
+    return task_detail_view(task, await telling(node, task)) | {"policySources": sources}
 
 
 async def show_definition(node: Node, call: Call) -> Json:
@@ -243,117 +238,6 @@ async def activate_task(node: Node, call: Call) -> Json:
     return await _full(node, activated)
 
 
-async def list_executions(node: Node, call: Call) -> Json:
-    """A page of executions."""
-    task = await node.task(call["task"])
-    rows, total = await node.executions(task.id, offset=call["offset"], limit=call["limit"])
-    return page_view([execution_view(row) for row in rows], call["offset"], call["limit"], total)
-
-
-async def list_deliveries(node: Node, call: Call) -> Json:
-    """What became of what event triggers wanted done."""
-    task = await node.task(call["task"])
-    rows, total = await node.deliveries(task.id, offset=call["offset"], limit=call["limit"])
-    return page_view([delivery_view(row) for row in rows], call["offset"], call["limit"], total)
-
-
-async def list_outcomes(node: Node, call: Call) -> Json:
-    """Rows of the ledger."""
-    task = await node.task(call["task"])
-    now = node.world.now()
-    until = now if call["until"] is None else call["until"]
-    since = Instant(until - DAY) if call["since"] is None else call["since"]
-    if since > until:
-        raise InvalidRequest(f"since: {show_instant(since)} is after until, {show_instant(until)}")
-    limit: int = call["limit"]
-    rows = await node.outcomes(task.id, since=since, until=until, limit=limit + 1, newest=call["newest"])
-    return {
-        "list": [outcome_view(row) for row in rows[:limit]],
-        "more": len(rows) > limit,
-        "since": show_instant(since),
-        "until": show_instant(until),
-    }
-
-
-async def why(node: Node, call: Call) -> Json:
-    """What became of one nominal time, or of one execution."""
-    try:
-        task = await node.task(call["task"])
-    except NotFound as error:
-        return await _why_execution(node, call, error)
-    now = node.world.now()
-    at, row = await _asked(node, task, call["at"], now)
-    detail = None
-    if row is not None and row.execution_id is not None and row.state is not None:
-        detail = await node.execution(row.execution_id)
-    revisions = await node.revisions(task.id)
-    told = answer(Case(task, at, now, row, detail, revisions))
-    newest = await _telling(node, task) if call["at"] is None else None
-    return (await _with_parents(node, task, _with_newest(told, task, newest))).view()
-
-
-async def _why_execution(node: Node, call: Call, no_task: NotFound) -> Json:
-    try:
-        detail = await node.execution(call["task"])
-    except NotFound:
-        raise no_task from None
-    if call["at"] is not None:
-        raise InvalidRequest(f"at: goes with a task, and {show(call['task'])} is an execution")
-    task = await node.task(detail.execution.task_id)
-    newest = detail if task.state.last_execution == detail.execution.id or detail.execution.is_open else None
-    return (await _with_parents(node, task, _with_newest(of_execution(task, detail), task, newest))).view()
-
-
-async def _with_parents(node: Node, task: Task, told: Answer) -> Answer:
-    """An answer about what waits for parents also says which of them hold it."""
-    if WAITS_FOR_PARENTS not in told.lines or (held_by := await node.held_by(task)) is None:
-        return told
-    return attrs.evolve(told, lines=(*told.lines, f"What holds it: {held_by}."))
-
-
-def _with_newest(told: Answer, task: Task, newest: ExecutionDetail | None) -> Answer:
-    more = () if newest is None else newest_lines(task, newest.execution)
-    return attrs.evolve(told, lines=(*told.lines, *(line for line in more if line not in told.lines)))
-
-
-async def _asked(node: Node, task: Task, at: Instant | None, now: Instant) -> tuple[Instant, OutcomeRow | None]:
-    """The instant meant, and the ledger's row about it. Without a time: the last settled one, else the next."""
-    if at is None:
-        at = task.state.settled_through
-        rows = await node.outcomes(task.id, since=at, until=at, limit=1)
-        if rows:
-            return at, rows[0]
-        return (task.state.next_fire or now), None
-    exact = meant(task.definition.trigger, task.definition.bounds, at)
-    rows = await node.outcomes(task.id, since=exact, until=exact, limit=1)
-    if not rows and at % SECOND == 0:
-        # Under a former definition the slot may lie anywhere in the second that was asked about.
-        rows = await node.outcomes(task.id, since=at, until=Instant(at + SECOND - 1), limit=1)
-        return (rows[0].first if rows else exact), (rows[0] if rows else None)
-    return exact, (rows[0] if rows else None)
-
-
-async def show_execution(node: Node, call: Call) -> Json:
-    """One execution in full."""
-    return detail_view(await node.execution(call["execution"]))
-
-
-async def cancel_execution(node: Node, call: Call) -> Json:
-    """End one execution."""
-    execution = (await node.execution(call["execution"])).execution
-    cancelled: Execution = await node.command(
-        execution.task_id, lambda reply: CancelExecution(execution.task_id, execution.id, call.actor, reply)
-    )
-    return execution_view(cancelled)
-
-
-async def list_logs(node: Node, call: Call) -> Json:
-    """Logged lines after a sequence number, with the execution's state so that a follower knows when to stop."""
-    state = (await node.execution(call["execution"])).execution.state
-    lines = await node.logs(call["execution"], after=call["after"], limit=call["limit"])
-    return {"list": [log_view(line) for line in lines], "state": state.value}
-
-
 SERVICES: Final[Mapping[str, Service]] = {
     function.__name__: function
     for function in (
@@ -377,8 +261,20 @@ SERVICES: Final[Mapping[str, Service]] = {
         why,
         show_execution,
         cancel_execution,
+        release_execution,
         list_logs,
         preview_cron,
+        preview_trigger,
+        show_scheduler,
+        pause_scheduler,
+        resume_scheduler,
+        list_locks,
+        release_lock,
+        list_queues,
+        list_calendars,
+        show_calendar,
+        put_calendar,
+        delete_calendar,
         list_types,
         counts,
         show_node,

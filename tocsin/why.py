@@ -18,8 +18,8 @@ from actors.cron import parse
 from actors.cron_words import explain
 from actors.model.execution import Attempt, Execution, Failure, WaitsFor
 from actors.model.lifecycle import FAILED_STATES, OPEN_STATES, Phase, State
-from actors.model.occurrence import Outcome
-from actors.model.task import Task
+from actors.model.occurrence import Outcome, Reason
+from actors.model.task import Definition, Task, assigned
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
 from actors.store.port import ExecutionDetail, OutcomeRow, Revision
 from actors.triggers import last_through, next_after
@@ -28,10 +28,17 @@ from runtime.clock import SECOND, Instant
 from .durations import format_duration, rough_duration
 from .fields import show_instant
 
+POISON: Final = "Poison"
+"""The type in the failure of an execution that crashed its node again and again."""
+
 
 @attrs.frozen
 class Case:
-    """What is known about one asked instant. `row` and `detail`: the ledger's row that touches it, and its execution."""
+    """What is known about one asked instant.
+
+    `row` and `detail`: the ledger's row that touches it, and its execution. `blocker`: the execution that held back the slots
+    of the row, or stands for them.
+    """
 
     task: Task
     at: Instant
@@ -39,6 +46,7 @@ class Case:
     row: OutcomeRow | None
     detail: ExecutionDetail | None
     revisions: Sequence[Revision]
+    blocker: Execution | None = None
 
 
 @attrs.frozen
@@ -117,7 +125,7 @@ _REASONS: Final = {
     "queue": "it waited for a free slot",
     "catch_up": "the catch-up run of another occurrence stands for it",
     "overlap": "the former execution still ran",
-    "paused": "the task was paused",
+    "paused": "the task, or the whole scheduler, was paused",
     "calendar": "a calendar excludes it",
     "too_late": "it was later than its lateness limit allows",
     "limit": "the run limit was reached",
@@ -132,6 +140,8 @@ def _from_row(case: Case, row: OutcomeRow) -> Answer:
         return _ran(case.task, case.detail)
     if not _covers(case, row):
         return _nearest(case)
+    if row.folded:
+        return _folded(case, row)
     because = _because(case.task, case.at, row.reason)
     verdict = row.outcome.value if row.outcome else "open"
     lines = [f"The occurrence of {show_instant(case.at)} has the outcome {verdict}: {because}."]
@@ -141,16 +151,56 @@ def _from_row(case: Case, row: OutcomeRow) -> Answer:
     if row.execution_id is not None:
         role = "It stood for" if row.outcome is Outcome.COALESCED else "It was held back by"
         lines.append(f"{role} execution {row.execution_id}.")
+    if case.blocker is not None:
+        lines.append(_blocker_line(case.blocker))
+    if row.reason == Reason.CALENDAR:
+        lines += _calendar_lines(_definition_of(case, row), case.at)
     lines.append(f"It was settled under revision {row.revision} of the task.")
     return Answer(verdict, case.at, tuple(lines))
+
+
+def _definition_of(case: Case, row: OutcomeRow) -> Definition:
+    """The definition under which a row was settled, or the present one if that is no longer known."""
+    found = [one.definition for one in case.revisions if one.revision == row.revision]
+    return found[0] if found else case.task.definition
 
 
 def _covers(case: Case, row: OutcomeRow) -> bool:
     """Whether the row is about the instant: a range also touches what lies between its slots."""
     if case.at in (row.first, row.last):
         return True
-    under = [one.definition for one in case.revisions if one.revision == row.revision] or [case.task.definition]
-    return is_nominal(under[0].trigger, under[0].bounds, case.at)
+    under = _definition_of(case, row)
+    return is_nominal(under.trigger, under.bounds, case.at)
+
+
+def _folded(case: Case, row: OutcomeRow) -> Answer:
+    """A row of counts is all that is left of the hour: which slot had which outcome is not known any more."""
+    verdict = row.outcome.value if row.outcome else "open"
+    reason = "" if row.reason is None else f" ({_REASONS.get(row.reason, row.reason)})"
+    line = (
+        f"Its row was folded with others of the same hour: {row.count} slots between {show_instant(row.first)} and "
+        f"{show_instant(row.last)} have the outcome {verdict}{reason}."
+    )
+    return Answer("folded", case.at, (line, "Which of them it was among is not kept so long."))
+
+
+def _blocker_line(blocker: Execution) -> str:
+    """How the execution stands that held a slot back, or stood for it."""
+    if blocker.lingers:
+        return f"That one has ended {blocker.state}, but its abandoned handler has not returned."
+    started, ended = show_instant(blocker.first_started_at), show_instant(blocker.ended_at)
+    if blocker.state in OPEN_STATES:
+        return f"That one is {blocker.state}" + (f", first started {started}." if started else ".")
+    return f"That one first started {started} and ended {blocker.state} at {ended}."
+
+
+def _calendar_lines(definition: Definition, at: Instant) -> list[str]:
+    """Which calendars exclude an instant, in the version that the task kept to then."""
+    return [
+        f"Calendar {rule.calendar.name!r}, version {rule.calendar.version}, excludes it."
+        for rule in definition.bounds.calendars
+        if rule.excludes(at)
+    ]
 
 
 def _because(task: Task, at: Instant, reason: str | None) -> str:
@@ -254,7 +304,9 @@ _WAITS: Final = {
 
 def _waiting_line(execution: Execution) -> str | None:
     if execution.state is State.CRASHED:
-        return "It is held after a crash until somebody resumes it."
+        poison = execution.failure is not None and execution.failure.type == POISON
+        again = ": it brought its process down too often to be tried again by itself" if poison else ""
+        return f"It is held after a crash until somebody resumes it{again}."
     if execution.waits_for is WaitsFor.RETRY:
         return f"It waits for its retry at {show_instant(execution.due)} (failure {execution.failures})."
     return None if execution.waits_for is None else _WAITS[execution.waits_for]
@@ -271,10 +323,15 @@ def _future(case: Case) -> Answer:
             "future", None, (_next_line(case), "A fixed delay is counted from the end of the execution before.")
         )
     if is_nominal(definition.trigger, definition.bounds, case.at):
+        if excluding := _calendar_lines(definition, case.at):
+            return Answer("excluded", case.at, ("It is in the future and will not fire.", *excluding, _next_line(case)))
         return Answer(
             "future",
             case.at,
-            (f"It is in the future: the task will fire at {show_instant(case.at)}.", _next_line(case)),
+            (
+                f"It is in the future: the task will fire at {show_instant(assigned(definition, case.at))}.",
+                _next_line(case),
+            ),
         )
     return _nearest(case)
 

@@ -153,7 +153,7 @@ def cron_next(
 
     from ..fields import parse_instant, whole_number
     from ..operations import MAX_PREVIEW
-    from ..services import cron_preview, wall_clock
+    from ..services_triggers import cron_preview, wall_clock
 
     whole_number(count, "--count", 1, MAX_PREVIEW)
     start = RealWorld().now() if after is None else parse_instant(after, "--after", timezone)

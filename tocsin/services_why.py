@@ -1,0 +1,123 @@
+"""What the operation `why` does: it gathers what the node knows about one occurrence, for `tocsin/why.py` to tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from actors.model.execution import Execution, WaitsFor
+from actors.model.lifecycle import Phase
+from actors.model.task import Task
+from actors.store.port import ExecutionDetail, OutcomeRow
+from runtime.clock import SECOND, Instant
+from runtime.errors import InvalidRequest, NotFound
+
+from .calls import Call
+from .fields import show
+from .services_executions import telling
+from .services_scheduler import names_of
+from .views import Json
+from .waiting import Situation, obstacle_lines
+from .why import Answer, Case, answer, meant, newest_lines, of_execution
+
+if TYPE_CHECKING:
+    from actors.node import Node
+
+EXPECTED: Final = ("future", "open")
+"""Verdicts about times that the task is still to fire at."""
+
+
+async def why(node: Node, call: Call) -> Json:
+    """What became of one nominal time, or of one execution."""
+    try:
+        task = await node.task(call["task"])
+    except NotFound as error:
+        return await _why_execution(node, call, error)
+    return (await why_task(node, task, call["at"])).view()
+
+
+async def why_task(node: Node, task: Task, wanted: Instant | None) -> Answer:
+    """What became of one nominal time of a task; of the last settled one, and of what goes on, if none is given."""
+    now = node.world.now()
+    at, row = await _asked(node, task, wanted, now)
+    detail, blocker = await _executions_of(node, row)
+    told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker))
+    newest = await telling(node, task) if wanted is None else None
+    telling_most = newest or detail
+    execution = None if telling_most is None else telling_most.execution
+    return await _with_obstacles(node, task, execution, _with_newest(told, task, newest))
+
+
+async def _executions_of(node: Node, row: OutcomeRow | None) -> tuple[ExecutionDetail | None, Execution | None]:
+    """The execution that the row is, or the one that blocked its slots or stands for them."""
+    if row is None or row.execution_id is None:
+        return None, None
+    try:
+        detail = await node.execution(row.execution_id)
+    except NotFound:
+        return None, None
+    return (detail, None) if row.state is not None else (None, detail.execution)
+
+
+async def _why_execution(node: Node, call: Call, no_task: NotFound) -> Json:
+    try:
+        detail = await node.execution(call["task"])
+    except NotFound:
+        raise no_task from None
+    if call["at"] is not None:
+        raise InvalidRequest(f"at: goes with a task, and {show(call['task'])} is an execution")
+    task = await node.task(detail.execution.task_id)
+    newest = detail if task.state.last_execution == detail.execution.id or detail.execution.is_open else None
+    told = _with_newest(of_execution(task, detail), task, newest)
+    return (await _with_obstacles(node, task, detail.execution, told)).view()
+
+
+def _with_newest(told: Answer, task: Task, newest: ExecutionDetail | None) -> Answer:
+    more = () if newest is None else newest_lines(task, newest.execution)
+    return attrs.evolve(told, lines=(*told.lines, *(line for line in more if line not in told.lines)))
+
+
+async def _with_obstacles(node: Node, task: Task, execution: Execution | None, told: Answer) -> Answer:
+    """An answer about what is still to come also says what stands in its way."""
+    waits = execution is not None and execution.waits_for is not None
+    found = await _situation(node, task, execution if waits else None)
+    if not waits and (told.verdict not in EXPECTED or task.state.phase is not Phase.ACTIVE):
+        found = Situation()
+    return attrs.evolve(told, lines=(*told.lines, *obstacle_lines(found)))
+
+
+async def _situation(node: Node, task: Task, execution: Execution | None) -> Situation:
+    paused = node.control.paused
+    if execution is None:
+        return Situation(paused=paused)
+    lacks, lock = node.control.waits_for(task.definition, execution)
+    holders = () if lock is None else lock.holders
+    name = task.definition.policies.queue
+    return Situation(
+        execution=execution,
+        paused=paused,
+        lacks=lacks,
+        lock=lock,
+        queue=next((queue for queue in node.control.queues() if queue.name == name), None),
+        names=await names_of(node, (holder.task_id for holder in holders)),
+        parents=await node.held_by(task) if execution.waits_for is WaitsFor.DEPENDENCY else None,
+        blockers=tuple(one for one in task.open if one.id != execution.id and one.id < execution.id),
+    )
+
+
+async def _asked(node: Node, task: Task, at: Instant | None, now: Instant) -> tuple[Instant, OutcomeRow | None]:
+    """The instant meant, and the ledger's row about it. Without a time: the last settled one, else the next."""
+    if at is None:
+        at = task.state.settled_through
+        rows = await node.outcomes(task.id, since=at, until=at, limit=1)
+        if rows:
+            return at, rows[0]
+        return (task.state.next_fire or now), None
+    exact = meant(task.definition.trigger, task.definition.bounds, at)
+    rows = await node.outcomes(task.id, since=exact, until=exact, limit=1)
+    if not rows and at % SECOND == 0:
+        # Under a former definition the slot may lie anywhere in the second that was asked about.
+        rows = await node.outcomes(task.id, since=at, until=Instant(at + SECOND - 1), limit=1)
+        return (rows[0].first if rows else exact), (rows[0] if rows else None)
+    return exact, (rows[0] if rows else None)

@@ -1,0 +1,103 @@
+"""What stands in the way of an execution at this moment, in words: who holds what it waits for, and what can be done."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from actors.keeper_queues import Holder, Lock, QueueUse
+from actors.model.execution import CLAIMABLE, Execution, WaitsFor
+from actors.model.lifecycle import State
+from actors.store.port import SchedulerPause
+
+from .fields import show_instant
+
+
+@attrs.frozen
+class Situation:
+    """What the node knows about one execution that waits, or about a task's next times if `execution` is None.
+
+    `lacks`: what is missing now, whatever was missing when it came. `lock`: the key that is held by others; `names`: of the tasks
+    that hold it, by id. `parents`: which parents hold it. `blockers`: what else of its task is open.
+    """
+
+    execution: Execution | None = None
+    paused: SchedulerPause | None = None
+    lacks: WaitsFor | None = None
+    lock: Lock | None = None
+    queue: QueueUse | None = None
+    names: Mapping[str, str] = attrs.field(factory=dict)
+    parents: str | None = None
+    blockers: tuple[Execution, ...] = ()
+
+
+def obstacle_lines(found: Situation) -> tuple[str, ...]:
+    """What stands in the way, one line each; none if nothing does."""
+    return tuple(_obstacles(found))
+
+
+def _obstacles(found: Situation) -> Iterable[str]:
+    if found.paused is not None:
+        yield pause_line(found.paused)
+    execution = found.execution
+    if execution is None:
+        return
+    match found.lacks:
+        case WaitsFor.KEY if found.lock is not None:
+            yield from _lock_lines(found.lock, found.names)
+        case WaitsFor.QUEUE if found.queue is not None:
+            queue = found.queue
+            yield f"Its queue {queue.name!r} is full: {queue.running} of {queue.limit} run, {queue.waiting} wait."
+        case WaitsFor.SLOT if found.queue is not None:
+            yield f"All slots are taken; in its queue {found.queue.name!r} {found.queue.waiting} wait."
+        case WaitsFor.DEPENDENCY if found.parents:
+            yield f"What holds it: {found.parents}."
+        case WaitsFor.OVERLAP:
+            yield from (blocker_line(one) for one in found.blockers)
+        case WaitsFor.GOVERNOR:
+            when = (
+                "as one of those before it has ended" if execution.due is None else f"at {show_instant(execution.due)}"
+            )
+            yield f"It makes up for a downtime, at the rate of the catch-up governor: it may start {when}."
+        case None if execution.waits_for in CLAIMABLE and found.paused is None:
+            yield "Nothing is in its way any more: it starts at once."
+    if execution.expires is not None and execution.first_started_at is None:
+        yield f"It is given up if it has not started by {show_instant(execution.expires)}."
+
+
+def pause_line(pause: SchedulerPause) -> str:
+    """That the whole scheduler is paused, by whom and why."""
+    note = f" ({pause.note})" if pause.note else ""
+    since = f"since {show_instant(pause.since)} by {pause.actor or 'nobody known'}"
+    return f"The whole scheduler is paused {since}{note}; to go on: tocsin scheduler resume"
+
+
+def _lock_lines(lock: Lock, names: Mapping[str, str]) -> Iterable[str]:
+    yield f"Its concurrency key {lock.key!r} is taken: {len(lock.holders)} of {lock.limit} hold it, {lock.waiting} wait."
+    for holder in lock.holders:
+        yield _holder_line(holder, names)
+    if any(holder.lingers for holder in lock.holders):
+        yield f"To take the key from them: tocsin lock release {shlex.quote(lock.key)}"
+
+
+def _holder_line(holder: Holder, names: Mapping[str, str]) -> str:
+    name = names.get(holder.task_id)
+    whose = f"task {holder.task_id}" if name is None else f"task {name!r}"
+    lingers = ", whose abandoned handler has not returned" if holder.lingers else ""
+    return f"Execution {holder.execution_id} of {whose} has it since {show_instant(holder.since)}{lingers}."
+
+
+def blocker_line(one: Execution) -> str:
+    """An execution that holds another one back, and what can be done about it."""
+    if one.lingers:
+        text = f"Execution {one.id} has ended {one.state}, but its abandoned handler has not returned"
+        return f"{text}; to give it up: tocsin execution release {one.id}"
+    if one.state is State.RUNNING:
+        return f"Execution {one.id} runs since {show_instant(one.started_at)}."
+    if one.waits_for is WaitsFor.RETRY:
+        return f"Execution {one.id} waits for its retry at {show_instant(one.due)}."
+    if one.state is State.CRASHED:
+        return f"Execution {one.id} is held after a crash."
+    return f"Execution {one.id} is {one.state}."
