@@ -144,13 +144,6 @@ class Claims:
 
     # -- who comes
 
-    def admit(self, staged: Staged, execution: Execution, now: Instant) -> None:
-        """A new execution: claimed if it waits for nothing but a slot and one is free."""
-        if execution.waits_for is WaitsFor.SLOT:
-            self.to_slot(staged, execution, now)
-        else:
-            staged.put(execution)
-
     def to_slot(self, staged: Staged, execution: Execution, now: Instant) -> None:
         """Run it now if all it needs is free and nobody waits longer, else let it wait for what it lacks."""
         if not self.runs(staged.definition.type):

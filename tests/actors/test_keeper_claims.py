@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from actors.keeper_messages import Counted, CreateTasks, Recover, Release, Reschedule, SchedulerPaused, Settle
+from actors.keeper_messages import (
+    AttemptsEnded,
+    Counted,
+    CreateTasks,
+    PauseTask,
+    Recover,
+    Release,
+    Reschedule,
+    SchedulerPaused,
+    Settle,
+)
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import State, Status
 from actors.model.occurrence import Outcome, Reason
@@ -374,3 +384,26 @@ def test_tasks_are_made_though_the_epoch_is_raised_at_that_moment() -> None:
     assert made.id == "t2"
     assert isinstance(refused, Conflict)
     assert rig.task("t2").definition.id == "t2"
+
+
+def test_what_waits_while_its_own_row_is_being_committed_has_its_turn_next() -> None:
+    """A claim ends at a task whose commit is under way, and goes on with the next batch."""
+    rig = Rig(slots=1)
+    rig.create(definition("t1", policies=Policies(overlap=Overlap.ALLOW)))
+    rig.settle(after=10)
+    rig.settle(after=10)
+    assert len(rig.running) == 1
+    core = rig.core
+    pause = PauseTask("t1", None, "me", rig.reply())
+    core.needs([pause])
+    plan, commit = core.decide([pause], [], rig.now)
+    end = rig._end_of(rig.started[0], State.COMPLETED)
+    core.claims.slots += 1
+    core.claims.from_backlog(core._stage, core._in_flight, frozenset(), rig.now)
+    assert core.wants_turn
+    core.claims.slots -= 1
+    rig.perform(core.committed(plan, rig.store.commit(commit))[0])
+    rig._note_end(end)
+    rig.send(AttemptsEnded((end,)))
+    assert len(rig.started) == 2
+    rig.check_slots()
