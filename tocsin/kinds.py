@@ -144,6 +144,9 @@ class Span:
 
 
 _RATE: Final = re.compile(r"\s*([0-9]{1,7})\s*/\s*([0-9]*\s*[a-z0-9.]+)\s*", re.IGNORECASE)
+_MOST: Final = 9_999_999
+"""What fits the digits of a rate."""
+
 _RATE_UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 
 
@@ -166,7 +169,7 @@ class Rate:
             return None
         for unit, size in _RATE_UNITS.items():
             many = size // value
-            if many and -(-size // many) == value:
+            if 0 < many <= _MOST and -(-size // many) == value:
                 return f"{many}/{unit}"
         return f"1/{format_duration(value)}"
 

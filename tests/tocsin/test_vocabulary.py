@@ -15,16 +15,25 @@ from actors.model.event import Email, EventTrigger, On, RunTask, Topic, Webhook
 from actors.model.policy import DEFAULT_POLICIES, CatchUp, Concurrency, OnCrash, OnExhausted, Overlap, Policies, Retry
 from actors.model.task import Definition, Dependencies, Extra
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Micros
-from runtime.errors import InvalidRequest
+from runtime.errors import InvalidRequest, NotFound
 from tests.tocsin.bad_input import GOOD, KNOWN, NOW, PARENT, slots
 from tests.tocsin.conftest import CATALOGUE
 from tests.tocsin.test_builder import FakeNode
 from tocsin.builder import TaskBuilder
-from tocsin.cli.bodies import OPTIONS, beside_body, parameters_body, policies_body, unset_body, with_option
+from tocsin.cli.bodies import (
+    OPTIONS,
+    beside_body,
+    parameters_body,
+    policies_body,
+    trigger_body,
+    unset_body,
+    with_option,
+)
 from tocsin.cli.options import Beside, How, When
 from tocsin.definitions import definition_from_json
 from tocsin.kinds import ListOf, Object, OneOf, snake
 from tocsin.policies import POLICY_NAMES, changed_policies
+from tocsin.references import NOTHING, Known, References, references_in, resolve
 from tocsin.vocabulary import EXTRA, TASK
 
 ELSEWHERE = {
@@ -286,3 +295,104 @@ def test_a_lock_is_a_key_with_limit_one() -> None:
     base = read({"policies": {"concurrency": {"key": "db", "limit": 3}}})
     assert read({"policies": {"concurrency": "other"}}, base).policies.concurrency == Concurrency("other", 1)
     assert read({"policies": {"concurrency": "db"}}, base).policies.concurrency == Concurrency("db", 3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        (When(at=["09:00", "10:00"], every_days=1), "--at: one time of day, not 09:00 and 10:00"),
+        (When(at=["2030-01-01"], cron=["@daily"]), "exactly one of --every, --cron, --at, --in, not --cron and --at"),
+        (When(in_="1h", every_days=1), "not --every-days and its kin and --in"),
+        (When(at=["noon"]), "a time such as '2026-03-01 12:00'"),
+        (When(start="noon", every=["1h"]), "a time such as '2026-03-01 12:00'"),
+        (When(day="3"), "say when"),
+        (When(spread="10m"), "say when"),
+    ],
+)
+def test_what_was_typed_must_fit_together(typed: When, complaint: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        trigger_body(typed)
+    assert complaint in str(caught.value)
+
+
+def test_options_go_to_the_triggers_that_take_them() -> None:
+    assert trigger_body(When()) is None
+    typed = When(
+        every=["1h"], cron=["@daily"], every_weeks=2, weekday="mon", at=["09:00"], gap="skip", fixed_delay=True
+    )
+    assert trigger_body(typed) == {
+        "any": [
+            {"every": "1h", "fixedDelay": True},
+            {"cron": "@daily", "gap": "skip"},
+            {"everyWeeks": 2, "at": "09:00", "weekday": "mon", "gap": "skip"},
+        ]
+    }
+    anchored = trigger_body(When(every=["1h"], anchor="2027-01-01T00:00:00Z", include=["open:hours", "days:previous"]))
+    assert anchored == {
+        "every": "1h",
+        "anchor": "2027-01-01T00:00:00+00:00",
+        "calendars": [
+            {"calendar": "open:hours", "mode": "include"},
+            {"calendar": "days", "mode": "include", "shift": "previous"},
+        ],
+    }
+    twice = trigger_body(When(at=["2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z"]))
+    assert twice == {"any": [{"at": "2030-01-01T00:00:00+00:00"}, {"at": "2031-01-01T00:00:00+00:00"}]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        (Beside(label=["team"]), "--label: a value by name such as team=billing"),
+        (Beside(label=["a=1", "a=2"]), "each name once, not 'a=2'"),
+        (Beside(events="{"), "--events: not JSON"),
+        (Beside(extra_type="text/plain"), "--extra-type: goes with --extra"),
+    ],
+)
+def test_what_stands_beside_is_checked(typed: Beside, complaint: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        beside_body(typed)
+    assert complaint in str(caught.value)
+
+
+def test_a_retry_is_one_of_ours_and_its_exceptions_are_listed() -> None:
+    record = Retry(max_retries=1)
+    assert changed_policies(DEFAULT_POLICIES, {"retry": record}).retry == record
+    with pytest.raises(InvalidRequest, match=r"retry\.retry_on: exception types or their names, not 'OSError'"):
+        tocsin.Retry(retry_on="OSError")
+    with pytest.raises(InvalidRequest, match=r"retry\.give_up_on: an exception type or its name, not 5"):
+        tocsin.Retry(give_up_on=(5,))  # type: ignore[arg-type]
+
+
+async def test_what_is_named_and_not_there_is_refused_by_its_name() -> None:
+    @attrs.define
+    class Empty(FakeNode):
+        async def task(self, reference: str) -> Any:
+            raise NotFound(reference)
+
+        async def calendar(self, name: str, version: int | None = None, *, tenant: str = "") -> None:
+            return None
+
+    known = await resolve(Empty(), References(frozenset({("x", None)}), frozenset({"y"})))
+    assert known == Known()
+    assert await resolve(Empty(), References()) is NOTHING
+    assert references_in([]) == References()
+    assert (
+        references_in({"dependencies": "x", "trigger": {"calendars": [5, {"calendar": "a", "version": True}]}})
+        == References()
+    )
+    with pytest.raises(InvalidRequest, match=r"dependencies\.parents: no task 'y'"):
+        await TaskBuilder(Empty(), "greet").with_period("1h").depends_on("y").schedule()
+
+
+@pytest.mark.parametrize("verb", [TaskBuilder.labels, TaskBuilder.with_parameters])
+def test_values_by_name_are_no_list(verb: Any) -> None:
+    with pytest.raises(InvalidRequest, match="by name, not"):
+        verb(TaskBuilder(FakeNode(), "greet"), ["a"])
+
+
+def test_a_mail_goes_to_addresses() -> None:
+    for wrong in ("ops", "a@b@c", "Ops <ops@example.com>", "a@b, c@d"):
+        body = {"events": [{"name": "e", "actions": [{"kind": "email", "to": [wrong]}]}]}
+        with pytest.raises(InvalidRequest, match=r"events\[0\]\.actions\[0\]\.to: an address such as"):
+            read(body)
