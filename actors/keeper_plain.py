@@ -28,32 +28,11 @@ from .triggers import next_after
 
 def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Staged | None:
     """The task owes exactly one slot, nothing of it is open, nothing limits it, and a slot of the executor is free."""
+    found = _owed_slot(task, claims, now)
+    if found is None:
+        return None
     state, definition = task.state, task.definition
-    nominal, bounds = state.next_fire, definition.bounds
-    if (
-        task.open
-        or nominal is None
-        or nominal > now
-        or nominal <= state.settled_through
-        or state.phase is not Phase.ACTIVE
-        or state.catching_up is not None
-        or bounds.max_runs is not None
-        or bounds.calendars
-        or definition.dependencies is not None
-        or definition.policies.lateness_limit is not None
-        or is_fixed_delay(task)
-        or not claims.is_plain(definition.policies)
-        or not claims.is_free
-        or not claims.runs(definition.type)
-    ):
-        return None
-    due = assigned(definition, nominal) if bounds.spread else nominal
-    late = now - due
-    if late < 0 or late > RECOVERY_AFTER or (late > LATE_AFTER and definition.policies.catch_up is CatchUp.SKIP):
-        return None
-    following = next_after(definition.trigger, bounds, nominal)
-    if following is not None and following - nominal <= late:
-        return None
+    nominal, due, following = found
     fence = state.fence + 1
     outcome, reason = outcome_of_start(due, now, now)
     execution = Execution(
@@ -109,6 +88,42 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
         starts=1,
         touched=True,
         ready=Task(definition, fired, (execution,)),
+    )
+
+
+def _owed_slot(task: Task, claims: Claims, now: Instant) -> tuple[Instant, Instant, Instant | None] | None:
+    """The slot that is owed, when it was due, and the one after it; None if this is not the common case."""
+    state, definition = task.state, task.definition
+    nominal, bounds = state.next_fire, definition.bounds
+    if nominal is None or nominal > now or not _is_common(task, claims):
+        return None
+    due = assigned(definition, nominal) if bounds.spread else nominal
+    late = now - due
+    if late < 0 or late > RECOVERY_AFTER or (late > LATE_AFTER and definition.policies.catch_up is CatchUp.SKIP):
+        return None
+    following = next_after(definition.trigger, bounds, nominal)
+    if following is not None and following - nominal <= late:
+        return None
+    return nominal, due, following
+
+
+def _is_common(task: Task, claims: Claims) -> bool:
+    """Whether nothing of the task is open, nothing holds it back, and a slot of the executor is free."""
+    state, definition = task.state, task.definition
+    return not (
+        task.open
+        or state.next_fire is None
+        or state.next_fire <= state.settled_through
+        or state.phase is not Phase.ACTIVE
+        or state.catching_up is not None
+        or definition.bounds.max_runs is not None
+        or definition.bounds.calendars
+        or definition.dependencies is not None
+        or definition.policies.lateness_limit is not None
+        or is_fixed_delay(task)
+        or not claims.is_plain(definition.policies)
+        or not claims.is_free
+        or not claims.runs(definition.type)
     )
 
 
