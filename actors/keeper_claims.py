@@ -169,9 +169,9 @@ class Claims:
             return lacks, self.queues.lock(entry.wants[0][0])
         return (lacks or WaitsFor.SLOT) if self.slots <= 0 or lacks is not None else None, None
 
-    def is_plain(self, policies: Policies) -> bool:
-        """Whether executions under these policies need nothing but a slot."""
-        return policies.concurrency is None and not self.queues.is_limited(policies.queue)
+    def takes_at_once(self, policies: Policies) -> bool:
+        """Whether an execution under these policies needs nothing but a slot, and gets one now."""
+        return self.is_free and policies.concurrency is None and not self.queues.is_limited(policies.queue)
 
     @property
     def is_free(self) -> bool:

@@ -121,8 +121,7 @@ def _is_common(task: Task, claims: Claims) -> bool:
         or definition.dependencies is not None
         or definition.policies.lateness_limit is not None
         or is_fixed_delay(task)
-        or not claims.is_plain(definition.policies)
-        or not claims.is_free
+        or not claims.takes_at_once(definition.policies)
         or not claims.runs(definition.type)
     )
 
