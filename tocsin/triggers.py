@@ -90,8 +90,8 @@ def _no_calendar_unit(value: object, field: str) -> None:
     """A month has no fixed length; say where calendar intervals are."""
     word = re.fullmatch(r"\s*\d*\s*(day|week|month|year)s?\s*", value) if isinstance(value, str) else None
     if word is not None:
-        key = f"every{word[1].capitalize()}s"
-        raise InvalidRequest(f"{field}: {show(value)} is no duration; by the calendar it is {key}, a whole number")
+        other = field.removesuffix("every") + f"every{word[1].capitalize()}s"
+        raise InvalidRequest(f"{field}: {show(value)} is no duration; by the calendar it is {other}, a whole number")
 
 
 def _timezone(values: Mapping[str, Any], path: str, default: str | None = None) -> str | None:

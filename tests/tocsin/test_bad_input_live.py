@@ -127,6 +127,10 @@ def test_the_command_line_edits_or_refuses(shell: Shell, client: Client, target:
     gone = shell.json("task", "edit", "renamed", "--unset", "timeout", "--unset", "concurrency", "--cron", "H H * * *")
     assert (gone["policies"]["timeout"], gone["policies"]["concurrency"]) == (None, None)
     assert gone["trigger"]["cron"] == "H H * * *"
+    monthly = shell("task", "edit", "renamed", "--every-months", "1", "--day", "last", "--at", "09:30", "--times", "12")
+    assert (monthly[0], monthly[2]) == (0, "")
+    added = shell("task", "add", "monthly", "--type", "greet", "--every-months", "1", "--at", "09:30")
+    assert (added[0], added[2]) == (0, "")
     before = saved(client)
     for wrong in (["--if-version", "1"], ["--unset", "name"], ["--name", " x"], ["--overlap-limit", "3"]):
         code, _, err = shell("task", "edit", "renamed", *wrong)

@@ -257,6 +257,12 @@ def test_what_is_taken_away_is_null() -> None:
         ("policies.concurrency.key: required", "--concurrency-key: required"),
         ("events[0].name: required", "events[0].name: required"),
         ("no colon", "no colon"),
+        ("policies.catchUpLimit: goes with policies.catchUp all", "--catch-up-limit: goes with --catch-up all"),
+        (
+            "trigger.every: '1 month' is no duration; trigger.everyMonths",
+            "--every: '1 month' is no duration; --every-months",
+        ),
+        ("tags: not 'trigger.every'", "--tag: not 'trigger.every'"),
     ],
 )
 def test_errors_name_the_option_that_fills_the_field(message: str, shown: str) -> None:

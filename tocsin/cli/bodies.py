@@ -108,6 +108,8 @@ def with_option(message: str) -> str:
     field, colon, rest = message.partition(":")
     # A field of one trigger of a union, or of one calendar, has an option for all of them.
     plain = re.sub(r"(any)\[\d+\]\.|(calendars)\[\d+\].*", lambda match: match[2] or "", field)
+    # What a value shows was typed, and is not to be changed; only whole names of fields are.
+    rest = re.sub(r"(?<![\w.'\"])(?:trigger|policies)(?:\.\w+)+", lambda match: OPTIONS.get(match[0], match[0]), rest)
     return f"{OPTIONS.get(plain, field)}{colon}{rest}"
 
 
