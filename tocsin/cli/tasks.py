@@ -113,7 +113,7 @@ def edit(
 
 
 def _is_past(task: dict[str, Any]) -> bool:
-    at = task["trigger"].get("at")
+    at = task["trigger"].get("at") if task["trigger"]["kind"] == "once" else None
     return at is not None and datetime.fromisoformat(at) < datetime.fromisoformat(task["createdAt"])
 
 
