@@ -70,6 +70,8 @@ TYPES = {"random.Random", "ssl.SSLContext", "subprocess.DEVNULL", "subprocess.PI
 
 DOORS = [
     ("runtime/world.py", "*", "the real World"),
+    ("runtime/simulation.py", "trio.to_thread", "handlers that call back into the loop need a thread to do it from"),
+    ("runtime/simulation.py", "trio.from_thread", "the same thread's way back"),
     ("actors/store/sqlite*.py", "sqlite3", "the door to SQLite"),
     ("runtime/processes.py", "signal", "children are told to end by signals"),
     ("actors/handling/worker.py", "*", "runs in the child process of a process handler, where there is no World"),
