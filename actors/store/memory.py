@@ -133,7 +133,7 @@ class MemoryStore:
             return Conflict(f"there is a task with the id {definition.id} already")
         if (definition.tenant, definition.name) in self._names:
             return Conflict(f"there is another task with the name {definition.name!r}")
-        return self._check_executions(map(ExecutionWrite, create.task.open))
+        return self._check_executions([*map(ExecutionWrite, create.task.open)])
 
     def _create(self, create: Create) -> None:
         task, definition = create.task, create.task.definition
@@ -166,15 +166,14 @@ class MemoryStore:
                 return Conflict(f"there is another task with the name {update.definition.name!r}")
         return self._check_executions(update.executions)
 
-    def _check_executions(self, writes: Iterable[ExecutionWrite]) -> TocsinError | None:
+    def _check_executions(self, writes: Sequence[ExecutionWrite]) -> TocsinError | None:
         for write in writes:
             held, former = self._executions.get(write.execution.id), write.former
-            if former is None:
-                if held is not None:
-                    return Conflict(f"there is an execution with the id {held.id} already")
-            elif held is None or held.fence != former.fence or held.state is not former.state:
+            if former is not None and (held is None or held.fence != former.fence or held.state is not former.state):
                 return _stale_fence(former.id, former.fence)
-        return None
+        taken = (write.execution.id for write in writes if write.former is None)
+        known = next((execution_id for execution_id in taken if execution_id in self._executions), None)
+        return None if known is None else Conflict(f"there is an execution with the id {known} already")
 
     def _runs(self, execution_id: str, fence: int) -> bool:
         execution = self._executions.get(execution_id)

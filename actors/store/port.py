@@ -11,6 +11,9 @@ The contract of `commit`:
   (`StaleVersion`), an execution's fence and state (`StaleFence`), uniqueness of (tenant, name) (`Conflict`).
 - At most one `Create` or `Update` per task; a second one is an InternalError. An `Update` that only stores checkpoints leaves
   the task's row as it is, and only the fences guard it (see `writes_task`).
+- It is as if the changes were made one after the other, creations first, each seeing what those before it left: a name or an
+  execution's id that a deletion sets free may be used by a later update. Of several broken guards of one change this order
+  decides which is told: epoch, checkpoints' fences, version, name, executions' fences, new executions' ids.
 - Outbox entries, deliveries and event states of refused tasks are left out with the rest of them, to be told again as a whole;
   a delivery's write of an entry that is gone is ignored.
 - A version of a calendar never changes: another content under it is refused, under the key `tenant/name`.

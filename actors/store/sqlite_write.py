@@ -12,6 +12,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from runtime.errors import Conflict, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
@@ -120,6 +122,10 @@ _TALLY: Final = bulk.Bulk(
 _FILL_COUNT: Final = (
     "UPDATE settled SET count = ? WHERE task_id = ? AND first = ? AND count IS NULL RETURNING outcome, reason"
 )
+
+
+_deletes: Final = attrgetter("delete")
+"""What a deletion sets free is free for the changes after it, and only for them."""
 
 
 class _Refusal(Exception):
@@ -248,8 +254,8 @@ class Writer:
             creates = [change for change in changes if isinstance(change, Create)]
             if creates:
                 self._create(creates)
-            if len(creates) < len(changes):
-                self._update([change for change in changes if isinstance(change, Update)])
+            for _, updates in groupby((change for change in changes if isinstance(change, Update)), _deletes):
+                self._update(list(updates))
         except sqlite3.IntegrityError as error:
             raise _Refusal(_conflict(error, changes[0])) from error
         except (UnicodeEncodeError, OverflowError, sqlite3.DataError) as error:

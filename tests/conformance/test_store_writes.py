@@ -376,3 +376,58 @@ def test_the_last_progress_is_kept_when_others_of_its_commit_are_refused(store: 
     detail = store.execution(execution.id)
     assert detail is not None
     assert detail.progress == '{"done":9}'
+
+
+# -- order within a commit
+
+
+def named(stored_task: Task, name: str, **changes: Any) -> Update:
+    """An edit that gives a task another name."""
+    return update(stored_task, definition=attrs.evolve(stored_task.definition, name=name), **changes)
+
+
+def held_tasks(store: Store) -> tuple[Task, Task, Task]:
+    a, b, c = (add_running(store, name) for name in ("a", "b", "c"))
+    return a, b, c
+
+
+def test_an_edit_sees_the_names_that_deletions_before_it_set_free(store: Store) -> None:
+    a, b, c = held_tasks(store)
+    assert commit(store, update(a, delete=True), named(b, a.definition.name), named(c, b.definition.name)) == {}
+    assert store.find("", a.definition.name) == "b"
+    assert store.find("", b.definition.name) == "c"
+
+
+def test_an_edit_does_not_see_the_names_that_deletions_after_it_set_free(store: Store) -> None:
+    a, b, _ = held_tasks(store)
+    assert commit(store, named(b, a.definition.name), update(a, delete=True)) == {"b": Conflict}
+    assert stored(store, "b").definition == b.definition
+    assert store.tasks(["a"]) == []
+
+
+def test_a_creation_comes_before_every_update(store: Store) -> None:
+    a, b, _ = held_tasks(store)
+    new = attrs.evolve(definition("d"), name=a.definition.name)
+    other = attrs.evolve(definition("e"), name=b.definition.name)
+    creates = (Create(Task(new, TaskState()), 0), Create(Task(other, TaskState()), 0))
+    assert commit(store, *creates, update(a, delete=True), named(b, "free")) == {"d": Conflict, "e": Conflict}
+    assert commit(store, *creates) == {}
+
+
+@pytest.mark.parametrize("deleted_first", [True, False])
+def test_a_new_execution_sees_the_ids_that_deletions_before_it_set_free(store: Store, deleted_first: bool) -> None:
+    a, b, _ = held_tasks(store)
+    again = update(b, ExecutionWrite(running("e of a", "b")))
+    deletion = update(a, delete=True)
+    changes = (deletion, again) if deleted_first else (again, deletion)
+    assert commit(store, *changes) == ({} if deleted_first else {"b": Conflict})
+    detail = store.execution("e of a")
+    assert (detail and detail.execution.task_id) == ("b" if deleted_first else None)
+    assert store.tasks(["a"]) == []
+
+
+def test_of_several_broken_guards_a_fence_is_told_before_an_id(store: Store) -> None:
+    a, _, _ = held_tasks(store)
+    (execution,) = a.open
+    stale = ExecutionWrite(attrs.evolve(execution, state=State.FAILED), attrs.evolve(execution, fence=9))
+    assert commit(store, update(a, ExecutionWrite(running("e of b", "a")), stale)) == {"a": StaleFence}
