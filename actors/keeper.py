@@ -146,6 +146,10 @@ class Keeper(Actor[Event]):
         """Who waits and who holds what, as the present life of the keeper knows it."""
         return self._core.claims
 
+    def children(self, task_id: str) -> tuple[str, ...]:
+        """The tasks that wait for a task, as the present life of the keeper knows them."""
+        return self._core.waits.children(task_id)
+
     @property
     def completed(self) -> int:
         """Executions that this keeper has recorded as COMPLETED, in this life and the former ones."""

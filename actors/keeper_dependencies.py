@@ -71,6 +71,10 @@ class Waits:
             return ()
         return self._ask(parent for task_id in task_ids for parent in self._graph.parents(task_id))
 
+    def children(self, task_id: str) -> tuple[str, ...]:
+        """The tasks that wait for a task."""
+        return tuple(self._graph.children(task_id))
+
     def named_by(self, definitions: Iterable[Definition]) -> Iterable[str]:
         """The parents that these definitions name."""
         return self._ask(

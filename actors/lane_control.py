@@ -69,6 +69,10 @@ class LaneControl:
                     raise
         return released
 
+    def children(self, task_id: str) -> tuple[str, ...]:
+        """The tasks, by id, that wait for a task."""
+        return tuple(child for lane in (self._durable, self._memory) for child in lane.keeper.children(task_id))
+
     def queues(self) -> list[QueueUse]:
         """The queues that have a limit or in which somebody waits: both lanes together; the limit is that of each."""
         found: dict[str, QueueUse] = {}

@@ -14,6 +14,7 @@ from actors.zones import database_version
 from runtime.errors import StoreUnavailable
 
 from .calls import Call
+from .services_scheduler import pause_view
 from .views import Json
 
 if TYPE_CHECKING:
@@ -47,12 +48,18 @@ def _type_view(entry: TaskType) -> Json:
 async def counts(node: Node, _call: Call) -> Json:
     """Totals."""
     found = await node.counts()
-    return {"tasks": found.tasks, "byStatus": dict(found.by_status), "byOutcome": dict(found.by_outcome)}
+    return {
+        "tasks": found.tasks,
+        "byStatus": dict(found.by_status),
+        "byOutcome": dict(found.by_outcome),
+        "byReason": dict(found.by_reason),
+    }
 
 
 async def show_node(node: Node, _call: Call) -> Json:
     """The tree of actors with their statistics."""
-    return {"name": node.config.name, "health": node.health(), "tree": plain(node.snapshot())}
+    pause = pause_view(node.control.paused)
+    return {"name": node.config.name, "health": node.health(), "scheduler": pause, "tree": plain(node.snapshot())}
 
 
 def plain(value: Any) -> Any:
@@ -90,4 +97,6 @@ async def ready(node: Node, call: Call) -> Json:
     complaints = node.health()
     if complaints:
         raise StoreUnavailable("; ".join(complaints) if call.actor else "the node is not ready; a token tells why")
-    return {"status": "ok"}
+    # Paused is what its operator wants, so it is no complaint; but whoever looks shall see it.
+    paused = node.control.paused is not None and call.actor
+    return {"status": "ok"} | ({"scheduler": "paused"} if paused else {})

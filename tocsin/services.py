@@ -24,7 +24,7 @@ from actors.model.execution import Execution
 from actors.model.task import Task
 from actors.store.port import TaskFilter
 from runtime.clock import MILLISECOND
-from runtime.errors import InvalidRequest
+from runtime.errors import InvalidRequest, NotFound
 
 from .calls import Call, Service
 from .checks import check_note, check_when, known_type, parameters_text, parse_status
@@ -78,6 +78,9 @@ SORTS: Final = {
 }
 """What `sortBy` may name -> the store's column."""
 
+CHILDREN_SHOWN: Final = 50
+"""Tasks that wait for a task, of which its view names so many."""
+
 _MAX_WORD: Final = 128
 """Characters of a correlation id or a filter's text."""
 
@@ -130,7 +133,33 @@ async def find_task(node: Node, call: Call) -> Json:
 async def _full(node: Node, task: Task) -> Json:
     found = node.catalogue.get(task.definition.type)
     sources = policy_sources(task.definition.policies, found.policies if found is not None else None)
-    return task_detail_view(task, await telling(node, task)) | {"policySources": sources}
+    relatives = {"parents": await _parents(node, task), "children": await _children(node, task)}
+    return task_detail_view(task, await telling(node, task)) | {"policySources": sources} | relatives
+
+
+async def _parents(node: Node, task: Task) -> list[Json]:
+    """The tasks that it waits for; those that are gone too."""
+    dependencies = task.definition.dependencies
+    return [] if dependencies is None else [await _relative(node, parent) for parent in dependencies.parents]
+
+
+async def _children(node: Node, task: Task) -> list[Json]:
+    """The tasks that wait for it, the first ones."""
+    return [await _relative(node, child) for child in sorted(node.control.children(task.id))[:CHILDREN_SHOWN]]
+
+
+async def _relative(node: Node, task_id: str) -> Json:
+    try:
+        task = await node.task(task_id)
+    except NotFound:
+        return {"id": task_id, "name": None, "status": None, "lastState": None}
+    state = task.state
+    return {
+        "id": task_id,
+        "name": task.definition.name,
+        "status": state.status.value,
+        "lastState": state.last_state and state.last_state.value,
+    }
 
 
 async def show_definition(node: Node, call: Call) -> Json:

@@ -138,8 +138,8 @@ async def next_of(node: Node, task: Task, count: int) -> Json:
 async def preview_trigger(node: Node, call: Call) -> Json:
     """The next times of a trigger that is not saved; nothing is stored."""
     fields = Fields(call["body"])
-    value, reference, name = fields.take("trigger"), fields.text("task"), fields.text("timezone")
-    after, count = fields.instant("after", name or "UTC"), fields.whole("count", 1, MAX_PREVIEW)
+    value, reference = fields.take("trigger"), fields.text("task")
+    after, count = fields.instant("after"), fields.whole("count", 1, MAX_PREVIEW)
     fields.finish()
     if value is None:
         raise InvalidRequest("trigger: required")

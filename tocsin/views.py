@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.model.execution import Attempt, Execution, Failure
-from actors.model.lifecycle import Phase
+from actors.model.lifecycle import Phase, State
 from actors.model.task import Task
 from actors.store.port import DeliveryWrite, ExecutionDetail, LogLine, OutcomeRow
 from runtime.clock import MILLISECOND
@@ -75,7 +75,8 @@ def task_detail_view(task: Task, detail: ExecutionDetail | None) -> Json:
             if progress.get(key) is not None
         }
         shown["currentStep"] = progress.get("step")
-        shown["statusDetails"] = counts | (progress.get("details") or {})
+        forecast = {"eta": progress["eta"]} if detail is not None and _runs(detail) and progress.get("eta") else {}
+        shown["statusDetails"] = counts | forecast | (progress.get("details") or {})
     else:
         shown |= {"currentStep": None, "statusDetails": {}}
     newest = None if detail is None else detail.execution
@@ -85,6 +86,11 @@ def task_detail_view(task: Task, detail: ExecutionDetail | None) -> Json:
     shown["retryAt"] = show_instant(newest.due) if newest is not None else None
     shown["checkpointData"] = _loads(detail.checkpoint) if detail is not None else None
     return shown
+
+
+def _runs(detail: ExecutionDetail) -> bool:
+    """Whether it goes on, so that a forecast of its end is not one of the past."""
+    return detail.execution.state is State.RUNNING
 
 
 def _loads(text: str | None) -> Any:
@@ -106,10 +112,14 @@ def execution_view(execution: Execution) -> Json:
         "kind": execution.kind.value,
         "state": execution.state.value,
         "nominal": show_instant(execution.nominal),
+        "assigned": show_instant(execution.assigned),
         "outcome": execution.outcome and execution.outcome.value,
         "reason": execution.reason and execution.reason.value,
         "waitsFor": execution.waits_for and execution.waits_for.value,
         "retryAt": show_instant(execution.due),
+        "expiresAt": show_instant(execution.expires),
+        "concurrencyKey": execution.key,
+        "lingers": execution.lingers,
         "attempt": execution.attempt,
         "failures": execution.failures,
         "crashes": execution.crashes,
@@ -164,6 +174,7 @@ def outcome_view(row: OutcomeRow) -> Json:
         "state": row.state and row.state.value,
         "startedAt": show_instant(row.started_at),
         "revision": row.revision,
+        "folded": row.folded,
     }
 
 

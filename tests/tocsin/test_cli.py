@@ -215,11 +215,10 @@ def test_cron_next_needs_no_node(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     shell = Shell(capsys)
     arguments = ["30 2 * * *", "--timezone", "Europe/Berlin", "--after", "2026-03-28T00:00:00", "--count", "3"]
     _, out, _ = shell("cron", "next", *arguments)
-    assert out.splitlines()[1:] == [
-        "2026-03-28 02:30:00 +01:00",
-        "2026-03-29 03:00:00 +02:00",
-        "2026-03-30 02:30:00 +02:00",
-    ]
+    lines = out.splitlines()
+    assert lines[1:4] == ["2026-03-28 02:30:00 +01:00", "2026-03-29 03:00:00 +02:00", "2026-03-30 02:30:00 +02:00"]
+    assert lines[4].startswith("Clocks in Europe/Berlin change at 2026-03-29 03:00:00 +02:00 from +01:00 to +02:00: times")
+    assert "run when the gap ends" in lines[4]
     assert shell.json("cron", "next", *arguments)["list"][1] == "2026-03-29T01:00:00Z"
     code, _, err = shell("task", "list")
     assert (code, "no token" in err or "no node" in err) == (3, True) or code == 13

@@ -41,18 +41,23 @@ def follow(client: Client, execution_id: str, utc: bool, as_json: bool) -> int:
 def _with_bar(client: Client, execution_id: str, utc: bool) -> dict[str, Any]:
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    forecast = TextColumn("{task.fields[done_by]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), forecast)
     # Output that goes to a file or a pipe must not be drawn on the terminal with the bar.
     drawn = sys.stdout.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=drawn) as progress:
-        bar = progress.add_task("waiting", total=None)
+        bar = progress.add_task("waiting", total=None, done_by="")
 
         def show(execution: dict[str, Any]) -> None:
             figures = execution["progress"] or {}
             step = escape(str(figures.get("step") or execution["state"].lower()))
-            progress.update(bar, description=step, completed=figures.get("done") or 0, total=figures.get("total"))
+            eta = figures.get("eta")
+            # The node's forecast knows the pace of the attempt, the bar's only that of the looks at it.
+            done_by = f"done by {show_time(eta, utc)}" if eta and execution["state"] == "RUNNING" else ""
+            done, total = figures.get("done") or 0, figures.get("total")
+            progress.update(bar, description=step, completed=done, total=total, done_by=done_by)
 
         return _until_end(client, execution_id, utc, False, show)
 

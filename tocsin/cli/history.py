@@ -10,8 +10,9 @@ from runtime.errors import NotFound
 from .bodies import local_time
 from .connection import connect
 from .options import Flag
-from .output import print_json, print_table, printable, show_failure, show_time, took
+from .output import SCHEDULER_PAUSED, print_json, print_table, printable, show_failure, show_time, took
 from .tasks import Json, Utc
+from .times import print_changes, print_fires
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -134,10 +135,36 @@ def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = Fa
         print_json(found)
         return
     print(printable(f"Runs {found['trigger']}."))
-    for instant in found["list"]:
-        print(show_time(instant, utc, exact=True))
+    print_fires(found, utc)
     if not found["list"]:
         print(f"No run is planned: the task is {found['phase']}.")
+    if found["schedulerPaused"]:
+        print(SCHEDULER_PAUSED)
+    print_changes(found["clockChanges"], lambda at: show_time(at, utc, exact=True))
+
+
+def deliveries(
+    task: str, /, *, offset: int | None = None, limit: int | None = None, as_json: Json = False, utc: Utc = False
+) -> None:
+    """Show what became of what a task's event triggers wanted done, newest first.
+
+    Parameters
+    ----------
+    offset
+        Deliveries to pass over.
+    limit
+        Rows at most.
+    """
+    page = connect().call("list_deliveries", task=task, offset=offset, limit=limit)
+    if as_json:
+        print_json(page)
+        return
+    rows = [
+        (show_time(one["at"], utc), one["event"], one["state"], one["executionId"], one["detail"] or None)
+        for one in page["list"]
+    ]
+    print_table(("At", "Event", "State", "Execution", "Detail"), rows)
+    print(f"Showing {len(rows)} of {page['totalSize']} deliveries")
 
 
 def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc: Utc = False) -> None:
@@ -159,5 +186,5 @@ def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc:
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
-LOOKING: Final = (history, logs, next_, why)
+LOOKING: Final = (history, logs, next_, why, deliveries)
 """The commands of this file, each named as its function without an underscore at the end."""

@@ -14,11 +14,15 @@ from cyclopts import App, CycloptsError, Parameter
 from runtime.errors import InvalidRequest, TocsinError
 
 from ..error_table import INTERNAL, UNREACHABLE_EXIT, row_of
-from .bodies import with_option
-from .connection import cleanup
+from .bodies import trigger_body, with_option
+from .calendars import calendars
+from .connection import cleanup, connect
 from .history import LOOKING
+from .lanes import GROUPS, status
+from .options import ANY_TIME, When
 from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
 from .tasks import tasks
+from .times import print_changes, print_fires
 
 INTERRUPTED_EXIT = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -40,8 +44,14 @@ app = App(
     default_parameter=Parameter(show_default=False),
 )
 cron = App(name="cron", help="Cron expressions, without a node.")
+triggers = App(name="trigger", help="Triggers that are not saved: when would they fire?")
 app.command(tasks)
 app.command(cron)
+app.command(triggers)
+app.command(calendars)
+for group in GROUPS:
+    app.command(group)
+app.command(status)
 for command in LOOKING:
     tasks.command(command, name=command.__name__.rstrip("_"))
 
@@ -162,8 +172,45 @@ def cron_next(
         print_json(preview)
         return
     print(f"{preview['words']} ({timezone})")
+
+    def shown(instant: str) -> str:
+        return show_time(instant, utc=True, exact=True) if utc else wall_clock(instant, timezone)
+
     for instant in preview["list"]:
-        print(show_time(instant, utc=True, exact=True) if utc else wall_clock(instant, timezone))
+        print(shown(instant))
+    print_changes(preview["clockChanges"], shown)
+
+
+@triggers.command(name="next")
+def trigger_next(
+    *,
+    when: When = ANY_TIME,
+    task: str | None = None,
+    count: int = 10,
+    as_json: Annotated[bool, AS_JSON] = False,
+    utc: Annotated[bool, LOCAL] = False,
+) -> None:
+    """Show when a trigger would fire, without saving anything; options as for `task add`.
+
+    Parameters
+    ----------
+    task
+        As if it were the trigger of this task: --spread and H depend on whose it is.
+    count
+        How many, up to 1000.
+    """
+    trigger = trigger_body(when)
+    if trigger is None:
+        raise InvalidRequest("say when: one of --every, --cron, --at, --in, --every-days and its kin")
+    wanted = {"trigger": trigger, "count": count, "task": task}
+    body = {key: value for key, value in wanted.items() if value is not None}
+    found = connect().call("preview_trigger", body=body)
+    if as_json:
+        print_json(found)
+        return
+    print(printable(f"Runs {found['trigger']}."))
+    print_fires(found, utc)
+    print_changes(found["clockChanges"], lambda at: show_time(at, utc, exact=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -110,6 +110,9 @@ def took(started: str | None, ended: str | None) -> str:
 TASK_COLUMNS: Final = ("ID", "Type", "Status", "Next Run", "Last Run", "Failures", "Persistent", "Name")
 
 
+SCHEDULER_PAUSED: Final = "The whole scheduler is paused: nothing starts until 'tocsin scheduler resume'."
+
+
 def print_tasks(page: dict[str, Any], utc: bool, status: str | None, type_name: str | None) -> None:
     """The list of tasks and its footer."""
     tasks = page["list"]

@@ -14,7 +14,17 @@ from runtime.errors import Conflict, InvalidRequest, NotFound
 from .bodies import beside_body, parameters_body, policies_body, trigger_body, unset_body
 from .connection import connect
 from .options import ANY_TIME, AS_USUAL, NOTHING_ELSE, Beside, Flag, How, Many, When
-from .output import AS_JSON, LOCAL, print_facts, print_json, print_tasks, printable, show_failure, show_time
+from .output import (
+    AS_JSON,
+    LOCAL,
+    SCHEDULER_PAUSED,
+    print_facts,
+    print_json,
+    print_tasks,
+    printable,
+    show_failure,
+    show_time,
+)
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -158,11 +168,14 @@ def list_(
     limit
         Tasks at most; 50 if not said.
     """
-    page = connect().call("list_tasks", status=status, type=type_, text=text, sortBy=sort, offset=offset, limit=limit)
+    client = connect()
+    page = client.call("list_tasks", status=status, type=type_, text=text, sortBy=sort, offset=offset, limit=limit)
     if as_json:
         print_json(page)
-    else:
-        print_tasks(page, utc, status, type_)
+        return
+    print_tasks(page, utc, status, type_)
+    if client.call("show_scheduler")["paused"]:
+        print(SCHEDULER_PAUSED)
 
 
 @tasks.command
@@ -198,12 +211,17 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Policies", _policy_words(found["policies"], found["policySources"])),
             ("Tags", ", ".join(found["tags"]) or None),
             ("Labels", ", ".join(f"{name}={value}" for name, value in found["labels"].items()) or None),
-            ("Depends on", found["dependencies"] and _dependency_words(found["dependencies"])),
+            ("Depends on", found["dependencies"] and _dependency_words(found["dependencies"], found["parents"])),
+            ("Needed by", ", ".join(_relative_words(one) for one in found["children"]) or None),
             ("Events", ", ".join(event["name"] for event in found["events"]) or None),
             ("Parameters", found["parameters"]),
             ("Extra", found["extra"]),
             ("Step", found["currentStep"]),
             ("Details", found["statusDetails"] or None),
+            (
+                "Done by",
+                (eta := found["statusDetails"].get("eta")) and f"{show_time(eta, utc)}, if it goes on like that",
+            ),
             ("Checkpoint", found["checkpointData"]),
             ("Open", ", ".join(found["open"]) or None),
             ("Created", f"{show_time(found['createdAt'], utc)} by {found['owner'] or 'nobody known'}"),
@@ -225,13 +243,19 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
         [
             ("Execution", found["id"]),
             ("Task", found["taskId"]),
-            ("State", found["state"]),
+            ("State", found["state"] + (", and its abandoned handler has not returned" if found["lingers"] else "")),
             ("Nominal", found["nominal"] and show_time(found["nominal"], utc)),
+            ("Assigned", found["assigned"] and show_time(found["assigned"], utc)),
             ("Outcome", found["outcome"]),
             ("Reason", found["reason"]),
             ("Attempt", found["attempt"]),
             ("Waits for", found["waitsFor"]),
             ("Retry at", found["retryAt"] and show_time(found["retryAt"], utc)),
+            (
+                "Given up at",
+                (found["expiresAt"] and found["attempt"] == 0 and show_time(found["expiresAt"], utc)) or None,
+            ),
+            ("Holds key", found["concurrencyKey"]),
             ("Started", show_time(found["startedAt"], utc)),
             ("Ended", show_time(found["endedAt"], utc)),
             ("Error", failure and show_failure(failure)),
@@ -260,9 +284,14 @@ def _policy(value: Any) -> str:
     return f"{value['key']} ({value['limit']} at once)" if isinstance(value, dict) else str(value)
 
 
-def _dependency_words(dependencies: dict[str, Any]) -> str:
-    words = f"{dependencies['mode']} of {', '.join(dependencies['parents'])}"
+def _dependency_words(dependencies: dict[str, Any], parents: list[dict[str, Any]]) -> str:
+    words = f"{dependencies['mode']} of {', '.join(_relative_words(parent) for parent in parents)}"
     return f"{words}, given up when it cannot complete" if dependencies["failFast"] else words
+
+
+def _relative_words(one: dict[str, Any]) -> str:
+    """A parent or child, and how it stands."""
+    return f"{one['id']} (gone)" if one["name"] is None else f"{one['name']} ({one['status']})"
 
 
 @tasks.command

@@ -1,0 +1,152 @@
+"""`tocsin scheduler`, `lock`, `queue`, `execution`, `status`: what concerns the node as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import App
+
+from .connection import connect
+from .output import AS_JSON, LOCAL, print_facts, print_json, print_table, printable, show_time
+
+Json = Annotated[bool, AS_JSON]
+Utc = Annotated[bool, LOCAL]
+
+scheduler = App(name="scheduler", help="The whole scheduler: pause it, resume it.")
+locks = App(name="lock", help="Concurrency keys: who holds them, who waits.")
+queues = App(name="queue", help="Queues: limits, what runs, what waits.")
+executions = App(name="execution", help="Single executions, by id.")
+
+
+def pause_words(pause: dict[str, Any], utc: bool) -> str:
+    """That the scheduler is paused, or not."""
+    if not pause["paused"]:
+        return "The scheduler is not paused."
+    note = f" ({pause['note']})" if pause["note"] else ""
+    since = f"since {show_time(pause['since'], utc)} by {pause['by'] or 'nobody known'}"
+    return printable(f"The scheduler is paused {since}{note}: nothing starts until 'tocsin scheduler resume'.")
+
+
+def _say_pause(pause: dict[str, Any], as_json: bool, utc: bool) -> None:
+    print_json(pause) if as_json else print(pause_words(pause, utc))
+
+
+@scheduler.command(name="show")
+def show_scheduler(*, as_json: Json = False, utc: Utc = False) -> None:
+    """Show whether the scheduler is paused, since when, by whom and why."""
+    _say_pause(connect().call("show_scheduler"), as_json, utc)
+
+
+@scheduler.command(name="pause")
+def pause_scheduler(*, note: str | None = None, as_json: Json = False, utc: Utc = False) -> None:
+    """Start nothing until resumed; what runs goes on. Holds over restarts.
+
+    Parameters
+    ----------
+    note
+        Why, for the others.
+    """
+    body = None if note is None else {"note": note}
+    _say_pause(connect().call("pause_scheduler", body=body), as_json, utc)
+
+
+@scheduler.command(name="resume")
+def resume_scheduler(*, as_json: Json = False, utc: Utc = False) -> None:
+    """Go on; what came due meanwhile is made up for under each task's catch-up policy."""
+    _say_pause(connect().call("resume_scheduler"), as_json, utc)
+
+
+@locks.command(name="list")
+def list_locks(*, as_json: Json = False, utc: Utc = False) -> None:
+    """List the concurrency keys that somebody holds or waits for."""
+    found = connect().call("list_locks")
+    if as_json:
+        print_json(found)
+    elif not found["list"]:
+        print("No key is held.")
+    else:
+        rows = [row for lock in found["list"] for row in _lock_rows(lock, utc)]
+        print_table(("Key", "Limit", "Waiting", "Task", "Execution", "Since", "Lingers"), rows)
+
+
+def _lock_rows(lock: dict[str, Any], utc: bool) -> list[tuple[object, ...]]:
+    """One row for each holder; one without any if there is none."""
+    head = (lock["key"], lock["limit"], lock["waiting"])
+    rows: list[tuple[object, ...]] = [
+        (
+            *head,
+            holder["task"] or holder["taskId"],
+            holder["executionId"],
+            show_time(holder["since"], utc),
+            "yes" if holder["lingers"] else "-",
+        )
+        for holder in lock["holders"]
+    ]
+    return rows or [(*head, "-", "-", "-", "-")]
+
+
+@locks.command(name="release")
+def release_lock(key: str, /, *, execution: str | None = None, as_json: Json = False) -> None:
+    """Take a key from those who hold it: they go on, and count against it no more.
+
+    Parameters
+    ----------
+    execution
+        Take it from this execution only.
+    """
+    body = {"key": key} | ({} if execution is None else {"execution": execution})
+    found = connect().call("release_lock", body=body)
+    print_json(found) if as_json else print(printable(f"{key} released from {', '.join(found['released'])}"))
+
+
+@queues.command(name="list")
+def list_queues(*, as_json: Json = False) -> None:
+    """List the queues that have a limit or in which somebody waits."""
+    found = connect().call("list_queues")
+    if as_json:
+        print_json(found)
+    elif not found["list"]:
+        print("No queue has a limit, and nobody waits.")
+    else:
+        rows = [(one["name"], one["limit"], one["running"], one["waiting"]) for one in found["list"]]
+        print_table(("Queue", "Limit", "Running", "Waiting"), rows)
+
+
+@executions.command(name="release")
+def release_execution(execution: str, /, *, as_json: Json = False) -> None:
+    """Give up waiting for an abandoned handler: it occupies neither its task nor a slot any more."""
+    found = connect().call("release_execution", execution=execution)
+    print_json(found) if as_json else print(f"execution {found['id']} is {found['state']} and released")
+
+
+@executions.command(name="cancel")
+def cancel_execution(execution: str, /, *, as_json: Json = False) -> None:
+    """End one execution; its task stays."""
+    found = connect().call("cancel_execution", execution=execution)
+    print_json(found) if as_json else print(f"execution {found['id']} is {found['state']}")
+
+
+def status(*, as_json: Json = False, utc: Utc = False) -> None:
+    """Show how the node is: health, pause, tasks by status, outcomes by reason, queues."""
+    client = connect()
+    node, pause, counts = client.call("show_node"), client.call("show_scheduler"), client.call("counts")
+    if as_json:
+        shown = {"name": node["name"], "health": node["health"], "scheduler": pause, "counts": counts}
+        print_json(shown | {"queues": client.call("list_queues")["list"]})
+        return
+    by_status, by_reason = counts["byStatus"], counts["byReason"]
+    print_facts(
+        [
+            ("Node", node["name"]),
+            ("Health", "; ".join(node["health"]) or "ok"),
+            ("Scheduler", pause_words(pause, utc)),
+            ("Tasks", counts["tasks"]),
+            *((f"  {name}", count) for name, count in sorted(by_status.items())),
+            ("Outcomes", sum(counts["byOutcome"].values())),
+            *((f"  {name}", count) for name, count in sorted(by_reason.items())),
+        ]
+    )
+
+
+GROUPS: tuple[App, ...] = (scheduler, locks, queues, executions)
+"""The groups of commands of this file."""
