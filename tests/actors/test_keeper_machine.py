@@ -385,6 +385,10 @@ class KeeperMachine(RuleBasedStateMachine):
 
     def could_run(self, task: Task) -> bool:
         policies, at_work = task.definition.policies, self.occupied()
+        known = {entry.id for _, entry in at_work}
+        if any(execution_id not in known for execution_id, _ in (*self.rig.running, *self.rig.abandoned)):
+            # The handler of a deleted task holds what it held until it has ended.
+            return False
         limit = LIMITS.get(policies.queue, 99)
         if sum(other.definition.policies.queue == policies.queue for other, _ in at_work) >= limit:
             return False
