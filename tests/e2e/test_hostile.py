@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def node(tmp_path: Path, record: RecordFile) -> Iterator[NodeProcess]:
 
 def add(client: Client, name: str, type_name: str, **parameters: Any) -> None:
     """A task that runs only when it is told to."""
-    trigger = {"at": "2199-01-01T00:00:00Z"}
+    trigger = {"at": (datetime.now(UTC) + timedelta(days=1_000)).isoformat()}
     client.call("add_task", body={"name": name, "taskType": type_name, "trigger": trigger, "parameters": parameters})
 
 
