@@ -15,15 +15,15 @@ from runtime.errors import InvalidRequest, StoreDamaged, TocsinError
 from runtime.mailbox import Mailbox, Reply, ask
 from runtime.world import World
 
-from .conditions import Condition, parse_condition
-from .evaluation import ConditionFailed
-from .followers import history_facts
 from .herald_core import Judgement, Outcome, Queue, Verdict, after_try, judge, read_entry
 from .herald_messages import Delivery, DeliveryFailed, Perform
 from .keeper_messages import Delivered, Happened
 from .keeper_messages import Event as KeeperEvent
 from .model.event import Action
 from .model.lifecycle import OPEN_STATES
+from .rules.conditions import Condition, parse_condition
+from .rules.evaluation import ConditionFailed
+from .rules.followers import history_facts
 from .store.port import DeliveryWrite, EventState, OutboxEntry, Store
 
 logger = logging.getLogger(__name__)

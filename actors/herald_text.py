@@ -10,9 +10,9 @@ from typing import Any, Final
 from runtime.clock import isoformat
 from runtime.errors import InvalidRequest
 
-from .conditions import SHAPE
-from .evaluation import NAMES
 from .herald_messages import Delivery, DeliveryFailed
+from .rules.conditions import SHAPE
+from .rules.evaluation import NAMES
 
 MAX_VALUE: Final = 2_000
 """Characters of one value that is put into a text: enough for an error's message; the rest is cut."""

@@ -52,7 +52,7 @@ from .keeper_staging import Plan
 from .model.lifecycle import State
 from .store.port import Commit, CommitResult, Store
 from .timer_messages import Event as TimerEvent
-from .zones import database_version
+from .when.zones import database_version
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,6 @@ from runtime.errors import Conflict, InvalidRequest, NotFound, TocsinError
 from runtime.records import evolve
 
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
-from .definition_changes import recalculate
 from .keeper_lane import CalendarChange
 from .keeper_messages import Directive, Refuse
 from .keeper_staging import Staged
@@ -30,9 +29,10 @@ from .model.calendar import Calendar, CalendarRule
 from .model.lifecycle import Change, Phase, change_phase
 from .model.task import Definition, Task
 from .model.trigger import Bounds, CalendarInterval, Cron, Trigger, Union
-from .selecting import is_fixed_delay
+from .rules.definition_changes import recalculate
+from .rules.selecting import is_fixed_delay
 from .store.port import Audit, Commit
-from .triggers import next_allowed
+from .when.triggers import next_allowed
 
 if TYPE_CHECKING:
     from runtime.mailbox import Reply

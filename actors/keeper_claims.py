@@ -23,8 +23,6 @@ from typing import Final
 from runtime.clock import Instant, Micros
 from runtime.records import evolve
 
-from . import attempts
-from .catching_up import CATCH_UP_RUNNING, RECOVERY_AFTER
 from .keeper_messages import Start
 from .keeper_queues import GOVERNOR, Entry, Holder, Key, Lock, Queues, Wants
 from .keeper_staging import Staged
@@ -33,6 +31,8 @@ from .model.lifecycle import State
 from .model.occurrence import Outcome, Reason
 from .model.policy import Policies
 from .model.task import Definition, Task
+from .rules import attempts
+from .rules.catching_up import CATCH_UP_RUNNING, RECOVERY_AFTER
 from .store.port import SchedulerPause
 
 BACKLOG_SIZE: Final = 10_000

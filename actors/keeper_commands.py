@@ -7,8 +7,6 @@ from typing import assert_never
 from runtime.clock import Instant
 from runtime.errors import Conflict
 
-from . import attempts
-from .definition_changes import activate, cancel_definition, changes_times, configure, edit, pause
 from .keeper_messages import (
     ActivateTask,
     CancelExecution,
@@ -32,7 +30,9 @@ from .model.occurrence import Reason
 from .model.policy import Overlap
 from .model.retention import SYSTEM
 from .model.system import is_system
-from .overlapping import room
+from .rules import attempts
+from .rules.definition_changes import activate, cancel_definition, changes_times, configure, edit, pause
+from .rules.overlapping import room
 
 
 class Commands:

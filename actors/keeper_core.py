@@ -27,7 +27,6 @@ from runtime.records import evolve
 
 from . import keeper_creations, keeper_plain
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
-from .catching_up import CATCH_UP_RUNNING, Governor
 from .keeper_calendars import Calendars
 from .keeper_checkpoints import over, take_checkpoint
 from .keeper_claims import Claims
@@ -80,6 +79,7 @@ from .model.execution import Execution
 from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.task import Task, partition_of
+from .rules.catching_up import CATCH_UP_RUNNING, Governor
 from .store.port import Audit, Commit, CommitResult, SchedulerPause
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from runtime.clock import Instant
 from runtime.errors import Conflict, StaleEpoch, TocsinError
 from runtime.records import evolve
 
-from .definition_changes import first_state
 from .keeper_messages import Answer, CreateTasks
 from .keeper_staging import Plan, Staged
 from .model.task import Definition, Task, partition_of
+from .rules.definition_changes import first_state
 from .store.port import Audit, CommitResult
 
 if TYPE_CHECKING:

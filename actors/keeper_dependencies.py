@@ -17,11 +17,11 @@ from typing import Final, Protocol
 from runtime.clock import Instant
 from runtime.records import evolve
 
-from .dependencies import DONE, Graph, Standing, Verdict, check, judge, may_change_a_verdict
 from .keeper_messages import Reconsider
 from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.task import Definition, Task
+from .rules.dependencies import DONE, Graph, Standing, Verdict, check, judge, may_change_a_verdict
 
 SLICE: Final = 256
 """Tasks in one `Reconsider`: half of the keeper's slice, so that one transaction stays a few milliseconds."""

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from runtime.clock import Instant
 from runtime.records import evolve
 
-from .catching_up import RECOVERY_AFTER
-from .dependencies import counted_start
 from .keeper_claims import Claims
 from .keeper_messages import AttemptEnd, Settle, Start
 from .keeper_staging import NOTHING, Staged
@@ -21,9 +19,11 @@ from .model.execution import Execution, Kind
 from .model.lifecycle import Phase, State, Status
 from .model.policy import LATE_AFTER, CatchUp
 from .model.task import Task, TaskState, assigned, status_of
-from .selecting import is_fixed_delay
-from .settling import newest_start, outcome_of_start
-from .triggers import next_after
+from .rules.catching_up import RECOVERY_AFTER
+from .rules.dependencies import counted_start
+from .rules.selecting import is_fixed_delay
+from .rules.settling import newest_start, outcome_of_start
+from .when.triggers import next_after
 
 
 def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Staged | None:

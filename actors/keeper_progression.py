@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING
 from runtime.clock import Instant
 from runtime.records import evolve
 
-from . import attempts
-from .catching_up import Governor, is_recovered
-from .definition_changes import pause, revive
-from .dependencies import counted_start
 from .keeper_claims import Claims
 from .keeper_dependencies import Waits
 from .keeper_messages import AttemptEnd, Interrupt
@@ -22,9 +18,13 @@ from .model.occurrence import Outcome, Reason
 from .model.policy import CatchUp, OnExhausted
 from .model.task import assigned
 from .model.trigger import Once
-from .overlapping import next_to_go, room
-from .selecting import is_fixed_delay
-from .settling import (
+from .rules import attempts
+from .rules.catching_up import Governor, is_recovered
+from .rules.definition_changes import pause, revive
+from .rules.dependencies import counted_start
+from .rules.overlapping import next_to_go, room
+from .rules.selecting import is_fixed_delay
+from .rules.settling import (
     Admission,
     Settlement,
     after_delay,

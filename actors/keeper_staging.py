@@ -15,7 +15,6 @@ import attrs
 from runtime.clock import Instant
 from runtime.records import evolve, record
 
-from . import followers
 from .keeper_lane import UNCHANGED, CalendarChange, LaneChange
 from .keeper_messages import Answer, AttemptEnd, CreateTasks, Delivered, Directive, Event, Purge, Refuse
 from .keeper_queues import Holder
@@ -23,6 +22,7 @@ from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
 from .model.occurrence import Reason, Settled
 from .model.task import Definition, Task, TaskState, status_of
+from .rules import followers
 from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, OutboxEntry, Update
 
 if TYPE_CHECKING:

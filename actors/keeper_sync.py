@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 
 from runtime.clock import Instant
 
-from . import attempts
 from .keeper_claims import Claims
 from .keeper_messages import AttemptEnd, InSync, Interrupt, RequestSync
 from .keeper_progression import Progression
 from .keeper_staging import Staged
 from .model.execution import Execution
 from .model.lifecycle import State
+from .rules import attempts
 
 
 class Sync:

@@ -14,12 +14,12 @@ from runtime.supervisor import ChildSpec, Supervisor
 from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
 from runtime.world import World
 
-from .catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
 from .coordinator import Coordinator
 from .executor import Executor
 from .handling.catalogue import DEFAULT_POOL, Catalogue
 from .keeper import Keeper
 from .keeper_core import KeeperCore
+from .rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
 from .store.port import DEFAULT_PARTITIONS, Store
 from .timer import Timer
 from .timer_core import SWEEP_EVERY

@@ -25,7 +25,6 @@ from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
 from .calendar_library import CalendarLibrary
-from .dependencies import judge
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
@@ -45,6 +44,7 @@ from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
 from .model.execution import Execution, WaitsFor
 from .model.task import Definition, Task
+from .rules.dependencies import judge
 from .store.memory import MemoryStore
 from .store.port import (
     Commit,
@@ -62,7 +62,7 @@ from .store.port import (
 )
 from .store.sqlite import SqliteStore
 from .system_tasks import SystemTasks
-from .zones import database_version
+from .when.zones import database_version
 
 logger = logging.getLogger(__name__)
 

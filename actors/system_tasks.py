@@ -30,7 +30,7 @@ from .model.retention import FOLDS, PURGES, SYSTEM, Retention, Stage
 from .model.system import COUNT_TYPE, FOLD_TYPE, PURGE_TYPE, SYSTEM_TYPES
 from .model.task import Definition, Task
 from .model.trigger import Interval
-from .triggers import count_slices
+from .when.triggers import count_slices
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-from actors.cron import CronSpec, parse
-from actors.cron_search import count_fires, next_fire
-from actors.zones import Zone, zone
+from actors.when.cron import CronSpec, parse
+from actors.when.cron_search import count_fires, next_fire
+from actors.when.zones import Zone, zone
 from runtime.clock import SECOND, Instant
 
 EXPRESSIONS = ("0 12 * * *", "30 2 * * 1-5", "*/5 * * * *", "0 0 1 * *", "0 0 13 * 5", "15,45 8-18 * * mon-fri")

@@ -17,31 +17,31 @@ SOURCES = floor_sources()
 
 DOORS = {
     "cattrs": ("actors/handling/typed.py",),
-    "croniter": ("actors/cron.py",),
+    "croniter": ("actors/when/cron.py",),
     "cyclopts": ("tocsin/cli/*",),
     "httpx": ("tocsin/client.py", "tocsin/handlers/http.py", "tocsin/handlers/webhook.py"),
     "hypercorn": ("tocsin/api/*",),
-    "icalendar": ("actors/ics.py",),
+    "icalendar": ("actors/when/ics.py",),
     "kazoo": ("runtime/zookeeper.py",),
     "litestar": ("tocsin/api/*",),
     "outcome": ("runtime/*",),
     "rich": ("tocsin/cli/*",),
     "sqlite3": ("actors/store/sqlite.py", "actors/store/sqlite_*.py"),
     "trio_websocket": ("runtime/websocket.py",),
-    "tzdata": ("actors/zones.py",),
-    "zoneinfo": ("actors/zones.py",),
+    "tzdata": ("actors/when/zones.py",),
+    "zoneinfo": ("actors/when/zones.py",),
 }
 EVERYWHERE = {"attrs", "trio"}
 """The two libraries the whole project is written in."""
 
-PURE = ("*_core.py", "actors/model/*")
+PURE = ("*_core.py", "actors/model/*", "actors/rules/*")
 IMPURE = {
     "asyncio", "concurrent", "contextvars", "ctypes", "logging", "multiprocessing", "os", "random", "secrets", "select",
     "selectors", "shutil", "signal", "socket", "subprocess", "tempfile", "threading", "time", "trio", "uuid",
     *DOORS,
 }  # fmt: skip
 
-DETERMINISTIC = {"actors.cron", "actors.zones"}
+DETERMINISTIC = {"actors.when.cron", "actors.when.zones"}
 """Doors through which cores may go: what croniter parses and the pinned zone database says depends on nothing else."""
 
 Sources = Mapping[str, str]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
-from actors.ics import calendar_from_ics
 from actors.model.calendar import MAX_CALENDAR_NAME, MAX_ENTRIES, Calendar, calendar_of
+from actors.when.ics import calendar_from_ics
 from runtime.clock import DAY, Instant
 from runtime.errors import InvalidRequest
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from actors.cron_search import LATEST_FIRST_FIRE
 from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.lifecycle import Status
 from actors.model.system import SYSTEM_TYPES
@@ -26,7 +25,8 @@ from actors.model.trigger import (
     Once,
     Trigger,
 )
-from actors.triggers import check_trigger
+from actors.when.cron_search import LATEST_FIRST_FIRE
+from actors.when.triggers import check_trigger
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest, TooLarge
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import attrs
 
-from actors.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING
 from actors.handling.catalogue import DEFAULT_POOL
+from actors.rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from actors.conditions import parse_condition
 from actors.herald_text import check_template
 from actors.model.event import KINDS, Action, Email, EventTrigger, RunTask, Topic, Webhook
+from actors.rules.conditions import parse_condition
 from runtime.errors import InvalidRequest
 
 from .config import suggestion

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from actors.zones import zone
+from actors.when.zones import zone
 from runtime.clock import SECOND, Instant, Micros, from_datetime, to_datetime
 from runtime.errors import InvalidRequest
 

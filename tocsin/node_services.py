@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from actors.handling.catalogue import TaskType, signature_of
-from actors.zones import database_version
+from actors.when.zones import database_version
 from runtime.errors import StoreUnavailable
 
 from .calls import Call

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from actors.calendars import excluded_by
-from actors.cron import parse
-from actors.cron_words import explain
-from actors.dst import ClockChange, dst_card
 from actors.lanes import READS
 from actors.model.task import Task, assigned
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Trigger
-from actors.triggers import check_trigger, upcoming
-from actors.zones import zone
+from actors.when.calendars import excluded_by
+from actors.when.cron import parse
+from actors.when.cron_words import explain
+from actors.when.dst import ClockChange, dst_card
+from actors.when.triggers import check_trigger, upcoming
+from actors.when.zones import zone
 from runtime.clock import SECOND, Instant, to_datetime
 from runtime.errors import InvalidRequest
 from runtime.records import evolve

@@ -33,7 +33,7 @@ from actors.lanes import READS, WRITER, NodeConfig
 from actors.model.execution import Execution
 from actors.node import open_node as open_inner
 from actors.store.port import OutcomeRow
-from actors.triggers import upcoming
+from actors.when.triggers import upcoming
 from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime, to_datetime
 from runtime.errors import InvalidRequest
 from runtime.simulation import SimulatedWorld, seed_scheduler

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from actors.cron import parse
 from actors.model.calendar import CalendarRule
 from actors.model.trigger import UNBOUNDED, Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
-from actors.zones import zone
+from actors.when.cron import parse
+from actors.when.zones import zone
 from runtime.clock import DAY, MILLISECOND, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest
 from runtime.records import evolve

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.cron import LONGEST_EXPRESSION
 from actors.model.calendar import MAX_CALENDAR_NAME, MAX_CALENDARS
 from actors.model.event import (
     MAX_ACTIONS,
@@ -25,6 +24,7 @@ from actors.model.event import (
 from actors.model.policy import CatchUp, OnCrash, OnExhausted, Overlap, Policies
 from actors.model.task import MAX_NAME, MAX_PARAMETERS
 from actors.model.trigger import LONGEST_SPREAD, MAX_MEMBERS, UNITS_IN_CENTURY, Unit
+from actors.when.cron import LONGEST_EXPRESSION
 from runtime.clock import Micros
 
 from .kinds import (

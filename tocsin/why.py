@@ -12,17 +12,17 @@ from typing import Any, Final
 
 import attrs
 
-from actors.attempts import INTERRUPTED
-from actors.calendar_intervals import explain as explain_interval
-from actors.cron import parse
-from actors.cron_words import explain
 from actors.model.execution import Attempt, Execution, Failure, WaitsFor
 from actors.model.lifecycle import FAILED_STATES, OPEN_STATES, Phase, State
 from actors.model.occurrence import Outcome, Reason
 from actors.model.task import Definition, Task, assigned
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
+from actors.rules.attempts import INTERRUPTED
 from actors.store.port import ExecutionDetail, OutcomeRow, Revision
-from actors.triggers import last_through, next_after
+from actors.when.calendar_intervals import explain as explain_interval
+from actors.when.cron import parse
+from actors.when.cron_words import explain
+from actors.when.triggers import last_through, next_after
 from runtime.clock import SECOND, Instant
 
 from .durations import format_duration, rough_duration

@@ -15,7 +15,7 @@ from runtime.clock import DAY, SECOND, Instant
 from runtime.errors import InvalidRequest
 from runtime.records import record
 
-from ..zones import zone
+from ..when.zones import zone
 
 MAX_ENTRIES: Final = 10_000
 """Runs of days and windows in one calendar: a century of public holidays is a tenth of it."""

@@ -90,7 +90,7 @@ Action = Webhook | Email | Topic | RunTask
 
 @record
 class EventTrigger:
-    """What follows an outcome in `on` when `condition` is true of it (language: `actors/conditions.py`).
+    """What follows an outcome in `on` when `condition` is true of it (language: `actors/rules/conditions.py`).
 
     `name` is unique in the task. `throttle`, microseconds: after it has acted it does not act for so long.
     """

@@ -1,4 +1,4 @@
-"""When a task fires: the trigger records. Their evaluation is in `actors/triggers.py`."""
+"""When a task fires: the trigger records. Their evaluation is in `actors/when/triggers.py`."""
 
 from __future__ import annotations
 

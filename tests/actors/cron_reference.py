@@ -23,8 +23,8 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from actors import cron, cron_search, zones
 from actors.model.trigger import Fold, Gap
+from actors.when import cron, cron_search, zones
 from runtime.clock import Instant
 
 MINUTE = 60

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from actors.followers import of_execution
 from actors.model.event import Action, EventTrigger, On, Topic
 from actors.model.execution import Execution, Failure
 from actors.model.lifecycle import State
 from actors.model.task import TaskState
+from actors.rules.followers import of_execution
 from actors.store.port import OutboxEntry
 from runtime.clock import SECOND, Instant
 from runtime.records import evolve

@@ -8,8 +8,6 @@ from __future__ import annotations
 from itertools import count
 from random import Random
 
-from actors.catching_up import Governor
-from actors.definition_changes import first_state, recalculate
 from actors.keeper_claims import Claims
 from actors.keeper_commands import Commands
 from actors.keeper_messages import (
@@ -30,6 +28,8 @@ from actors.model.lifecycle import State
 from actors.model.occurrence import Settled
 from actors.model.task import Definition, Task
 from actors.model.trigger import Bounds, Trigger
+from actors.rules.catching_up import Governor
+from actors.rules.definition_changes import first_state, recalculate
 from runtime.clock import Instant
 from runtime.mailbox import Reply
 

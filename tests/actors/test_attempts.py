@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import attempts
 from actors.keeper_messages import AttemptEnd
 from actors.model.execution import Execution, Failure, Kind, WaitsFor
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason
 from actors.model.policy import MAX_CRASHES, OnCrash, Policies, Retry
+from actors.rules import attempts
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import moves
-from actors.calendars import border_after, excluded_by, excluded_spans
 from actors.model.calendar import MAX_ENTRIES, Calendar, CalendarRule, Mode, Shift, calendar_of
 from actors.model.trigger import UNBOUNDED, Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
-from actors.triggers import check_trigger, count_between, next_after, next_allowed, upcoming
+from actors.when import moves
+from actors.when.calendars import border_after, excluded_by, excluded_spans
+from actors.when.triggers import check_trigger, count_between, next_after, next_allowed, upcoming
 from runtime.clock import DAY, HOUR, LAST_INSTANT, MINUTE, SECOND, Instant, Micros, isoformat
 from runtime.errors import InternalError, InvalidRequest
 

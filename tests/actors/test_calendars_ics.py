@@ -10,9 +10,9 @@ from dateutil.rrule import rrulestr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.ics import MAX_ICS, calendar_from_ics
 from actors.model.calendar import Calendar
-from actors.recurrence import dates, rule_of
+from actors.when.ics import MAX_ICS, calendar_from_ics
+from actors.when.recurrence import dates, rule_of
 from runtime.clock import DAY, Instant, isoformat
 from runtime.errors import InvalidRequest, TooLarge
 

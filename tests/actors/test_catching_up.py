@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.catching_up import RECOVERY_AFTER, Governor, is_recovered
 from actors.model.execution import Kind, WaitsFor
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome
 from actors.model.policy import CatchUp, Overlap, Policies
 from actors.model.task import Definition
 from actors.model.trigger import Bounds, Cron, Interval, Trigger
+from actors.rules.catching_up import RECOVERY_AFTER, Governor, is_recovered
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import InvalidRequest
 from runtime.records import evolve
@@ -224,9 +224,9 @@ def test_in_small_pieces_it_comes_to_the_same(first: Definition, script: list[tu
     now = 0
     for by, ends in script:
         now += by
-        with patch("actors.ledger.MAX_STEPS", 1_000):
+        with patch("actors.rules.ledger.MAX_STEPS", 1_000):
             whole.settle_fully(at(now))
-        with patch("actors.ledger.MAX_STEPS", steps):
+        with patch("actors.rules.ledger.MAX_STEPS", steps):
             pieces.settle_fully(at(now))
         for _ in range(ends):
             for one in (whole, pieces):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from actors import evaluation
-from actors.conditions import SHAPE, parse_condition
-from actors.evaluation import FUNCTIONS, MAX_STEPS, NAMES, ConditionFailed, Evaluation
 from actors.model.event import MAX_CONDITION
+from actors.rules import evaluation
+from actors.rules.conditions import SHAPE, parse_condition
+from actors.rules.evaluation import FUNCTIONS, MAX_STEPS, NAMES, ConditionFailed, Evaluation
 from runtime.errors import InvalidRequest, TooLarge
 
 FACTS: dict[str, Any] = {

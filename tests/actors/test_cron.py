@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from croniter import CroniterError
 
-from actors.cron import CronSpec, parse
-from actors.cron_search import check_fires, count_fires, fires, next_fire
-from actors.cron_words import explain
 from actors.model.trigger import Fold, Gap
-from actors.zones import database_version, zone
+from actors.when.cron import CronSpec, parse
+from actors.when.cron_search import check_fires, count_fires, fires, next_fire
+from actors.when.cron_words import explain
+from actors.when.zones import database_version, zone
 from runtime.clock import DAY, LAST_INSTANT, SECOND, Instant, from_datetime, isoformat
 from runtime.errors import InvalidRequest
 from tests.source import ROOT
@@ -67,7 +67,7 @@ def test_what_croniter_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise CroniterError("no such thing")
 
-    monkeypatch.setattr("actors.cron.croniter.expand", refuse)
+    monkeypatch.setattr("actors.when.cron.croniter.expand", refuse)
     with pytest.raises(InvalidRequest, match="is refused: no such thing"):
         parse("1 2 3 4 *", 12_345)
 

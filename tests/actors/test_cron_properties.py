@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.cron import parse
-from actors.cron_search import count_fires, fires, next_fire
-from actors.zones import zone
+from actors.when.cron import parse
+from actors.when.cron_search import count_fires, fires, next_fire
+from actors.when.zones import zone
 from runtime.clock import DAY, SECOND, Instant
 from tests.actors.cron_reference import (
     FOLDS,

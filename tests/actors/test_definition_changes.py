@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from actors.definition_changes import activate, cancel_definition, configure, edit, first_state, pause
 from actors.model.lifecycle import Phase
 from actors.model.occurrence import Outcome, Reason
 from actors.model.task import Task, TaskState
 from actors.model.trigger import Bounds, Interval, Once
+from actors.rules.definition_changes import activate, cancel_definition, configure, edit, first_state, pause
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import Conflict, InvalidRequest, StaleVersion
 from runtime.records import evolve

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.dependencies import (
+from actors.model.execution import Execution, Kind
+from actors.model.lifecycle import Phase, State
+from actors.model.occurrence import Outcome
+from actors.model.task import Dependencies, Task, TaskState
+from actors.rules.dependencies import (
     MAX_PARENTS,
     Graph,
     Standing,
@@ -18,10 +22,6 @@ from actors.dependencies import (
     may_change_a_verdict,
     standing,
 )
-from actors.model.execution import Execution, Kind
-from actors.model.lifecycle import Phase, State
-from actors.model.occurrence import Outcome
-from actors.model.task import Dependencies, Task, TaskState
 from runtime.clock import Instant
 from runtime.errors import Conflict, InvalidRequest
 from runtime.records import evolve

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.conditions import SHAPE
-from actors.followers import MAX_INLINE, ended_with, history_facts, of_execution, of_settled
 from actors.model.event import EventTrigger, On, Topic, event_from
 from actors.model.execution import Execution
 from actors.model.lifecycle import OPEN_STATES, State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.task import TaskState
+from actors.rules.conditions import SHAPE
+from actors.rules.followers import MAX_INLINE, ended_with, history_facts, of_execution, of_settled
 from runtime.clock import SECOND, Instant
 from runtime.records import evolve
 from tests.actors.event_kit import START, ended, entries, event, ids

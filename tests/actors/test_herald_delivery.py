@@ -15,7 +15,6 @@ import trio
 import trio.testing
 
 from actors import herald_delivery
-from actors.followers import MAX_INLINE
 from actors.herald_core import FIRST_DELAY, JUDGED, MAX_TRIES
 from actors.herald_delivery import ACTION_SECONDS, Deliveries
 from actors.herald_messages import Delivery, DeliveryFailed
@@ -23,6 +22,7 @@ from actors.keeper_messages import Delivered, Event, Happened
 from actors.model.event import Action, Email, RunTask, Topic, Webhook
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
+from actors.rules.followers import MAX_INLINE
 from actors.store.memory import MemoryStore
 from actors.store.port import Commit, Create, DeliveryWrite, ExecutionWrite, OutboxEntry
 from runtime.clock import SECOND, Instant, Micros

@@ -19,7 +19,7 @@ from actors.model.policy import DEFAULT_POLICIES
 from actors.model.task import Definition, Task, TaskState, status_of
 from actors.model.trigger import UNBOUNDED, Interval
 from actors.store.port import Commit, CommitResult
-from actors.triggers import next_after
+from actors.when.triggers import next_after
 from runtime.clock import SECOND, Instant, Micros
 from runtime.records import evolve
 from runtime.simulation import DEFAULT_START

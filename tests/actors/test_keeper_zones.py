@@ -12,7 +12,7 @@ from actors.keeper_messages import Settle
 from actors.model.lifecycle import Phase
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Union
 from actors.store.port import Commit, Update
-from actors.triggers import next_allowed
+from actors.when.triggers import next_allowed
 from runtime.clock import DAY, HOUR, SECOND, Instant, Micros
 from runtime.records import evolve
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from actors.attempts import new_execution
 from actors.model.execution import Execution, Kind, WaitsFor
 from actors.model.lifecycle import State
 from actors.model.policy import Overlap, Policies
-from actors.overlapping import FREE, blocker_of, next_to_go, room
+from actors.rules.attempts import new_execution
+from actors.rules.overlapping import FREE, blocker_of, next_to_go, room
 from runtime.records import evolve
 
 from .keeper_kit import START

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from actors.attempts import new_execution
-from actors.definition_changes import activate, edit, first_state, recalculate, revive
 from actors.keeper_staging import Staged
 from actors.model.calendar import CalendarRule, calendar_of
 from actors.model.execution import Execution, Kind, WaitsFor
@@ -14,6 +12,8 @@ from actors.model.occurrence import Outcome, Reason
 from actors.model.policy import CatchUp, OnExhausted, Overlap, Policies, Retry
 from actors.model.task import Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Once, Trigger
+from actors.rules.attempts import new_execution
+from actors.rules.definition_changes import activate, edit, first_state, recalculate, revive
 from runtime.clock import DAY, HOUR, SECOND, Instant, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from actors.attempts import retry_delay
 from actors.model.policy import Retry
+from actors.rules.attempts import retry_delay
 from runtime.clock import HOUR, SECOND, Micros
 
 DELAY = Micros(10 * SECOND)

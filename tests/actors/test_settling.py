@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import triggers
-from actors.attempts import new_execution
 from actors.model.execution import Execution, Kind, WaitsFor
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import CatchUp, Overlap, Policies
 from actors.model.task import Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
-from actors.settling import Settlement, after_delay, drop_owed, outcome_of_start, settle
+from actors.rules.attempts import new_execution
+from actors.rules.settling import Settlement, after_delay, drop_owed, outcome_of_start, settle
+from actors.when import triggers
 from runtime.clock import DAY, MILLISECOND, MINUTE, SECOND, Instant, Micros
 from runtime.records import evolve
 

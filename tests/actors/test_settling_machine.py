@@ -9,13 +9,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.definition_changes import first_state
 from actors.model.calendar import CalendarRule, calendar_of
 from actors.model.execution import Kind, WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.policy import CatchUp, OnExhausted, Overlap, Policies, Retry
 from actors.model.task import Definition, assigned
 from actors.model.trigger import Bounds, Interval
+from actors.rules.definition_changes import first_state
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import Conflict, InvalidRequest
 from runtime.records import evolve

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors import selecting
 from actors.model.calendar import CalendarRule, calendar_of
 from actors.model.policy import CatchUp, Overlap, Policies
 from actors.model.task import Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger, Union
-from actors.settling import settle
-from actors.triggers import next_after, next_allowed, previous_slots
+from actors.rules import selecting
+from actors.rules.settling import settle
+from actors.when.triggers import next_after, next_allowed, previous_slots
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.records import evolve
 

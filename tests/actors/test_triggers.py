@@ -12,9 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import triggers
-from actors.calendar_intervals import MAX_COUNTED
-from actors.dst import dst_card
 from actors.model.calendar import CalendarRule, calendar_of
 from actors.model.trigger import (
     UNBOUNDED,
@@ -26,8 +23,11 @@ from actors.model.trigger import (
     Trigger,
     Union,
 )
-from actors.trigger_words import explain
-from actors.triggers import (
+from actors.when import triggers
+from actors.when.calendar_intervals import MAX_COUNTED
+from actors.when.dst import dst_card
+from actors.when.trigger_words import explain
+from actors.when.triggers import (
     check_trigger,
     count_between,
     count_slices,
@@ -38,7 +38,7 @@ from actors.triggers import (
     spread_offset,
     upcoming,
 )
-from actors.zones import zone
+from actors.when.zones import zone
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros, isoformat
 from runtime.errors import InternalError, InvalidRequest
 from tests import strategies

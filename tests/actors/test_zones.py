@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from actors.zones import FOREVER, Change, Zone, database_version, zone, zone_names
+from actors.when.zones import FOREVER, Change, Zone, database_version, zone, zone_names
 from runtime.errors import InternalError, InvalidRequest
 from tests.actors.cron_reference import changes_of_offset, distinct_zones, reference_zone
 
@@ -28,7 +28,7 @@ def test_the_systems_database_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> N
     class FromFileOnly:
         from_file = ZoneInfo.from_file
 
-    monkeypatch.setattr("actors.zones.ZoneInfo", FromFileOnly)
+    monkeypatch.setattr("actors.when.zones.ZoneInfo", FromFileOnly)
     assert zone.__wrapped__("America/Edmonton").offset(second("2026-12-01T00:00:00Z")) == -6 * HOUR
 
 

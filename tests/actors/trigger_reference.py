@@ -17,9 +17,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import attrs
 
-from actors import triggers
 from actors.model.calendar import Calendar, CalendarRule, Shift, calendar_of
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
+from actors.when import triggers
 from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime
 
 from .cron_reference import FOLDS, GAPS, Window, changes_of_offset, random_expression, reference_zone

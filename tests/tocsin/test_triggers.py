@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.model.trigger import UNBOUNDED, Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
-from actors.triggers import upcoming
+from actors.when.triggers import upcoming
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros, from_datetime, to_datetime
 from runtime.errors import InvalidRequest
 from tests.tocsin.bad_input import CALENDAR, KNOWN, NOW

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Once
-from actors.triggers import check_trigger
+from actors.when.triggers import check_trigger
 from runtime.clock import HOUR, Instant, Micros
 from runtime.errors import InvalidRequest
 from tests.tocsin.conftest import Running
