@@ -29,12 +29,13 @@ from actors.keeper_messages import (
 from actors.lanes import NodeConfig
 from actors.model.calendar import Calendar
 from actors.model.execution import Execution
-from actors.model.lifecycle import Phase
+from actors.model.lifecycle import Phase, State
 from actors.model.policy import Policies
+from actors.model.retention import Keep, Retention
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
 from actors.store.port import DeliveryWrite, ExecutionDetail, TaskFilter
-from runtime.clock import SECOND, Instant
+from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
@@ -48,6 +49,7 @@ from .definitions import definition_from_json
 from .durations import Duration
 from .fields import show
 from .loading import load_catalogue
+from .node_control import NodeControl
 from .references import references_in, resolve
 from .tasks import DECLARED_TASKS, DeclaredTask
 from .triggers import seeded, trigger_from_json
@@ -63,7 +65,7 @@ _PAGE: Final = 200
 """Tasks fetched at a time by the iterator: some 100 kB."""
 
 
-class LocalNode:
+class LocalNode(NodeControl):
     """A node running in this program. Get it from `open_node`."""
 
     def __init__(self, node: inner.Node) -> None:
@@ -158,12 +160,6 @@ class LocalNode:
         if not persistent:
             builder.non_persistent()
         return await builder.with_parameters(parameters).schedule()
-
-    async def task(self, reference: str) -> Task:
-        """The task of this id, unique prefix of an id (8 characters at least), or name. Raises NotFound."""
-        if not isinstance(reference, str):
-            raise InvalidRequest(f"a task's id or name is a text, not {show(reference)}")
-        return await self._node.task(reference)
 
     async def tasks(
         self, *, status: str | None = None, type_name: str | None = None, text: str | None = None
@@ -290,9 +286,31 @@ def node_config(config: Config) -> NodeConfig:
         catch_up_running=config.catch_up_running,
         drain_seconds=config.drain_timeout / SECOND,
         purge_every_seconds=config.purge_every / SECOND,
-        keep_for=config.keep_for,
-        keep_newest=config.keep_newest,
+        retention=retention_of(config),
+        deliveries_kept=config.deliveries_last,
         synchronous=config.synchronous,
+    )
+
+
+def retention_of(config: Config) -> Retention:
+    """How long what has ended is kept: where nothing of its own is said for a kind, for `keep_for`; a number of 0 is no limit."""
+
+    def keep(ttl: Micros | None, last: int) -> Keep:
+        return Keep(config.keep_for if ttl is None else ttl, last or None)
+
+    return Retention(
+        states={
+            State.COMPLETED: keep(config.completed_for, config.completed_last),
+            State.FAILED: keep(config.failed_for, config.failed_last),
+            State.TIMED_OUT: keep(config.timed_out_for, config.timed_out_last),
+            State.CANCELLED: keep(config.cancelled_for, config.cancelled_last),
+        },
+        rows=keep(config.missed_for, config.missed_last),
+        skipped=keep(config.skipped_for, config.skipped_last),
+        folded=config.folded_for,
+        tasks=keep(config.finished_for, 0).ttl,
+        newest=config.keep_newest,
+        audits=config.audit_last,
     )
 
 
