@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Final
 
 import trio
 
-from runtime.clock import Micros
 from runtime.mailbox import Mailbox, ask
 from runtime.world import World
 
 from .keeper_messages import Event, Purge
-from .model.lifecycle import State
-from .model.retention import FINAL_STATES, KEEP_LAST, Cursor, Keep, Purged, Retention, Slice, Stage
-
-logger = logging.getLogger(__name__)
+from .model.retention import Cursor, Purged, Retention, Slice, Stage
 
 PURGE_TIMEOUT: Final = 60.0
 """Seconds to wait for one slice; the keeper may be busy with what matters more."""
 
 PAUSE_BETWEEN_SLICES: Final = 0.02
 """Seconds in which the timer's commits go first."""
-
-
-def retention_of(keep_for: Micros, newest: int) -> Retention:
-    """What is kept where everything has one time, and each task's `newest` stay in any case."""
-    usual, counted = Keep(keep_for), Keep(keep_for, max(KEEP_LAST, newest))
-    states = {state: counted if state is State.COMPLETED else usual for state in FINAL_STATES}
-    return Retention(states, counted, usual, tasks=keep_for, newest=newest)
 
 
 async def walk(

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from runtime.clock import DAY, Micros
+from runtime.clock import Micros
 from runtime.coordination import SoloCoordination
 from runtime.supervisor import ChildSpec, Supervisor
 from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
@@ -19,8 +19,9 @@ from .executor import Executor
 from .handling.catalogue import DEFAULT_POOL, Catalogue
 from .keeper import Keeper
 from .keeper_core import KeeperCore
+from .model.retention import Retention
 from .rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
-from .store.port import DEFAULT_PARTITIONS, Store
+from .store.port import DEFAULT_PARTITIONS, DELIVERIES_KEPT, Store
 from .timer import Timer
 from .timer_core import SWEEP_EVERY
 
@@ -33,8 +34,8 @@ class NodeConfig:
     """What a node needs to know to start.
 
     `name`: unique in the cluster. `data`: the directory it owns. `slots` / `memory_slots`: attempts at the same time per lane.
-    `threads`: sync handlers at the same time, by pool. `drain_seconds`: what running handlers get to come to an end. `keep_for`
-    (microseconds) and `keep_newest`: how long ended executions are kept, and how many of each task in any case.
+    `threads`: sync handlers at the same time, by pool. `drain_seconds`: what running handlers get to come to an end.
+    `retention`: how long what has ended is kept, and how much of it; `deliveries_kept`: records of deliveries of each task.
     `queues`: how many executions of a queue run at once, where that is limited. `catch_up_*`: how fast what a downtime or a
     pause has delayed is made up for, and how much of it runs at once. `sweep_every`: how often the store is searched for what
     is overdue; `watch_seconds`: how often the watchdog looks. `system_tasks`: whether the node makes its own tasks, which purge
@@ -49,8 +50,8 @@ class NodeConfig:
     drain_seconds: float = 5.0
     system_tasks: bool = True
     purge_every_seconds: float = 60.0
-    keep_for: Micros = Micros(30 * DAY)
-    keep_newest: int = 0
+    retention: Retention = attrs.field(factory=Retention)
+    deliveries_kept: int = DELIVERIES_KEPT
     partitions: int = DEFAULT_PARTITIONS
     synchronous: str = "FULL"
     sweep_every: Micros = SWEEP_EVERY

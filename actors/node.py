@@ -35,7 +35,6 @@ from .herald_delivery import Deliveries
 from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform, TopicMessage
 from .herald_tasks import task_runner
-from .janitor import retention_of
 from .keeper_messages import Command, CreateTasks, StopClaiming
 from .lane_control import LaneControl
 from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
@@ -320,7 +319,9 @@ async def open_node(
     world.tune_process()
     async with AsyncExitStack() as stack:
         stack.enter_context(world.lock_directory(config.data))
-        store = SqliteStore(config.data / "tocsin.db", synchronous=config.synchronous)
+        store = SqliteStore(
+            config.data / "tocsin.db", synchronous=config.synchronous, deliveries_kept=config.deliveries_kept
+        )
         stack.callback(store.close)
         identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
         paused = await world.blocking(store.scheduler_pause, lane=READS)
@@ -369,14 +370,14 @@ def _compose(
     paused: SchedulerPause | None,
 ) -> Node:
     boot = world.new_id()
-    memory_store = MemoryStore()
+    memory_store = MemoryStore(deliveries_kept=config.deliveries_kept)
     memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
     if paused is not None:
         # What was paused by its operator is not half awake after a restart.
         memory_store.commit(Commit({}, pause=paused))
     herald = Herald()
-    retention = retention_of(config.keep_for, config.keep_newest)
-    system = SystemTasks(world=world, retention=retention, every=Micros(round(config.purge_every_seconds * SECOND)))
+    every = Micros(round(config.purge_every_seconds * SECOND))
+    system = SystemTasks(world=world, retention=config.retention, every=every)
     equipped = Catalogue(system.types(), catalogue)
     durable = new_lane(
         "durable",

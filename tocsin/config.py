@@ -16,7 +16,9 @@ from typing import Any, Final
 import attrs
 
 from actors.handling.catalogue import DEFAULT_POOL
+from actors.model.retention import AUDITS_KEPT, KEEP_FOLDED, KEEP_LAST
 from actors.rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING
+from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
@@ -26,6 +28,9 @@ DEFAULT_FILE: Final = "tocsin.toml"
 DEFAULT_DATA: Final = ".tocsin"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _PREFIX: Final = "TOCSIN_"
+
+LONGEST_KEPT: Final = Micros(36_525 * DAY)
+"""A hundred years: for ever, as far as anybody can check."""
 
 OTHER_VARIABLES: Final = frozenset(
     f"TOCSIN_{name}"
@@ -169,6 +174,24 @@ def _about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
     return {"key": key, "read": read, "unit": unit, "reason": reason}
 
 
+def _unless_empty(read: Reader) -> Reader:
+    """Takes the empty text for None."""
+    return lambda value, field: None if value == "" else read(value, field)
+
+
+def _kept_for(what: str, reason: str) -> Any:
+    """A time of its own for what has ended in one way; None: as `retention.keep_for`."""
+    read = _unless_empty(_span(Micros(0), LONGEST_KEPT))
+    about = _about(f"retention.{what}_for", read, "duration", f"empty: as retention.keep_for; {reason}")
+    return attrs.field(default=None, metadata=about)
+
+
+def _kept_last(what: str, number: int, reason: str) -> Any:
+    """How many of each task stay at the most; 0: all that are not too old."""
+    about = _about(f"retention.{what}_last", _whole(0, 1_000_000), "of each task", f"0: no limit; {reason}")
+    return attrs.field(default=number, metadata=about)
+
+
 @attrs.frozen
 class Config:
     """Every effective value of a node."""
@@ -275,9 +298,9 @@ class Config:
         default=Micros(30 * DAY),
         metadata=_about(
             "retention.keep_for",
-            _span(Micros(0), Micros(36_525 * DAY)),
+            _span(Micros(0), LONGEST_KEPT),
             "duration",
-            "how long ended executions and their ledger are kept: a month's review still finds them",
+            "how long all is kept that has ended and has no time of its own below: a month's review still finds it",
         ),
     )
     keep_newest: int = attrs.field(
@@ -287,6 +310,43 @@ class Config:
             _whole(0, 1_000_000),
             "executions",
             "of each task so many are kept however old they are",
+        ),
+    )
+    completed_for: Micros | None = _kept_for("completed", "what went well is of interest as long as what did not")
+    completed_last: int = _kept_last("completed", KEEP_LAST, "a task that runs every second must not fill the disk")
+    failed_for: Micros | None = _kept_for("failed", "a shorter time would lose what a review is about")
+    failed_last: int = _kept_last("failed", 0, "failures are few and are what people look for")
+    timed_out_for: Micros | None = _kept_for("timed_out", "as failures")
+    timed_out_last: int = _kept_last("timed_out", 0, "as failures")
+    cancelled_for: Micros | None = _kept_for("cancelled", "as failures")
+    cancelled_last: int = _kept_last("cancelled", 0, "as failures")
+    missed_for: Micros | None = _kept_for("missed", "slots that passed unseen or were taken together, as executions")
+    missed_last: int = _kept_last("missed", KEEP_LAST, "each is a range, a downtime leaves one or two")
+    skipped_for: Micros | None = _kept_for("skipped", "slots that were seen and not run, as executions")
+    skipped_last: int = _kept_last("skipped", 0, "each is somebody's decision")
+    finished_for: Micros | None = _kept_for("finished", "finished and cancelled tasks, as their executions")
+    folded_for: Micros = attrs.field(
+        default=KEEP_FOLDED,
+        metadata=_about(
+            "retention.folded_for",
+            _span(Micros(0), LONGEST_KEPT),
+            "duration",
+            "counts by the hour, what is left of ledger rows that are gone: a year's comparison",
+        ),
+    )
+    deliveries_last: int = attrs.field(
+        default=DELIVERIES_KEPT,
+        metadata=_about(
+            "retention.deliveries_last",
+            _whole(1, 1_000_000),
+            "records",
+            "what became of each task's deliveries: a few days of a task that fails every hour",
+        ),
+    )
+    audit_last: int = attrs.field(
+        default=AUDITS_KEPT,
+        metadata=_about(
+            "retention.audit_last", _whole(0, 100_000_000), "records", "who changed what: some tens of megabytes"
         ),
     )
     purge_every: Micros = attrs.field(
@@ -453,6 +513,8 @@ def suggestion(word: str, known_words: Mapping[str, object] | list[str]) -> str:
 def shown(key: str, config: Config) -> str:
     """A value as it would be written in the file."""
     value = getattr(config, SETTINGS[key].name)
+    if value is None:
+        return ""
     return format_duration(value) if SETTINGS[key].metadata["unit"] == "duration" else _plain(value)
 
 

@@ -36,6 +36,7 @@ from .memory_rows import (
 )
 from .memory_side import Side
 from .port import (
+    DELIVERIES_KEPT,
     TASK_SORTS,
     Audit,
     CheckpointWrite,
@@ -65,9 +66,9 @@ _SLACK: Final = 64
 
 
 class MemoryStore:
-    """The port's adapter over dictionaries. For one thread."""
+    """The port's adapter over dictionaries. For one thread. `deliveries_kept`: see `DELIVERIES_KEPT`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, deliveries_kept: int = DELIVERIES_KEPT) -> None:
         self._identity: Identity | None = None
         self._epochs: dict[int, int] = {}
         self._grants: dict[int, int] = {}
@@ -78,7 +79,7 @@ class MemoryStore:
         self._due: list[tuple[Instant, str]] = []
         self._audits: list[Audit] = []
         self._outcomes: Counter[tuple[Outcome, Reason | None]] = Counter()
-        self._side = Side()
+        self._side = Side(deliveries_kept=deliveries_kept)
         self._purger = Purger(self._tasks, self._executions, self._parts, self._audits, self._delete, self._is_needed)
         self._lines = 0
 

@@ -24,6 +24,7 @@ class Side:
     delivered: dict[str, list[DeliveryWrite]] = attrs.field(factory=dict)
     remembered: dict[str, dict[str, EventState]] = attrs.field(factory=dict)
     pause: SchedulerPause | None = None
+    deliveries_kept: int = DELIVERIES_KEPT
 
     def put_calendars(self, calendars: Iterable[Calendar]) -> dict[str, TocsinError]:
         """New versions; answers the refused ones, as the port says."""
@@ -61,7 +62,7 @@ class Side:
             del self.outbox[entry.id]
         kept = self.delivered.setdefault(delivery.task_id, [])
         kept.append(delivery)
-        del kept[:-DELIVERIES_KEPT]
+        del kept[: -self.deliveries_kept]
 
     def forget(self, task_id: str) -> None:
         """A task is deleted."""

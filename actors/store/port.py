@@ -129,7 +129,7 @@ class DeliveryWrite:
     false, edge, throttle), `delivered`, `retry` or `given_up`.
 
     With `retry` the entry stays in the outbox, due at `due`; otherwise it leaves it and only its records are kept, each task's
-    newest `DELIVERIES_KEPT`.
+    newest; how many, each adapter is told when it is made (`DELIVERIES_KEPT`).
     """
 
     entry_id: str

@@ -21,6 +21,7 @@ from ..model.retention import Purged, Slice
 from ..model.task import Task
 from . import sqlite_purge, sqlite_read, sqlite_schema, sqlite_side
 from .port import (
+    DELIVERIES_KEPT,
     Audit,
     Commit,
     CommitResult,
@@ -47,11 +48,13 @@ class SqliteStore:
     """The port's adapter over the file at `path`, whose directory must exist.
 
     `synchronous`: FULL (a commit survives a power cut) or NORMAL (it survives the process only; for measurements).
+    `deliveries_kept`: see `DELIVERIES_KEPT`.
     """
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+    def __init__(self, path: Path, *, synchronous: str = "FULL", deliveries_kept: int = DELIVERIES_KEPT) -> None:
         self._path = path
         self._synchronous = synchronous
+        self._deliveries_kept = deliveries_kept
         self._connection: sqlite3.Connection | None = None
         self._writer: Writer | None = None
         self._idle: list[sqlite_schema.Reader] = []
@@ -70,7 +73,7 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-        self._connection, self._writer = connection, Writer(connection)
+        self._connection, self._writer = connection, Writer(connection, self._deliveries_kept)
         return identity
 
     def close(self) -> None:

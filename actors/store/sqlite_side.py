@@ -16,7 +16,7 @@ from ..model.calendar import Calendar
 from ..model.document import decode_calendar, encode_calendar
 from ..model.task import Definition
 from . import sqlite_bulk as bulk
-from .port import DELIVERIES_KEPT, RETRY, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
+from .port import RETRY, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 
 _PAUSE: Final = "pause"
 """The key of `meta` under which the scheduler's pause is kept."""
@@ -126,8 +126,8 @@ def put_outbox(connection: sqlite3.Connection, entries: Iterable[OutboxEntry]) -
         _INSERT_OUTBOX.run(connection, rows)
 
 
-def put_deliveries(connection: sqlite3.Connection, writes: Iterable[DeliveryWrite]) -> None:
-    """What became of entries that are still there; the newest of each task are kept."""
+def put_deliveries(connection: sqlite3.Connection, writes: Iterable[DeliveryWrite], kept: int) -> None:
+    """What became of entries that are still there; of each task the newest `kept` stay."""
     touched: set[str] = set()
     for write in writes:
         if _moved(connection, write):
@@ -140,7 +140,7 @@ def put_deliveries(connection: sqlite3.Connection, writes: Iterable[DeliveryWrit
         connection.execute(
             "DELETE FROM deliveries WHERE task_id = ?1 AND sequence <= (SELECT sequence FROM deliveries "
             "WHERE task_id = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
-            (task_id, DELIVERIES_KEPT),
+            (task_id, kept),
         )
 
 

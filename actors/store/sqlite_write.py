@@ -143,7 +143,8 @@ class _Moved(Exception):
 class Writer:
     """The writing half of the store, over the one connection that writes. Used by one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, deliveries_kept: int) -> None:
+        self._deliveries_kept = deliveries_kept
         self._connection = connection
         self._epochs: dict[int, int] = {}
         self._takeovers = -1
@@ -361,9 +362,8 @@ class Writer:
         if commit.event_states:
             side.put_event_states(self._connection, (s for s in commit.event_states if s.task_id not in refused))
         if commit.deliveries:
-            side.put_deliveries(
-                self._connection, (write for write in commit.deliveries if write.task_id not in refused)
-            )
+            writes = (write for write in commit.deliveries if write.task_id not in refused)
+            side.put_deliveries(self._connection, writes, self._deliveries_kept)
         if commit.counts:
             self._fill_counts(commit.counts)
         if commit.pause is not None:

@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 import trio
 
-from actors.janitor import retention_of, walk
+from actors.janitor import walk
 from actors.keeper_messages import Event, Purge
-from actors.model.lifecycle import State
-from actors.model.retention import KEEP_LAST, Cursor, Keep, Purged, Retention, Slice, Stage
-from runtime.clock import DAY, Micros
+from actors.model.retention import Cursor, Purged, Retention, Slice, Stage
 from runtime.mailbox import Mailbox
 from runtime.simulation import SimulatedWorld
 
@@ -45,11 +43,3 @@ async def test_a_walk_goes_on_where_the_former_slice_ended(autojump_clock: trio.
         nursery.cancel_scope.cancel()
     assert [wanted.after for wanted in asked] == [Cursor(), Cursor(1), Cursor(2)]
     assert {(wanted.stage, wanted.task_id, wanted.retention.newest) for wanted in asked} == {(Stage.ROWS, "t1", 3)}
-
-
-def test_a_larger_number_to_keep_is_also_the_limit() -> None:
-    found = retention_of(Micros(DAY), 5_000)
-    assert found.states[State.COMPLETED] == found.rows == Keep(Micros(DAY), 5_000)
-    assert found.states[State.FAILED] == found.skipped == Keep(Micros(DAY))
-    assert (found.newest, found.tasks) == (5_000, DAY)
-    assert retention_of(Micros(DAY), 5).states[State.COMPLETED].last == KEEP_LAST

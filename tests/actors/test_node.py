@@ -13,10 +13,11 @@ from actors.model.task import Task
 from actors.model.trigger import Once
 from actors.node import open_node
 from actors.store.port import TaskFilter
+from runtime.clock import SECOND, Micros
 from runtime.errors import AlreadyRunning, Conflict, NotFound
 from runtime.simulation import SimulatedWorld
 from runtime.world import RealWorld
-from tests.rehearsal.kit import Diary, add, history, interval, node_at
+from tests.rehearsal.kit import Diary, add, history, interval, keeping, node_at
 
 from .keeper_kit import definition
 
@@ -91,7 +92,9 @@ async def test_a_second_node_is_refused(tmp_path: Path):
 
 
 async def test_old_executions_are_purged(tmp_path: Path, autojump_clock):
-    async with node_at(tmp_path, Diary(), system_tasks=True, purge_every_seconds=10.0, keep_for=30_000_000, keep_newest=2) as node:
+    async with node_at(
+        tmp_path, Diary(), system_tasks=True, purge_every_seconds=10.0, retention=keeping(Micros(30 * SECOND), newest=2)
+    ) as node:
         task = await add(node, "t", interval(node, 5))
         await trio.sleep(120.5)
         assert 2 <= len(await history(node, task)) <= 9

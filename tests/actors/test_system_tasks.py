@@ -35,7 +35,7 @@ from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.errors import Conflict
 from runtime.mailbox import Reply
 from tests.actors.records import update
-from tests.rehearsal.kit import Diary, add, history, interval, node_at
+from tests.rehearsal.kit import Diary, add, history, interval, keeping, node_at
 
 QUIET: dict[str, Any] = {"sweep_every": Micros(MINUTE), "watch_seconds": DAY / SECOND}
 """Who looks around every second makes virtual hours long."""
@@ -133,7 +133,7 @@ async def test_people_may_pause_and_run_them(tmp_path: Path, autojump_clock: tri
 
 
 async def test_they_purge_both_lanes_and_themselves(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    async with started(tmp_path, keep_for=5 * MINUTE, purge_every_seconds=300.0) as node:
+    async with started(tmp_path, retention=keeping(Micros(5 * MINUTE)), purge_every_seconds=300.0) as node:
         tasks = [
             await add(node, "stored", interval(node, 30)),
             await add(node, "memory", interval(node, 30), persistent=False),
@@ -152,7 +152,7 @@ async def test_they_purge_both_lanes_and_themselves(tmp_path: Path, autojump_clo
 
 
 async def test_an_inactive_task_goes_in_the_end(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    async with started(tmp_path, keep_for=HOUR) as node:
+    async with started(tmp_path, retention=keeping(HOUR)) as node:
         task = await add(node, "once", Once(node.world.now()))
         await trio.sleep(HOUR / SECOND - 10)
         assert (await node.task(task.id)).state.phase is Phase.FINISHED
@@ -161,7 +161,7 @@ async def test_an_inactive_task_goes_in_the_end(tmp_path: Path, autojump_clock: 
 
 
 async def test_a_task_can_be_purged_by_hand(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    async with started(tmp_path, purge_every_seconds=DAY / SECOND, keep_for=MINUTE) as node:
+    async with started(tmp_path, purge_every_seconds=DAY / SECOND, retention=keeping(MINUTE)) as node:
         first = await add(node, "one", interval(node, 30))
         other = await add(node, "two", interval(node, 30))
         await trio.sleep(HOUR / SECOND)

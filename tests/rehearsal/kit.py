@@ -17,6 +17,7 @@ from actors.handling.context import Context
 from actors.lanes import NodeConfig
 from actors.model.execution import Execution
 from actors.model.policy import DEFAULT_POLICIES, Policies
+from actors.model.retention import FINAL_STATES, KEEP_LAST, Keep, Retention
 from actors.model.task import Definition, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Trigger
 from actors.node import Node, open_node
@@ -87,6 +88,12 @@ class Diary:
 
     def catalogue(self) -> Catalogue:
         return Catalogue([task_type("work", self.work)])
+
+
+def keeping(ttl: Micros, newest: int = 0) -> Retention:
+    """All is kept for one time."""
+    usual = Keep(ttl, KEEP_LAST)
+    return Retention(dict.fromkeys(FINAL_STATES, usual), usual, Keep(ttl), tasks=ttl, newest=newest)
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from actors.model.trigger import (
 )
 from actors.store.port import OutcomeRow
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros, from_datetime
+from tests.rehearsal.kit import keeping
 from tests.scenarios.year_reference import Year, excluded
 from tocsin import testing
 from tocsin.testing import VirtualNode
@@ -140,7 +141,7 @@ def test_a_year_of_mixed_schedules_equals_the_enumeration():
         return total
 
     total = testing.run(
-        check, start=START, catalogue=Catalogue([task_type("nothing", nothing)]), keep_for=Micros(3_650 * DAY)
+        check, start=START, catalogue=Catalogue([task_type("nothing", nothing)]), retention=keeping(Micros(3_650 * DAY))
     )
     assert total["fired"] > SCHEDULES * 50
     assert sum(total.values()) < 300_000

@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 
-from runtime.clock import SECOND
+from actors.model.lifecycle import State
+from actors.model.retention import KEEP_LAST, Keep, Retention
+from actors.store.port import DELIVERIES_KEPT
+from runtime.clock import DAY, HOUR, SECOND, Micros
 from runtime.errors import InvalidRequest
 from tocsin.config import SETTINGS, Address, Config, load_config, shown, variable_of
+from tocsin.node import node_config
 
 
 def write(path: Path, text: str) -> Path:
@@ -125,3 +130,33 @@ def test_loopback_is_told_from_the_world() -> None:
         Address(host, 1).is_loopback for host in ("0.0.0.0", "::", "10.0.0.1", "example.org", "127.example.org")
     )
     assert str(Address("::1", 7400)) == "[::1]:7400"
+
+
+def test_what_is_kept_is_configured_by_kind_and_else_for_one_time(tmp_path: Path) -> None:
+    lines = (
+        'keep_for = "10d"',
+        'failed_for = "90d"',
+        "failed_last = 7",
+        "completed_last = 0",
+        'folded_for = "0s"',
+        "audit_last = 5",
+    )
+    text = "\n".join(("[retention]", *lines))
+    config = load_config({"TOCSIN_RETENTION_SKIPPED_FOR": "1h"}, write(tmp_path, text)).config
+    found = node_config(config).retention
+    ten = Micros(10 * DAY)
+    assert found.states == {
+        State.COMPLETED: Keep(ten),
+        State.FAILED: Keep(Micros(90 * DAY), 7),
+        State.TIMED_OUT: Keep(ten),
+        State.CANCELLED: Keep(ten),
+    }
+    assert (found.rows, found.skipped) == (Keep(ten, KEEP_LAST), Keep(HOUR))
+    assert (found.folded, found.tasks, found.audits, found.newest) == (0, ten, 5, 0)
+    assert [shown(f"retention.{key}_for", config) for key in ("failed", "timed_out", "skipped")] == ["12w6d", "", "1h"]
+
+
+def test_what_is_kept_by_default_is_what_the_store_says() -> None:
+    config = node_config(Config())
+    assert (config.retention, config.deliveries_kept) == (Retention(), DELIVERIES_KEPT)
+    assert node_config(attrs.evolve(Config(), deliveries_last=3)).deliveries_kept == 3
