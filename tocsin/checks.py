@@ -13,8 +13,8 @@ from typing import Final
 
 from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.lifecycle import Status
-from actors.model.system import SYSTEM_TYPES
-from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Extra
+from actors.model.system import SYSTEM_TYPES, is_system
+from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Definition, Extra
 from actors.model.trigger import (
     LONGEST_INTERVAL,
     SHORTEST_INTERVAL,
@@ -28,7 +28,7 @@ from actors.model.trigger import (
 from actors.when.cron_search import LATEST_FIRST_FIRE
 from actors.when.triggers import check_trigger
 from runtime.clock import Instant
-from runtime.errors import InvalidRequest, TooLarge
+from runtime.errors import Conflict, InvalidRequest, TooLarge
 
 from .config import suggestion
 from .fields import canonical_json, proper_text, show, show_instant
@@ -60,6 +60,14 @@ def known_type(catalogue: Catalogue, name: object) -> TaskType:
 def _few(names: list[str]) -> str:
     more = "" if len(names) <= _NAMES_SHOWN else f" and {len(names) - _NAMES_SHOWN} more"
     return (", ".join(names[:_NAMES_SHOWN]) or "none") + more
+
+
+def check_editable(definition: Definition) -> None:
+    """Raise Conflict for a task of the node itself: reading the edit would only find that nobody makes such a task."""
+    if is_system(definition):
+        raise Conflict(
+            f"{definition.name} is a task of the node itself: it can be paused and run, its definition is configured"
+        )
 
 
 def parse_status(text: str) -> Status:

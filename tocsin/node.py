@@ -42,7 +42,7 @@ from runtime.world import RealWorld, World
 
 from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
-from .checks import check_note, check_when, known_type, parameters_text, parse_status
+from .checks import check_editable, check_note, check_when, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
 from .context_tools import ContextTools
 from .definitions import definition_from_json
@@ -226,6 +226,7 @@ class LocalNode(NodeControl):
         Raises InvalidRequest, NotFound, and StaleVersion when somebody else changed it meanwhile.
         """
         task = await self.task(reference)
+        check_editable(task.definition)
         known = await resolve(self, references_in(changes), task.definition.tenant)
         definition = definition_from_json(
             changes,

@@ -27,7 +27,7 @@ from runtime.clock import MILLISECOND
 from runtime.errors import InvalidRequest, NotFound
 
 from .calls import Call, Service
-from .checks import check_note, check_when, known_type, parameters_text, parse_status
+from .checks import check_editable, check_note, check_when, known_type, parameters_text, parse_status
 from .definitions import definition_from_json, definition_json
 from .fields import Fields, show
 from .node_services import counts, list_types, live, ready, show_node, version
@@ -170,6 +170,7 @@ async def show_definition(node: Node, call: Call) -> Json:
 async def edit_task(node: Node, call: Call) -> Json:
     """Change a definition."""
     task = await node.task(call["task"])
+    check_editable(task.definition)
     body = dict(call["body"]) if isinstance(call["body"], dict) else call["body"]
     version = body.pop("version", None) if isinstance(body, dict) else None
     if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
