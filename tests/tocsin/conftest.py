@@ -44,6 +44,7 @@ class Running:
     url: str = ""
     token: str = ""
     error: BaseException | None = None
+    catalogue: Catalogue = CATALOGUE
     _up: threading.Event = attrs.field(factory=threading.Event)
     _stop: Any = None
     _thread: threading.Thread | None = None
@@ -64,7 +65,7 @@ class Running:
             self._up.set()
 
     async def _serve(self, config: Config) -> None:
-        async with open_serving(config, CATALOGUE) as serving:
+        async with open_serving(config, self.catalogue) as serving:
             stop, portal = trio.Event(), trio.lowlevel.current_trio_token()
             self._stop = lambda: portal.run_sync_soon(stop.set)
             self.url, self.token = serving.url, (config.data / "token").read_text().strip()
