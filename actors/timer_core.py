@@ -128,7 +128,6 @@ class TimerCore:
     def _load(self, loaded: Loaded, now: Instant) -> list[Directive]:
         """Take up what the store has; tell again what has been in flight for long, or forget it if it is not due any more."""
         wanted, self._loading = self._loading, None
-        news = False
         overdue = {task_id for task_id, flight in self._in_flight.items() if now - flight.told >= FLIGHT_LIMIT}
         lost: list[str] = []
         for at, task_id in loaded.entries:
@@ -144,14 +143,13 @@ class TimerCore:
             known = self._due.get(task_id)
             if known is None or at < known:
                 self._push(task_id, at)
-                news = True
         if loaded.horizon:
             self._horizon = max(self._horizon, loaded.horizon)
             for task_id in overdue:
                 del self._in_flight[task_id]
         # Full, and something of it still to come: behind it there is more, to be read when it is used up. A full window of
         # nothing but tasks in flight would be read again without end.
-        self._truncated = (news or bool(self._due)) and wanted is not None and loaded.horizon < wanted
+        self._truncated = bool(self._due) and wanted is not None and loaded.horizon < wanted
         return batches(lost)
 
     def _settle_due(self, now: Instant) -> list[Directive]:
