@@ -43,7 +43,7 @@ def test_twelve_times_across_ten_kills(tmp_path: Path, run_seed: int) -> None:
     first = instant(made["nextScheduledExecution"])
     assert all(instant(slot) >= first and (instant(slot) - first) % PERIOD == 0 for slot in slots)
     began = [line.split() for line in (tmp_path / "runs").read_text().splitlines()]
-    assert {execution for _, execution, _ in began} == {entry["executionId"] for entry in executions}
+    assert {execution for _, execution, _ in began} == {entry["id"] for entry in executions}
     assert len({(execution, attempt) for _, execution, attempt in began}) == len(began), "an attempt began twice"
     assert {instant(nominal) for nominal, _, _ in began} == {instant(slot) for slot in slots}
 
