@@ -102,11 +102,15 @@ FOLDS: Final = (Stage.ROWS, Stage.LEDGER)
 
 @record
 class Cursor:
-    """How far a walk has come: everything up to here has been looked at. What the parts mean is each stage's own matter."""
+    """How far a walk has come: everything up to here has been looked at. What the parts mean is each stage's own matter.
+
+    `seen`: how many rows of each kind the walk through a task's history has passed.
+    """
 
     at: int = -FAR
     id: str = ""
     first: int = -FAR
+    seen: tuple[tuple[str, int], ...] = ()
 
 
 @record

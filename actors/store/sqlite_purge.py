@@ -1,23 +1,29 @@
 """Removal of what has been kept long enough, slice by slice.
 
 What a slice removes from the ledger it folds in the same transaction. Walks by age follow an index on the instant; walks task
-by task follow the ids. Nothing is looked at twice in one walk, except a task from which there was more to remove than fits.
+by task follow the ids. Nothing is looked at twice in one walk.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, assert_never
+
+import attrs
 
 from runtime.clock import HOUR, Instant
 
 from ..model.lifecycle import Phase
-from ..model.retention import FINAL_STATES, SYSTEM, Cursor, Purged, Slice, Stage, before
+from ..model.retention import FAR, FINAL_STATES, SYSTEM, Cursor, Purged, Slice, Stage, before
 
 TASKS_AT_ONCE: Final = 100
 """Tasks that one slice looks at: one index lookup each, where nothing is to be done."""
+
+LOOKED_AT: Final = 1_000
+"""Rows of tasks' histories that one slice looks at: some milliseconds."""
 
 PARTS_OF_EXECUTION: Final = ("attempts", "results", "checkpoints", "progress", "logs")
 PARTS_OF_TASK: Final = (
@@ -79,25 +85,23 @@ _OLD_ROWS: Final = (
     "ORDER BY s.last, s.task_id, s.first LIMIT :limit)"
 )
 _TASKS: Final = (
-    "SELECT json_group_array(json_array(id, name, phase, ttl, since, settled_through, catching_up IS NULL, number)) "
+    "SELECT json_group_array(json_array(id, name, phase, ttl, since, settled_through, catching_up IS NULL)) "
     "FROM (SELECT id, name, phase, ttl, max(coalesce(last_ended_at, 0), settled_through, created_at, began_at) AS since, "
-    "settled_through, catching_up, (SELECT count(*) FROM {table} WHERE task_id = t.id) AS number "
-    "FROM tasks AS t WHERE {which} ORDER BY id LIMIT :limit)"
+    "settled_through, catching_up FROM tasks AS t WHERE {which} ORDER BY id LIMIT :limit)"
 )
-_SURPLUS_EXECUTIONS: Final = (
-    "SELECT json_group_array(id) FROM (SELECT id FROM (SELECT id, number, state, lingers, nominal, ended_at, "
-    "row_number() OVER (ORDER BY number DESC) AS place, "
-    "row_number() OVER (PARTITION BY state ORDER BY number DESC) AS rank FROM executions WHERE task_id = :task) "
-    f"WHERE {_FINAL} AND place > :newest AND (nominal IS NULL OR nominal <= :through) "
-    "AND (ended_at <= :before OR rank > CASE state {caps} END) ORDER BY number LIMIT :limit)"
+_MORE_THAN: Final = "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE task_id = ? LIMIT ?)"
+
+# From the newest to the oldest: place in the order, kind, id or None if it must stay, whether its task's own time is over.
+_EXECUTIONS: Final = (
+    "SELECT json_group_array(json_array(number, state, CASE WHEN goes THEN id END, aged)) FROM (SELECT number, state, id, "
+    f"{_FINAL} AND (nominal IS NULL OR nominal <= :through) AS goes, ifnull(ended_at <= :before, 0) AS aged "
+    "FROM executions WHERE task_id = :task AND number < :at ORDER BY number DESC LIMIT :look)"
 )
-_SURPLUS_ROWS: Final = (
-    "SELECT json_group_array(json_array(task_id, first)) FROM (SELECT task_id, first FROM "
-    "(SELECT task_id, first, last, count, outcome, "
-    "row_number() OVER (ORDER BY first DESC) AS place, "
-    "row_number() OVER (PARTITION BY outcome = 'skipped' ORDER BY first DESC) AS rank "
-    "FROM settled WHERE task_id = :task) WHERE count IS NOT NULL AND place > :newest AND last <= :through "
-    "AND (last <= :before OR rank > CASE outcome WHEN 'skipped' THEN :skipped ELSE :rows END) ORDER BY first LIMIT :limit)"
+_ROWS: Final = (
+    "SELECT json_group_array(json_array(first, kind, CASE WHEN goes THEN json_array(:task, first) END, aged)) "
+    "FROM (SELECT first, CASE outcome WHEN 'skipped' THEN 'skipped' ELSE 'rows' END AS kind, "
+    "count IS NOT NULL AND last <= :through AS goes, ifnull(last <= :before, 0) AS aged "
+    "FROM settled WHERE task_id = :task AND first < :at ORDER BY first DESC LIMIT :look)"
 )
 _FREE: Final = (
     "SELECT NOT EXISTS (SELECT 1 FROM executions WHERE task_id = :task "
@@ -176,68 +180,118 @@ def _cases(values: Mapping[str, int | None]) -> str:
 # -- task by task
 
 
+@attrs.define
+class _Step:
+    """What was done about one task: rows that went and that were looked at, and where to go on with it; None: it is done."""
+
+    removed: int = 0
+    looked: int = 0
+    next: Cursor | None = None
+
+
 def _task_by_task(connection: sqlite3.Connection, wanted: Slice) -> Purged:
-    table = "executions" if wanted.stage is Stage.TASKS else "settled"
-    which = "id > :id" if wanted.task_id is None else "id = :task AND id > :id"
-    values = {"id": wanted.after.id, "task": wanted.task_id, "limit": min(TASKS_AT_ONCE, wanted.limit)}
-    statement = _TASKS.format(table=table, which=which)
-    tasks = json.loads(connection.execute(statement, values).fetchone()[0])
+    tasks = _tasks(connection, wanted)
     if wanted.stage is Stage.LEDGER and wanted.retention.folded is not None:
         _drop_folded(connection, [task[0] for task in tasks], before(wanted.retention.folded, wanted.now))
-    removed, done = 0, wanted.after
+    removed = looked = 0
     for task in tasks:
-        gone = _of_task(connection, wanted, task, wanted.limit - removed)
-        removed += gone
-        if removed >= wanted.limit:
-            return Purged(removed, done)
-        done = Cursor(id=task[0])
-    return Purged(removed, done if len(tasks) == values["limit"] else None)
+        begun = wanted.after if wanted.after.id == task[0] else Cursor(FAR, task[0])
+        step = _of_task(connection, wanted, task, begun, wanted.limit - removed, LOOKED_AT - looked)
+        removed += step.removed
+        looked += step.looked
+        if step.next is not None or removed >= wanted.limit or looked >= LOOKED_AT:
+            return Purged(removed, step.next or Cursor(id=task[0]))
+    return Purged(removed, Cursor(id=tasks[-1][0]) if len(tasks) == _at_once(wanted) else None)
 
 
-def _of_task(connection: sqlite3.Connection, wanted: Slice, task: Sequence[Any], room: int) -> int:
-    """Remove at most `room` rows of a task, or the task itself; answers how many."""
-    task_id, name, phase, ttl, since, through, settled, number = task
+def _tasks(connection: sqlite3.Connection, wanted: Slice) -> list[Any]:
+    """The next tasks, beginning with the one that is not done."""
+    which = "id > :id" if wanted.after.at == -FAR else "id >= :id"
+    if wanted.task_id is not None:
+        which = f"id = :task AND {which}"
+    values = {"id": wanted.after.id, "task": wanted.task_id, "limit": _at_once(wanted)}
+    tasks: list[Any] = json.loads(connection.execute(_TASKS.format(which=which), values).fetchone()[0])
+    return tasks
+
+
+def _at_once(wanted: Slice) -> int:
+    return min(TASKS_AT_ONCE, wanted.limit)
+
+
+def _of_task(
+    connection: sqlite3.Connection, wanted: Slice, task: Sequence[Any], begun: Cursor, room: int, look: int
+) -> _Step:
+    """Remove at most `room` rows of a task, or the task itself, after looking at no more than `look`."""
+    task_id, name, phase, ttl, since, through, settled = task
     retention = wanted.retention
+    limit = None if ttl is None else Instant(wanted.now - ttl)
+    values = {"task": task_id, "through": through, "before": limit, "at": begun.at, "look": look}
     if wanted.stage is Stage.LEDGER:
         caps = {"rows": retention.rows.last, "skipped": retention.skipped.last}
-        return _surplus_rows(connection, wanted, task_id, ttl, through, room) if _over(number, ttl, caps) else 0
-    limit = before(retention.tasks if ttl is None else ttl, wanted.now)
-    inactive = phase in (Phase.FINISHED, Phase.CANCELLED) and settled and limit is not None and since <= limit
+        return _surplus(connection, wanted, "settled", values, caps, begun, room)
+    kept = before(retention.tasks if ttl is None else ttl, wanted.now)
+    inactive = phase in (Phase.FINISHED, Phase.CANCELLED) and settled and kept is not None and since <= kept
     if inactive and connection.execute(_FREE, {"task": task_id}).fetchone()[0]:
-        return _remove_task(connection, task_id, name, number, wanted.now, room)
+        return _remove_task(connection, task_id, name, wanted.now, room)
     caps = {state.value: keep.last for state, keep in retention.states.items()}
-    return _surplus_executions(connection, wanted, task_id, ttl, through, room) if _over(number, ttl, caps) else 0
+    return _surplus(connection, wanted, "executions", values, caps, begun, room)
 
 
-def _over(number: int, ttl: int | None, caps: Mapping[str, int | None]) -> bool:
+def _surplus(
+    connection: sqlite3.Connection,
+    wanted: Slice,
+    table: Literal["executions", "settled"],
+    values: dict[str, Any],
+    caps: Mapping[str, int | None],
+    begun: Cursor,
+    room: int,
+) -> _Step:
+    """Remove rows beyond the number of their kind or beyond their task's own time, from the newest to the oldest.
+
+    The cursor holds how many of each kind are newer, so that every row is looked at once however long the walk is.
+    """
+    seen = Counter(dict(begun.seen))
+    if not seen and not _over(connection, table, values, caps):
+        return _Step(looked=1)
+    statement = _EXECUTIONS if table == "executions" else _ROWS
+    found = json.loads(connection.execute(statement, values).fetchone()[0])
+    gone: list[Any] = []
+    looked = 0
+    for _, kind, key, aged in found:
+        looked += 1
+        seen[kind] += 1
+        cap = caps.get(kind)
+        if (
+            key is not None
+            and seen.total() > wanted.retention.newest
+            and (aged or (cap is not None and seen[kind] > cap))
+        ):
+            gone.append(key)
+            if len(gone) == room:
+                break
+    _remove_executions(connection, gone) if table == "executions" else _fold_rows(connection, gone)
+    more = looked < len(found) or looked == values["look"]
+    if not more:
+        return _Step(len(gone), looked)
+    place = found[looked - 1][0] if looked else begun.at
+    return _Step(len(gone), looked, Cursor(place, values["task"], seen=tuple(sorted(seen.items()))))
+
+
+def _over(
+    connection: sqlite3.Connection, table: str, values: Mapping[str, Any], caps: Mapping[str, int | None]
+) -> bool:
     """Whether a closer look is worth it: there are more rows than allowed of one kind, or the task has a time of its own."""
+    if values["before"] is not None:
+        return True
     least = min((cap for cap in caps.values() if cap is not None), default=None)
-    return number > 0 and (ttl is not None or (least is not None and number > least))
+    if least is None:
+        return False
+    return bool(_count_up_to(connection, table, values["task"], least + 1) > least)
 
 
-def _surplus_executions(
-    connection: sqlite3.Connection, wanted: Slice, task_id: str, ttl: int | None, through: int, room: int
-) -> int:
-    caps = _cases({state.value: keep.last for state, keep in wanted.retention.states.items()})
-    values = _surplus(wanted, task_id, ttl, through, room)
-    ids = json.loads(connection.execute(_SURPLUS_EXECUTIONS.format(caps=caps), values).fetchone()[0])
-    _remove_executions(connection, ids)
-    return len(ids)
-
-
-def _surplus_rows(
-    connection: sqlite3.Connection, wanted: Slice, task_id: str, ttl: int | None, through: int, room: int
-) -> int:
-    caps = {"rows": wanted.retention.rows.last, "skipped": wanted.retention.skipped.last}
-    values = {**_surplus(wanted, task_id, ttl, through, room), **caps}
-    keys = json.loads(connection.execute(_SURPLUS_ROWS, values).fetchone()[0])
-    _fold_rows(connection, keys)
-    return len(keys)
-
-
-def _surplus(wanted: Slice, task_id: str, ttl: int | None, through: int, room: int) -> dict[str, Any]:
-    limit = None if ttl is None else wanted.now - ttl
-    return {"task": task_id, "newest": wanted.retention.newest, "through": through, "before": limit, "limit": room}
+def _count_up_to(connection: sqlite3.Connection, table: str, task_id: str, most: int) -> int:
+    number: int = connection.execute(_MORE_THAN.format(table=table), (task_id, most)).fetchone()[0]
+    return number
 
 
 # -- removal
@@ -267,17 +321,20 @@ def _drop_folded(connection: sqlite3.Connection, task_ids: Sequence[str], limit:
     )
 
 
-def _remove_task(
-    connection: sqlite3.Connection, task_id: str, name: str, executions: int, now: Instant, room: int
-) -> int:
-    """An inactive task with all that belongs to it; first its executions, where there are too many for one slice."""
-    if executions >= room:
-        some = "SELECT json_group_array(id) FROM (SELECT id FROM executions WHERE task_id = ? ORDER BY number LIMIT ?)"
-        _remove_executions(connection, json.loads(connection.execute(some, (task_id, room)).fetchone()[0]))
-        return room
-    ids = "(SELECT id FROM executions WHERE task_id = ?)"
-    for table in PARTS_OF_EXECUTION:
-        connection.execute(f"DELETE FROM {table} WHERE execution_id IN {ids}", (task_id,))
+def _remove_task(connection: sqlite3.Connection, task_id: str, name: str, now: Instant, room: int) -> _Step:
+    """An inactive task with all that belongs to it; first its rows, where there are too many for one slice."""
+    some = "SELECT json_group_array(id) FROM (SELECT id FROM executions WHERE task_id = ? ORDER BY number LIMIT ?)"
+    executions = json.loads(connection.execute(some, (task_id, room)).fetchone()[0])
+    _remove_executions(connection, executions)
+    if len(executions) == room:
+        return _Step(room, next=Cursor(FAR, task_id))
+    for table, column in (("settled", "first"), ("folded", "hour")):
+        few = f"SELECT {column} FROM {table} WHERE task_id = ?1 LIMIT ?2"
+        gone = connection.execute(
+            f"DELETE FROM {table} WHERE task_id = ?1 AND {column} IN ({few})", (task_id, LOOKED_AT)
+        ).rowcount
+        if gone >= LOOKED_AT:
+            return _Step(len(executions), next=Cursor(FAR, task_id))
     for table in PARTS_OF_TASK:
         connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))
     connection.execute("DELETE FROM edges WHERE child = ?", (task_id,))
@@ -285,7 +342,7 @@ def _remove_task(
     connection.execute("UPDATE totals SET tasks = tasks - 1")
     audit = (now, SYSTEM, "purge", task_id, name)
     connection.execute("INSERT INTO audit (at, actor, action, task_id, detail) VALUES (?, ?, ?, ?, ?)", audit)
-    return executions + 1
+    return _Step(len(executions) + 1, looked=1)
 
 
 def _audits(connection: sqlite3.Connection, wanted: Slice) -> Purged:

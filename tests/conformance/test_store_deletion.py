@@ -37,7 +37,7 @@ def test_nothing_is_left_of_a_deleted_task(store: Store) -> None:
     add_running(store, outcome=None)
     again = store.execution("e of t1")
     assert again is not None
-    assert ([entry for entry in again.attempts if entry.attempt == 7], again.result, again.progress) == ([], None, None)
+    assert ([entry for entry in again.attempts if entry.number == 7], again.result, again.progress) == ([], None, None)
     assert store.checkpoint("e of t1") is None
     assert store.logs("e of t1", after=0, limit=9) == []
     assert [found.first for found in store.outcomes("t1", since=Instant(0), until=LATE, limit=9)] == [90]
