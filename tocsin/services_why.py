@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from actors.model.execution import Execution, WaitsFor
 from actors.model.lifecycle import Phase
-from actors.model.task import Task
+from actors.model.task import Task, assigned
 from actors.store.port import ExecutionDetail, OutcomeRow
-from runtime.clock import SECOND, Instant
+from runtime.clock import Instant
 from runtime.errors import InvalidRequest, NotFound
 
 from .calls import Call
@@ -19,13 +20,16 @@ from .services_executions import telling
 from .services_scheduler import names_of
 from .views import Json
 from .waiting import Situation, obstacle_lines
-from .why import Answer, Case, answer, meant, newest_lines, of_execution
+from .why import Answer, Case, answer, meant, newest_lines, of_execution, width_of
 
 if TYPE_CHECKING:
     from actors.node import Node
 
 EXPECTED: Final = ("future", "open")
 """Verdicts about times that the task is still to fire at."""
+
+MOST_AT_ONCE: Final = 100
+"""Rows of the ledger that may touch one second: its own, and one of each outcome and reason that are left of its hour."""
 
 
 async def why(node: Node, call: Call) -> Json:
@@ -110,14 +114,21 @@ async def _asked(node: Node, task: Task, at: Instant | None, now: Instant) -> tu
     """The instant meant, and the ledger's row about it. Without a time: the last settled one, else the next."""
     if at is None:
         at = task.state.settled_through
-        rows = await node.outcomes(task.id, since=at, until=at, limit=1)
-        if rows:
-            return at, rows[0]
+        found = _best(await node.outcomes(task.id, since=at, until=at, limit=MOST_AT_ONCE), at)
+        if found is not None:
+            return at, found
         return (task.state.next_fire or now), None
-    exact = meant(task.definition.trigger, task.definition.bounds, at)
-    rows = await node.outcomes(task.id, since=exact, until=exact, limit=1)
-    if not rows and at % SECOND == 0:
-        # Under a former definition the slot may lie anywhere in the second that was asked about.
-        rows = await node.outcomes(task.id, since=at, until=Instant(at + SECOND - 1), limit=1)
-        return (rows[0].first if rows else exact), (rows[0] if rows else None)
-    return exact, (rows[0] if rows else None)
+    definition = task.definition
+    exact = meant(definition.trigger, definition.bounds, at, assigned(definition, Instant(0)))
+    found = _best(await node.outcomes(task.id, since=exact, until=exact, limit=MOST_AT_ONCE), exact)
+    if found is None:
+        # Under a former definition the slot may lie anywhere in the second, or millisecond, that was asked about.
+        until = Instant(at + width_of(at) - 1)
+        found = _best(await node.outcomes(task.id, since=at, until=until, limit=MOST_AT_ONCE), exact)
+        return (exact if found is None or found.folded else max(found.first, at)), found
+    return exact, found
+
+
+def _best(rows: Sequence[OutcomeRow], at: Instant) -> OutcomeRow | None:
+    """The row that is about an instant: its own one, else a range, else what is left of its hour."""
+    return min(rows, key=lambda row: (row.folded, row.first != at), default=None)

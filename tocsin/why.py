@@ -23,7 +23,7 @@ from actors.when.calendar_intervals import explain as explain_interval
 from actors.when.cron import parse
 from actors.when.cron_words import explain
 from actors.when.triggers import last_through, next_after
-from runtime.clock import SECOND, Instant
+from runtime.clock import MILLISECOND, SECOND, Instant
 
 from .durations import format_duration, rough_duration
 from .fields import show_instant
@@ -98,12 +98,23 @@ def is_nominal(trigger: Trigger, bounds: Bounds, at: Instant) -> bool:
     return next_after(trigger, bounds, Instant(at - 1)) == at
 
 
-def meant(trigger: Trigger, bounds: Bounds, at: Instant) -> Instant:
-    """The nominal time that an instant given in whole seconds means: the first one within that second."""
-    if at % SECOND:
-        return at
-    found = next_after(trigger, bounds, Instant(at - 1))
-    return found if found is not None and found < at + SECOND else at
+def width_of(at: Instant) -> int:
+    """How much time an instant stands for as people write it: a second, a millisecond, or itself alone."""
+    return SECOND if at % SECOND == 0 else MILLISECOND if at % MILLISECOND == 0 else 1
+
+
+def meant(trigger: Trigger, bounds: Bounds, at: Instant, place: int = 0) -> Instant:
+    """The nominal time that an instant means: the first one within the second or millisecond that it stands for.
+
+    place: how far behind its nominal times the task has its place in the spread window, microseconds: such a time is meant too.
+    """
+    for offset in dict.fromkeys((0, place)):
+        # A shown place is cut to the millisecond.
+        begin = Instant(at - offset - (MILLISECOND if offset else 0))
+        found = next_after(trigger, bounds, Instant(begin - 1))
+        if found is not None and found < at - offset + width_of(at):
+            return found
+    return at
 
 
 def answer(case: Case) -> Answer:
@@ -138,10 +149,10 @@ _REASONS: Final = {
 def _from_row(case: Case, row: OutcomeRow) -> Answer:
     if case.detail is not None and row.first == row.last and row.count != 0 and row.state is not None:
         return _ran(case.task, case.detail)
+    if row.folded and _was_nominal(case):
+        return _folded(case, row)
     if not _covers(case, row):
         return _nearest(case)
-    if row.folded:
-        return _folded(case, row)
     because = _because(case.task, case.at, row.reason)
     verdict = row.outcome.value if row.outcome else "open"
     lines = [f"The occurrence of {show_instant(case.at)} has the outcome {verdict}: {because}."]
@@ -171,6 +182,12 @@ def _covers(case: Case, row: OutcomeRow) -> bool:
         return True
     under = _definition_of(case, row)
     return is_nominal(under.trigger, under.bounds, case.at)
+
+
+def _was_nominal(case: Case) -> bool:
+    """Whether any definition that the task ever had names the instant."""
+    known = [one.definition for one in case.revisions] or [case.task.definition]
+    return any(is_nominal(one.trigger, one.bounds, case.at) for one in known)
 
 
 def _folded(case: Case, row: OutcomeRow) -> Answer:
@@ -225,6 +242,8 @@ def _ran(task: Task, detail: ExecutionDetail) -> Answer:
     else:
         nominal = show_instant(execution.nominal)
         lines = [f"The occurrence of {nominal} was settled at {made}: execution {execution.id}."]
+        if execution.assigned is not None:
+            lines.append(f"Its place in the task's window after that time is {show_instant(execution.assigned)}.")
         lines += _outcome_lines(task, execution, execution.nominal)
     lines += [_attempt_line(attempt) for attempt in detail.attempts]
     if execution.attempt:
@@ -244,7 +263,8 @@ def _outcome_lines(task: Task, execution: Execution, nominal: Instant) -> list[s
         return []
     because = "" if execution.reason is None else f" ({_because(task, nominal, execution.reason)})"
     started = execution.first_started_at
-    delay = "" if started is None or started < nominal else f", {rough_duration(started - nominal)} after its time"
+    due = nominal if execution.assigned is None else execution.assigned
+    delay = "" if started is None or started < due else f", {rough_duration(started - due)} after its time"
     return [f"Its outcome is {execution.outcome}{because}: first started {show_instant(started)}{delay}."]
 
 

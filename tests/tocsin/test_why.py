@@ -4,14 +4,18 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from actors.model.calendar import Calendar, CalendarRule, calendar_of
 from actors.model.execution import Attempt, Execution, Failure, Kind, WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason
 from actors.model.task import Definition, Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
 from actors.store.port import ExecutionDetail, OutcomeRow, Revision
-from runtime.clock import HOUR, MINUTE, SECOND, Instant, Micros
+from runtime.clock import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Micros
+from tocsin.fields import show_instant
 from tocsin.why import Answer, Case, answer, meant, newest_lines, of_execution, trigger_words
 
 T0 = Instant(1_800_000_000 * SECOND)
@@ -30,7 +34,7 @@ def task(trigger: Trigger = HOURLY, **state: Any) -> Task:
 def ask(instant: Instant, *, about: Task | None = None, row: OutcomeRow | None = None, **more: Any) -> Answer:
     subject = about or task()
     revisions = more.pop("revisions", [Revision(1, subject.definition, T0)])
-    return answer(Case(subject, instant, at(10.5), row, more.pop("detail", None), revisions))
+    return answer(Case(subject, instant, at(10.5), row, more.pop("detail", None), revisions, more.pop("blocker", None)))
 
 
 def ledger(first: Instant, last: Instant, outcome: Outcome, reason: Reason, **more: Any) -> OutcomeRow:
@@ -209,3 +213,83 @@ def test_a_second_means_the_slot_within_it() -> None:
 def test_whatever_it_waits_for_is_said(waits_for: WaitsFor) -> None:
     waiting = execution(State.WAITING, outcome=None, attempt=0, waits_for=waits_for, due=at(4))
     assert any("waits for" in line for line in ran(waiting).lines)
+
+
+def test_a_millisecond_means_the_slot_within_it() -> None:
+    fine = Interval(Micros(10_000), Instant(T0 + 123))
+    assert meant(fine, UNBOUNDED, Instant(T0 + 10_000)) == T0 + 10_123
+    assert meant(fine, UNBOUNDED, Instant(T0 + 11_000)) == T0 + 11_000
+    assert meant(fine, UNBOUNDED, Instant(T0 + 10_001)) == T0 + 10_001
+
+
+@given(st.integers(1, HOUR - 1), st.integers(1, 50), st.booleans())
+def test_a_place_in_the_window_means_its_nominal_time(place: int, hours: int, cut: bool) -> None:
+    shown = at(hours) + place
+    shown = shown - shown % MILLISECOND if cut else shown
+    assert meant(HOURLY, UNBOUNDED, Instant(shown), place) == at(hours)
+
+
+def test_what_is_left_of_an_hour_is_told_as_that() -> None:
+    quarterly = task(Interval(Micros(15 * MINUTE), T0))
+    row = ledger(at(3), at(3.75), Outcome.FIRED, None, count=4, folded=True)  # type: ignore[arg-type]
+    told = ask(at(3.5), about=quarterly, row=row)
+    assert told.verdict == "folded"
+    assert "folded with others of the same hour: 4 slots" in told.lines[1]
+    assert "have the outcome fired." in told.lines[1]
+    assert ask(at(3.1), about=quarterly, row=row).verdict == "not_nominal"
+    other = ledger(at(3), at(3.75), Outcome.SKIPPED, Reason.OVERLAP, count=2, folded=True)
+    assert "skipped (the former execution still ran)" in ask(at(3.5), about=quarterly, row=other).lines[1]
+
+
+def test_a_calendar_is_named_with_the_version_that_was_kept_to() -> None:
+    day = Calendar("", "x", 1).day_of(at(3))
+    old = calendar_of("", "holidays", 3, days=[(day, day)])
+    rule = CalendarRule(old)
+    definition = attrs.evolve(task().definition, bounds=Bounds(calendars=(rule,)))
+    row = ledger(at(3), at(3), Outcome.SKIPPED, Reason.CALENDAR)
+    told = ask(at(3), row=row, revisions=[Revision(1, definition, T0)])
+    assert "Calendar 'holidays', version 3, excludes it." in told.lines
+    future = attrs.evolve(task(), definition=definition)
+    found = answer(Case(future, at(12), at(10.5), None, None, []))
+    assert found.verdict == ("excluded" if rule.excludes(at(12)) else "future")
+    assert rule.excludes(at(12))
+    assert "Calendar 'holidays', version 3, excludes it." in found.lines
+
+
+@pytest.mark.parametrize(
+    ("blocker", "words"),
+    [
+        (execution(State.RUNNING, ended_at=None), "That one is RUNNING, first started"),
+        (execution(State.WAITING, first_started_at=None), "That one is WAITING."),
+        (execution(State.COMPLETED), "and ended COMPLETED at"),
+        (execution(State.CANCELLED, lingers=True), "its abandoned handler has not returned"),
+    ],
+)
+def test_who_held_a_slot_back_is_told_with_how_it_stands(blocker: Execution, words: str) -> None:
+    row = ledger(at(4), at(4), Outcome.SKIPPED, Reason.OVERLAP, execution_id="e1")
+    told = ask(at(4), row=row, blocker=blocker)
+    assert "It was held back by execution e1." in told.lines
+    assert any(words in line for line in told.lines)
+
+
+def test_poison_is_told_from_a_crash() -> None:
+    held = execution(State.CRASHED, failure=Failure("Poison", "3 crashes in a row without a new checkpoint"))
+    assert "too often to be tried again by itself" in "\n".join(ran(held).lines)
+    assert "too often" not in "\n".join(ran(execution(State.CRASHED)).lines)
+
+
+def test_a_place_in_the_window_is_told() -> None:
+    told = "\n".join(ran(execution(State.COMPLETED, assigned=at(3.25), first_started_at=at(3.25))).lines)
+    assert "Its place in the task's window after that time is" in told
+    assert f"first started {show_instant(at(3.25))}, 0s after its time." in told
+
+
+def test_a_slot_that_an_edit_took_away_is_superseded() -> None:
+    former = attrs.evolve(task().definition, trigger=Interval(Micros(HOUR), T0))
+    later = attrs.evolve(former, trigger=Interval(Micros(2 * HOUR), T0))
+    revisions = [Revision(1, former, T0), Revision(2, later, at(2.5))]
+    told = ask(at(3), about=task(later.trigger), revisions=revisions)
+    assert told.verdict == "superseded"
+    assert "Revision 1 named it (every 1h" in told.lines[1]
+    assert "revision 2 replaced it" in told.lines[1]
+    assert ask(at(4), about=task(later.trigger), revisions=revisions).verdict == "purged"
