@@ -1,4 +1,4 @@
-"""What becomes of an execution, field by field: the whole record is compared, so that nothing of a former attempt stays behind."""
+"""What becomes of an execution, field by field: whole records are compared, so that nothing of a former attempt stays behind."""
 
 from __future__ import annotations
 
