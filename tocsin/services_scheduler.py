@@ -55,7 +55,7 @@ async def list_locks(node: Node, _call: Call) -> Json:
 async def names_of(node: Node, task_ids: Iterable[str]) -> dict[str, str]:
     """The names of those of these tasks that exist."""
     names = {}
-    for task_id in set(task_ids):
+    for task_id in sorted(set(task_ids)):
         with suppress(NotFound):
             names[task_id] = (await node.task(task_id)).definition.name
     return names

@@ -13,6 +13,7 @@ from tests.tocsin.conftest import Running, settings
 from tests.tocsin.test_api import add, ended, until
 from tests.tocsin.test_cli import Shell
 from tocsin.client import Client
+from tocsin.operations import BY_NAME, OPERATIONS
 
 ICS = """BEGIN:VCALENDAR
 VERSION:2.0
@@ -372,3 +373,46 @@ def test_system_tasks_are_seen_paused_and_run_but_not_changed(client: Client, sh
         execution = client.call("run_task", task=reference)
         ended(client, execution["id"], "COMPLETED")
     assert shell("task", "delete", found[0]["name"], "--yes")[0] == 6
+
+
+ABOUT_SOMETHING = [entry.name for entry in OPERATIONS if "{" in entry.path and entry.name != "put_calendar"]
+"""All but the one that makes what is not there."""
+
+
+@pytest.mark.parametrize("operation", ABOUT_SOMETHING)
+def test_whatever_is_unknown_is_not_found(client: Client, operation: str) -> None:
+    entry = BY_NAME[operation]
+    arguments: dict[str, Any] = {one.name: "no such thing" for one in entry.arguments if one.where == "path"}
+    if any(one.where == "body" and one.required for one in entry.arguments):
+        arguments["body"] = {}
+    if operation == "configure_task":
+        arguments["maxRetries"] = 1
+    with pytest.raises(NotFound, match="no such thing"):
+        client.call(operation, **arguments)
+
+
+def test_the_seeds_verbs_over_http(client: Client) -> None:
+    made = add(client, "fail", name="seed/verbs", policies={"retry": {"maxRetries": 0}})
+    assert client.call("find_task", reference="seed/verbs")["itemId"] == made["itemId"]
+    execution = client.call("run_task", task="seed/verbs")["id"]
+    ended(client, execution, "FAILED")
+    configured = client.call("configure_task", task="seed/verbs", maxRetries=0, retryDelay=5)
+    assert (configured["maxRetries"], configured["retryDelay"]) == (0, 5)
+    client.call("retry_task", task="seed/verbs", resetFailureCount=True)
+    again = until(
+        lambda: client.call("show_execution", execution=execution), lambda one: one["attempt"] == 2 and one["endedAt"]
+    )
+    assert again["state"] == "FAILED"
+    with pytest.raises(Conflict):
+        client.call("resume_task", task="seed/verbs")
+
+
+def test_preview_of_a_thousand_instants_leaves_the_node_awake(client: Client) -> None:
+    client.call("put_calendar", calendar="weekends", body={"weekdays": ["sat", "sun"]})
+    trigger = {"cron": "*/7 * * * *", "timezone": "Europe/Berlin", "calendars": ["weekends"]}
+    found = client.call("preview_trigger", body={"trigger": trigger, "count": 1000})
+    assert len(found["list"]) == len(found["fires"]) == 1000
+    assert found["list"] == sorted(found["list"])
+    allowed = [one["nominal"] for one in found["fires"] if one["excludedBy"] is None]
+    assert found["list"][: len(allowed)] == allowed
+    client.call("delete_calendar", calendar="weekends")
