@@ -69,7 +69,7 @@ def preview(plan: Plan) -> Json:
         "list": [show_instant(at) for at in running],
         "fires": [_fire_view(plan, at) for at in fires],
         "trigger": trigger_words(plan.trigger, plan.bounds),
-        "clockChanges": [change_view(change) for change in dst_card(plan.trigger, plan.bounds, plan.now)],
+        "clockChanges": [change_view(change, plan.bounds) for change in dst_card(plan.trigger, plan.bounds, plan.now)],
     }
 
 
@@ -94,8 +94,8 @@ def _fire_view(plan: Plan, at: Instant) -> Json:
     }
 
 
-def change_view(change: ClockChange) -> Json:
-    """A change of offset and what becomes of the local times that it swallows or repeats."""
+def change_view(change: ClockChange, bounds: Bounds) -> Json:
+    """A change of offset and what becomes of the local times that it swallows or repeats. `around`: those that run."""
     return {
         "timezone": change.timezone,
         "at": show_instant(change.at),
@@ -103,7 +103,7 @@ def change_view(change: ClockChange) -> Json:
         "after": offset_words(change.after),
         "kind": "gap" if change.after > change.before else "overlap",
         "effect": change.effect,
-        "around": [show_instant(at) for at in change.around],
+        "around": [show_instant(at) for at in change.around if excluded_by(bounds, at) is None],
     }
 
 
@@ -176,7 +176,7 @@ def cron_preview(trigger: Cron, after: Instant, count: int) -> Json:
     return {
         "list": [show_instant(instant) for instant in fires],
         "words": explain(parse(trigger.expression, trigger.seed)),
-        "clockChanges": [change_view(change) for change in dst_card(trigger, UNBOUNDED, after)],
+        "clockChanges": [change_view(change, UNBOUNDED) for change in dst_card(trigger, UNBOUNDED, after)],
     }
 
 

@@ -298,6 +298,12 @@ def test_what_clocks_do_to_a_trigger_is_told(client: Client, shell: Shell) -> No
     assert "run when the gap ends" in out
     assert "run the first time" in out
     assert "Clocks in" not in shell("trigger", "next", "--every", "1h")[1]
+    client.call("put_calendar", calendar="sundays", body={"weekdays": ["sun"], "timezone": "Europe/Berlin"})
+    body["trigger"] = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "calendars": ["sundays"]}
+    assert [one["around"] for one in client.call("preview_trigger", body=body)["clockChanges"]] == [[], []]
+    out = shell("trigger", "next", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "--exclude", "sundays")[1]
+    assert out.count("Around it: no run, by its calendars") == 2
+    client.call("delete_calendar", calendar="sundays")
 
 
 @pytest.mark.parametrize(

@@ -49,5 +49,9 @@ def print_changes(changes: Sequence[dict[str, Any]], show: Callable[[str], str])
     for change in changes[:SHOWN_CHANGES]:
         what = f"Clocks in {change['timezone']} change at {show(change['at'])} from {change['before']} to {change['after']}"
         print(printable(f"{what}: {EFFECTS[change['effect']]}."))
-        if change["effect"] != "none" and change["around"]:
-            print(printable(f"  Around it: {', '.join(show(at) for at in change['around'])}"))
+        if change["effect"] != "none":
+            print(
+                printable(
+                    f"  Around it: {', '.join(show(at) for at in change['around']) or 'no run, by its calendars'}"
+                )
+            )
