@@ -29,7 +29,7 @@ from .model.lifecycle import OPEN_STATES, Change, Phase, State, change_phase
 from .model.occurrence import Reason
 from .model.policy import Overlap
 from .model.retention import SYSTEM
-from .model.system import is_system
+from .model.system import is_system, refuse_type
 from .rules import attempts
 from .rules.definition_changes import activate, cancel_definition, changes_times, configure, edit, pause
 from .rules.overlapping import room
@@ -46,8 +46,11 @@ class Commands:
 
         Every refusal is raised before anything is staged.
         """
-        if message.actor != SYSTEM and is_system(staged.definition):
-            _refuse_change(message, staged.definition.name)
+        if message.actor != SYSTEM:
+            if is_system(staged.definition):
+                _refuse_change(message, staged.definition.name)
+            if isinstance(message, EditTask):
+                refuse_type(message.definition.type)
         match message:
             case EditTask():
                 edit(staged.task, message.definition, message.expected, now)

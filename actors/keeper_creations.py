@@ -10,6 +10,8 @@ from runtime.records import evolve
 
 from .keeper_messages import Answer, CreateTasks
 from .keeper_staging import Plan, Staged
+from .model.retention import SYSTEM
+from .model.system import refuse_type
 from .model.task import Definition, Task, partition_of
 from .rules.definition_changes import first_state
 from .store.port import Audit, CommitResult
@@ -40,6 +42,8 @@ class Creations:
 
     def _make(self, definition: Definition, actor: str, staged: dict[str, Staged], now: Instant) -> str | Exception:
         try:
+            if actor != SYSTEM:
+                refuse_type(definition.type)
             if definition.id in staged:
                 raise Conflict(f"there is a task with the id {definition.id} already")
             definition = self._calendars.refreshed(definition)

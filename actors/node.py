@@ -20,6 +20,7 @@ import trio
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import NotFound, TocsinError
 from runtime.mailbox import Reply, ask
+from runtime.records import evolve
 from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
 from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
@@ -35,6 +36,7 @@ from .herald_delivery import Deliveries
 from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform, TopicMessage
 from .herald_tasks import task_runner
+from .janitor import Purges
 from .keeper_messages import Command, CreateTasks, StopClaiming
 from .lane_control import LaneControl
 from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
@@ -42,6 +44,7 @@ from .model.calendar import Calendar
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
 from .model.execution import Execution, WaitsFor
+from .model.system import actor_of
 from .model.task import Definition, Task
 from .rules.dependencies import judge
 from .store.memory import MemoryStore
@@ -112,6 +115,7 @@ class Node:
         self._watchdog = watchdog
         self.calendars = CalendarLibrary(durable, memory, world)
         self.control = LaneControl(durable, memory)
+        self.purges = Purges(durable, memory, retention=config.retention, world=world)
 
     def equip(self, tools: Tools) -> None:
         """Say who carries out what handlers ask of the node. Called once, before it starts."""
@@ -122,6 +126,7 @@ class Node:
 
     async def create(self, definitions: Sequence[Definition], actor: str) -> list[Task | Exception]:
         """Make tasks, durable when this returns. In the same order: the task, or the error that refused it."""
+        actor = actor_of(actor)
         if all(definition.persistent for definition in definitions):
             return list(await self._create(self._durable, definitions, actor))
         answers: dict[str, Task | Exception] = {}
@@ -139,7 +144,7 @@ class Node:
     async def command(self, task_id: str, make: Callable[[Reply[T]], Command]) -> T:
         """Have a command about one task carried out; durable when this returns."""
         lane = await self._lane_of(task_id)
-        return await ask(lane.keeper.mailbox, make, ASK_SECONDS)
+        return await ask(lane.keeper.mailbox, lambda reply: _of_person(make(reply)), ASK_SECONDS)
 
     # -- reads
 
@@ -338,6 +343,10 @@ async def open_node(
                 await node.drain()
                 node._root.stop()
                 await ended.wait()
+
+
+def _of_person(message: Command) -> Command:
+    return evolve(message, actor=actor_of(message.actor))
 
 
 async def _run_root(root: Supervisor, ended: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:

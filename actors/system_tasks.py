@@ -85,7 +85,8 @@ class SystemTasks:
         removed = dict.fromkeys(map(str, stages), 0)
         for lane in self._lanes:
             for stage in stages:
-                removed[stage] += await walk(lane.keeper.mailbox, self._retention, self._world, stage, task_id)
+                number, _ = await walk(lane.keeper.mailbox, self._retention, self._world, stage, task_id)
+                removed[stage] += number
         return removed
 
     async def count(self, _context: object) -> dict[str, int]:

@@ -44,6 +44,7 @@ from .services_executions import (
     show_execution,
     telling,
 )
+from .services_purge import purge
 from .services_scheduler import (
     list_locks,
     list_queues,
@@ -284,6 +285,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         run_task,
         pause_task,
         activate_task,
+        purge,
         list_executions,
         list_deliveries,
         list_outcomes,

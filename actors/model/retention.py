@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Final
 
 import attrs
 
 from runtime.clock import DAY, HOUR, Instant, Micros
-from runtime.records import record
+from runtime.records import evolve, record
 
 from .lifecycle import State
 from .occurrence import Outcome
@@ -77,6 +77,23 @@ class Retention:
     def of_row(self, outcome: Outcome) -> Keep:
         """What holds for a ledger row about slots that were not run."""
         return self.skipped if outcome is Outcome.SKIPPED else self.rows
+
+
+def by_hand(usual: Retention, age: Micros | None, states: Collection[State]) -> Retention:
+    """What a purge that somebody asks for keeps: what the configuration keeps, or only what is younger than `age`.
+
+    `states`: of executions only those that ended in one of these go, and nothing else. What the configuration keeps in any case
+    stays, and a task's own time holds.
+    """
+    if age is None and not states:
+        return usual
+    kept = {
+        state: (keep if age is None else Keep(age)) if not states or state in states else Keep(None)
+        for state, keep in usual.states.items()
+    }
+    if states:
+        return evolve(usual, states=kept, rows=Keep(None), skipped=Keep(None), tasks=None)
+    return evolve(usual, states=kept, rows=Keep(age), skipped=Keep(age), tasks=age)
 
 
 class Stage(StrEnum):

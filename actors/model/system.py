@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from runtime.errors import InvalidRequest
+
 from .retention import SYSTEM
 from .task import Definition
 
@@ -13,6 +15,17 @@ COUNT_TYPE: Final = "system.count"
 
 SYSTEM_TYPES: Final = (PURGE_TYPE, FOLD_TYPE, COUNT_TYPE)
 """Their types; there is one task of each, and its name is that of the type."""
+
+
+def actor_of(name: str) -> str:
+    """The name under which a person or program acts: never that of the system, which may do more."""
+    return f"'{SYSTEM}'" if name == SYSTEM else name
+
+
+def refuse_type(name: str) -> None:
+    """Raise InvalidRequest if only the system makes tasks of this type."""
+    if name in SYSTEM_TYPES:
+        raise InvalidRequest(f"taskType: only the system makes tasks of type {name!r}")
 
 
 def is_system(definition: Definition) -> bool:

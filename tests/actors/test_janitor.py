@@ -39,7 +39,7 @@ async def test_a_walk_goes_on_where_the_former_slice_ended(autojump_clock: trio.
     world = SimulatedWorld()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answering, keeper, asked, in_three_slices)
-        assert await walk(keeper, Retention(newest=3), world, Stage.ROWS, "t1") == 15
+        assert await walk(keeper, Retention(newest=3), world, Stage.ROWS, "t1") == (15, True)
         nursery.cancel_scope.cancel()
     assert [wanted.after for wanted in asked] == [Cursor(), Cursor(1), Cursor(2)]
     assert {(wanted.stage, wanted.task_id, wanted.retention.newest) for wanted in asked} == {(Stage.ROWS, "t1", 3)}

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from actors.handling.catalogue import Catalogue
+from actors.handling.hooks import Hook
 from actors.keeper_messages import (
     ActivateTask,
     CancelTask,
@@ -22,18 +23,20 @@ from actors.keeper_messages import (
     PauseTask,
     RunTask,
 )
+from actors.lanes import NodeConfig
 from actors.model.execution import Execution
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason, Settled
-from actors.model.retention import SYSTEM
+from actors.model.retention import SYSTEM, Stage
 from actors.model.system import SYSTEM_TYPES, is_system
 from actors.model.task import Task
 from actors.model.trigger import Bounds, Cron, Interval, Once
-from actors.node import Node
+from actors.node import Node, open_node
 from actors.store.port import Commit, TaskFilter
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros
-from runtime.errors import Conflict
+from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply
+from runtime.simulation import SimulatedWorld
 from tests.actors.records import update
 from tests.rehearsal.kit import Diary, add, history, interval, keeping, node_at
 
@@ -112,6 +115,50 @@ async def test_people_may_not_change_them(tmp_path: Path, autojump_clock: trio.t
             with pytest.raises(Conflict, match=r"system\.purge is a task of the node itself"):
                 await node.command(task.id, make)
         assert (await node.task(task.id)).definition == task.definition
+
+
+async def test_a_person_named_like_the_system_is_not_the_system(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with started(tmp_path) as node:
+        task = (await system_tasks(node))["system.purge"]
+        with pytest.raises(Conflict, match="a task of the node itself"):
+            await node.command(task.id, lambda reply: DeleteTask(task.id, SYSTEM, reply))
+        work = await add(node, "work", interval(node, 30))
+        await node.command(work.id, lambda reply: PauseTask(work.id, None, SYSTEM, reply))
+        [newest] = node._durable.store.audits(offset=0, limit=1)
+        assert (newest.task_id, newest.action, newest.actor) == (work.id, "PauseTask", "'system'")
+
+
+async def test_people_make_no_tasks_of_the_systems_types(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with started(tmp_path) as node:
+        work = await add(node, "work", interval(node, 30))
+        mine = attrs.evolve(work.definition, id=node.world.new_id(), name="mine", type="system.purge", owner=SYSTEM)
+        [refused] = await node.create([mine], SYSTEM)
+        assert isinstance(refused, InvalidRequest)
+        assert "only the system makes tasks of type 'system.purge'" in str(refused)
+        edited = attrs.evolve(work.definition, type="system.fold", owner=SYSTEM)
+        with pytest.raises(InvalidRequest, match=r"system\.fold"):
+            await node.command(work.id, lambda reply: EditTask(edited, None, SYSTEM, reply))
+        assert (await node.task(work.id)).definition.type == "work"
+
+
+async def test_hooks_for_everything_are_not_for_the_system(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    heard: list[str] = []
+    diary = Diary()
+    catalogue = diary.catalogue()
+    catalogue.hooks.add(Hook("before", lambda context: heard.append(context.task)))
+    catalogue.hooks.add(Hook("on_outcome", lambda settled: heard.append(settled.type)))
+    catalogue.hooks.add(Hook("on_outcome", lambda settled: heard.append("asked for"), type="system.fold"))
+    config = NodeConfig(data=tmp_path, purge_every_seconds=60.0, **QUIET)
+    async with open_node(config, catalogue, SimulatedWorld()) as node:
+        await add(node, "mine", interval(node, 50))
+        await trio.sleep(70)
+    assert set(heard) == {"mine", "work", "asked for"}
 
 
 async def test_people_may_pause_and_run_them(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
@@ -206,3 +253,25 @@ def test_a_catalogue_over_another_has_both(recwarn: pytest.WarningsRecorder) -> 
     assert above.hooks is base.hooks
     assert above.get("other") is None
     assert "other" not in above
+
+
+async def test_somebody_may_purge_what_is_younger_than_the_configuration_asks(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with started(tmp_path, purge_every_seconds=DAY / SECOND) as node:
+        tasks = [
+            await add(node, "stored", interval(node, 30)),
+            await add(node, "memory", interval(node, 30), persistent=False),
+        ]
+        await trio.sleep(HOUR / SECOND)
+        for task in tasks:
+            await node.command(task.id, pausing(task))
+        before = (await node.counts()).by_reason
+        assert (await node.purges.purge("me")).removed == dict.fromkeys(Stage, 0)
+        none = await node.purges.purge("me", age=Micros(0), states=(State.FAILED,))
+        assert (sum(none.removed.values()), none.complete) == (0, True)
+        for task in tasks:
+            swept = await node.purges.purge("me", task.id, Micros(10 * MINUTE), (State.COMPLETED,))
+            assert 95 <= swept.removed[Stage.EXECUTIONS] <= 101
+            assert 18 <= len(await history(node, task)) <= 22
+        assert (await node.counts()).by_reason == before

@@ -21,6 +21,7 @@ from .history import LOOKING
 from .lanes import GROUPS, status
 from .options import ANY_TIME, When
 from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
+from .purge import purge
 from .tasks import tasks
 from .times import print_changes, print_fires
 
@@ -52,6 +53,7 @@ app.command(calendars)
 for group in GROUPS:
     app.command(group)
 app.command(status)
+tasks.command(purge)
 for command in LOOKING:
     tasks.command(command, name=command.__name__.rstrip("_"))
 
