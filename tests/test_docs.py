@@ -1,4 +1,4 @@
-"""The documents say what is true: their programs run, their pictures are those of the tables."""
+"""The documents say what is true: their programs and commands run, their tables and pictures are those of the program."""
 
 from __future__ import annotations
 
@@ -11,30 +11,67 @@ from pathlib import Path
 import pytest
 
 from actors.model.lifecycle import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
+from tests import docs_console, docs_reference
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PROGRAMS = [
-    pytest.param(program, id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, program in enumerate(
-        re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    )
-]
 HANG_SECONDS = 120
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_programs_run(program: str, tmp_path: Path) -> None:
+def named(page: Path) -> str:
+    return page.name
+
+
+def program_of(text: str) -> str:
+    """The program that the blocks of a page are, one after another, each line in the line that it has in the page."""
+    lines = [""] * text.count("\n")
+    for found in PROGRAM.finditer(docs_console.without_files(text)):
+        first = text.count("\n", 0, found.start(1))
+        block = found[1].split("\n")[:-1]
+        lines[first : first + len(block)] = block
+    # Where a program needs `from __future__` first, blank lines do not matter.
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if PROGRAM.search(page.read_text("utf-8"))], ids=named)
+def test_programs_run(page: Path, tmp_path: Path) -> None:
+    program = tmp_path / page.with_suffix(".py").name
+    program.write_text(program_of(page.read_text("utf-8")), "utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
-    )
+        [sys.executable, "-P", program], cwd=tmp_path, capture_output=True, text=True, timeout=HANG_SECONDS, check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
 def test_the_readme_has_a_program() -> None:
-    assert any("README" in str(param.id) for param in PROGRAMS)
+    assert program_of((ROOT / "README.md").read_text("utf-8")).strip()
+
+
+GUIDES = [page for page in PAGES if docs_console.commands(page.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_commands_do_what_is_shown(page: Path, tmp_path: Path) -> None:
+    text = page.read_text("utf-8")
+    files = docs_console.files(text)
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, "utf-8")
+    with docs_console.node(tmp_path, [name for name in files if name.endswith(".py")]):
+        for command in docs_console.commands(text):
+            assert (wrong := docs_console.differs(command)) is None, wrong
+
+
+def test_the_guides_have_commands() -> None:
+    assert {"triggers.md", "late.md", "retries.md"} <= {page.name for page in GUIDES}
+
+
+@pytest.mark.parametrize("name", docs_reference.TABLES)
+def test_tables_are_those_of_the_program(name: str) -> None:
+    text = docs_reference.PAGE.read_text("utf-8")
+    found = {match[2]: match[0] for match in docs_reference.MARKED.finditer(text)}
+    assert docs_reference.filled(found[name]) == found[name], "python -m tests.docs_reference writes it"
 
 
 def diagram(transitions: Mapping[tuple[str, str], str]) -> str:
@@ -43,12 +80,15 @@ def diagram(transitions: Mapping[tuple[str, str], str]) -> str:
     return "\n".join(["stateDiagram-v2", *lines])
 
 
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/guides/life-cycles.md"])
 @pytest.mark.parametrize(
     ("marker", "transitions"),
     [("task transitions", TASK_TRANSITIONS), ("execution transitions", EXECUTION_TRANSITIONS)],
 )
-def test_pictures_of_the_life_cycles_are_the_tables(marker: str, transitions: Mapping[tuple[str, str], str]) -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+def test_pictures_of_the_life_cycles_are_the_tables(
+    page: str, marker: str, transitions: Mapping[tuple[str, str], str]
+) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     found = re.search(rf"<!-- {marker} -->\n```mermaid\n(.*?)\n```", text, re.DOTALL)
     assert found is not None
     assert found.group(1) == diagram(transitions)
@@ -62,3 +102,8 @@ def test_links_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert dead == []
+
+
+def test_every_guide_is_found_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert [page.name for page in (ROOT / "docs").rglob("*.md") if f"({page.relative_to(ROOT)})" not in readme] == []

@@ -263,8 +263,10 @@ def _outcome_lines(task: Task, execution: Execution, nominal: Instant) -> list[s
         return []
     because = "" if execution.reason is None else f" ({_because(task, nominal, execution.reason)})"
     started = execution.first_started_at
+    if started is None:
+        return [f"Its outcome is {execution.outcome}{because}."]
     due = nominal if execution.assigned is None else execution.assigned
-    delay = "" if started is None or started < due else f", {rough_duration(started - due)} after its time"
+    delay = "" if started < due else f", {rough_duration(started - due)} after its time"
     return [f"Its outcome is {execution.outcome}{because}: first started {show_instant(started)}{delay}."]
 
 
