@@ -8,25 +8,39 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
-from ipaddress import ip_network
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from actors.handling.catalogue import DEFAULT_POOL
 from actors.model.retention import AUDITS_KEPT, KEEP_FOLDED, KEEP_LAST
 from actors.rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING
 from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
-from .durations import format_duration, parse_duration
+from .durations import format_duration
+from .setting_readers import (
+    Address,
+    Reader,
+    one_of,
+    optional,
+    read_address,
+    read_modules,
+    read_networks,
+    read_path,
+    read_pools,
+    read_programs,
+    read_queues,
+    read_server,
+    read_text,
+    span,
+    whole,
+)
 
 DEFAULT_FILE: Final = "tocsin.toml"
 DEFAULT_DATA: Final = ".tocsin"
-LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _PREFIX: Final = "TOCSIN_"
 
 LONGEST_KEPT: Final = Micros(36_525 * DAY)
@@ -37,137 +51,6 @@ OTHER_VARIABLES: Final = frozenset(
     for name in ("URL", "TOKEN", "TRACEBACK", "FAILPOINTS", "TASK", "EXECUTION", "ATTEMPT", "FENCE", "NOMINAL")
 )
 """Variables that are no settings: those of the command line, of tests, and those that a node gives to a command it runs."""
-
-
-@attrs.frozen
-class Address:
-    """Where the server listens. Port 0: any free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return self.host in LOOPBACK or (self.host.startswith("127.") and self.host.replace(".", "").isdecimal())
-
-
-Reader = Callable[[object, str], Any]
-
-
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise InvalidRequest(f"{field}: a text, not {value!r}")
-    return value
-
-
-def _path(value: object, field: str) -> Path:
-    return Path(_text(str(value) if isinstance(value, Path) else value, field)).expanduser()
-
-
-def _address(value: object, field: str) -> Address:
-    host, colon, port = _text(value, field).rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
-        raise InvalidRequest(f"{field}: HOST:PORT, for example 127.0.0.1:7400, not {value!r}")
-    return Address(host.strip("[]"), int(port))
-
-
-def _whole(low: int, high: int) -> Reader:
-    def read(value: object, field: str) -> int:
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise InvalidRequest(f"{field}: a whole number from {low} to {high}, not {value!r}")
-        return value
-
-    return read
-
-
-def _span(low: Micros, high: Micros) -> Reader:
-    def read(value: object, field: str) -> Micros:
-        found = parse_duration(value, field)
-        if not low <= found <= high:
-            raise InvalidRequest(f"{field}: from {format_duration(low)} to {format_duration(high)}, not {value!s}")
-        return found
-
-    return read
-
-
-def _one_of(*words: str) -> Reader:
-    def read(value: object, field: str) -> str:
-        if not isinstance(value, str) or value.upper() not in words:
-            raise InvalidRequest(f"{field}: {' or '.join(words)}, not {value!r}")
-        return value.upper()
-
-    return read
-
-
-def _modules(value: object, field: str) -> tuple[str, ...]:
-    entries = [part for part in value.split(",") if part] if isinstance(value, str) else value
-    if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) and entry for entry in entries):
-        raise InvalidRequest(f"{field}: a list of module names or files, not {value!r}")
-    return tuple(entries)
-
-
-def _programs(value: object, field: str) -> tuple[str, ...]:
-    entries = _modules(value, field)
-    for entry in entries:
-        if not entry.startswith("/") or not entry.isprintable():
-            raise InvalidRequest(f"{field}: programs as absolute paths, for example /usr/bin/rsync, not {entry!r}")
-    return entries
-
-
-def _pools(value: object, field: str) -> dict[str, int]:
-    """Sizes by name: a table, a text such as "default=16,io=64", or one number for the default pool."""
-    entries: dict[str, object]
-    if isinstance(value, Mapping):
-        entries = {str(name): size for name, size in value.items()}
-    elif isinstance(value, str) and "=" in value:
-        pairs = (part.partition("=") for part in value.split(","))
-        entries = {name.strip(): size.strip() for name, _, size in pairs}
-    else:
-        entries = {DEFAULT_POOL: value}
-    for name in entries:
-        if not name.isidentifier():
-            raise InvalidRequest(f"{field}: names of pools with their sizes, for example io = 64, not {name!r}")
-    read = _whole(1, 1_000)
-    return {DEFAULT_POOL: 16} | {name: read(size, f"{field}.{name}") for name, size in entries.items()}
-
-
-def _queues(value: object, field: str) -> dict[str, int]:
-    """Limits by queue: a table, or a text such as "mail=4,reports=1"."""
-    entries: dict[str, object]
-    if isinstance(value, Mapping):
-        entries = {str(name): limit for name, limit in value.items()}
-    elif isinstance(value, str):
-        pairs = (part.partition("=") for part in value.split(",") if part.strip())
-        entries = {name.strip(): limit.strip() for name, _, limit in pairs}
-    else:
-        raise InvalidRequest(f"{field}: limits of queues, for example mail = 4, not {value!r}")
-    read = _whole(1, 100_000)
-    return {_text(name, field): read(limit, f"{field}.{name}") for name, limit in entries.items()}
-
-
-def _networks(value: object, field: str) -> tuple[str, ...]:
-    entries = _modules(value, field)
-    for entry in entries:
-        try:
-            ip_network(entry)
-        except ValueError as error:
-            raise InvalidRequest(f"{field}: networks, for example 10.0.0.0/8 or ::1/128: {error}") from None
-    return entries
-
-
-def _optional(read: Reader) -> Reader:
-    """Takes the empty text for nothing."""
-    return lambda value, field: "" if value == "" else read(value, field)
-
-
-def _server(value: object, field: str) -> str:
-    return str(_address(value, field))
 
 
 def _about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
@@ -181,14 +64,14 @@ def _unless_empty(read: Reader) -> Reader:
 
 def _kept_for(what: str, reason: str) -> Any:
     """A time of its own for what has ended in one way; None: as `retention.keep_for`."""
-    read = _unless_empty(_span(Micros(0), LONGEST_KEPT))
+    read = _unless_empty(span(Micros(0), LONGEST_KEPT))
     about = _about(f"retention.{what}_for", read, "duration", f"empty: as retention.keep_for; {reason}")
     return attrs.field(default=None, metadata=about)
 
 
 def _kept_last(what: str, number: int, reason: str) -> Any:
     """How many of each task stay at the most; 0: all that are not too old."""
-    about = _about(f"retention.{what}_last", _whole(0, 1_000_000), "of each task", f"0: no limit; {reason}")
+    about = _about(f"retention.{what}_last", whole(0, 1_000_000), "of each task", f"0: no limit; {reason}")
     return attrs.field(default=number, metadata=about)
 
 
@@ -199,28 +82,28 @@ class Config:
     data: Path = attrs.field(
         default=Path(DEFAULT_DATA),
         metadata=_about(
-            "data", _path, "directory", "everything a node keeps is under one directory, easy to copy or remove"
+            "data", read_path, "directory", "everything a node keeps is under one directory, easy to copy or remove"
         ),
     )
     listen: Address = attrs.field(
         default=Address("127.0.0.1", 7400),
-        metadata=_about("listen", _address, "HOST:PORT", "only this machine, until somebody says otherwise"),
+        metadata=_about("listen", read_address, "HOST:PORT", "only this machine, until somebody says otherwise"),
     )
     name: str = attrs.field(
         default="node-1",
-        metadata=_about("name", _text, "text", "shown with every attempt; boot ids tell processes apart"),
+        metadata=_about("name", read_text, "text", "shown with every attempt; boot ids tell processes apart"),
     )
     tasks: tuple[str, ...] = attrs.field(
         default=(),
         metadata=_about(
-            "tasks", _modules, "modules or files", "where the handlers are; `tocsin up` adds those it is given"
+            "tasks", read_modules, "modules or files", "where the handlers are; `tocsin up` adds those it is given"
         ),
     )
     commands_allowed: tuple[str, ...] = attrs.field(
         default=(),
         metadata=_about(
             "commands.allowed",
-            _programs,
+            read_programs,
             "absolute paths",
             "what `command` tasks may run when `listen` is not this machine's loopback; on it everything is allowed",
         ),
@@ -229,7 +112,7 @@ class Config:
         default=1_000,
         metadata=_about(
             "executor.slots",
-            _whole(1, 100_000),
+            whole(1, 100_000),
             "attempts",
             "attempts of stored tasks at once: most wait for something",
         ),
@@ -238,16 +121,16 @@ class Config:
         default=1_000,
         metadata=_about(
             "executor.memory_slots",
-            _whole(1, 100_000),
+            whole(1, 100_000),
             "attempts",
             "attempts of memory tasks at once; they do not compete",
         ),
     )
     threads: Mapping[str, int] = attrs.field(
-        factory=lambda: _pools({}, "threads"),
+        factory=lambda: read_pools({}, "threads"),
         metadata=_about(
             "threads",
-            _pools,
+            read_pools,
             "threads by pool",
             "sync handlers at once: more than 16 mostly fight over the GIL, a pool of its own is for those that wait",
         ),
@@ -256,7 +139,7 @@ class Config:
         factory=dict,
         metadata=_about(
             "queues",
-            _queues,
+            read_queues,
             "executions by queue",
             "how many of a queue run at once; a queue that is not named has no limit but the slots",
         ),
@@ -265,7 +148,7 @@ class Config:
         default=round(CATCH_UP_RATE),
         metadata=_about(
             "catch_up.rate",
-            _whole(1, 100_000),
+            whole(1, 100_000),
             "starts per second",
             "what a downtime or a pause has delayed is made up for at this pace, so that live tasks stay on time",
         ),
@@ -273,14 +156,14 @@ class Config:
     catch_up_burst: int = attrs.field(
         default=CATCH_UP_BURST,
         metadata=_about(
-            "catch_up.burst", _whole(1, 100_000), "starts", "so many come at once: a small node is not slowed at all"
+            "catch_up.burst", whole(1, 100_000), "starts", "so many come at once: a small node is not slowed at all"
         ),
     )
     catch_up_running: int = attrs.field(
         default=CATCH_UP_RUNNING,
         metadata=_about(
             "catch_up.running",
-            _whole(1, 100_000),
+            whole(1, 100_000),
             "executions",
             "so much delayed work runs at once, so that live tasks find slots",
         ),
@@ -289,7 +172,7 @@ class Config:
         default=Micros(5 * SECOND),
         metadata=_about(
             "drain.timeout",
-            _span(Micros(0), DAY),
+            span(Micros(0), DAY),
             "duration",
             "what a handler gets to end in peace when the node stops; service managers wait 90 s",
         ),
@@ -298,7 +181,7 @@ class Config:
         default=Micros(30 * DAY),
         metadata=_about(
             "retention.keep_for",
-            _span(Micros(0), LONGEST_KEPT),
+            span(Micros(0), LONGEST_KEPT),
             "duration",
             "how long all is kept that has ended and has no time of its own below: a month's review still finds it",
         ),
@@ -307,7 +190,7 @@ class Config:
         default=0,
         metadata=_about(
             "retention.keep_newest",
-            _whole(0, 1_000_000),
+            whole(0, 1_000_000),
             "executions",
             "of each task so many are kept however old they are",
         ),
@@ -329,7 +212,7 @@ class Config:
         default=KEEP_FOLDED,
         metadata=_about(
             "retention.folded_for",
-            _span(Micros(0), LONGEST_KEPT),
+            span(Micros(0), LONGEST_KEPT),
             "duration",
             "counts by the hour, what is left of ledger rows that are gone: a year's comparison",
         ),
@@ -338,7 +221,7 @@ class Config:
         default=DELIVERIES_KEPT,
         metadata=_about(
             "retention.deliveries_last",
-            _whole(1, 1_000_000),
+            whole(1, 1_000_000),
             "records",
             "what became of each task's deliveries: a few days of a task that fails every hour",
         ),
@@ -346,20 +229,20 @@ class Config:
     audit_last: int = attrs.field(
         default=AUDITS_KEPT,
         metadata=_about(
-            "retention.audit_last", _whole(0, 100_000_000), "records", "who changed what: some tens of megabytes"
+            "retention.audit_last", whole(0, 100_000_000), "records", "who changed what: some tens of megabytes"
         ),
     )
     purge_every: Micros = attrs.field(
         default=Micros(60 * SECOND),
         metadata=_about(
-            "retention.purge_every", _span(SECOND, DAY), "duration", "a purge takes small steps, so it can look often"
+            "retention.purge_every", span(SECOND, DAY), "duration", "a purge takes small steps, so it can look often"
         ),
     )
     synchronous: str = attrs.field(
         default="FULL",
         metadata=_about(
             "store.synchronous",
-            _one_of("FULL", "NORMAL"),
+            one_of("FULL", "NORMAL"),
             "FULL or NORMAL",
             "FULL: what was acknowledged survives power loss; NORMAL only kill -9, and is faster",
         ),
@@ -368,7 +251,7 @@ class Config:
         default=(),
         metadata=_about(
             "webhooks.allowed",
-            _networks,
+            read_networks,
             "networks",
             "private networks that webhooks may reach; public addresses always, anything else would open this machine's "
             "neighbourhood to whoever can make a task",
@@ -376,32 +259,34 @@ class Config:
     )
     mail_server: str = attrs.field(
         default="",
-        metadata=_about("mail.server", _optional(_server), "HOST:PORT", "without one no mail is sent; 587 is usual"),
+        metadata=_about("mail.server", optional(read_server), "HOST:PORT", "without one no mail is sent; 587 is usual"),
     )
     mail_sender: str = attrs.field(
         default="tocsin@localhost",
         metadata=_about(
-            "mail.sender", _text, "address", "whom mails come from; servers refuse addresses not their own"
+            "mail.sender", read_text, "address", "whom mails come from; servers refuse addresses not their own"
         ),
     )
     mail_encryption: str = attrs.field(
         default="STARTTLS",
         metadata=_about(
             "mail.encryption",
-            _one_of("STARTTLS", "TLS", "NONE"),
+            one_of("STARTTLS", "TLS", "NONE"),
             "STARTTLS, TLS or NONE",
             "passwords and what tasks say should not cross a network in the clear",
         ),
     )
     mail_user: str = attrs.field(
         default="",
-        metadata=_about("mail.user", _optional(_text), "text", "without one the server is not asked to let anybody in"),
+        metadata=_about(
+            "mail.user", optional(read_text), "text", "without one the server is not asked to let anybody in"
+        ),
     )
     mail_password_file: str = attrs.field(
         default="",
         metadata=_about(
             "mail.password_file",
-            _optional(_text),
+            optional(read_text),
             "file",
             "holds the password in its first line: a configuration is shown, a password is not",
         ),
@@ -410,7 +295,7 @@ class Config:
         default=2 * 1024 * 1024,
         metadata=_about(
             "api.body_limit",
-            _whole(1_024, 64 * 1024 * 1024),
+            whole(1_024, 64 * 1024 * 1024),
             "bytes",
             "a request with the largest extra in base64 fits; beyond it the answer is 413",
         ),

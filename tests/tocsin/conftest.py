@@ -12,8 +12,9 @@ import trio
 from actors.handling.catalogue import Catalogue, task_type
 from runtime.clock import Micros
 from tocsin.client import Client
-from tocsin.config import Address, Config
+from tocsin.config import Config
 from tocsin.serving import open_serving
+from tocsin.setting_readers import Address
 
 
 async def greet(ctx: Any, *, region: str = "eu", count: int = 1) -> dict[str, Any]:

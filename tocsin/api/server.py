@@ -12,7 +12,7 @@ from hypercorn.trio import serve
 
 from runtime.errors import Conflict, InvalidRequest
 
-from ..config import Address
+from ..setting_readers import Address
 from .app import Api
 
 if TYPE_CHECKING:
