@@ -51,5 +51,5 @@ async def test_what_waits_is_run_by_the_node_that_has_the_type(tmp_path: Path, a
         (execution,) = await history(node, task)
         assert (execution.state, execution.attempt, execution.failures) == (State.COMPLETED, 1, 0)
         (row,) = await ledger(node, task)
-        assert (row.outcome, row.reason) == (Outcome.LATE, Reason.QUEUE)
+        assert (row.outcome, row.reason) == (Outcome.LATE, Reason.NO_NODE)
     assert len(diary.completed) == 1
