@@ -10,6 +10,7 @@ from typing import Final
 from runtime.errors import NotFound
 from runtime.mailbox import ask
 from runtime.records import evolve
+from runtime.world import World
 
 from .keeper_messages import PauseScheduler, ReleaseLock, ResumeScheduler
 from .keeper_queues import Lock, QueueUse
@@ -25,14 +26,17 @@ ASK_SECONDS: Final = 30.0
 class LaneControl:
     """See the module's docstring. Every call may raise an error of `runtime/errors.py`."""
 
-    def __init__(self, durable: Lane, memory: Lane) -> None:
+    def __init__(self, durable: Lane, memory: Lane, world: World) -> None:
         self._durable = durable
         self._memory = memory
+        self._world = world
 
-    @property
-    def paused(self) -> SchedulerPause | None:
-        """Since when, by whom and why the whole scheduler is paused; None if it is not."""
-        return self._durable.keeper.claims.paused
+    async def scheduler_pause(self) -> SchedulerPause | None:
+        """Since when, by whom and why the whole scheduler is paused; None if it is not.
+
+        As the store has it: a keeper that has just begun does not know yet.
+        """
+        return await self._world.blocking(self._durable.store.scheduler_pause, lane=self._durable.reader)
 
     async def pause(self, note: str | None, actor: str) -> SchedulerPause:
         """Settle and start nothing until resumed; what runs goes on. Holds over restarts. Answers the pause there is."""

@@ -114,7 +114,7 @@ class Node:
         self._root = root
         self._watchdog = watchdog
         self.calendars = CalendarLibrary(durable, memory, world)
-        self.control = LaneControl(durable, memory)
+        self.control = LaneControl(durable, memory, world)
         self.purges = Purges(durable, memory, retention=config.retention, world=world)
 
     def equip(self, tools: Tools) -> None:

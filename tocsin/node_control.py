@@ -102,9 +102,9 @@ class NodeControl:
         """Go on; what came due meanwhile is made up for under each task's catch-up policy."""
         await self._node.control.resume(ACTOR)
 
-    def scheduler_pause(self) -> SchedulerPause | None:
+    async def scheduler_pause(self) -> SchedulerPause | None:
         """Since when, by whom and why the whole scheduler is paused; None if it is not."""
-        return self._node.control.paused
+        return await self._node.control.scheduler_pause()
 
     def locks(self) -> list[Lock]:
         """The concurrency keys that somebody holds or waits for."""

@@ -58,7 +58,7 @@ async def counts(node: Node, _call: Call) -> Json:
 
 async def show_node(node: Node, _call: Call) -> Json:
     """The tree of actors with their statistics."""
-    pause = pause_view(node.control.paused)
+    pause = pause_view(await node.control.scheduler_pause())
     return {"name": node.config.name, "health": node.health(), "scheduler": pause, "tree": plain(node.snapshot())}
 
 
@@ -98,5 +98,5 @@ async def ready(node: Node, call: Call) -> Json:
     if complaints:
         raise StoreUnavailable("; ".join(complaints) if call.actor else "the node is not ready; a token tells why")
     # Paused is what its operator wants, so it is no complaint; but whoever looks shall see it.
-    paused = node.control.paused is not None and call.actor
+    paused = call.actor and await node.control.scheduler_pause() is not None
     return {"status": "ok"} | ({"scheduler": "paused"} if paused else {})

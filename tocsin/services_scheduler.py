@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 async def show_scheduler(node: Node, _call: Call) -> Json:
     """Whether the scheduler is paused."""
-    return pause_view(node.control.paused)
+    return pause_view(await node.control.scheduler_pause())
 
 
 def pause_view(pause: SchedulerPause | None) -> Json:
@@ -42,7 +42,7 @@ async def pause_scheduler(node: Node, call: Call) -> Json:
 async def resume_scheduler(node: Node, call: Call) -> Json:
     """Go on, also if nothing was paused."""
     await node.control.resume(call.actor)
-    return pause_view(node.control.paused)
+    return pause_view(await node.control.scheduler_pause())
 
 
 async def list_locks(node: Node, _call: Call) -> Json:

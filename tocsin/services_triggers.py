@@ -132,7 +132,8 @@ async def next_of(node: Node, task: Task, count: int) -> Json:
         after = max(state.settled_through, min(now, Instant(following - 1)))
         plan = Plan(trigger, bounds, after, count, now, task, left)
     shown = await node.world.blocking(partial(preview, plan), lane=READS)
-    return shown | {"phase": state.phase.value, "schedulerPaused": node.control.paused is not None}
+    paused = await node.control.scheduler_pause() is not None
+    return shown | {"phase": state.phase.value, "schedulerPaused": paused}
 
 
 async def preview_trigger(node: Node, call: Call) -> Json:

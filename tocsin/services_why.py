@@ -92,7 +92,7 @@ async def _with_obstacles(node: Node, task: Task, execution: Execution | None, t
 
 
 async def _situation(node: Node, task: Task, execution: Execution | None) -> Situation:
-    paused = node.control.paused
+    paused = await node.control.scheduler_pause()
     if execution is None:
         return Situation(paused=paused)
     lacks, lock = node.control.waits_for(task.definition, execution)

@@ -74,13 +74,13 @@ async def test_a_pause_holds_for_both_lanes_and_over_a_restart(tmp_path: Path, a
         await add(node, "memory", soon(node), persistent=False)
         await trio.sleep(30)
         assert diary.began == []
-        paused = node.control.paused
+        paused = await node.control.scheduler_pause()
         assert paused is not None
         assert (paused.note, paused.actor) == ("moving house", "me")
         assert node.health() == []
         await node.control.resume("me")
         await trio.sleep(3)
-        assert node.control.paused is None
+        assert await node.control.scheduler_pause() is None
         assert sorted(name for name, *_ in diary.began) == ["memory", "stored"]
         rows = await ledger(node, task)
         assert [(str(row.outcome), row.reason) for row in rows] == [("coalesced", "catch_up"), ("late", "paused")]

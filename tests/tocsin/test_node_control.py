@@ -98,19 +98,19 @@ async def test_an_abandoned_handler_is_named_and_released(
 
 async def test_the_scheduler_is_paused_over_a_restart(tmp_path: Path) -> None:
     async with tocsin.open_node(data=tmp_path, **QUICK) as node:
-        assert node.scheduler_pause() is None
+        assert await node.scheduler_pause() is None
         paused = await node.pause_scheduler("moving")
-        assert (paused.note, node.scheduler_pause()) == ("moving", paused)
+        assert (paused.note, await node.scheduler_pause()) == ("moving", paused)
         with pytest.raises(tocsin.InvalidRequest, match="note"):
             await node.pause_scheduler("x" * 501)
     async with tocsin.open_node(data=tmp_path, **QUICK) as node:
-        assert node.scheduler_pause() == paused
+        assert await node.scheduler_pause() == paused
         await node.every("1h", "greet", name="held")
         execution = await node.run("held")
         assert execution.state is State.WAITING
         assert any("(moving)" in line for line in (await node.why("held")).lines)
         await node.resume_scheduler()
-        assert node.scheduler_pause() is None
+        assert await node.scheduler_pause() is None
         assert (await ended(node, execution)).state is State.COMPLETED
 
 
