@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.model.lifecycle import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
+from actors.model.occurrence import Outcome, Reason
 from tests import docs_console, docs_reference
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +73,12 @@ def test_tables_are_those_of_the_program(name: str) -> None:
     text = docs_reference.PAGE.read_text("utf-8")
     found = {match[2]: match[0] for match in docs_reference.MARKED.finditer(text)}
     assert docs_reference.filled(found[name]) == found[name], "python -m tests.docs_reference writes it"
+
+
+def test_the_ledger_s_words_are_explained() -> None:
+    ledger = (ROOT / "docs/guides/late.md").read_text("utf-8").split("## The ledger")[1].split("\n## ")[0]
+    words = {*Outcome, *Reason} - {Reason.TAKEOVER}
+    assert [str(word) for word in words if f"| `{word}` |" not in ledger] == []
 
 
 def diagram(transitions: Mapping[tuple[str, str], str]) -> str:
