@@ -22,6 +22,7 @@ from actors.keeper_messages import (
     EditTask,
     PauseTask,
     RunTask,
+    Settle,
 )
 from actors.lanes import NodeConfig
 from actors.model.execution import Execution
@@ -38,7 +39,7 @@ from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply
 from runtime.simulation import SimulatedWorld
 from tests.actors.records import update
-from tests.rehearsal.kit import Diary, add, history, interval, keeping, node_at
+from tests.rehearsal.kit import Diary, add, history, interval, keeping, node_at, world_of
 
 QUIET: dict[str, Any] = {"sweep_every": Micros(MINUTE), "watch_seconds": DAY / SECOND}
 """Who looks around every second makes virtual hours long."""
@@ -275,3 +276,24 @@ async def test_somebody_may_purge_what_is_younger_than_the_configuration_asks(
             assert 95 <= swept.removed[Stage.EXECUTIONS] <= 101
             assert 18 <= len(await history(node, task)) <= 22
         assert (await node.counts()).by_reason == before
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+async def test_purged_slots_are_not_made_again_by_whoever_is_late(
+    tmp_path: Path, persistent: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with started(tmp_path, purge_every_seconds=DAY / SECOND) as node:
+        task = await add(node, "work", interval(node, 30), persistent=persistent)
+        await trio.sleep(HOUR / SECOND)
+        await node.purges.purge("me", age=Micros(0))
+        assert len(await history(node, task)) <= 1
+        lane = node._durable if persistent else node._memory
+        before, through = lane.store.counts().by_reason, (await node.task(task.id)).state.settled_through
+        world_of(node).step(Micros(-30 * MINUTE))
+        await lane.keeper.mailbox.tell(Settle((task.id,)))
+        await trio.sleep(10 * 60)
+        assert len(await history(node, task)) <= 1
+        assert lane.store.counts().by_reason == before
+        assert (await node.task(task.id)).state.settled_through == through
+        rows = await node.outcomes(task.id, since=Instant(0), until=through, limit=500)
+        assert sum(row.count or 0 for row in rows) == sum(before.values()) >= 119
