@@ -1,7 +1,6 @@
 """The consoles of a page: `$ tocsin ...` lines are run against a node of the page's own, and what they show is compared.
 
     <!-- file: jobs.py -->      the block that follows is such a file, in the directory of the page
-    <!-- not run: why -->       the block that follows is not run
 
 Output that is shown is compared with what is printed, `...` standing for anything; a command under which nothing is shown has
 only to end well. Other commands than `tocsin` are not run, and `up` is what the node was started with.
@@ -27,7 +26,7 @@ import attrs
 
 from tocsin.cli.main import run
 
-BLOCK: Final = re.compile(r"(?:<!-- (file|not run): ([^\n]*?) -->\n)?^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK: Final = re.compile(r"(?:<!-- (file): ([^\n]*?) -->\n)?^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 UP_SECONDS: Final = 60.0
 """For a node to be up, on a machine that has much else to do."""
@@ -56,8 +55,8 @@ def without_files(page: str) -> str:
 def commands(page: str) -> list[Command]:
     """The commands of a page that are run."""
     found = []
-    for kind, _, language, text in BLOCK.findall(page):
-        if language != "console" or kind == "not run":
+    for _, _, language, text in BLOCK.findall(page):
+        if language != "console":
             continue
         for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
             line, _, shows = part.partition("\n")

@@ -64,6 +64,15 @@ def test_commands_do_what_is_shown(page: Path, tmp_path: Path) -> None:
             assert (wrong := docs_console.differs(command)) is None, wrong
 
 
+def test_a_console_that_is_wrong_is_seen() -> None:
+    words = ("cron", "next", "@daily", "--after", "2026-01-01T00:00:00Z", "--count", "1")
+    good = "at 00:00, every day (UTC)\n...01-02 00:00:00 +00:00"
+    assert docs_console.differs(docs_console.Command(words, good)) is None
+    assert docs_console.differs(docs_console.Command(words, good.replace("02", "03"))) is not None
+    assert docs_console.differs(docs_console.Command(words, "tocsin: ...")) is not None
+    assert docs_console.differs(docs_console.Command((*words, "--nonsense"), "")) is not None
+
+
 def test_the_guides_have_commands() -> None:
     assert {"triggers.md", "late.md", "retries.md"} <= {page.name for page in GUIDES}
 
