@@ -1,14 +1,19 @@
-"""What a slice of a purge removes from the memory adapter: the same as in `sqlite_purge.py`, row by row."""
+"""What a slice of a purge removes from the memory adapter: the same as in `sqlite_purge.py`.
+
+It works in the loop of the process, so a slice looks at a bounded number of rows, and each row once in a walk.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final, assert_never
 
 import attrs
 
 from runtime.clock import Instant, Micros
+from runtime.records import evolve, record
 
 from ..model.execution import Execution
 from ..model.lifecycle import Phase
@@ -18,6 +23,27 @@ from .memory_rows import Parts, Record
 from .port import Audit
 
 _INACTIVE: Final = (Phase.FINISHED, Phase.CANCELLED)
+
+
+TASKS_AT_ONCE: Final = 100
+"""Tasks that one slice looks at."""
+
+LOOKED_AT: Final = 2_000
+"""Rows that one slice looks at: some milliseconds, in which nothing else in the process goes on."""
+
+Ranks = tuple[tuple[str, int], ...]
+"""How many executions of each state are still to come in a history."""
+
+
+@record
+class _Step:
+    """What was done about one task: rows that went and were looked at; `next`: the place where to go on, None: it is done."""
+
+    removed: int = 0
+    looked: int = 0
+    next: int | None = None
+    ranks: Ranks = ()
+    deleted: bool = False
 
 
 @attrs.define
@@ -33,34 +59,109 @@ class Purger:
 
     def purge(self, wanted: Slice) -> Purged:
         """See the port."""
-        records = [record for key, record in self.tasks.items() if wanted.task_id in (None, key)]
+        if wanted.stage is Stage.AUDITS:
+            gone = min(wanted.limit, max(0, len(self.audits) - wanted.retention.audits))
+            del self.audits[:gone]
+            return Purged(gone, Cursor() if gone == wanted.limit else None)
+        return self._walk(wanted)
+
+    def _walk(self, wanted: Slice) -> Purged:
+        """Task after task, and through a task's history from its oldest row, as far as one slice may go.
+
+        The cursor holds the places of the task and of the row, and the ranks of those that come. Who goes leaves its place.
+        """
+        at = wanted.after
+        task_place, place, ranks = max(at.at, 0), max(at.first, 0), at.seen
+        removed = looked = 0
+        for key in self._next_tasks(wanted, task_place):
+            step = self._of_task(self.tasks[key], wanted, place, ranks, wanted.limit - removed)
+            removed += step.removed
+            looked += step.looked
+            if step.next is not None:
+                return Purged(removed, Cursor(task_place, first=step.next, seen=step.ranks))
+            task_place += not step.deleted
+            place, ranks = 0, ()
+            if removed >= wanted.limit or looked >= LOOKED_AT:
+                break
+        more = wanted.task_id is None and task_place < len(self.tasks)
+        return Purged(removed, Cursor(task_place) if more else None)
+
+    def _next_tasks(self, wanted: Slice, place: int) -> list[str]:
+        if wanted.task_id is not None:
+            return [wanted.task_id] if wanted.task_id in self.tasks else []
+        return list(islice(self.tasks, place, place + TASKS_AT_ONCE))
+
+    def _of_task(self, record: Record, wanted: Slice, place: int, ranks: Ranks, room: int) -> _Step:
         match wanted.stage:
             case Stage.EXECUTIONS:
-                ends = [
-                    (one.ended_at or 0, one.id, one) for record in records for one in old_executions(record, wanted)
-                ]
-                return self._purge_executions([one for *_, one in sorted(ends)], wanted)
-            case Stage.ROWS:
-                rows = [(row.last, row.task_id, row) for record in records for row in old_rows(record, wanted)]
-                return self._fold_rows([row for *_, row in sorted(rows, key=lambda entry: entry[:2])], wanted)
+                return self._age(record, wanted, place, room)
             case Stage.TASKS:
-                return self._purge_tasks(records, wanted)
+                if place == 0 and is_inactive(record, wanted) and not self.is_needed(record.definition.id):
+                    return self._remove_task(record, wanted)
+                return self._shorten(record, wanted, place, ranks, room)
+            case Stage.ROWS:
+                return self._fold_rows(record, list(islice(old_rows(record, wanted), room)), room)
             case Stage.LEDGER:
-                for record in records:
-                    drop_folded(record, before(wanted.retention.folded, wanted.now))
-                return self._fold_rows([row for record in records for row in surplus_rows(record, wanted)], wanted)
+                drop_folded(record, before(wanted.retention.folded, wanted.now))
+                return self._fold_rows(record, list(islice(surplus_rows(record, wanted), room)), room)
             case Stage.AUDITS:
-                gone = min(wanted.limit, max(0, len(self.audits) - wanted.retention.audits))
-                del self.audits[:gone]
-                return Purged(gone, Cursor() if gone == wanted.limit else None)
+                raise AssertionError(wanted.stage)
             case _:
                 assert_never(wanted.stage)
 
-    def _purge_executions(self, executions: Sequence[Execution], wanted: Slice) -> Purged:
-        some = executions[: wanted.limit]
-        for execution in some:
+    def _remove_task(self, record: Record, wanted: Slice) -> _Step:
+        definition, rows = record.definition, len(record.history)
+        self.delete(definition.id)
+        self.audits.append(Audit(wanted.now, SYSTEM, "purge", definition.id, definition.name))
+        return _Step(rows + 1, rows, deleted=True)
+
+    def _age(self, record: Record, wanted: Slice, place: int, room: int) -> _Step:
+        """Executions that have been kept for their time; what a task keeps shorter than others is looked at with the task."""
+        horizon = _horizon([keep.ttl for keep in wanted.retention.states.values()], wanted)
+        limits = {state: _limit(record, keep.ttl, wanted) for state, keep in wanted.retention.states.items()}
+
+        def goes(execution: Execution) -> bool:
+            limit, ended_at = limits.get(execution.state), execution.ended_at
+            return limit is not None and ended_at is not None and ended_at <= min(limit, horizon)
+
+        return self._pass(record, wanted, place, room, goes)
+
+    def _shorten(self, record: Record, wanted: Slice, place: int, ranks: Ranks, room: int) -> _Step:
+        """Executions beyond the number that is kept of their state, or beyond their task's own time."""
+        own = _limit(record, None, wanted)
+        caps = {state: keep.last for state, keep in wanted.retention.states.items()}
+        least = min((cap for cap in caps.values() if cap is not None), default=None)
+        if own is None and (least is None or len(record.history) <= least):
+            return _Step(looked=1)
+        left = Counter(dict(ranks)) if ranks else Counter(entry.state.value for entry in record.history.values())
+
+        def goes(execution: Execution) -> bool:
+            state = execution.state
+            rank, cap = left[state.value], caps.get(state)
+            left[state.value] -= 1
+            aged = own is not None and execution.ended_at is not None and execution.ended_at <= own
+            return aged or (cap is not None and rank > cap)
+
+        step = self._pass(record, wanted, place, room, goes)
+        return evolve(step, ranks=tuple(left.items()))
+
+    def _pass(self, record: Record, wanted: Slice, place: int, room: int, goes: Callable[[Execution], bool]) -> _Step:
+        """Look at the next rows of a history; those for which `goes` holds go if they may: none that is not over, beyond the
+        watermark, or among the newest.
+        """
+        through, rows = record.state.settled_through, len(record.history)
+        last = rows - wanted.retention.newest
+        gone: list[Execution] = []
+        looked = 0
+        for execution in islice(record.history.values(), place, place + LOOKED_AT):
+            looked += 1
+            if goes(execution) and place + looked <= last and _may_go(execution, through):
+                gone.append(execution)
+                if len(gone) == room:
+                    break
+        for execution in gone:
             self._remove(execution)
-        return Purged(len(some), Cursor() if len(executions) > len(some) else None)
+        return _Step(len(gone), looked, None if place + looked >= rows else place + looked - len(gone))
 
     def _remove(self, execution: Execution) -> None:
         record = self.tasks[execution.task_id]
@@ -70,65 +171,22 @@ class Purger:
         del self.executions[execution.id]
         self.parts.pop(execution.id, None)
 
-    def _fold_rows(self, rows: Sequence[Settled], wanted: Slice) -> Purged:
-        some = rows[: wanted.limit]
-        for row in some:
-            record = self.tasks[row.task_id]
+    def _fold_rows(self, record: Record, rows: Sequence[Settled], room: int) -> _Step:
+        looked = len(record.settled)
+        for row in rows:
             del record.settled[row.first]
             fold(record, row.first, row.last, row.count or 0, row.outcome, row.reason)
-        return Purged(len(some), Cursor() if len(rows) > len(some) else None)
-
-    def _purge_tasks(self, records: Sequence[Record], wanted: Slice) -> Purged:
-        surplus: list[Execution] = []
-        removed = 0
-        for record in sorted(records, key=lambda record: record.definition.id):
-            definition = record.definition
-            if not is_inactive(record, wanted) or self.is_needed(definition.id):
-                surplus += surplus_executions(record, wanted)
-                continue
-            removed += len(record.history) + 1
-            self.delete(definition.id)
-            self.audits.append(Audit(wanted.now, SYSTEM, "purge", definition.id, definition.name))
-        purged = self._purge_executions(surplus, wanted)
-        return Purged(purged.removed + removed, purged.next)
+        return _Step(len(rows), looked, 0 if len(rows) == room else None)
 
 
-def old_executions(record: Record, wanted: Slice) -> Iterator[Execution]:
-    """Ended executions that have been kept for their time; what a task keeps shorter than others is looked at with the task."""
-    horizon = _horizon([keep.ttl for keep in wanted.retention.states.values()], wanted)
-    for execution in _executions(record, wanted):
-        limit = _limit(record, wanted.retention.states[execution.state].ttl, wanted)
-        if limit is not None and execution.ended_at is not None and execution.ended_at <= min(limit, horizon):
-            yield execution
+def _may_go(execution: Execution, through: Instant) -> bool:
+    covered = execution.nominal is None or execution.nominal <= through
+    return covered and execution.state in FINAL_STATES and not execution.lingers
 
 
 def _horizon(ttls: Sequence[Micros | None], wanted: Slice) -> int:
     """The newest instant at which something may have been kept long enough."""
     return wanted.now - min((ttl for ttl in ttls if ttl is not None), default=Micros(FAR))
-
-
-def surplus_executions(record: Record, wanted: Slice) -> Iterator[Execution]:
-    """Ended executions beyond the number that is kept of their state, or beyond their task's own time, oldest first."""
-    ranks = Counter(execution.state for execution in record.history.values())
-    own = _limit(record, None, wanted)
-    removable = {execution.id for execution in _executions(record, wanted)}
-    for execution in record.history.values():
-        rank = ranks[execution.state]
-        ranks[execution.state] -= 1
-        if execution.id in removable:
-            last = wanted.retention.states[execution.state].last
-            aged = own is not None and execution.ended_at is not None and execution.ended_at <= own
-            if aged or (last is not None and rank > last):
-                yield execution
-
-
-def _executions(record: Record, wanted: Slice) -> Iterator[Execution]:
-    """Those that may go at all: ended for good, covered by the watermark, and not among the newest."""
-    through, history = record.state.settled_through, list(record.history.values())
-    for execution in history[: max(0, len(history) - wanted.retention.newest)]:
-        covered = execution.nominal is None or execution.nominal <= through
-        if execution.state in FINAL_STATES and not execution.lingers and covered:
-            yield execution
 
 
 def old_rows(record: Record, wanted: Slice) -> Iterator[Settled]:
@@ -188,5 +246,5 @@ def fold(record: Record, first: Instant, last: Instant, count: int, outcome: Out
 
 def drop_folded(record: Record, limit: Instant | None) -> None:
     """Forget folded rows that end at this instant or earlier; None: none."""
-    if limit is not None:
+    if limit is not None and any(row[1] <= limit for row in record.folded.values()):
         record.folded = {key: row for key, row in record.folded.items() if row[1] > limit}
