@@ -1,0 +1,42 @@
+"""Edges of the model's own rules: what is due, what is open, and the words of states."""
+
+from __future__ import annotations
+
+from actors.model.execution import WaitsFor
+from actors.model.lifecycle import State
+from actors.model.task import Task, TaskState, assigned
+from actors.model.trigger import Bounds
+from runtime.clock import SECOND, Instant, Micros
+from runtime.records import evolve
+
+from .records import definition, running
+
+SPREAD = Bounds(spread=Micros(60 * SECOND))
+
+
+def test_a_task_with_a_place_in_a_spread_window_is_due_there_if_it_fires_at_all():
+    spread = definition(bounds=SPREAD)
+    place = assigned(spread, Instant(1000))
+    assert 1000 < place < 1000 + 60 * SECOND
+    assert Task(spread, TaskState(next_fire=Instant(1000))).due == place
+    assert Task(spread, TaskState(next_fire=None)).due is None
+    assert Task(definition(), TaskState(next_fire=Instant(1000))).due == 1000
+
+
+def test_a_task_is_due_when_the_first_of_its_executions_waits_no_longer():
+    waiting = evolve(running(), state=State.WAITING, waits_for=WaitsFor.RETRY, due=Instant(700), expires=Instant(900))
+    for fire in (None, Instant(800), Instant(1000)):
+        assert Task(definition(), TaskState(next_fire=fire), (waiting,)).due == 700
+    assert Task(definition(), TaskState(next_fire=None), (evolve(waiting, due=None),)).due == 900
+    assert Task(definition(), TaskState(next_fire=Instant(600)), (waiting,)).due == 600
+
+
+def test_who_lingers_is_open_though_its_attempt_has_ended():
+    ended = running(state=State.TIMED_OUT)
+    assert not ended.is_open
+    assert evolve(ended, lingers=True).is_open
+    assert [running(state=state).is_open for state in (State.WAITING, State.RUNNING, State.CRASHED)] == [
+        True,
+        True,
+        False,
+    ]
