@@ -53,7 +53,7 @@ class Commands:
                 refuse_type(message.definition.type)
         match message:
             case EditTask():
-                edit(staged.task, message.definition, message.expected, now)
+                edit(staged.task, message.definition, message.expected, now, message.base)
                 self._progression.settle_slots(staged, now, early=changes_times(staged.task, message.definition))
                 definition, state, rows = edit(staged.task, message.definition, None, now)
                 staged.replace(definition, state)

@@ -237,12 +237,13 @@ class CreateTasks:
 
 @record
 class EditTask:
-    """Replace the definition (same id). `expected` is the version that the editor saw, None = whatever there is."""
+    """Replace the definition (same id). `expected`, `base`: version and definition that the editor saw, None = any."""
 
     definition: Definition
     expected: int | None
     actor: str
     reply: Reply[Task]
+    base: Definition | None = None
 
     @property
     def task_id(self) -> str:

@@ -223,7 +223,7 @@ class LocalNode(NodeControl):
     async def edit(self, reference: str, changes: Mapping[str, Any]) -> Task:
         """Change a task's definition: fields as in JSON, `{"policies": {"timeout": "5m"}}`; what is not named stays.
 
-        Raises InvalidRequest, NotFound, and StaleVersion when somebody else changed it meanwhile.
+        Raises InvalidRequest, NotFound, and StaleVersion when somebody else edited it meanwhile.
         """
         task = await self.task(reference)
         check_editable(task.definition)
@@ -237,7 +237,7 @@ class LocalNode(NodeControl):
             base=task.definition,
             known=known,
         )
-        return await self._ask(task, lambda reply: EditTask(definition, task.state.version, ACTOR, reply))
+        return await self._ask(task, lambda reply: EditTask(definition, None, ACTOR, reply, task.definition))
 
     async def retry(self, reference: str, *, reset: bool = False) -> Task:
         """Run the last execution again, which has failed; `reset` counts failures from 0."""
@@ -447,7 +447,7 @@ async def _bring_up_to_date(node: LocalNode, entry: DeclaredTask, wanted: Defini
     )
     if definition != former:
         logger.info("task %r is changed to what its code declares", wanted.name)
-        await node._ask(task, lambda reply: EditTask(definition, task.state.version, DECLARATION, reply))
+        await node._ask(task, lambda reply: EditTask(definition, None, DECLARATION, reply, former))
 
 
 def _operators(declared: Policies, present: Policies) -> Policies:

@@ -180,9 +180,9 @@ async def edit_task(node: Node, call: Call) -> Json:
     definition = definition_from_json(
         body, node.catalogue, node.world.now(), task_id=task.id, owner=call.actor, base=task.definition, known=known
     )
-    # Without a version the edit still builds on what was read here, not on what came after.
-    expected = task.state.version if version is None else version
-    edited: Task = await node.command(task.id, lambda reply: EditTask(definition, expected, call.actor, reply))
+    # What is not named stays as it was read here, so that must not have been changed; that the task runs is no change.
+    base = task.definition
+    edited: Task = await node.command(task.id, lambda reply: EditTask(definition, version, call.actor, reply, base))
     return await _full(node, edited)
 
 

@@ -47,16 +47,19 @@ def changes_times(task: Task, definition: Definition) -> bool:
 
 
 def edit(
-    task: Task, definition: Definition, expected: int | None, now: Instant
+    task: Task, definition: Definition, expected: int | None, now: Instant, base: Definition | None = None
 ) -> tuple[Definition, TaskState, tuple[Settled, ...]]:
     """Replace the definition; with rows for what the old one owed and will not run: excluded and paused time, the rest of a
     catch-up. The caller has settled before what was due, also what had its place in the spread window still to come.
 
-    Raises Conflict in a phase that cannot be edited, StaleVersion if the task was changed since.
+    base: what the definition was made from, None for whatever there is. Raises Conflict in a phase that cannot be edited,
+    StaleVersion if the task has another version than the expected one, or its definition was changed since.
     """
     phase = change_phase(task.state.phase, Change.EDIT)
     if expected is not None and expected != task.state.version:
         raise StaleVersion(f"task {task.id} has version {task.state.version}, the edit was made on {expected}")
+    if base is not None and base != task.definition:
+        raise StaleVersion(f"task {task.id} has version {task.state.version}, its definition was changed meanwhile")
     state = evolve(task.state, phase=phase, revision=task.state.revision + 1)
     if phase is Phase.FINISHED or not changes_times(task, definition):
         return definition, state, ()

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import tocsin
 from actors.handling.catalogue import Catalogue, task_type
+from actors.keeper_messages import EditTask, RunTask
 from actors.model.policy import DEFAULT_POLICIES, Policies
+from actors.model.task import Task
 from actors.model.trigger import CalendarInterval, Interval, Union
 from runtime.clock import DAY, MINUTE, SECOND, Micros
 from runtime.errors import Conflict, InvalidRequest
 from tests.tocsin.conftest import CATALOGUE
+from tocsin.builder import ACTOR
 from tocsin.node import make_declared
 from tocsin.policies import policy_sources
 from tocsin.tasks import DECLARED_TASKS, DeclaredTask
@@ -90,3 +94,32 @@ async def test_bounds_are_told_in_words(tmp_path: Path) -> None:
         made = await node.new_task("greet").with_period("1d").spread("10m").max_runs(3).schedule()
         words = trigger_words(made.definition.trigger, made.definition.bounds)
         assert "at a place of its own in the 10m after, 3 times at most" in words
+
+
+async def test_a_task_that_runs_meanwhile_can_be_edited_and_one_that_is_edited_meanwhile_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with tocsin.open_node(catalogue=CATALOGUE, data=tmp_path) as node:
+        await node.every("1d", "greet", name="busy")
+        read = node.task
+
+        async def run_after(reference: str) -> Task:
+            found = await read(reference)
+            await node._ask(found, lambda reply: RunTask(found.id, None, "task", None, ACTOR, reply))
+            return found
+
+        monkeypatch.setattr(node, "task", run_after)
+        edited = await node.edit("busy", {"tags": ["a"]})
+        assert edited.definition.tags == ("a",)
+        assert edited.state.version > 2, "it was run between"
+
+        async def edit_after(reference: str) -> Task:
+            found = await read(reference)
+            changed = attrs.evolve(found.definition, tags=("b",))
+            await node._ask(found, lambda reply: EditTask(changed, None, ACTOR, reply))
+            return found
+
+        monkeypatch.setattr(node, "task", edit_after)
+        with pytest.raises(tocsin.StaleVersion, match="definition was changed meanwhile"):
+            await node.edit("busy", {"labels": {"team": "x"}})
+        assert (await read("busy")).definition.tags == ("b",)
