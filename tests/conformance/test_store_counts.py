@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.retention import FINAL_STATES, FOLDS, PURGES, Keep, Retention, Slice, Stage
+from actors.store import memory_purge, sqlite_purge
 from actors.store.memory import MemoryStore
 from actors.store.port import ExecutionWrite, Store, Update
 from actors.store.sqlite import SqliteStore
@@ -128,6 +129,43 @@ def test_purging_and_folding_conserve_the_counts_by_reason(
             walked(store, Slice(stage, retention, now, task_id, limit=limit))
             assert ([tally(store, one) for one in TASKS], both_say(store)) == before
         store.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    ends=st.lists(ended, min_size=3, max_size=12),
+    rows=st.lists(missed, max_size=8),
+    wanted=purges,
+    look=st.integers(1, 4),
+    on_disk=st.booleans(),
+)
+def test_what_goes_does_not_depend_on_the_size_of_the_slices(
+    ends: list[Any],
+    rows: list[Any],
+    wanted: list[tuple[Stage, Retention, Instant, str | None, int]],
+    look: int,
+    on_disk: bool,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        stores = [
+            founded(SqliteStore(Path(folder) / f"{n}.db", synchronous="OFF") if on_disk else MemoryStore())
+            for n in "ab"
+        ]
+        for store in stores:
+            filled(store, "t1", ends, rows)
+            filled(store, "t2", ends[1:], rows)
+        for stage, retention, now, task_id, limit in wanted:
+            whole = walked(stores[0], Slice(stage, retention, now, task_id, limit=10**6))
+            with patch.context() as small:
+                small.setattr(sqlite_purge, "LOOKED_AT", look)
+                small.setattr(memory_purge, "LOOKED_AT", look)
+                assert walked(stores[1], Slice(stage, retention, now, task_id, limit=limit)) == whole
+            for one in TASKS:
+                first, second = (store.executions(one, offset=0, limit=99) for store in stores)
+                assert first == second
+                assert tally(stores[0], one) == tally(stores[1], one)
+        for store in stores:
+            store.close()
 
 
 # -- a late node

@@ -315,10 +315,13 @@ class Adapters(RuleBasedStateMachine):
         task_id=st.none() | st.sampled_from(TASKS),
         now=instants,
         retention=retentions,
+        limit=st.sampled_from([1, 2, 3, 100]),
     )
-    def purge(self, stage: Stage, task_id: str | None, now: Instant, retention: Retention) -> None:
+    def purge(self, stage: Stage, task_id: str | None, now: Instant, retention: Retention, limit: int) -> None:
         # How far a slice comes is each adapter's own matter, so the walks are compared.
-        walks = [walked(store, Slice(stage, retention, now, task_id)) for store in (self.memory, self.sqlite)]
+        walks = [
+            walked(store, Slice(stage, retention, now, task_id, limit=limit)) for store in (self.memory, self.sqlite)
+        ]
         assert walks[0] == walks[1]
 
     @rule(
