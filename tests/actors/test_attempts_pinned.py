@@ -62,6 +62,8 @@ def archived(state: State, failure: Failure | None, ended_at: Instant) -> Attemp
 
 def test_a_claim_leaves_nothing_of_what_was_waited_for_nor_of_the_former_attempt():
     assert attempts.claim(WAITING, 7, "boot", "node", LATER) == RUNNING
+    fresh = evolve(WAITING, first_started_at=None, outcome=None)
+    assert attempts.claim(fresh, 7, "boot", "node", NOW).first_started_at == NOW
 
 
 def test_an_end_is_recorded_with_its_times_and_its_failure():

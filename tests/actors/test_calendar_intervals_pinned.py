@@ -164,3 +164,21 @@ def test_the_shorter_months_are_mentioned_only_where_there_are_some() -> None:
 def test_the_numbers_of_a_series_go_on() -> None:
     days = [day_of_slot(trigger("month", 1, "last_day"), number) for number in islice(range(99), 4)]
     assert days == [date(2024, *day).toordinal() for day in ((1, 31), (2, 29), (3, 31), (4, 30))]
+
+
+def test_a_slot_that_comes_twice_counts_twice_and_only_its_newest_is_wanted() -> None:
+    """On 27 October 2024 it was 02:30 in Berlin at 00:30 and at 01:30 UTC."""
+    day = date(2024, 10, 27).toordinal()
+    twice = CalendarInterval(1, "week", day - 7, Micros(150 * MINUTE), "Europe/Berlin", fold="both")
+    begin = Instant(midnight(day))
+    both = [Instant(begin + 30 * MINUTE), Instant(begin + 90 * MINUTE)]
+    assert newest_slots(twice, begin, Instant(begin + DAY), 9) == both
+    assert newest_slots(twice, begin, Instant(begin + DAY), 1) == both[1:]
+    assert count_slots(twice, begin, Instant(begin + DAY)) == 2
+    assert count_slots(twice, begin, both[0]) == 1
+
+
+def test_a_short_span_is_counted_however_far_from_the_anchor() -> None:
+    daily = trigger("day")
+    far = instant(daily.anchor_day + 10 * MAX_COUNTED)
+    assert count_slots(daily, Instant(far - 1), Instant(far + 2 * DAY)) == 3
