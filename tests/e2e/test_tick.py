@@ -49,13 +49,13 @@ def explained(data: Path, row: dict[str, Any]) -> None:
 
 
 def look_at_the_list(data: Path) -> None:
-    """The columns of the seed in their order, one row, and the footer."""
-    header, _, row, *footer = tocsin(data, "task", "list").stdout.splitlines()
+    """The columns of the seed in their order, one row, and the footer; the node's own tasks are of other types."""
+    header, _, row, *footer = tocsin(data, "task", "list", "--type", "command").stdout.splitlines()
     columns = [cell.strip() for cell in header.split("│")]
     assert columns[: len(SEED_COLUMNS)] == SEED_COLUMNS
     cells = dict(zip(columns, (cell.strip() for cell in row.split("│")), strict=True))
     assert (cells["Type"], cells["Failures"], cells["Persistent"]) == ("command", "0", "Storage")
     assert "1" in footer[-1]
-    [task] = json.loads(tocsin(data, "task", "list", "--json").stdout)["list"]
+    [task] = json.loads(tocsin(data, "task", "list", "--type", "command", "--json").stdout)["list"]
     assert task["itemId"].startswith(cells["ID"].rstrip("…"))
     assert task["completed"] > SECONDS - 1
