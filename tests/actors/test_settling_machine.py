@@ -31,7 +31,7 @@ def at(second: int) -> Instant:
     return Instant(START + second * SECOND)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Run:
     """An execution as the model sees it. `due`: its place in the spread window. `outcome`: of its slot, once known."""
 
