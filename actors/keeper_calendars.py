@@ -145,7 +145,7 @@ class Calendars:
             if strict:
                 raise InvalidRequest(f"calendars: no calendar {rule.calendar.name!r}")
             return rule
-        return rule if newest.version <= rule.calendar.version else evolve(rule, calendar=newest)
+        return rule if rule.pinned or newest.version <= rule.calendar.version else evolve(rule, calendar=newest)
 
     # -- a batch: tasks whose times may have changed
 

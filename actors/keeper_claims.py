@@ -17,7 +17,7 @@ more is read, up to BACKLOG_MOST. What is hidden behind so many blocked ones wai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Final
 
 from runtime.clock import Instant, Micros
@@ -168,6 +168,13 @@ class Claims:
         if lacks is WaitsFor.KEY:
             return lacks, self.queues.lock(entry.wants[0][0])
         return (lacks or WaitsFor.SLOT) if self.slots <= 0 or lacks is not None else None, None
+
+    def most_urgent_first(self, task_ids: Sequence[str], tasks: Mapping[str, Task]) -> Sequence[str]:
+        """Tasks that are due together, in the order in which they should ask: the first may take the last place there is."""
+        if len(task_ids) <= self.slots and not self.queues.has_limits:
+            return task_ids
+        known = [(tasks[key].definition.policies.priority if key in tasks else 0, key) for key in task_ids]
+        return [key for _, key in sorted(known, key=lambda pair: pair[0])]
 
     def takes_at_once(self, policies: Policies) -> bool:
         """Whether an execution under these policies needs nothing but a slot, and gets one now."""

@@ -260,7 +260,7 @@ class KeeperCore:
 
     # -- the timer's and the coordinator's messages
 
-    def _settle_all(self, task_ids: Iterable[str], now: Instant) -> None:
+    def _settle_all(self, task_ids: Sequence[str], now: Instant) -> None:
         if self._claims.paused is not None:
             # The timer did not hear of the pause, or not yet.
             told = Reschedule(tuple((task_id, None) for task_id in task_ids))
@@ -274,7 +274,7 @@ class KeeperCore:
                 return None
             return keeper_plain.fire(task, partition, self._claims, self._new_id, now)
 
-        for task_id in task_ids:
+        for task_id in self._claims.most_urgent_first(task_ids, self._cache):
             # A foreign task is not even staged: its due instant, told after the batch, would bring the timer here again at once.
             owned = everything or partition_of(task_id, self._partitions) in self._epochs
             if owned and not self.calendars.zones_changing and self._stage_plainly(task_id, fire):

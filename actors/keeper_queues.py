@@ -156,6 +156,11 @@ class Queues:
         found = self._queues.get(queue)
         return 0 if found is None else len(found.waiting)
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any queue has a limit of its own."""
+        return bool(self._limits)
+
     def is_limited(self, queue: str) -> bool:
         """Whether a queue has a limit of its own."""
         return queue in self._limits

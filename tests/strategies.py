@@ -66,7 +66,11 @@ calendars = st.builds(
     st.lists(st.integers(min_value=0, max_value=6), max_size=2),
 )
 calendar_rules = st.builds(
-    CalendarRule, calendars, st.sampled_from(["exclude", "include"]), st.sampled_from(["skip", "next", "previous"])
+    CalendarRule,
+    calendars,
+    st.sampled_from(["exclude", "include"]),
+    st.sampled_from(["skip", "next", "previous"]),
+    st.booleans(),
 )
 
 bounds = st.builds(

@@ -135,8 +135,11 @@ def read_rules(listed: Sequence[dict[str, Any]], known: Known, path: str) -> tup
 def _rule(values: dict[str, Any], path: str, known: Known) -> CalendarRule:
     if "calendar" not in values:
         raise InvalidRequest(f"{path}.calendar: required")
-    calendar = known.calendar(values["calendar"], values.get("version"), f"{path}.calendar")
-    return CalendarRule(calendar, values.get("mode", "exclude"), values.get("shift", "skip"))
+    version = values.get("version")
+    calendar = known.calendar(values["calendar"], version, f"{path}.calendar")
+    return CalendarRule(
+        calendar, values.get("mode", "exclude"), values.get("shift", "skip"), pinned=version is not None
+    )
 
 
 def _union(
@@ -319,13 +322,9 @@ def trigger_json(trigger: Trigger, bounds: Bounds) -> dict[str, Any]:
 
 
 def rule_json(rule: CalendarRule) -> dict[str, Any]:
-    """A calendar rule, with the version of the calendar that the task keeps to."""
-    return {
-        "calendar": rule.calendar.name,
-        "version": rule.calendar.version,
-        "mode": rule.mode,
-        "shift": rule.shift,
-    }
+    """A calendar rule, with the version of the calendar if the task keeps to that one."""
+    shown: dict[str, Any] = {"calendar": rule.calendar.name, "mode": rule.mode, "shift": rule.shift}
+    return shown | {"version": rule.calendar.version} if rule.pinned else shown
 
 
 def _single_json(trigger: Trigger) -> dict[str, Any]:

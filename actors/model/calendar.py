@@ -79,12 +79,14 @@ class CalendarRule:
 
     `shift` says what becomes of a slot at an excluded time. `skip`: it stays a nominal time and is not run. `next` and
     `previous`: the nominal time moves, at the same local time of the calendar's zone, to the next or the previous day that no
-    rule of the task with such a shift excludes; slots that come to the same instant are one.
+    rule of the task with such a shift excludes; slots that come to the same instant are one. `pinned`: the task keeps to this
+    version of the calendar when a new one comes.
     """
 
     calendar: Calendar
     mode: Mode = "exclude"
     shift: Shift = "skip"
+    pinned: bool = False
 
     def excludes(self, instant: Instant) -> bool:
         """Whether this rule excludes an instant."""

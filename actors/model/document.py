@@ -88,7 +88,8 @@ def _encode_bounds(bounds: Bounds) -> str:
 
 def _reference(rule: CalendarRule) -> dict[str, Any]:
     named = {name: getattr(rule.calendar, name) for name in ("tenant", "name", "version")}
-    return {**named, "mode": rule.mode, "shift": rule.shift}
+    shown = {**named, "mode": rule.mode, "shift": rule.shift}
+    return {**shown, "pinned": True} if rule.pinned else shown
 
 
 def _sparse(record: Any, default: Any) -> str:

@@ -149,7 +149,9 @@ definitions = st.builds(
 
 
 def known_from(bounds: Bounds) -> Known:
-    calendars = {(rule.calendar.name, rule.calendar.version): rule.calendar for rule in bounds.calendars}
+    calendars = {
+        (rule.calendar.name, rule.calendar.version if rule.pinned else None): rule.calendar for rule in bounds.calendars
+    }
     tasks = {
         parent: Task(Definition(parent, "p", "greet", Once(NOW), persistent=False), TaskState()) for parent in PARENTS
     }

@@ -117,8 +117,8 @@ SAME: list[tuple[dict[str, Any], TaskBuilder, When, tuple[Trigger, Bounds]]] = [
         None,  # type: ignore[list-item]
     ),
     (
-        {"cron": "0 0 * * *", "calendars": [{"calendar": "holidays", "mode": "include", "version": 3}]},
-        new().with_cron("0 0 * * *").including("holidays", version=3),
+        {"cron": "0 0 * * *", "calendars": [{"calendar": "holidays", "mode": "include"}]},
+        new().with_cron("0 0 * * *").including("holidays"),
         When(cron=["0 0 * * *"], include=["holidays"]),
         None,  # type: ignore[list-item]
     ),

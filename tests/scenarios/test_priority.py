@@ -1,0 +1,35 @@
+"""Of tasks that are due at the same instant the most urgent one gets the last place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+import tocsin
+from actors.handling.catalogue import Catalogue, task_type
+from tocsin import testing
+from tocsin.testing import VirtualNode
+
+BEGAN: list[str] = []
+
+
+async def work(ctx: tocsin.Context) -> None:
+    BEGAN.append(ctx.task)
+    await trio.sleep(600)
+
+
+@pytest.mark.parametrize("config", [{"slots": 1, "memory_slots": 1}, {"queues": {"mail": 1}}])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_the_most_urgent_of_those_due_together_goes_first(config: dict[str, Any], persistent: bool) -> None:
+    BEGAN.clear()
+
+    async def history(node: VirtualNode) -> None:
+        for name, priority in (("low", 9), ("middle", 5), ("high", 0)):
+            builder = node.new_task("work").named(name).with_cron("0 * * * *").priority(priority).queue("mail")
+            await (builder if persistent else builder.non_persistent()).schedule()
+        await node.advance("90m")
+
+    testing.run(history, catalogue=Catalogue([task_type("work", work)]), **config)
+    assert BEGAN == ["high", "middle", "low"]
