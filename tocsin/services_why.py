@@ -20,7 +20,7 @@ from .services_executions import telling
 from .services_scheduler import names_of
 from .views import Json
 from .waiting import Situation, obstacle_lines
-from .why import Answer, Case, answer, meant, newest_lines, of_execution, width_of
+from .why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, width_of
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -46,7 +46,10 @@ async def why_task(node: Node, task: Task, wanted: Instant | None) -> Answer:
     now = node.world.now()
     at, row = await _asked(node, task, wanted, now)
     detail, blocker = await _executions_of(node, row)
-    told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker))
+    if wanted is None and row is None and task.state.next_fire is None:
+        told = nothing_ahead(task)
+    else:
+        told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker))
     newest = await telling(node, task) if wanted is None else None
     telling_most = newest or detail
     execution = None if telling_most is None else telling_most.execution

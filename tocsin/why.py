@@ -117,6 +117,13 @@ def meant(trigger: Trigger, bounds: Bounds, at: Instant, place: int = 0) -> Inst
     return at
 
 
+def nothing_ahead(task: Task) -> Answer:
+    """What there is to say about a task that has no row at its newest settled time, and no time ahead."""
+    definition, phase = task.definition, task.state.phase
+    head = f"{definition.name!r} runs {trigger_words(definition.trigger, definition.bounds)}."
+    return Answer(phase.value, None, (head, f"The task is {phase}: no fire is planned."))
+
+
 def answer(case: Case) -> Answer:
     """What became of the instant, and why."""
     definition = case.task.definition
@@ -278,6 +285,8 @@ def newest_lines(task: Task, execution: Execution) -> tuple[str, ...]:
     if execution.state in FAILED_STATES:
         ended = f"Its last execution {execution.id} ended {execution.state}{_error(execution.failure)}"
         return (f"{ended}; to run it again: tocsin task retry {name}",)
+    if execution.state is State.CANCELLED and execution.cancel_reason is not None:
+        return (f"Its last execution {execution.id} ended CANCELLED: {execution.cancel_reason}.",)
     if execution.state in OPEN_STATES:
         waiting = _waiting_line(execution)
         return (f"Execution {execution.id} is {execution.state}.", *([] if waiting is None else [waiting]))

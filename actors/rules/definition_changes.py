@@ -15,6 +15,7 @@ from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
 from ..model.trigger import Bounds, Once, Trigger
 from ..when.moves import FARTHEST_MOVE
+from ..when.trigger_words import explain
 from ..when.triggers import next_after, next_allowed
 from .selecting import is_fixed_delay
 from .settling import after_delay, clock_of, drop_owed, go_on_with_delays
@@ -28,7 +29,7 @@ def first_state(definition: Definition, now: Instant) -> TaskState:
     begin = _before_once(definition, now)
     first = next_allowed(definition.trigger, definition.bounds, begin)
     if first is None:
-        raise InvalidRequest(f"trigger: never fires after {isoformat(now)}: {definition.trigger!r}")
+        raise InvalidRequest(f"trigger: never fires after {isoformat(now)}: {explain(definition.trigger)!r}")
     return TaskState(next_fire=first, settled_through=begin)
 
 
@@ -68,7 +69,7 @@ def edit(
         return definition, evolve(state, settled_through=begin), drop_owed(task, now, Reason.PAUSED)
     first = next_allowed(definition.trigger, definition.bounds, begin)
     if first is None:
-        raise Conflict(f"trigger: has no nominal time after {isoformat(begin)}: {definition.trigger!r}")
+        raise Conflict(f"trigger: has no nominal time after {isoformat(begin)}: {explain(definition.trigger)!r}")
     rows = drop_owed(task, now, Reason.DOWNTIME, Outcome.MISSED)
     return definition, evolve(state, next_fire=first, settled_through=begin, catching_up=None), rows
 
@@ -140,7 +141,8 @@ def activate(
         begin = max(_before_once(definition, now), settled)
     first = next_allowed(definition.trigger, definition.bounds, begin)
     if first is None:
-        raise Conflict(f"every nominal time of {definition.trigger!r} is settled: activate with another trigger")
+        words = explain(definition.trigger)
+        raise Conflict(f"trigger: every nominal time of {words!r} is settled: activate with another trigger")
     changed = definition is not task.definition
     state = evolve(
         task.state,

@@ -134,5 +134,6 @@ def explain(trigger: CalendarInterval) -> str:
     if trigger.unit in _DAYS or anchor.day <= 28:
         return words
     if trigger.missing == "last_day":
-        return f"{words}, on the last day of a shorter month"
+        which = "the" if anchor.day == 31 and trigger.unit == "month" else "a shorter"
+        return f"{words}, on the last day of {which} month"
     return f"{words}, not in a month without a day {anchor.day}"

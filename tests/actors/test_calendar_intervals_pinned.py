@@ -159,6 +159,9 @@ def test_the_shorter_months_are_mentioned_only_where_there_are_some() -> None:
     days = {day: explain(trigger("month", anchor=date(2024, 1, day))) for day in (28, 29)}
     assert "month without" not in days[28]
     assert "not in a month without a day 29" in days[29]
+    last = {day: explain(trigger("month", 1, "last_day", anchor=date(2024, 1, day))) for day in (30, 31)}
+    assert last[30].endswith("on the last day of a shorter month")
+    assert last[31].endswith("on the last day of the month")
 
 
 def test_the_numbers_of_a_series_go_on() -> None:

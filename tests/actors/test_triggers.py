@@ -422,7 +422,7 @@ def test_the_effect_is_what_happens(name: str):
         (monthly("2026-01-31T09:00"), "every month at 09:00, from 2026-01-31, not in a month without a day 31 (UTC)"),
         (
             monthly("2026-01-31T09:00", every=2, missing="last_day"),
-            "every 2 months at 09:00, from 2026-01-31, on the last day of a shorter month (UTC)",
+            "every 2 months at 09:00, from 2026-01-31, on the last day of the month (UTC)",
         ),
         (monthly("2026-01-28T09:30"), "every month at 09:30, from 2026-01-28 (UTC)"),
         (monthly("2026-01-31T09:00", unit="week"), "every week at 09:00, from 2026-01-31 (UTC)"),

@@ -16,7 +16,7 @@ from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigge
 from actors.store.port import ExecutionDetail, OutcomeRow, Revision
 from runtime.clock import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Micros
 from tocsin.fields import show_instant
-from tocsin.why import Answer, Case, answer, meant, newest_lines, of_execution, trigger_words
+from tocsin.why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, trigger_words
 
 T0 = Instant(1_800_000_000 * SECOND)
 HOURLY = Interval(Micros(HOUR), T0)
@@ -293,3 +293,14 @@ def test_a_slot_that_an_edit_took_away_is_superseded() -> None:
     assert "Revision 1 named it (every 1h" in told.lines[1]
     assert "revision 2 replaced it" in told.lines[1]
     assert ask(at(4), about=task(later.trigger), revisions=revisions).verdict == "purged"
+
+
+def test_a_task_with_nothing_settled_and_nothing_ahead() -> None:
+    told = nothing_ahead(task(phase=Phase.CANCELLED, next_fire=None))
+    assert (told.verdict, told.nominal) == ("cancelled", None)
+    assert told.lines[1] == "The task is cancelled: no fire is planned."
+
+
+def test_who_cancelled_the_newest_execution_is_told() -> None:
+    cancelled = execution(State.CANCELLED, cancel_reason="cancelled by alice")
+    assert newest_lines(task(), cancelled) == ("Its last execution e1 ended CANCELLED: cancelled by alice.",)

@@ -113,30 +113,37 @@ def with_option(message: str) -> str:
     return f"{OPTIONS.get(plain, field)}{colon}{rest}"
 
 
-def local_time(text: str | None, timezone: str | None) -> str | None:
-    """A time for the API: one without an offset stays so where a zone was named, and is local otherwise."""
+def local_time(text: str | None, timezone: str | None, option: str) -> str | None:
+    """A time for the API: one without an offset stays so where a zone was named, and is local otherwise.
+
+    Raises InvalidRequest, which names the option, for what is no time.
+    """
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidRequest(f"a time such as '2026-03-01 12:00' or 2026-03-01T12:00:00Z, not {text!r}") from None
+        raise InvalidRequest(
+            f"{option}: a time such as '2026-03-01 12:00' or 2026-03-01T12:00:00Z, not {text!r}"
+        ) from None
     if moment.tzinfo is None and timezone is None:
         moment = moment.astimezone()
     return moment.isoformat()
 
 
-def _time_or_span(text: str | None, timezone: str | None) -> str | None:
+def _time_or_span(text: str | None, timezone: str | None, option: str) -> str | None:
     """A bound: a time as above, or a duration from now, which the node reads."""
-    return text if text is not None and re.match(r"\s*(P|[0-9.]+\s*[a-z])", text) else local_time(text, timezone)
+    return (
+        text if text is not None and re.match(r"\s*(P|[0-9.]+\s*[a-z])", text) else local_time(text, timezone, option)
+    )
 
 
 def trigger_body(when: When) -> dict[str, Any] | None:
     """A trigger, or None when nothing was said about when. Raises InvalidRequest for bounds without a trigger."""
     bounds = _given(
         timezone=when.timezone,
-        start=_time_or_span(when.start, when.timezone),
-        end=_time_or_span(when.end, when.timezone),
+        start=_time_or_span(when.start, when.timezone, "--start"),
+        end=_time_or_span(when.end, when.timezone, "--end"),
         maxRuns=when.max_runs,
         spread=when.spread,
         calendars=_calendars(when),
@@ -175,7 +182,7 @@ def _singles(when: When) -> list[dict[str, Any]]:
         "--every": [{"every": text} for text in when.every or ()],
         "--cron": [{"cron": text} for text in when.cron or ()],
         "--every-days and its kin": calendar,
-        "--at": [] if calendar else [{"at": local_time(text, when.timezone)} for text in when.at or ()],
+        "--at": [] if calendar else [{"at": local_time(text, when.timezone, "--at")} for text in when.at or ()],
         "--in": [] if when.in_ is None else [{"after": when.in_}],
     }
     given = [option for option, found in kinds.items() if found]
@@ -197,7 +204,7 @@ def _place(singles: list[dict[str, Any]], details: dict[str, Any], timezone: str
         takes = _TAKES.get(key, ("every", *_CALENDAR) if key == "anchor" else tuple(_CALENDAR))
         fitting = [single for single in singles if any(kind in single for kind in takes)] or singles[:1]
         for single in fitting:
-            single[key] = local_time(value, timezone) if key == "anchor" and "every" in single else value
+            single[key] = local_time(value, timezone, "--anchor") if key == "anchor" and "every" in single else value
 
 
 def _calendars(when: When) -> list[dict[str, str]] | None:

@@ -95,7 +95,8 @@ def put_calendar(
     until
         With --ics: no events after this time.
     """
-    given = [option for option, value in (("--content", content), ("--ics", ics), ("--day", day or weekday)) if value]
+    by_days = "--day" if day else "--weekday"
+    given = [option for option, value in (("--content", content), ("--ics", ics), (by_days, day or weekday)) if value]
     if len(given) > 1:
         raise InvalidRequest(f"{' and '.join(given)}: one of them")
     if not given:
@@ -104,7 +105,11 @@ def put_calendar(
         raise InvalidRequest("--from, --until: go with --ics")
     body = parameters_body(content, "--content") if content is not None else _body(ics, day, weekday)
     if isinstance(body, dict):
-        limits = {"from": local_time(since, timezone), "until": local_time(until, timezone), "timezone": timezone}
+        limits = {
+            "from": local_time(since, timezone, "--from"),
+            "until": local_time(until, timezone, "--until"),
+            "timezone": timezone,
+        }
         body |= {key: value for key, value in limits.items() if value is not None}
     found = connect().call("put_calendar", calendar=name, body=body)
     print_json(found) if as_json else print(f"{found['name']} is kept as version {found['version']}")

@@ -46,7 +46,9 @@ def history(
     """
     client = connect()
     if ledger:
-        page = client.call("list_outcomes", task=task, since=local_time(since, None), limit=limit, newest=True)
+        page = client.call(
+            "list_outcomes", task=task, since=local_time(since, None, "--since"), limit=limit, newest=True
+        )
     else:
         page = client.call("list_executions", task=task, offset=offset, limit=limit)
     if as_json:
@@ -175,7 +177,7 @@ def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc:
     instant
         The nominal time, for example "2026-03-01 12:00:05"; the last one if not said.
     """
-    found = connect().call("why", task=task, at=local_time(instant, None))
+    found = connect().call("why", task=task, at=local_time(instant, None, "INSTANT"))
     if as_json:
         print_json(found)
         return

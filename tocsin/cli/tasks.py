@@ -258,6 +258,7 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
             ("Holds key", found["concurrencyKey"]),
             ("Started", show_time(found["startedAt"], utc)),
             ("Ended", show_time(found["endedAt"], utc)),
+            ("Because", found["cancelReason"]),
             ("Error", failure and show_failure(failure)),
             ("Parameters", found["parameters"]),
             ("Result", found["result"]),
