@@ -115,7 +115,7 @@ def test_activations_that_are_refused():
         activate(task(), None, None, at(0))
     with pytest.raises(Conflict, match="with a trigger"):
         activate(task(Phase.CANCELLED), None, None, at(0))
-    with pytest.raises(Conflict, match="every nominal time of .once, at"):
+    with pytest.raises(Conflict, match=r"every nominal time of .once, at"):
         activate(task(Phase.FINISHED, settled=5, trigger=Once(at(5))), None, None, at(9))
 
 
