@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from actors.model.document import decode_definition, encode_definition
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import State
+from actors.model.policy import Overlap, Policies, Retry
 from actors.model.task import Task, TaskState, assigned
-from actors.model.trigger import Bounds
+from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
 from runtime.clock import SECOND, Instant, Micros
 from runtime.records import evolve
 
@@ -40,3 +44,17 @@ def test_who_lingers_is_open_though_its_attempt_has_ended():
         True,
         False,
     ]
+
+
+MONTHLY = CalendarInterval(1, "month", 738_000, Micros(9 * SECOND), "Europe/Berlin", missing="last_day")
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [Once(Instant(7)), Interval(SECOND, Instant(0)), Cron("* * * * *"), MONTHLY, Union((MONTHLY, Once(Instant(7))))],
+    ids=lambda trigger: type(trigger).__name__,
+)
+@pytest.mark.parametrize("policies", [Policies(), Policies(overlap=Overlap.ALLOW), Policies(Retry(max_retries=9))])
+def test_a_definition_of_every_kind_comes_back_from_its_document(trigger: Trigger, policies: Policies):
+    made = definition(trigger=trigger, policies=policies)
+    assert decode_definition(encode_definition(made), None) == made

@@ -119,3 +119,16 @@ def test_of_two_starts_the_newer_counts_and_one_that_is_unknown_does_not():
     assert newest_start(None, None) is None
     assert newest_start(early, None) == newest_start(None, early) == early
     assert newest_start(early, late) == newest_start(late, early) == late
+
+
+def test_between_the_densest_slots_none_is_left_without_an_outcome():
+    windows = [(Instant(START + 2), Instant(START + 4)), (Instant(START + 6), Instant(START + 8))]
+    bounds = Bounds(calendars=(CalendarRule(calendar_of("", "closed", 1, windows=windows)),))
+    task = Task(
+        definition(trigger=Interval(Micros(1), START), bounds=bounds, policies=Policies(catch_up=CatchUp.ALL)),
+        TaskState(next_fire=Instant(START + 1), settled_through=START),
+    )
+    found = settle(task, Instant(START + 7))
+    assert [one.nominal - START for one in found.admitted] == [1, 4, 5]
+    assert [(row.first - START, row.last - START, row.count) for row in found.dropped] == [(2, 3, 2), (6, 7, 2)]
+    assert found.settled_through == START + 7
