@@ -20,7 +20,7 @@ from .services_executions import telling
 from .services_scheduler import names_of
 from .views import Json
 from .waiting import Situation, obstacle_lines
-from .why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, width_of
+from .why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, phase_lines, width_of
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -51,9 +51,10 @@ async def why_task(node: Node, task: Task, wanted: Instant | None) -> Answer:
     else:
         told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker))
     newest = await telling(node, task) if wanted is None else None
+    phase = phase_lines(task) if wanted is None else ()
     telling_most = newest or detail
     execution = None if telling_most is None else telling_most.execution
-    return await _with_obstacles(node, task, execution, _with_newest(told, task, newest))
+    return await _with_obstacles(node, task, execution, _with_more(_with_newest(told, task, newest), phase))
 
 
 async def _executions_of(node: Node, row: OutcomeRow | None) -> tuple[ExecutionDetail | None, Execution | None]:
@@ -81,7 +82,10 @@ async def _why_execution(node: Node, call: Call, no_task: NotFound) -> Json:
 
 
 def _with_newest(told: Answer, task: Task, newest: ExecutionDetail | None) -> Answer:
-    more = () if newest is None else newest_lines(task, newest.execution)
+    return told if newest is None else _with_more(told, newest_lines(task, newest.execution))
+
+
+def _with_more(told: Answer, more: tuple[str, ...]) -> Answer:
     return attrs.evolve(told, lines=(*told.lines, *(line for line in more if line not in told.lines)))
 
 

@@ -121,7 +121,18 @@ def nothing_ahead(task: Task) -> Answer:
     """What there is to say about a task that has no row at its newest settled time, and no time ahead."""
     definition, phase = task.definition, task.state.phase
     head = f"{definition.name!r} runs {trigger_words(definition.trigger, definition.bounds)}."
-    return Answer(phase.value, None, (head, f"The task is {phase}: no fire is planned."))
+    return Answer(phase.value, None, (head, *(phase_lines(task) or (f"The task is {phase}: no fire is planned.",))))
+
+
+def phase_lines(task: Task) -> tuple[str, ...]:
+    """What keeps a task from firing that somebody has paused or cancelled, and how to go on."""
+    state, name = task.state, shlex.quote(task.definition.name)
+    note = f" ({state.note})" if state.note else ""
+    if state.phase is Phase.PAUSED:
+        return (f"The task is paused{note}; to go on: tocsin task activate {name}",)
+    if state.phase is Phase.CANCELLED:
+        return (f"The task is cancelled{note}: it fires no more unless it is activated with a trigger.",)
+    return ()
 
 
 def answer(case: Case) -> Answer:

@@ -40,8 +40,9 @@ async def test_why_next_and_logs(tmp_path: Path, persistent: bool) -> None:
         [line] = await node.logs(execution.id)
         assert line.text == "hello eu"
         assert await node.logs(execution.id, after=line.sequence) == []
-        await node.pause("noon")
+        await node.pause("noon", "moving")
         assert await node.next("noon") == []
+        assert (await node.why("noon")).lines[1:] == ("The task is paused (moving); to go on: tocsin task activate noon",)
         for wrong in (datetime(2026, 1, 1), "now", 5):  # noqa: DTZ001
             with pytest.raises(tocsin.InvalidRequest, match="at: an aware datetime"):
                 await node.why("noon", wrong)  # type: ignore[arg-type]

@@ -16,7 +16,17 @@ from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigge
 from actors.store.port import ExecutionDetail, OutcomeRow, Revision
 from runtime.clock import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Micros
 from tocsin.fields import show_instant
-from tocsin.why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, trigger_words
+from tocsin.why import (
+    Answer,
+    Case,
+    answer,
+    meant,
+    newest_lines,
+    nothing_ahead,
+    of_execution,
+    phase_lines,
+    trigger_words,
+)
 
 T0 = Instant(1_800_000_000 * SECOND)
 HOURLY = Interval(Micros(HOUR), T0)
@@ -298,7 +308,14 @@ def test_a_slot_that_an_edit_took_away_is_superseded() -> None:
 def test_a_task_with_nothing_settled_and_nothing_ahead() -> None:
     told = nothing_ahead(task(phase=Phase.CANCELLED, next_fire=None))
     assert (told.verdict, told.nominal) == ("cancelled", None)
-    assert told.lines[1] == "The task is cancelled: no fire is planned."
+    assert told.lines[1:] == ("The task is cancelled: it fires no more unless it is activated with a trigger.",)
+
+
+def test_a_paused_task_is_told_with_the_way_out() -> None:
+    assert phase_lines(task(phase=Phase.PAUSED, note="holiday")) == (
+        "The task is paused (holiday); to go on: tocsin task activate report",
+    )
+    assert phase_lines(task()) == ()
 
 
 def test_who_cancelled_the_newest_execution_is_told() -> None:
