@@ -306,6 +306,12 @@ def test_what_clocks_do_to_a_trigger_is_told(client: Client, shell: Shell) -> No
     client.call("delete_calendar", calendar="sundays")
 
 
+def test_a_preview_says_what_it_cannot_know(shell: Shell) -> None:
+    assert "saved now, the task would run at once" in shell("trigger", "next", "--at", "2020-01-01 00:00")[1]
+    assert "What H stands for" in shell("trigger", "next", "--cron", "H 3 * * *")[1]
+    assert "What H stands for" not in shell("trigger", "next", "--cron", "0 3 * * THU")[1]
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -211,7 +212,13 @@ def trigger_next(
         print_json(found)
         return
     print(printable(f"Runs {found['trigger']}."))
+    if not found["list"] and not found["fires"]:
+        print("Its time has passed: saved now, the task would run at once.")
     print_fires(found, utc)
+    if task is None and any("H" in re.split(r"[^A-Za-z]+", text) for text in when.cron or ()):
+        print(
+            "What H stands for is chosen by the id that the task gets when it is saved, and may be another than here."
+        )
     print_changes(found["clockChanges"], lambda at: show_time(at, utc, exact=True))
 
 
