@@ -6,7 +6,7 @@ import pytest
 
 from actors.model.document import decode_definition, encode_definition
 from actors.model.execution import WaitsFor
-from actors.model.lifecycle import State
+from actors.model.lifecycle import EXECUTION_TRANSITIONS, FAILED_STATES, OPEN_STATES, TASK_TRANSITIONS, State
 from actors.model.policy import Overlap, Policies, Retry
 from actors.model.task import Task, TaskState, assigned
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
@@ -58,3 +58,35 @@ MONTHLY = CalendarInterval(1, "month", 738_000, Micros(9 * SECOND), "Europe/Berl
 def test_a_definition_of_every_kind_comes_back_from_its_document(trigger: Trigger, policies: Policies):
     made = definition(trigger=trigger, policies=policies)
     assert decode_definition(encode_definition(made), None) == made
+
+
+def test_the_life_cycles_are_these_and_no_others():
+    assert {f"{phase} {change}: {after}" for (phase, change), after in TASK_TRANSITIONS.items()} == {
+        "active edit: active",
+        "active pause: paused",
+        "active finish: finished",
+        "active cancel: cancelled",
+        "paused edit: paused",
+        "paused activate: active",
+        "paused cancel: cancelled",
+        "finished edit: finished",
+        "finished activate: active",
+        "finished cancel: cancelled",
+        "cancelled activate: active",
+    }
+    assert {f"{state} {event}: {after}" for (state, event), after in EXECUTION_TRANSITIONS.items()} == {
+        "WAITING claim: RUNNING",
+        "WAITING cancel: CANCELLED",
+        "RUNNING complete: COMPLETED",
+        "RUNNING fail: FAILED",
+        "RUNNING time out: TIMED_OUT",
+        "RUNNING cancel: CANCELLED",
+        "RUNNING crash: CRASHED",
+        "RUNNING interrupt: WAITING",
+        "FAILED retry: WAITING",
+        "TIMED_OUT retry: WAITING",
+        "CRASHED retry: WAITING",
+        "CRASHED resume: WAITING",
+        "CRASHED cancel: CANCELLED",
+    }
+    assert ({State.WAITING, State.RUNNING}, {State.FAILED, State.TIMED_OUT}) == (OPEN_STATES, FAILED_STATES)
