@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
@@ -67,6 +67,9 @@ def door() -> Iterator[None]:
 
 def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
     """The connection that writes. `synchronous` as SQLite's pragma: FULL makes a commit durable before it returns."""
+    # Parameters and results are for nobody else on the machine; what SQLite makes beside the file has the file's mode.
+    with suppress(OSError):
+        path.touch(mode=0o600)
     connection = _connect(path, WRITER_CACHE_KIB, sqlite3.Connection)
     try:
         _refuse_foreign(connection, path)

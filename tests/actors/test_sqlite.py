@@ -232,3 +232,13 @@ def test_killed_while_committing_nothing_acknowledged_is_lost(tmp_path: Path) ->
             # What the child left between its two commits, as its next life expects it.
             plain.execute("UPDATE tasks SET version = 2")
         plain.close()
+
+
+def test_nobody_else_on_the_machine_reads_the_store(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "tocsin.db")
+    store.open(new_cluster_id="c", partitions=1, timezone_database="2026f")
+    try:
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+        assert len(list(tmp_path.iterdir())) > 1
+    finally:
+        store.close()
