@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from actors.when.wall_clock import moved_to
 from actors.when.zones import zone
 from runtime.clock import SECOND, Instant, Micros, from_datetime, to_datetime
 from runtime.errors import InvalidRequest
@@ -59,14 +60,11 @@ def _read_time(value: object, field: str) -> datetime:
 
 
 def _in_zone(local: datetime, timezone: str) -> Instant:
-    """The instant of a wall clock's time; one that is skipped moves forward, of a repeated one the first counts."""
-    place = zone(timezone)
-    wall = from_datetime(local.replace(tzinfo=UTC))
-    seconds = wall // SECOND
-    earlier = place.offset(seconds - place.offset(seconds - 86_400))
-    later = place.offset(seconds - place.offset(seconds + 86_400))
-    fits = [offset for offset in (earlier, later) if place.offset(seconds - offset) == offset]
-    return Instant(wall - (max(fits) if fits else min(earlier, later)) * SECOND)
+    """The instant of a wall clock's time: the end of the gap that leaves it out, or the first of two.
+
+    The rule of a recurring time, for every gap: a time that is said once must not be lost.
+    """
+    return moved_to(zone(timezone), from_datetime(local.replace(tzinfo=UTC)))
 
 
 def show_instant(instant: Instant | None) -> str | None:

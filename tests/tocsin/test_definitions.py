@@ -13,6 +13,7 @@ from runtime.clock import HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest, TooLarge
 from tests.tocsin.conftest import CATALOGUE
 from tocsin.definitions import definition_from_json, make_definition
+from tocsin.fields import parse_instant
 
 NOW = Instant(1_800_000_000 * SECOND)
 GOOD: dict[str, Any] = {"name": "n", "taskType": "greet", "trigger": {"every": "5m"}}
@@ -62,7 +63,9 @@ def test_an_interval_is_anchored_at_its_start() -> None:
 @pytest.mark.parametrize(
     ("local", "utc"),
     [
-        ("2026-03-29T02:30:00", "2026-03-29T01:30:00+00:00"),  # skipped: moves on by the hour that is missing
+        ("2026-03-29T02:30:00", "2026-03-29T01:00:00+00:00"),  # skipped: when the gap ends
+        ("2026-03-29T02:00:00", "2026-03-29T01:00:00+00:00"),
+        ("2026-03-29T03:00:00", "2026-03-29T01:00:00+00:00"),
         ("2026-10-25T02:30:00", "2026-10-25T00:30:00+00:00"),  # twice: the first
         ("2026-07-01T00:00:00", "2026-06-30T22:00:00+00:00"),
     ],
@@ -70,6 +73,20 @@ def test_an_interval_is_anchored_at_its_start() -> None:
 def test_a_wall_clock_time_is_read_in_its_zone(local: str, utc: str) -> None:
     named = read(GOOD | {"trigger": {"at": local, "timezone": "Europe/Berlin"}})
     assert named.trigger == read(GOOD | {"trigger": {"at": utc}}).trigger
+    bound = read(GOOD | {"trigger": {"every": "1h", "start": local, "timezone": "Europe/Berlin"}})
+    assert bound.trigger == read(GOOD | {"trigger": {"every": "1h", "start": utc}}).trigger
+
+
+@pytest.mark.parametrize(
+    ("local", "timezone", "utc"),
+    [
+        ("2011-12-30T12:00:00", "Pacific/Apia", "2011-12-30T10:00:00+00:00"),  # a day that the island left out
+        ("2026-10-04T02:15:00", "Australia/Lord_Howe", "2026-10-03T15:30:00+00:00"),  # half an hour
+        ("2026-04-05T01:45:00", "Australia/Lord_Howe", "2026-04-04T14:45:00+00:00"),
+    ],
+)
+def test_a_wall_clock_time_in_other_gaps_and_overlaps(local: str, timezone: str, utc: str) -> None:
+    assert parse_instant(local, "at", timezone) == parse_instant(utc, "at")
 
 
 WRONG = [
