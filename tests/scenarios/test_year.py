@@ -72,11 +72,10 @@ def cron(chance: random.Random, zone: str) -> Cron:
             (
                 f"{minute} {hour} * * *",
                 f"{minute} {hour} * * mon-fri",
-                f"{minute} {hour} * * {chance.randrange(7)}",
-                f"{minute} {hour} * * {chance.randrange(7)}",
-                f"{minute} {hour} {chance.randrange(1, 32)} * *",
-                f"{minute} {hour} {chance.randrange(1, 32)} * *",
+                *(f"{minute} {hour} * * {chance.randrange(7)}" for _ in range(6)),
+                *(f"{minute} {hour} {chance.randrange(1, 32)} * *" for _ in range(4)),
                 f"{minute} {hour},{(hour + 7) % 24} 1,15 * *",
+                f"{minute} {hour} 1 */2 *",
                 f"*/20 {hour} * * 0",
                 f"{minute} */6 * * 1",
             )
@@ -86,7 +85,7 @@ def cron(chance: random.Random, zone: str) -> Cron:
 
 
 def interval(chance: random.Random) -> Interval:
-    every = chance.choice((2 * DAY, 3 * DAY, 7 * DAY, DAY + 7 * SECOND))
+    every = chance.choice((2 * DAY, 3 * DAY, 7 * DAY, 11 * DAY, DAY + 7 * SECOND))
     return Interval(Micros(every), Instant(from_datetime(START) + chance.randrange(7 * 24 * 60) * MINUTE))
 
 
