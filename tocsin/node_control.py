@@ -24,7 +24,7 @@ from .fields import parse_instant, show, whole_number
 from .operations import MAX_LOG_LINES, MAX_PREVIEW
 from .services_triggers import next_of
 from .services_why import why_task
-from .why import Answer
+from .why import Told
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -50,12 +50,12 @@ class NodeControl:
             raise InvalidRequest(f"a task's id or name is a text, not {show(reference)}")
         return await self._node.task(reference)
 
-    async def why(self, reference: str, at: datetime | None = None) -> Answer:
+    async def why(self, reference: str, at: datetime | None = None) -> Told:
         """What became of one nominal time of a task, and why: `verdict`, `nominal`, `lines`. The last one if not said."""
         task = await self.task(reference)
         if at is not None and getattr(at, "tzinfo", None) is None:
             raise InvalidRequest(f"at: an aware datetime, not {show(at)}")
-        return await why_task(self._node, task, None if at is None else from_datetime(at))
+        return (await why_task(self._node, task, None if at is None else from_datetime(at))).told()
 
     async def next(self, reference: str, count: int = 10) -> list[datetime]:
         """The next nominal times at which a task runs, in UTC; none while it is not active."""

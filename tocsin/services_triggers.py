@@ -119,20 +119,21 @@ async def next_fires(node: Node, call: Call) -> Json:
 
 
 async def next_of(node: Node, task: Task, count: int) -> Json:
-    """The next `count` times of a task that is active; of any other none."""
+    """The next `count` times of a task that is active; of any other none. Under a pause of the scheduler those to come only."""
     definition, state, now = task.definition, task.state, node.world.now()
     trigger, bounds, following = definition.trigger, definition.bounds, state.next_fire
     left = None if bounds.max_runs is None else max(bounds.max_runs - state.runs, 0)
-    if following is None:
+    paused = await node.control.scheduler_pause() is not None
+    fixed_delay = is_fixed_delay(trigger)
+    if following is None or (paused and fixed_delay and following <= now):
         plan = Plan(trigger, bounds, now, 0, now)
-    elif isinstance(trigger, Interval) and trigger.fixed_delay:
+    elif fixed_delay:
         plan = Plan(evolve(trigger, anchor=following), bounds, Instant(following - 1), min(count, 1), now, task, left)
     else:
         # What a calendar excludes between now and the next fire is told too.
-        after = max(state.settled_through, min(now, Instant(following - 1)))
+        after = max(state.settled_through, now if paused else min(now, Instant(following - 1)))
         plan = Plan(trigger, bounds, after, count, now, task, left)
     shown = await node.world.blocking(partial(preview, plan), lane=READS)
-    paused = await node.control.scheduler_pause() is not None
     return shown | {"phase": state.phase.value, "schedulerPaused": paused}
 
 

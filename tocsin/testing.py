@@ -43,6 +43,7 @@ from .context_tools import ContextTools
 from .durations import Duration, parse_duration
 from .loading import load_catalogue
 from .node import LocalNode, make_declared, single_error
+from .shown import show
 from .tasks import DECLARED_TASKS
 
 T = TypeVar("T")
@@ -167,7 +168,9 @@ class VirtualNode(LocalNode):
         return [_run(entry) for entry in reversed(found)]
 
     async def result(self, run: Run) -> Any:
-        """What the handler of a run returned, None if nothing."""
+        """What the handler of a run returned, None if nothing. Raises InvalidRequest for what is no run."""
+        if not isinstance(run, Run):
+            raise InvalidRequest(f"run: a Run, which `runs` gives, not {show(run)}")
         text = (await self.execution(run.id)).result
         return None if text is None else json.loads(text)
 

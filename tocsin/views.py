@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from actors.model.execution import Attempt, Execution, Failure
 from actors.model.lifecycle import Phase, State
@@ -152,10 +152,23 @@ def attempt_view(attempt: Attempt) -> Json:
     }
 
 
+_ATTEMPT: Final = ("fence", "node", "state", "startedAt", "endedAt", "failure")
+"""What an attempt and an execution have in common."""
+
+
+def _newest_attempt(detail: ExecutionDetail) -> list[Json]:
+    """The attempt whose data stand in the execution's own row; none if none was made, or all are archived."""
+    execution = detail.execution
+    if not execution.attempt or any(attempt.number == execution.attempt for attempt in detail.attempts):
+        return []
+    shown = execution_view(execution)
+    return [{"number": execution.attempt} | {key: shown[key] for key in _ATTEMPT}]
+
+
 def detail_view(detail: ExecutionDetail) -> Json:
-    """An execution with everything that belongs to it."""
+    """An execution with everything that belongs to it. Its attempts end with the newest, which may still run."""
     return execution_view(detail.execution) | {
-        "attempts": [attempt_view(attempt) for attempt in detail.attempts],
+        "attempts": [attempt_view(attempt) for attempt in detail.attempts] + _newest_attempt(detail),
         "result": _loads(detail.result),
         "checkpoint": _loads(detail.checkpoint),
         "progress": _loads(detail.progress),

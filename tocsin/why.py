@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import attrs
@@ -23,7 +24,7 @@ from actors.when.calendar_intervals import explain as explain_interval
 from actors.when.cron import parse
 from actors.when.cron_words import explain
 from actors.when.triggers import last_through, next_after
-from runtime.clock import MILLISECOND, SECOND, Instant
+from runtime.clock import MILLISECOND, SECOND, Instant, to_datetime
 
 from .durations import format_duration, rough_duration
 from .fields import show_instant
@@ -60,6 +61,19 @@ class Answer:
     def view(self) -> dict[str, Any]:
         """As JSON."""
         return {"verdict": self.verdict, "nominal": show_instant(self.nominal), "lines": list(self.lines)}
+
+    def told(self) -> Told:
+        """As a program reads it."""
+        return Told(self.verdict, None if self.nominal is None else to_datetime(self.nominal), self.lines)
+
+
+@attrs.frozen
+class Told:
+    """An answer as a program reads it: the verdict, the nominal time meant in UTC, and the lines."""
+
+    verdict: str
+    nominal: datetime | None
+    lines: tuple[str, ...]
 
 
 def trigger_words(trigger: Trigger, bounds: Bounds) -> str:
@@ -380,7 +394,11 @@ def _future(case: Case) -> Answer:
 
 def _next_line(case: Case) -> str:
     next_fire = case.task.state.next_fire
-    return "No fire is planned." if next_fire is None else f"The next fire is at {show_instant(next_fire)}."
+    if next_fire is None:
+        return "No fire is planned."
+    if next_fire <= case.now:
+        return f"The fire of {show_instant(next_fire)} is owed: its time has come."
+    return f"The next fire is at {show_instant(next_fire)}."
 
 
 def _past(case: Case) -> Answer:
@@ -401,7 +419,8 @@ def _past(case: Case) -> Answer:
         )
     if state.phase is not Phase.ACTIVE:
         return Answer(state.phase.value, case.at, (f"The task is {state.phase}, and this time came after that.",))
-    return Answer("open", case.at, ("It is owed and not settled yet.", _next_line(case)))
+    more = () if state.next_fire == case.at else (_next_line(case),)
+    return Answer("open", case.at, ("It is owed and not settled yet.", *more))
 
 
 def _superseded(case: Case) -> Answer | None:

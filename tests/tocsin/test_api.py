@@ -324,6 +324,9 @@ def test_a_run_can_be_watched_to_its_end(client: Client) -> None:
     found = ended(client, execution["id"], "COMPLETED")
     assert found["result"] == {"region": "us", "count": 5}
     assert (found["kind"], found["channel"], found["correlation"]) == ("manual", "rest", "c1")
+    [attempt] = found["attempts"]
+    assert (attempt["number"], attempt["state"], attempt["failure"]) == (1, "COMPLETED", None)
+    assert {key: found[key] for key in ("fence", "node", "startedAt", "endedAt")}.items() <= attempt.items()
     logs = until(lambda: client.call("list_logs", execution=execution["id"]), lambda page: page["list"])
     assert [line["text"] for line in logs["list"]] == ["hello us"]
     last = logs["list"][-1]["sequence"]

@@ -34,7 +34,8 @@ async def test_why_next_and_logs(tmp_path: Path, persistent: bool) -> None:
         assert first.tzinfo is UTC
         assert second - first in (timedelta(hours=23), timedelta(hours=24), timedelta(hours=25))
         told = await node.why("noon", first)
-        assert told.verdict == "future"
+        assert (told.verdict, told.nominal) == ("future", first)
+        assert told.nominal is not None and told.nominal.tzinfo is UTC
         assert "the task will fire at" in told.lines[1]
         execution = await ended(node, await node.run(task.id))
         [line] = await node.logs(execution.id)

@@ -48,6 +48,8 @@ async def test_a_change_of_the_clocks_is_seen_day_by_day(node: VirtualNode):
     assert {run.state for run in runs} == {"COMPLETED"}
     assert [run.started for run in runs] == [run.nominal for run in runs]
     assert await node.result(runs[0]) == "hello eu"
+    with pytest.raises(InvalidRequest, match="run: a Run, which `runs` gives, not 'x'"):
+        await node.result("x")  # type: ignore[arg-type]
     assert [slot.outcome for slot in await node.slots(task.id)] == ["fired"] * 3
 
 

@@ -187,6 +187,15 @@ def test_without_a_row_the_state_explains(instant: Instant, about: Task, verdict
     assert words in "\n".join(found.lines)
 
 
+def test_a_fire_that_is_owed_is_not_called_the_next_one() -> None:
+    owing = task(settled_through=at(8), next_fire=at(9))
+    for instant in (at(9), at(10), at(12)):
+        text = "\n".join(ask(instant, about=owing).lines)
+        assert "The next fire" not in text
+        assert "owed" in text
+    assert f"The next fire is at {show_instant(at(11))}." in ask(at(12)).lines
+
+
 def test_a_slot_that_an_edit_took_away_names_the_revision() -> None:
     now_daily = task(Cron("0 0 * * *"), revision=2)
     former = Definition("id", "report", "greet", HOURLY, created_at=T0)

@@ -117,11 +117,19 @@ def _execution_of(client: Client, reference: str) -> str:
         found: str = client.call("show_execution", execution=reference)["id"]
         return found
     except NotFound:
-        rows = client.call("list_executions", task=reference, limit=1)["list"]
+        rows = _newest_of(client, reference)
     if not rows:
         raise NotFound(f"{reference!r} has no execution yet")
     newest: str = rows[0]["id"]
     return newest
+
+
+def _newest_of(client: Client, task: str) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = client.call("list_executions", task=task, limit=1)["list"]
+        return rows
+    except NotFound:
+        raise NotFound(f"no task or execution {task!r}") from None
 
 
 def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = False) -> None:
@@ -138,7 +146,7 @@ def next_(task: str, /, *, count: int = 10, as_json: Json = False, utc: Utc = Fa
         return
     print(printable(f"Runs {found['trigger']}."))
     print_fires(found, utc)
-    if not found["list"]:
+    if not found["list"] and not (found["schedulerPaused"] and found["phase"] == "active"):
         print(f"No run is planned: the task is {found['phase']}.")
     if found["schedulerPaused"]:
         print(SCHEDULER_PAUSED)
