@@ -98,7 +98,12 @@ def test_add_says_everything_that_was_typed(shell: Shell, tmp_path: Path) -> Non
         (["task", "list", "--limit", "x"], 2, "--limit"),
         (["task", "show", "no such"], 5, "no such"),
         (["task", "cancel", "no such"], 5, "no such"),
-        (["task", "logs", "no such"], 5, "no such"),
+        (["task", "logs", "no such"], 5, "no task or execution 'no such'"),
+        (
+            ["task", "add", "x", "--every", "1s", "--type", "greet", "--exclude", "free:sideways"],
+            2,
+            "shift: one of skip, next, previous, not 'sideways'",
+        ),
         (["task", "wake"], 2, "Unknown command"),
         (["cron", "next", "99 * * * *"], 2, "99"),
         (["cron", "next", "* * * * *", "--timezone", "Moon"], 2, "Moon"),
@@ -219,7 +224,9 @@ def test_cron_next_needs_no_node(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     _, out, _ = shell("cron", "next", *arguments)
     lines = out.splitlines()
     assert lines[1:4] == ["2026-03-28 02:30:00 +01:00", "2026-03-29 03:00:00 +02:00", "2026-03-30 02:30:00 +02:00"]
-    assert lines[4].startswith("Clocks in Europe/Berlin change at 2026-03-29 03:00:00 +02:00 from +01:00 to +02:00: times")
+    assert lines[4].startswith(
+        "Clocks in Europe/Berlin change at 2026-03-29 03:00:00 +02:00 from +01:00 to +02:00: times"
+    )
     assert "run when the gap ends" in lines[4]
     assert shell.json("cron", "next", *arguments)["list"][1] == "2026-03-29T01:00:00Z"
     code, _, err = shell("task", "list")

@@ -254,6 +254,11 @@ def test_what_is_taken_away_is_null() -> None:
         ("trigger.every: x", "--every: x"),
         ("trigger.any[3].cron: x", "--cron: x"),
         ("trigger.calendars[0].calendar: no", "--exclude, --include: no"),
+        ("trigger.calendars[0].calendar: no calendar 'free'", "--exclude, --include: no calendar 'free'"),
+        (
+            "trigger.calendars[0].calendar: no calendar 'free:sideways'",
+            "--exclude, --include: no calendar 'free:sideways', nor a shift: one of skip, next, previous, not 'sideways'",
+        ),
         ("policies.concurrency.key: required", "--concurrency-key: required"),
         ("events[0].name: required", "events[0].name: required"),
         ("no colon", "no colon"),

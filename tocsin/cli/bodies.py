@@ -110,7 +110,13 @@ def with_option(message: str) -> str:
     plain = re.sub(r"(any)\[\d+\]\.|(calendars)\[\d+\].*", lambda match: match[2] or "", field)
     # What a value shows was typed, and is not to be changed; only whole names of fields are.
     rest = re.sub(r"(?<![\w.'\"])(?:trigger|policies)(?:\.\w+)+", lambda match: OPTIONS.get(match[0], match[0]), rest)
-    return f"{OPTIONS.get(plain, field)}{colon}{rest}"
+    return f"{OPTIONS.get(plain, field)}{colon}{rest}{_no_shift(rest)}"
+
+
+def _no_shift(refusal: str) -> str:
+    """A calendar that is not there, typed with a colon, may have been another one with a shift misspelt."""
+    typed = re.fullmatch(r" no calendar '.+:([^:']*)'", refusal)
+    return f", nor a shift: one of {', '.join(_SHIFTS)}, not {show(typed[1])}" if typed else ""
 
 
 def local_time(text: str | None, timezone: str | None, option: str) -> str | None:
