@@ -101,7 +101,12 @@ class Waits:
             return self._cache.get(task_id)
 
         check(definition, look, kept)
-        self._graph.refuse_cycle(definition.id, dependencies.parents)
+
+        def name(task_id: str) -> str:
+            known = definition if task_id == definition.id else (task := look(task_id)) and task.definition
+            return repr(known.name) if known else task_id
+
+        self._graph.refuse_cycle(definition.id, dependencies.parents, name)
 
     def promise(self, definition: Definition) -> None:
         """This definition, which was checked, is staged."""

@@ -69,12 +69,15 @@ class Graph:
         """The tasks that wait for a task."""
         return self._children.get(parent, ())
 
-    def refuse_cycle(self, child: str, parents: tuple[str, ...]) -> None:
-        """Raise Conflict, naming the path, if these edges would close a cycle with those that are there or promised."""
+    def refuse_cycle(self, child: str, parents: tuple[str, ...], name: Callable[[str], str] = str) -> None:
+        """Raise Conflict, naming the path, if these edges would close a cycle with those that are there or promised.
+
+        name: what the error calls the task of an id.
+        """
         path = self._path(parents, child)
         if path is not None:
-            shown = " -> ".join([*path[:SHOWN_PATH], *(["..."] if len(path) > SHOWN_PATH else [])])
-            raise Conflict(f"dependencies: task {child} would wait for itself: {child} -> {shown}")
+            shown = " -> ".join([*map(name, path[:SHOWN_PATH]), *(["..."] if len(path) > SHOWN_PATH else [])])
+            raise Conflict(f"dependencies: task {name(child)} would wait for itself: {name(child)} -> {shown}")
 
     def promise(self, child: str, parents: tuple[str, ...]) -> None:
         """These edges, which close no cycle, are on their way to the store."""

@@ -185,6 +185,9 @@ def test_a_cycle_is_refused_with_its_path() -> None:
     graph = Graph([("b", "a"), ("c", "b")])
     with pytest.raises(Conflict, match="task a would wait for itself: a -> c -> b -> a"):
         graph.refuse_cycle("a", ("c",))
+    names = {"a": "extract", "b": "load"}
+    with pytest.raises(Conflict, match="task extract would wait for itself: extract -> c -> load -> extract"):
+        graph.refuse_cycle("a", ("c",), lambda task_id: names.get(task_id, task_id))
     graph.refuse_cycle("d", ("c", "a"))
 
 
