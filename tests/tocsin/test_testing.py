@@ -54,6 +54,23 @@ async def test_a_change_of_the_clocks_is_seen_day_by_day(node: VirtualNode):
 
 
 @testing.simulated(catalogue=types())
+async def test_under_a_pause_of_the_scheduler_only_times_to_come_are_next(node: VirtualNode):
+    grid = await node.every("1h", "greet")
+    delayed = await node.when({"every": "1h", "fixedDelay": True}, "greet")
+    await node.pause_scheduler("moving")
+    await node.advance("150m")
+    assert [at > node.now for at in await node.next(grid.id, 3)] == [True] * 3
+    assert await node.next(delayed.id) == []
+    for told in (await node.why(grid.id), await node.why(grid.id, node.now + timedelta(minutes=30))):
+        text = "\n".join(told.lines)
+        assert "The next fire is at" not in text
+        assert "(moving)" in text
+    await node.resume_scheduler()
+    await node.advance("1m")
+    assert len(await node.next(delayed.id)) == 1
+
+
+@testing.simulated(catalogue=types())
 async def test_a_crash_resumes_from_the_checkpoint_and_downtime_is_caught_up(node: VirtualNode):
     work = await node.once("1m", "count", to=60)
     tick = await node.every("1h", "greet")
