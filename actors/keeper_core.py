@@ -174,7 +174,7 @@ class KeeperCore:
 
     def decide(self, batch: Sequence[Event], running: Iterable[str], now: Instant) -> tuple[Plan, Commit]:
         """Stage what the batch changes. `running`: tasks with running executions, if `needs` asked for them."""
-        self._staged, self._directives = {}, []
+        self._staged, self._directives, self._progression.admitted = {}, [], 0
         carried, self._carried = self._carried, []
         returns, self._carried_returns = self._carried_returns, []
         for end in carried:
@@ -263,8 +263,7 @@ class KeeperCore:
     def _settle_all(self, task_ids: Sequence[str], now: Instant) -> None:
         if self._claims.paused is not None:
             # The timer did not hear of the pause, or not yet.
-            told = Reschedule(tuple((task_id, None) for task_id in task_ids))
-            self._directives += [told, SchedulerPaused(True)]
+            self._directives += [Reschedule(tuple((task_id, None) for task_id in task_ids)), SchedulerPaused(True)]
             return
         everything = len(self._epochs) == self._partitions
         span = self._claims.pause_span
@@ -279,9 +278,10 @@ class KeeperCore:
             owned = everything or partition_of(task_id, self._partitions) in self._epochs
             if owned and not self.calendars.zones_changing and self._stage_plainly(task_id, fire):
                 continue
-            staged = self._stage(task_id) if owned else None
-            if staged is None:
-                self._directives.append(Reschedule(((task_id, None),)))
+            full = owned and self._progression.is_full
+            if full or (staged := self._stage(task_id) if owned else None) is None:
+                # What is too much for one batch the timer brings again at once.
+                self._directives.append(Reschedule(((task_id, now if full else None),)))
                 continue
             staged.messages += (Settle((task_id,)),)
             self.calendars.retime(staged, now)

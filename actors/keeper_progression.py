@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant
 from runtime.records import evolve
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 _UNTIL_THE_NEXT = frozenset({WaitsFor.NODE, WaitsFor.DEPENDENCY})
 """What an occurrence waits for until the next one, unless `max_wait` says otherwise."""
 
+ADMITTED_AT_ONCE: Final = 200
+"""Executions, other than the common fires, that one batch makes: after a downtime every task may have a hundred, and the loop
+must come back to live ones within some milliseconds. One task's share may go beyond it."""
+
 _TIMED = frozenset({WaitsFor.RETRY, WaitsFor.GOVERNOR})
 """What an execution waits for until an instant comes."""
 
@@ -55,6 +59,7 @@ class Progression:
     ) -> None:
         self.claims = claims
         self.governor = governor or Governor()
+        self.admitted = 0
         self._random = random
         self.new_id = new_id
         self.waits = Waits({})
@@ -165,8 +170,14 @@ class Progression:
         staged.set(last_admitted=nominal)
         self.admit(staged, execution, now)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one batch has admitted as much as it should."""
+        return self.admitted >= ADMITTED_AT_ONCE
+
     def admit(self, staged: Staged, execution: Execution, now: Instant) -> None:
         """A new execution: it waits for the former ones, or goes on to what else may hold it back."""
+        self.admitted += 1
         if execution.waits_for is WaitsFor.OVERLAP:
             staged.put(execution)
         else:

@@ -33,3 +33,17 @@ def test_the_most_urgent_of_those_due_together_goes_first(config: dict[str, Any]
 
     testing.run(history, catalogue=Catalogue([task_type("work", work)]), **config)
     assert BEGAN == ["high", "middle", "low"]
+
+
+@testing.simulated(catalogue=Catalogue([task_type("work", work)]), catch_up_rate=1000.0)
+async def test_what_many_tasks_owe_after_a_downtime_is_admitted_in_parts(node: VirtualNode) -> None:
+    """No commit makes more than some hundreds of executions, and what is left over comes at once."""
+    tasks = [
+        await node.new_task("work").with_period("1m").overlap("allow").catch_up("all", limit=100).schedule()
+        for _ in range(8)
+    ]
+    await node.advance("30s")
+    await node.crash(down="90m")
+    await node.advance("1ms")
+    for task in tasks:
+        assert len((await node.task(task.id)).open) >= 90
