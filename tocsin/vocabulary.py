@@ -157,7 +157,12 @@ CALENDAR_VERSION: Final = Whole(1, MAX_VERSION)
 
 CALENDAR_RULE: Final = (
     field("calendar", CALENDAR_NAME, "a stored calendar"),
-    field("version", CALENDAR_VERSION, "of the calendar to keep to; if not said the newest one, and every newer one", null=None),
+    field(
+        "version",
+        CALENDAR_VERSION,
+        "of the calendar to keep to; if not said the newest one, and every newer one",
+        null=None,
+    ),
     field("mode", Choice(("exclude", "include")), "run not in it, or only in it"),
     field("shift", Choice(("skip", "next", "previous")), "what becomes of a slot that may not run"),
 )
