@@ -75,7 +75,7 @@ class StoreDamaged(TocsinError):
 
 
 class CheckpointMismatch(TocsinError):
-    """A checkpoint of another class, of a newer version, or of a shape that does not fit. It is kept: another release may read it."""
+    """A checkpoint of another class, a newer version, or a shape that does not fit. It is kept for a release that reads it."""
 
 
 class InvocationFailed(TocsinError):
