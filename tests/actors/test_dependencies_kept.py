@@ -106,9 +106,9 @@ def test_a_thousand_children_are_looked_at_in_slices() -> None:
     rig = Rig(slots=2_000)
     made(rig, parent(), *(child("p", task_id=f"c{number:04}") for number in range(1_000)))
     names = [f"c{number:04}" for number in range(1_000)]
-    for start in range(0, 1_000, 250):
+    for start in range(0, 1_000, 200):
         rig.now = Instant(START + 10 * SECOND)
-        rig.send(Settle(tuple(names[start : start + 250])))
+        rig.send(Settle(tuple(names[start : start + 200])))
     rig.told.clear()
     run_parent(rig)
     looks = [entry for entry in rig.told if isinstance(entry, Reconsider)]
