@@ -131,7 +131,7 @@ def test_a_year_of_mixed_schedules_equals_the_enumeration():
         tasks = [task for task in made if isinstance(task, Task)]
         assert len(tasks) == SCHEDULES, [error for error in made if isinstance(error, Exception)][:1]
         await node.advance(to=datetime(2026, 3, 29, 0, 50, tzinfo=UTC))
-        await node.crash(down="45m")
+        await node.crash(down="6h")
         await node.advance(to=END)
         total: Counter[str] = Counter()
         for task in tasks:
