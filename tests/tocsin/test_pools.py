@@ -29,9 +29,14 @@ def the_type() -> Catalogue:
     return Catalogue([entry])
 
 
+TYPES = the_type()
+# What is declared is there for every node of the process, and those of other tests have no such pool.
+del DECLARED._types["test pools: io"]
+
+
 async def test_a_function_runs_in_the_pool_it_names(tmp_path: Path) -> None:
     pools = {"default": 1, "io": 2}
-    async with tocsin.open_node(data=tmp_path, catalogue=the_type(), threads=pools, **QUICK) as node:
+    async with tocsin.open_node(data=tmp_path, catalogue=TYPES, threads=pools, **QUICK) as node:
         task = await node.every("1h", "test pools: io")
         execution = await ended(node, await node.run(task.id))
         assert execution.state is State.COMPLETED
@@ -39,10 +44,10 @@ async def test_a_function_runs_in_the_pool_it_names(tmp_path: Path) -> None:
 
 async def test_a_node_does_not_start_without_a_pool_that_a_type_names(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"'test pools: io': there is no thread pool 'io'; configured are default"):
-        async with tocsin.open_node(data=tmp_path, catalogue=the_type(), **QUICK):
+        async with tocsin.open_node(data=tmp_path, catalogue=TYPES, **QUICK):
             pass
     with pytest.raises(InvalidRequest, match=r"did you mean 'ios'\?"):
-        async with tocsin.open_node(data=tmp_path, catalogue=the_type(), threads={"ios": 3}, **QUICK):
+        async with tocsin.open_node(data=tmp_path, catalogue=TYPES, threads={"ios": 3}, **QUICK):
             pass
 
 
