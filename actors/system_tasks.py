@@ -148,7 +148,8 @@ class SystemTasks:
             name,
             name,
             Interval(self._every, Instant(now + self._every)),
-            policies=Policies(retry=Retry(max_retries=0), ttl=HISTORY),
+            # A crash of the node while one runs is no reason to hold it: it is run again at the next start.
+            policies=Policies(retry=Retry(max_retries=2), ttl=HISTORY),
             owner=SYSTEM,
             created_at=now,
         )
