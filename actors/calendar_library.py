@@ -12,13 +12,10 @@ from runtime.records import evolve
 from runtime.world import World
 
 from .calendar_messages import DeleteCalendar, PutCalendar
-from .lanes import Lane
+from .lanes import ASK_SECONDS, Lane
 from .model.calendar import Calendar
 
 T = TypeVar("T")
-
-ASK_SECONDS: Final = 30.0
-"""How long a change may wait for its commit, as for every other request."""
 
 SHOWN: Final = 5
 """Tasks in memory that the refusal to delete a calendar names."""

@@ -5,8 +5,6 @@ A concurrency key and a queue's limit hold within a lane: memory tasks are count
 
 from __future__ import annotations
 
-from typing import Final
-
 from runtime.errors import NotFound
 from runtime.mailbox import ask
 from runtime.records import evolve
@@ -14,13 +12,10 @@ from runtime.world import World
 
 from .keeper_messages import PauseScheduler, ReleaseLock, ResumeScheduler
 from .keeper_queues import Lock, QueueUse
-from .lanes import Lane
+from .lanes import ASK_SECONDS, Lane
 from .model.execution import CLAIMABLE, Execution, WaitsFor
 from .model.task import Definition
 from .store.port import SchedulerPause
-
-ASK_SECONDS: Final = 30.0
-"""How long a change may wait for its commit, as for every other request."""
 
 
 class LaneControl:

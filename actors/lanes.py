@@ -28,6 +28,9 @@ from .timer_core import SWEEP_EVERY
 WRITER: Final = "writer"
 READS: Final = "reads"
 
+ASK_SECONDS: Final = 30.0
+"""How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
+
 
 @attrs.frozen
 class NodeConfig:

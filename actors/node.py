@@ -39,7 +39,7 @@ from .herald_tasks import task_runner
 from .janitor import Purges
 from .keeper_messages import Command, CreateTasks, StopClaiming
 from .lane_control import LaneControl
-from .lanes import READS, WRITER, Lane, NodeConfig, new_lane
+from .lanes import ASK_SECONDS, READS, WRITER, Lane, NodeConfig, new_lane
 from .model.calendar import Calendar
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
@@ -72,9 +72,6 @@ T = TypeVar("T")
 
 NO_ACTIONS: Final[Mapping[type[Action], Perform]] = MappingProxyType({})
 """Nothing outside of the node is told."""
-
-ASK_SECONDS: Final = 30.0
-"""How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
 
 LATE_SECONDS: Final = 5.0
 """A due task waiting so long for its commit makes the node unhealthy: the timer is late, whatever the process says."""
@@ -402,33 +399,29 @@ def _compose(
         zones_changed=identity.timezone_database != database_version(),
     )
     memory = new_lane("memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
-    for lane in (durable, memory):
+    lanes = (durable, memory)
+    for lane in lanes:
         lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox)
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
-    deliveries = [_deliveries(lane, config, world, perform) for lane in (durable, memory)]
+    deliveries = [_deliveries(lane, config, world, perform) for lane in lanes]
     hooks = OutcomeHooks(catalogue, world)
     herald.connect(hooks.hear, *[one.hear for one in deliveries])
-    system.connect(durable, memory)
+    system.connect(*lanes)
     watchdog = Watchdog(
         lambda: root.actor_statistics(),
         on_complaint=lambda complaint: logger.error("%s", complaint),
         on_stall=_log_stall,
         interval_seconds=config.watch_seconds,
     )
-    root = Supervisor(
-        "node",
-        [
-            ChildSpec(durable.supervisor(world, _log_crash), shutdown_seconds=60.0),
-            ChildSpec(memory.supervisor(world, _log_crash), shutdown_seconds=60.0),
-            ChildSpec(herald),
-            ChildSpec(TaskChild("outcome hooks", hooks.run)),
-            *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
-            *([ChildSpec(TaskChild("system tasks", system.run))] if config.system_tasks else []),
-            ChildSpec(watchdog),
-        ],
-        rng=world.rng("supervisor"),
-        on_crash=_log_crash,
-    )
+    children = [
+        *[ChildSpec(lane.supervisor(world, _log_crash), shutdown_seconds=60.0) for lane in lanes],
+        ChildSpec(herald),
+        ChildSpec(TaskChild("outcome hooks", hooks.run)),
+        *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
+        *([ChildSpec(TaskChild("system tasks", system.run))] if config.system_tasks else []),
+        ChildSpec(watchdog),
+    ]
+    root = Supervisor("node", children, rng=world.rng("supervisor"), on_crash=_log_crash)
     node = Node(
         config,
         catalogue,

@@ -118,11 +118,6 @@ class Fields:
         value = self.take(key)
         return None if value is None else whole_number(value, self.name(key), low, high)
 
-    def number(self, key: str, low: float, high: float) -> float | None:
-        """A number in [low, high]."""
-        value = self.take(key)
-        return None if value is None else real_number(value, self.name(key), low, high)
-
     def duration(self, key: str) -> Micros | None:
         """A duration with units."""
         value = self.take(key)
@@ -137,20 +132,6 @@ class Fields:
         """One of the choices, which are texts or a text enumeration."""
         value = self.take(key)
         return None if value is None else one_of(value, self.name(key), choices)
-
-    def texts(self, key: str) -> tuple[str, ...] | None:
-        """A list of strings."""
-        value = self.take(key)
-        if value is None:
-            return None
-        if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
-            raise InvalidRequest(f"{self.name(key)}: a list of texts, not {show(value)}")
-        return tuple(proper_text(entry, self.name(key)) for entry in value)
-
-    def inner(self, key: str) -> Fields | None:
-        """A nested object."""
-        value = self.take(key)
-        return None if value is None else Fields(value, f"{self.name(key)}.")
 
     def finish(self) -> None:
         """Refuse every field that nobody took."""

@@ -97,7 +97,9 @@ class Call:
 class VirtualNode(LocalNode):
     """A node on virtual time: all that a node has, and `advance`, `crash`, `step_clock`, `slots`, `runs`. Get it from `node`."""
 
-    def __init__(self, home: Path, config: NodeConfig, catalogue: Catalogue, world: SimulatedWorld) -> None:
+    def __init__(
+        self, home: Path, config: NodeConfig, catalogue: Catalogue, world: SimulatedWorld, calls: list[Call]
+    ) -> None:
         self._home = home
         self._config = config
         self._types = catalogue
@@ -105,7 +107,7 @@ class VirtualNode(LocalNode):
         self._lives = 0
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery
-        self.calls: list[Call] = []
+        self.calls = calls
 
     @property
     def now(self) -> datetime:
@@ -232,8 +234,7 @@ async def node(
     calls: list[Call] = []
     types = _types(catalogue, stand_ins or {}, calls, world)
     try:
-        virtual = VirtualNode(home, config, types, world)
-        virtual.calls = calls
+        virtual = VirtualNode(home, config, types, world, calls)
         with single_error():
             async with virtual._living():
                 yield virtual

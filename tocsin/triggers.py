@@ -7,12 +7,12 @@ The short form is what a person writes, the full form is what is shown; both are
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from actors.model.calendar import CalendarRule
+from actors.model.task import number_of
 from actors.model.trigger import UNBOUNDED, Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
 from actors.when.cron import parse
 from actors.when.zones import zone
@@ -258,7 +258,7 @@ def seeded(trigger: Trigger, task_id: str) -> Trigger:
     """The trigger with the seed of `H` where it has one: the CRC-32 of the task's id."""
     match trigger:
         case Cron(expression) if "h" in expression.lower() and _needs_seed(expression):
-            return evolve(trigger, seed=zlib.crc32(task_id.encode()))
+            return evolve(trigger, seed=number_of(task_id))
         case Union(triggers):
             return Union(tuple(_seeded_single(member, task_id) for member in triggers))
         case _:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from runtime.clock import Instant
+from runtime.clock import Instant, Micros
 from runtime.records import record
 
 from .event import EventTrigger
@@ -129,10 +129,20 @@ class Task:
         return earliest
 
 
+def number_of(task_id: str) -> int:
+    """A number from 0 to 2**32 - 1 that is the same for a task over processes and releases, and spread evenly over tasks."""
+    return zlib.crc32(task_id.encode())
+
+
+def spread_offset(bounds: Bounds, task_id: str) -> Micros:
+    """How long after each nominal time a task has its place in the spread window: stable, in [0, spread)."""
+    return Micros(number_of(task_id) * bounds.spread >> 32)
+
+
 def assigned(definition: Definition, nominal: Instant) -> Instant:
-    """The instant inside the spread window at which a nominal time is due: later by a share of it that is stable for the task."""
-    spread = definition.bounds.spread
-    return Instant(nominal + (zlib.crc32(definition.id.encode()) * spread >> 32)) if spread else nominal
+    """The instant inside the spread window at which a nominal time is due."""
+    # Nearly no task has a window, and every fire asks.
+    return Instant(nominal + spread_offset(definition.bounds, definition.id)) if definition.bounds.spread else nominal
 
 
 def status_of(state: TaskState, executions: Sequence[Execution]) -> Status:
@@ -166,4 +176,4 @@ def _status_of_last(last: State) -> Status:
 
 def partition_of(task_id: str, partitions: int) -> int:
     """The partition that a task hashes into: stable over processes and releases."""
-    return zlib.crc32(task_id.encode()) % partitions
+    return number_of(task_id) % partitions

@@ -11,7 +11,6 @@ Every evaluation is bounded. What would take longer than some milliseconds is an
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Final, assert_never
@@ -52,7 +51,6 @@ __all__ = [
     "next_after",
     "next_allowed",
     "previous_slots",
-    "spread_offset",
     "upcoming",
 ]
 
@@ -345,11 +343,6 @@ def count_slices(trigger: Trigger, bounds: Bounds, first: Instant, last: Instant
         following = _series(trigger, moves)(after)
         after = through if following is None else max(after, Instant(following - 1))
         span = Micros(min(span * 2, _CRON_SLICE))
-
-
-def spread_offset(bounds: Bounds, task_id: str) -> Micros:
-    """How long after each nominal time a task has its place in the spread window: stable, in [0, spread)."""
-    return Micros(zlib.crc32(f"spread {task_id}".encode()) * bounds.spread >> 32)
 
 
 # ---- checks

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.model.calendar import CalendarRule, calendar_of
+from actors.model.task import spread_offset
 from actors.model.trigger import (
     UNBOUNDED,
     Bounds,
@@ -35,7 +36,6 @@ from actors.when.triggers import (
     next_after,
     next_allowed,
     previous_slots,
-    spread_offset,
     upcoming,
 )
 from actors.when.zones import zone
