@@ -9,7 +9,7 @@ import trio
 
 from runtime.actor import Actor
 from runtime.coordination import Coordination
-from runtime.coordination_messages import CoordinationEvent
+from runtime.coordination_messages import CoordinationEvent, Member
 from runtime.mailbox import Mailbox
 from runtime.world import World
 
@@ -39,6 +39,7 @@ class Coordinator(Actor[Event]):
         name: str,
         *,
         boot: str,
+        node: str,
         partitions: int,
         coordination: Coordination,
         store: Store,
@@ -50,6 +51,7 @@ class Coordinator(Actor[Event]):
     ) -> None:
         super().__init__(name, deadline_seconds=60.0)
         self._boot = boot
+        self._node = node
         self._partitions = partitions
         self._coordination = coordination
         self._store = store
@@ -70,7 +72,7 @@ class Coordinator(Actor[Event]):
     async def started(self) -> None:
         """A new session; what it is granted is taken anew, under higher epochs."""
         self._core = CoordinatorCore()
-        events = await self._coordination.join(self._boot)
+        events = await self._coordination.join(Member(self._boot, self._node))
         self._nursery.start_soon(self._listen, events)
         former = await self._world.blocking(self._store.last_grants, lane=self._reader)
         await self._coordination.request(former)
@@ -98,7 +100,7 @@ class Coordinator(Actor[Event]):
                 assert_never(directive)
 
     async def _adopt(self) -> None:
-        live = self._coordination.members()
+        live = [member.boot for member in self._coordination.members()]
         orphans = await self._world.blocking(self._store.orphans, live, RECOVERY_LIMIT, lane=self._reader)
         if orphans:
             logger.info("%d tasks were running under a process that died", len(orphans))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from runtime.coordination_messages import Granted, Revoked, SessionLost
+from runtime.coordination_messages import Barred, Granted, MembersChanged, Revoked, SessionLost
 
 from .coordinator_messages import Adopt, Announce, Directive, Event, Raise, Raised
 
@@ -35,6 +35,8 @@ class CoordinatorCore:
                 return self._drop(slots)
             case SessionLost():
                 return self._drop(frozenset(self._granted) | frozenset(self._epochs))
+            case MembersChanged() | Barred():
+                return []
             case _:
                 assert_never(event)
 

@@ -15,7 +15,7 @@ from .keeper_messages import RunTask as Run
 from .model.event import RunTask
 from .model.execution import Execution
 from .model.task import Task
-from .store.port import ExecutionDetail
+from .store.answers import ExecutionDetail
 
 MAX_CHAIN: Final = 16
 """Tasks that set one another off in a row: two that do so in a circle come to an end."""

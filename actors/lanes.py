@@ -141,6 +141,7 @@ def new_lane(
     coordinator = Coordinator(
         f"{name} coordinator",
         boot=boot,
+        node=config.name,
         partitions=partitions,
         coordination=SoloCoordination(partitions),
         store=store,

@@ -47,21 +47,9 @@ from .model.execution import Execution, WaitsFor
 from .model.system import actor_of
 from .model.task import Definition, Task
 from .rules.dependencies import judge
+from .store.answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .store.memory import MemoryStore
-from .store.port import (
-    Commit,
-    Counts,
-    DeliveryWrite,
-    ExecutionDetail,
-    Identity,
-    LogLine,
-    OutcomeRow,
-    Revision,
-    SchedulerPause,
-    Store,
-    TaskFilter,
-    TaskPage,
-)
+from .store.port import Commit, DeliveryWrite, SchedulerPause, Store
 from .store.sqlite import SqliteStore
 from .system_tasks import SystemTasks
 from .when.zones import database_version

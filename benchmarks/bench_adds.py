@@ -15,7 +15,7 @@ import trio
 
 import tocsin
 from actors.handling.catalogue import Catalogue, task_type
-from actors.store.port import TaskFilter
+from actors.store.answers import TaskFilter
 from benchmarks.bench_fires import raw_rows
 from tocsin.node import LocalNode
 

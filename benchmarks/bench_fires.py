@@ -19,7 +19,7 @@ from actors.lanes import NodeConfig
 from actors.model.task import Definition
 from actors.model.trigger import Once
 from actors.node import Node, open_node
-from actors.store.port import TaskFilter
+from actors.store.answers import TaskFilter
 from runtime.clock import SECOND, Instant, Micros
 
 SMALL, FULL = 500, 10_000

@@ -23,7 +23,8 @@ from actors.model.task import Definition, Task, partition_of
 from actors.model.trigger import Interval
 from actors.node import open_node
 from actors.rules.definition_changes import first_state
-from actors.store.port import DEFAULT_PARTITIONS, Commit, Create, TaskFilter
+from actors.store.answers import TaskFilter
+from actors.store.port import DEFAULT_PARTITIONS, Commit, Create
 from actors.store.sqlite import SqliteStore
 from runtime.clock import DAY, Instant
 from runtime.world import RealWorld

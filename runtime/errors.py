@@ -66,6 +66,22 @@ class OwnershipLost(TocsinError):
     """This node no longer acts for the partition."""
 
 
+class LeaseLost(TocsinError):
+    """This process counts as dead since its lease lapsed: end what runs and begin anew under another boot id."""
+
+
+class LimitReached(TocsinError):
+    """As many executions hold the concurrency key as may: wait until one has ended."""
+
+
+class AuthorityLost(TocsinError):
+    """The coordination service or the store is not the one that the fences came from. An operator must raise the fence."""
+
+
+class PeerUnreachable(TocsinError):
+    """There is no link to the node now. Whether it heard what was told before is not known."""
+
+
 class StoreUnavailable(TocsinError):
     """The store cannot commit now (disk full, busy, gone): nothing was changed. Try again later."""
 

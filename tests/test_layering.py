@@ -16,7 +16,7 @@ from tests.source import FLOORS, Import, floor_sources, imports, matches, module
 SOURCES = floor_sources()
 
 DOORS = {
-    "cattrs": ("actors/handling/typed.py",),
+    "cattrs": ("actors/handling/typed.py", "runtime/codec.py"),
     "croniter": ("actors/when/cron.py",),
     "cyclopts": ("tocsin/cli/*",),
     "httpx": ("tocsin/client.py", "tocsin/handlers/http.py", "tocsin/handlers/webhook.py"),
@@ -24,7 +24,9 @@ DOORS = {
     "icalendar": ("actors/when/ics.py",),
     "kazoo": ("runtime/zookeeper.py",),
     "litestar": ("tocsin/api/*",),
+    "msgspec": ("runtime/codec.py",),
     "outcome": ("runtime/*",),
+    "psycopg": ("actors/store/postgres.py", "actors/store/postgres_*.py"),
     "rich": ("tocsin/cli/*",),
     "sqlite3": ("actors/store/sqlite.py", "actors/store/sqlite_*.py"),
     "trio_websocket": ("runtime/websocket.py",),

@@ -16,7 +16,7 @@ from actors.model.policy import DEFAULT_POLICIES, Overlap
 from actors.model.task import MAX_NAME, Definition, Task
 from actors.model.trigger import Once
 from actors.node import Node
-from actors.store.port import ExecutionDetail
+from actors.store.answers import ExecutionDetail
 from runtime.clock import DAY, Instant
 from runtime.errors import Conflict, InvalidRequest, InvocationFailed, NotFound, ReplyTimeout
 from runtime.records import evolve

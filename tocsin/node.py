@@ -34,7 +34,8 @@ from actors.model.policy import Policies
 from actors.model.retention import Keep, Retention
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
-from actors.store.port import DeliveryWrite, ExecutionDetail, TaskFilter
+from actors.store.answers import ExecutionDetail, TaskFilter
+from actors.store.port import DeliveryWrite
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply

@@ -13,7 +13,8 @@ from actors.lanes import READS
 from actors.model.calendar import Calendar
 from actors.model.execution import Execution
 from actors.model.task import Task
-from actors.store.port import LogLine, SchedulerPause
+from actors.store.answers import LogLine
+from actors.store.port import SchedulerPause
 from runtime.clock import from_datetime, to_datetime
 from runtime.errors import InvalidRequest
 

@@ -22,7 +22,7 @@ from actors.keeper_messages import (
 )
 from actors.model.execution import Execution
 from actors.model.task import Task
-from actors.store.port import TaskFilter
+from actors.store.answers import TaskFilter
 from runtime.clock import MILLISECOND
 from runtime.errors import InvalidRequest, NotFound
 

@@ -8,7 +8,7 @@ from actors.keeper_messages import CancelExecution, ReleaseExecution
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from actors.model.task import Task
-from actors.store.port import ExecutionDetail
+from actors.store.answers import ExecutionDetail
 from runtime.clock import DAY, Instant
 from runtime.errors import InvalidRequest, NotFound
 

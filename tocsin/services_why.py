@@ -10,7 +10,7 @@ import attrs
 from actors.model.execution import Execution, WaitsFor
 from actors.model.lifecycle import Phase
 from actors.model.task import Task, assigned
-from actors.store.port import ExecutionDetail, OutcomeRow
+from actors.store.answers import ExecutionDetail, OutcomeRow
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest, NotFound
 

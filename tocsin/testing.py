@@ -32,7 +32,7 @@ from actors.handling.context import Context
 from actors.lanes import READS, WRITER, NodeConfig
 from actors.model.execution import Execution
 from actors.node import open_node as open_inner
-from actors.store.port import OutcomeRow
+from actors.store.answers import OutcomeRow
 from actors.when.triggers import upcoming
 from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime, to_datetime
 from runtime.errors import InvalidRequest

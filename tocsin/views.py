@@ -9,7 +9,8 @@ from typing import Any, Final
 from actors.model.execution import Attempt, Execution, Failure
 from actors.model.lifecycle import Phase, State
 from actors.model.task import Task
-from actors.store.port import DeliveryWrite, ExecutionDetail, LogLine, OutcomeRow
+from actors.store.answers import ExecutionDetail, LogLine, OutcomeRow
+from actors.store.port import DeliveryWrite
 from runtime.clock import MILLISECOND
 
 from .definitions import dependencies_json

@@ -19,7 +19,7 @@ from actors.model.occurrence import Outcome, Reason
 from actors.model.task import Definition, Task, assigned
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
 from actors.rules.attempts import INTERRUPTED
-from actors.store.port import ExecutionDetail, OutcomeRow, Revision
+from actors.store.answers import ExecutionDetail, OutcomeRow, Revision
 from actors.when.calendar_intervals import explain as explain_interval
 from actors.when.cron import parse
 from actors.when.cron_words import explain

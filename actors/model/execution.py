@@ -55,7 +55,8 @@ class Execution:
     checkpoint, `checkpoints` the accepted ones. `revision` is the task's at creation. `assigned` is the instant inside the
     spread window, where that is not the nominal time itself. `expires`: it is given up if attempt 1 has not started by then.
     `key` is the concurrency key it counts against. `lingers`: it has ended, but its abandoned handler has not returned and
-    still occupies the task. `since`: of the task's parents, what started after this instant counts for it.
+    still occupies the task. `since`: of the task's parents, what started after this instant counts for it. `target`: the name of
+    the node that it is for, where the task runs on all.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Execution:
     key: str | None = None
     lingers: bool = False
     since: Instant | None = None
+    target: str | None = None
 
     @property
     def is_open(self) -> bool:

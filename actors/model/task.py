@@ -12,6 +12,7 @@ from runtime.records import record
 from .event import EventTrigger
 from .execution import Execution, WaitsFor
 from .lifecycle import FAILED_STATES, Phase, State, Status
+from .placement import ANYWHERE, Placement
 from .policy import DEFAULT_POLICIES, Policies
 from .trigger import UNBOUNDED, Bounds, Trigger
 
@@ -68,6 +69,7 @@ class Definition:
     labels: tuple[tuple[str, str], ...] = ()
     dependencies: Dependencies | None = None
     events: tuple[EventTrigger, ...] = ()
+    placement: Placement = ANYWHERE
 
 
 @record

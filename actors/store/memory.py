@@ -22,6 +22,7 @@ from ..model.lifecycle import State
 from ..model.occurrence import Outcome, Reason, Settled
 from ..model.retention import REVISIONS_KEPT, Purged, Slice
 from ..model.task import Definition, Task, TaskState
+from .answers import TASK_SORTS, Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .memory_purge import Purger
 from .memory_rows import (
     Parts,
@@ -37,26 +38,17 @@ from .memory_rows import (
 from .memory_side import Side
 from .port import (
     DELIVERIES_KEPT,
-    TASK_SORTS,
     Audit,
     CheckpointWrite,
     Commit,
     CommitResult,
-    Counts,
     CountWrite,
     Create,
     DeliveryWrite,
     EventState,
-    ExecutionDetail,
     ExecutionWrite,
-    Identity,
-    LogLine,
     OutboxEntry,
-    OutcomeRow,
-    Revision,
     SchedulerPause,
-    TaskFilter,
-    TaskPage,
     Update,
     writes_task,
 )

@@ -12,7 +12,7 @@ from ..model.execution import Attempt, Execution
 from ..model.lifecycle import OPEN_STATES, State
 from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
-from .port import LogLine, OutcomeRow, Revision, TaskFilter
+from .answers import LogLine, OutcomeRow, Revision, TaskFilter
 
 HELD: Final = OPEN_STATES | {State.CRASHED}
 

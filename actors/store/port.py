@@ -36,10 +36,10 @@ from runtime.records import record
 
 from ..model.calendar import Calendar
 from ..model.execution import Attempt, Execution
-from ..model.lifecycle import State, Status
-from ..model.occurrence import Outcome, Settled
+from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Definition, Task, TaskState
+from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 
 DEFAULT_PARTITIONS: Final = 256
 """Partitions of a new cluster: enough to spread over 16 nodes with 6 % granularity, few enough to list on a page."""
@@ -64,7 +64,8 @@ class Create:
 class ExecutionWrite:
     """An execution as it shall be. `former` None: a new row. Else the row must still have `former`'s state and fence.
 
-    `archive` is the former attempt, kept as a row of its own.
+    `archive` is the former attempt, kept as a row of its own. `key_limit`: so many may hold the concurrency key that is
+    claimed (`shared.py`).
     """
 
     execution: Execution
@@ -72,6 +73,7 @@ class ExecutionWrite:
     archive: Attempt | None = None
     result: str | None = None
     drop_checkpoint: bool = False
+    key_limit: int | None = None
 
 
 @record
@@ -214,7 +216,10 @@ class Audit:
 
 @record
 class Commit:
-    """One transaction. `epochs`: the epoch under which this node acts, for every partition touched."""
+    """One transaction. `epochs`: the epoch under which this node acts, for the partitions touched that are its own.
+
+    `boot`, `wakes`, `graph`: where several nodes share the store, see `shared.py`; None and empty: nothing is checked or told.
+    """
 
     epochs: Mapping[int, int]
     creates: tuple[Create, ...] = ()
@@ -228,6 +233,9 @@ class Commit:
     counts: tuple[CountWrite, ...] = ()
     calendars: tuple[Calendar, ...] = ()
     pause: SchedulerPause | Literal["resume"] | None = None
+    boot: str | None = None
+    wakes: tuple[str, ...] = ()
+    graph: int | None = None
 
 
 @record
@@ -235,107 +243,6 @@ class CommitResult:
     """What was refused: task id to the error that says why. All else is durable."""
 
     refused: Mapping[str, TocsinError] = attrs.field(factory=dict)
-
-
-@record
-class Identity:
-    """What the store says of itself. `cluster_id` is made when it is founded and never changes."""
-
-    cluster_id: str
-    partitions: int
-    schema_version: int
-    timezone_database: str
-
-
-@record
-class TaskFilter:
-    """Which tasks a list holds; all conditions combine. `sort` is a column name of `TASK_SORTS`."""
-
-    status: Status | None = None
-    type: str | None = None
-    tenant: str | None = None
-    text: str | None = None
-    sort: str = "id"
-    descending: bool = False
-    offset: int = 0
-    limit: int = 50
-    id_prefix: str | None = None
-
-
-TASK_SORTS: Final = ("id", "name", "type", "status", "next_fire", "last_started_at", "failure_count", "created_at")
-"""What a list may be sorted by."""
-
-
-@record
-class TaskPage:
-    """Some tasks and the true total of the filter."""
-
-    tasks: tuple[Task, ...]
-    total: int
-
-
-@record
-class OutcomeRow:
-    """One row of a task's ledger as people read it: a slot or a range of slots and what became of it.
-
-    `folded`: a number of slots between `first` and `last`, in one hour, what is left of rows that were purged; others may lie
-    between them.
-    """
-
-    first: Instant
-    last: Instant
-    count: int | None
-    outcome: Outcome | None
-    reason: str | None
-    execution_id: str | None
-    state: State | None
-    started_at: Instant | None
-    revision: int
-    folded: bool = False
-
-
-@record
-class LogLine:
-    """One line that a handler logged. `sequence` orders the lines of an execution."""
-
-    sequence: int
-    attempt: int
-    at: Instant
-    level: str
-    text: str
-
-
-@record
-class ExecutionDetail:
-    """An execution with everything that belongs to it. Texts are JSON."""
-
-    execution: Execution
-    attempts: tuple[Attempt, ...] = ()
-    result: str | None = None
-    checkpoint: str | None = None
-    progress: str | None = None
-
-
-@record
-class Counts:
-    """Totals over the whole store. `by_outcome` counts what was ever recorded: purge and deletion do not lower it.
-
-    `by_reason`: the same cut finer, under `outcome` or `outcome: reason`.
-    """
-
-    tasks: int
-    by_status: Mapping[str, int]
-    by_outcome: Mapping[str, int]
-    by_reason: Mapping[str, int] = attrs.field(factory=dict)
-
-
-@record
-class Revision:
-    """One version of a task's definition: what `why` needs to say that an edit took a slot away."""
-
-    revision: int
-    definition: Definition
-    began_at: Instant
 
 
 class Store(Protocol):
@@ -400,12 +307,14 @@ class Store(Protocol):
         """(due, task id) of tasks due at or before `until`, earliest first, at most `limit`. None: all partitions."""
         ...
 
-    def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
-        """Ids of tasks that have an execution RUNNING or lingering under a boot id that is not alive."""
+    def orphans(self, live_boots: Sequence[str], limit: int, partitions: Sequence[int] | None = None) -> list[str]:
+        """Ids of tasks of these partitions (None: of all) with an execution RUNNING or lingering under a dead boot."""
         ...
 
-    def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
-        """Ids of tasks of these types (None: of all) that have an execution waiting for a slot or a node, by priority and age."""
+    def waiting(
+        self, limit: int, types: Sequence[str] | None = None, partitions: Sequence[int] | None = None
+    ) -> list[str]:
+        """Ids of tasks of these types and partitions (None: of all) with a claimable execution, by priority and age."""
         ...
 
     def page(self, wanted: TaskFilter) -> TaskPage:
@@ -457,8 +366,8 @@ class Store(Protocol):
         """Executions RUNNING or lingering that hold a concurrency key, by key and age."""
         ...
 
-    def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
-        """Entries to be evaluated and delivered, those due first."""
+    def outbox_due(self, until: Instant, limit: int, partitions: Sequence[int] | None = None) -> list[OutboxEntry]:
+        """Entries of tasks of these partitions (None: of all) to be evaluated and delivered, those due first."""
         ...
 
     def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:

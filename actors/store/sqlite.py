@@ -20,24 +20,8 @@ from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Task
 from . import sqlite_purge, sqlite_read, sqlite_schema, sqlite_side
-from .port import (
-    DELIVERIES_KEPT,
-    Audit,
-    Commit,
-    CommitResult,
-    Counts,
-    DeliveryWrite,
-    EventState,
-    ExecutionDetail,
-    Identity,
-    LogLine,
-    OutboxEntry,
-    OutcomeRow,
-    Revision,
-    SchedulerPause,
-    TaskFilter,
-    TaskPage,
-)
+from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .sqlite_schema import door
 from .sqlite_write import Writer
 

@@ -20,17 +20,8 @@ from ..model.execution import Execution
 from ..model.lifecycle import State, Status
 from ..model.occurrence import Outcome, Settled
 from ..model.task import Extra, Task
-from .port import (
-    TASK_SORTS,
-    Audit,
-    Counts,
-    ExecutionDetail,
-    LogLine,
-    OutcomeRow,
-    Revision,
-    TaskFilter,
-    TaskPage,
-)
+from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from .port import Audit
 from .sqlite_rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,

@@ -16,7 +16,7 @@ from runtime.errors import StoreDamaged, StoreUnavailable, TocsinError
 
 from ..model.calendar import Calendar
 from ..model.document import decode_calendar
-from .port import Identity
+from .answers import Identity
 
 APPLICATION_ID: Final = 0x546F6373
 """`PRAGMA application_id` of our files, "Tocs": tells them from anyone else's."""

@@ -51,8 +51,9 @@ from actors.model.lifecycle import State
 from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Trigger
+from actors.store.answers import OutcomeRow
 from actors.store.memory import MemoryStore
-from actors.store.port import Commit, CommitResult, OutcomeRow, SchedulerPause, Update
+from actors.store.port import Commit, CommitResult, SchedulerPause, Update
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import StoreUnavailable
 from runtime.mailbox import Reply

@@ -16,8 +16,9 @@ from actors.keeper_messages import Command, CreateTasks, Happened
 from actors.lanes import Lane, NodeConfig, new_lane
 from actors.model.execution import Execution
 from actors.model.task import Definition, Task
+from actors.store.answers import OutcomeRow
 from actors.store.memory import MemoryStore
-from actors.store.port import Commit, OutcomeRow, Update
+from actors.store.port import Commit, Update
 from runtime.clock import Instant
 from runtime.mailbox import Mailbox, Reply, ask
 from runtime.records import evolve

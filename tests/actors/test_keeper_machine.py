@@ -16,7 +16,8 @@ from actors.model.occurrence import Outcome
 from actors.model.policy import CatchUp, Concurrency, OnCrash, Overlap, Policies, Retry
 from actors.model.task import Definition, Task, status_of
 from actors.model.trigger import Bounds, Interval
-from actors.store.port import Commit, OutcomeRow
+from actors.store.answers import OutcomeRow
+from actors.store.port import Commit
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import TocsinError
 

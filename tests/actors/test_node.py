@@ -12,7 +12,7 @@ from actors.lanes import NodeConfig
 from actors.model.task import Task
 from actors.model.trigger import Once
 from actors.node import open_node
-from actors.store.port import TaskFilter
+from actors.store.answers import TaskFilter
 from runtime.clock import SECOND, Micros
 from runtime.errors import AlreadyRunning, Conflict, NotFound
 from runtime.simulation import SimulatedWorld

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.store.port import Commit, Create, Identity, TaskFilter
+from actors.store.answers import Identity, TaskFilter
+from actors.store.port import Commit, Create
 from actors.store.sqlite import SqliteStore
 from runtime.errors import StaleEpoch, StoreDamaged, StoreUnavailable
 from tests.actors.records import create, update

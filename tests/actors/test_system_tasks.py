@@ -33,7 +33,8 @@ from actors.model.system import SYSTEM_TYPES, is_system
 from actors.model.task import Task
 from actors.model.trigger import Bounds, Cron, Interval, Once
 from actors.node import Node, open_node
-from actors.store.port import Commit, TaskFilter
+from actors.store.answers import TaskFilter
+from actors.store.port import Commit
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply

@@ -19,9 +19,9 @@ from actors.model.policy import DEFAULT_POLICIES
 from actors.model.retention import FINAL_STATES, Keep, Retention, Slice, Stage
 from actors.model.task import Dependencies, Extra, Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds
+from actors.store.answers import TASK_SORTS, TaskFilter
 from actors.store.memory import MemoryStore
 from actors.store.port import (
-    TASK_SORTS,
     Audit,
     CheckpointWrite,
     Commit,
@@ -34,7 +34,6 @@ from actors.store.port import (
     OutboxEntry,
     ProgressWrite,
     SchedulerPause,
-    TaskFilter,
     Update,
     writes_task,
 )

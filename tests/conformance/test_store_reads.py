@@ -10,15 +10,8 @@ from actors.model.lifecycle import State, Status
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import DEFAULT_POLICIES
 from actors.model.task import TaskState
-from actors.store.port import (
-    Audit,
-    Counts,
-    Create,
-    ExecutionWrite,
-    OutcomeRow,
-    Store,
-    TaskFilter,
-)
+from actors.store.answers import Counts, OutcomeRow, TaskFilter
+from actors.store.port import Audit, Create, ExecutionWrite, Store
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest
 from tests.actors.records import create, running, task, update

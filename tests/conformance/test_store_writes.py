@@ -12,21 +12,8 @@ from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.task import Extra, Task, TaskState
 from actors.model.trigger import Cron
-from actors.store.port import (
-    Audit,
-    CheckpointWrite,
-    Counts,
-    Create,
-    ExecutionWrite,
-    Identity,
-    LogLine,
-    LogWrite,
-    ProgressWrite,
-    Revision,
-    Store,
-    TaskFilter,
-    Update,
-)
+from actors.store.answers import Counts, Identity, LogLine, Revision, TaskFilter
+from actors.store.port import Audit, CheckpointWrite, Create, ExecutionWrite, LogWrite, ProgressWrite, Store, Update
 from runtime.clock import Instant
 from runtime.errors import Conflict, InternalError, StaleEpoch, StaleFence, StaleVersion
 from tests.actors.records import create, definition, running, task, update

@@ -21,7 +21,8 @@ from actors.model.retention import FINAL_STATES, KEEP_LAST, Keep, Retention
 from actors.model.task import Definition, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Trigger
 from actors.node import Node, open_node
-from actors.store.port import Commit, CommitResult, OutcomeRow
+from actors.store.answers import OutcomeRow
+from actors.store.port import Commit, CommitResult
 from actors.store.sqlite import SqliteStore
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import StoreUnavailable

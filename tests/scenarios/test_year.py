@@ -26,7 +26,7 @@ from actors.model.trigger import (
     Union,
     Unit,
 )
-from actors.store.port import OutcomeRow
+from actors.store.answers import OutcomeRow
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros, from_datetime
 from tests.rehearsal.kit import keeping
 from tests.scenarios.year_reference import Year, excluded

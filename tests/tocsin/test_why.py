@@ -13,7 +13,7 @@ from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason
 from actors.model.task import Definition, Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
-from actors.store.port import ExecutionDetail, OutcomeRow, Revision
+from actors.store.answers import ExecutionDetail, OutcomeRow, Revision
 from runtime.clock import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Micros
 from tocsin.fields import show_instant
 from tocsin.why import (

@@ -1,0 +1,117 @@
+"""What the store answers to those who look: lists, pages, the ledger, totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from runtime.clock import Instant
+from runtime.records import record
+
+from ..model.execution import Attempt, Execution
+from ..model.lifecycle import State, Status
+from ..model.occurrence import Outcome
+from ..model.task import Definition, Task
+
+
+@record
+class Identity:
+    """What the store says of itself. `cluster_id` is made when it is founded and never changes."""
+
+    cluster_id: str
+    partitions: int
+    schema_version: int
+    timezone_database: str
+
+
+@record
+class TaskFilter:
+    """Which tasks a list holds; all conditions combine. `sort` is a column name of `TASK_SORTS`."""
+
+    status: Status | None = None
+    type: str | None = None
+    tenant: str | None = None
+    text: str | None = None
+    sort: str = "id"
+    descending: bool = False
+    offset: int = 0
+    limit: int = 50
+    id_prefix: str | None = None
+
+
+TASK_SORTS: Final = ("id", "name", "type", "status", "next_fire", "last_started_at", "failure_count", "created_at")
+"""What a list may be sorted by."""
+
+
+@record
+class TaskPage:
+    """Some tasks and the true total of the filter."""
+
+    tasks: tuple[Task, ...]
+    total: int
+
+
+@record
+class OutcomeRow:
+    """One row of a task's ledger as people read it: a slot or a range of slots and what became of it.
+
+    `folded`: a number of slots between `first` and `last`, in one hour, what is left of rows that were purged; others may lie
+    between them.
+    """
+
+    first: Instant
+    last: Instant
+    count: int | None
+    outcome: Outcome | None
+    reason: str | None
+    execution_id: str | None
+    state: State | None
+    started_at: Instant | None
+    revision: int
+    folded: bool = False
+
+
+@record
+class LogLine:
+    """One line that a handler logged. `sequence` orders the lines of an execution."""
+
+    sequence: int
+    attempt: int
+    at: Instant
+    level: str
+    text: str
+
+
+@record
+class ExecutionDetail:
+    """An execution with everything that belongs to it. Texts are JSON."""
+
+    execution: Execution
+    attempts: tuple[Attempt, ...] = ()
+    result: str | None = None
+    checkpoint: str | None = None
+    progress: str | None = None
+
+
+@record
+class Counts:
+    """Totals over the whole store. `by_outcome` counts what was ever recorded: purge and deletion do not lower it.
+
+    `by_reason`: the same cut finer, under `outcome` or `outcome: reason`.
+    """
+
+    tasks: int
+    by_status: Mapping[str, int]
+    by_outcome: Mapping[str, int]
+    by_reason: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@record
+class Revision:
+    """One version of a task's definition: what `why` needs to say that an edit took a slot away."""
+
+    revision: int
+    definition: Definition
+    began_at: Instant

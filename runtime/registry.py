@@ -1,0 +1,142 @@
+"""The port to a coordination service as it really is: a tree of small nodes, sessions that servers end, watches that get lost.
+
+Adapters: ZooKeeper (`zookeeper.py`) and its simulated twin (`simulated_registry.py`), held equal by one conformance suite. What
+is made of it (members, leadership, grants) stands above, in `cluster_coordination.py`, and is the same over both.
+
+What every adapter promises, because the real one does no better:
+
+- A session is ended by the servers alone, after `timeout_seconds` without a word from the client. The client hears `Lost` only
+  once it reaches a server again; while it reaches none it hears `Disconnected` and then nothing.
+- A call may fail with `RegistryUnavailable` although it was carried out (a lost reply): who created or wrote must look.
+- A watch tells once that something about a path has changed, not what; all of them are gone after `Disconnected`: read anew
+  after every `Connected`.
+- Ephemeral nodes of a dead session stay until the servers have ended it, and carry its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol
+
+import attrs
+import trio
+
+from .errors import TocsinError
+
+MAX_DATA: Final = 256 * 1024
+"""Bytes in a node: a quarter of what a server takes; more would look like a lost connection."""
+
+
+class RegistryUnavailable(TocsinError):
+    """No server has answered in time; the call may or may not have been carried out."""
+
+
+class NodeExists(TocsinError):
+    """There is a node at the path."""
+
+
+class NoNode(TocsinError):
+    """There is no node at the path, or its parent is missing."""
+
+
+class VersionMismatch(TocsinError):
+    """The node has another version than the one expected, or has children and cannot go."""
+
+
+@attrs.frozen
+class NodeStat:
+    """A node: its content, version (grows with each write), the session that it lives as long as (None: it stays)."""
+
+    data: bytes
+    version: int
+    owner: str | None = None
+    created: int = 0
+
+
+@attrs.frozen
+class Op:
+    """One step of a transaction. `version` -1: whichever."""
+
+    kind: Literal["create", "set", "delete", "check"]
+    path: str
+    data: bytes = b""
+    version: int = -1
+    ephemeral: bool = False
+
+
+@attrs.frozen
+class Connected:
+    """A server answers. `timeout_seconds`: what the servers agreed to. `fresh`: a new session, nothing of a former one holds."""
+
+    session: str
+    timeout_seconds: float
+    fresh: bool
+
+
+@attrs.frozen
+class Disconnected:
+    """No server answers now. The session may live on; whether it does is known at the next `Connected` or `Lost`."""
+
+
+@attrs.frozen
+class Lost:
+    """The servers have ended the session, and with it every ephemeral node. A new one is begun by itself."""
+
+
+@attrs.frozen
+class Changed:
+    """A watched path, or its list of children, has changed. The watch is used up."""
+
+    path: str
+
+
+RegistryEvent = Connected | Disconnected | Lost | Changed
+
+
+class Registry(Protocol):
+    """One client of the service. Paths begin with `/` and are relative to the client's root, which exists. Calls raise
+    RegistryUnavailable after their deadline, NodeExists, NoNode, VersionMismatch, TooLarge."""
+
+    def events(self) -> trio.MemoryReceiveChannel[RegistryEvent]:
+        """What happens, in order. Never dropped but for repeated `Changed` of one path. To be read by one task."""
+        ...
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep a session until cancelled; reconnects with pauses of at most 1 s. Started before the first server answers."""
+        ...
+
+    async def create(self, path: str, data: bytes = b"", *, ephemeral: bool = False, sequential: bool = False) -> str:
+        """Make a node; answers its path (with a number that grows, ten digits, if sequential)."""
+        ...
+
+    async def get(self, path: str, *, watch: bool = False) -> NodeStat:
+        """A node."""
+        ...
+
+    async def children(self, path: str, *, watch: bool = False) -> list[str]:
+        """The names of its children, sorted."""
+        ...
+
+    async def exists(self, path: str, *, watch: bool = False) -> NodeStat | None:
+        """A node, or None; the watch also tells of its creation."""
+        ...
+
+    async def set(self, path: str, data: bytes, version: int = -1) -> NodeStat:
+        """Write a node."""
+        ...
+
+    async def delete(self, path: str, version: int = -1) -> None:
+        """Remove a node."""
+        ...
+
+    async def transact(self, ops: Sequence[Op]) -> None:
+        """All or nothing; raises the error of the first step that fails. At most some hundreds of steps."""
+        ...
+
+    async def sync(self) -> None:
+        """What is read afterwards is at least as new as now."""
+        ...
+
+    async def expire(self) -> None:
+        """End the session on purpose: its ephemeral nodes go, others hear of it, and a new session begins (`Lost`)."""
+        ...
