@@ -309,19 +309,23 @@ class MemoryStore:
             heappush(self._due, entry)
         return found
 
-    def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
+    def orphans(self, live_boots: Sequence[str], limit: int, partitions: Sequence[int] | None = None) -> list[str]:
         lost = (
             task_id
             for task_id, record in self._tasks.items()
-            if any(is_running(entry) and entry.boot not in live_boots for entry in record.open.values())
+            if (partitions is None or record.partition in partitions)
+            and any(is_running(entry) and entry.boot not in live_boots for entry in record.open.values())
         )
         return list(islice(lost, limit))
 
-    def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
+    def waiting(
+        self, limit: int, types: Sequence[str] | None = None, partitions: Sequence[int] | None = None
+    ) -> list[str]:
         ranks = [
             (record.definition.policies.priority, entry.id, task_id)
             for task_id, record in self._tasks.items()
-            if types is None or record.definition.type in types
+            if (types is None or record.definition.type in types)
+            and (partitions is None or record.partition in partitions)
             for entry in record.open.values()
             if entry.state is State.WAITING and entry.waits_for in CLAIMABLE and entry.due is None
         ]
@@ -358,8 +362,11 @@ class MemoryStore:
         rows = (row for record in self._tasks.values() for row in record.settled.values() if row.count is None)
         return sorted(rows, key=lambda row: (row.task_id, row.first))[:limit]
 
-    def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
-        return self._side.outbox_due(until, limit)
+    def outbox_due(self, until: Instant, limit: int, partitions: Sequence[int] | None = None) -> list[OutboxEntry]:
+        def wanted(task_id: str) -> bool:
+            return partitions is None or self._tasks[task_id].partition in partitions
+
+        return self._side.outbox_due(until, limit, wanted)
 
     def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
         return self._side.deliveries(task_id, offset=offset, limit=limit)

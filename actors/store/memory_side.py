@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import islice
 
 import attrs
@@ -74,9 +74,10 @@ class Side:
         """Whether something of a task waits to be delivered."""
         return any(entry.task_id == task_id for entry in self.outbox.values())
 
-    def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
-        """See the port."""
-        return sorted((entry for entry in self.outbox.values() if entry.due <= until), key=lambda one: one.due)[:limit]
+    def outbox_due(self, until: Instant, limit: int, wanted: Callable[[str], bool]) -> list[OutboxEntry]:
+        """See the port; `wanted` tells of a task's id whether its entries are asked for."""
+        due = (entry for entry in self.outbox.values() if entry.due <= until and wanted(entry.task_id))
+        return sorted(due, key=lambda one: one.due)[:limit]
 
     def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
         """See the port."""

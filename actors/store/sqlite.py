@@ -108,11 +108,13 @@ class SqliteStore:
     def due(self, partitions: Sequence[int] | None, until: Instant, limit: int) -> list[tuple[Instant, str]]:
         return self._read(sqlite_read.due, partitions, until, limit)
 
-    def orphans(self, live_boots: Sequence[str], limit: int) -> list[str]:
-        return self._read(sqlite_read.orphans, live_boots, limit)
+    def orphans(self, live_boots: Sequence[str], limit: int, partitions: Sequence[int] | None = None) -> list[str]:
+        return self._read(sqlite_read.orphans, live_boots, limit, partitions)
 
-    def waiting(self, limit: int, types: Sequence[str] | None = None) -> list[str]:
-        return self._read(sqlite_read.waiting, limit, types)
+    def waiting(
+        self, limit: int, types: Sequence[str] | None = None, partitions: Sequence[int] | None = None
+    ) -> list[str]:
+        return self._read(sqlite_read.waiting, limit, types, partitions)
 
     def edges(self) -> list[tuple[str, str]]:
         return self._read(sqlite_read.edges)
@@ -152,8 +154,8 @@ class SqliteStore:
     def uncounted(self, limit: int) -> list[Settled]:
         return self._read(sqlite_read.uncounted, limit)
 
-    def outbox_due(self, until: Instant, limit: int) -> list[OutboxEntry]:
-        return self._read(sqlite_side.outbox_due, until, limit)
+    def outbox_due(self, until: Instant, limit: int, partitions: Sequence[int] | None = None) -> list[OutboxEntry]:
+        return self._read(sqlite_side.outbox_due, until, limit, partitions)
 
     def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
         return self._read(sqlite_side.deliveries, task_id, offset=offset, limit=limit)

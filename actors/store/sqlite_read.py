@@ -94,15 +94,14 @@ def due(
     connection: sqlite3.Connection, partitions: Sequence[int] | None, until: Instant, limit: int
 ) -> list[tuple[Instant, str]]:
     """See the port."""
-    among = "" if partitions is None else f"AND partition IN {_IDS} "
-    values = (until, limit) if partitions is None else (until, json.dumps(list(partitions)), limit)
+    among, values = _among("partition", partitions)
     return [
         (instant, task_id)
         for instant, task_id in _all(
             connection,
             f"SELECT json_group_array(json_array(due, id)) FROM (SELECT due, id FROM tasks "
             f"WHERE due IS NOT NULL AND due <= ? {among}ORDER BY due LIMIT ?)",
-            values,
+            (until, *values, limit),
         )
     ]
 
@@ -113,14 +112,22 @@ def _all(connection: sqlite3.Connection, statement: str, values: Iterable[Any]) 
     return rows
 
 
-def orphans(connection: sqlite3.Connection, live_boots: Sequence[str], limit: int) -> list[str]:
+def orphans(
+    connection: sqlite3.Connection, live_boots: Sequence[str], limit: int, partitions: Sequence[int] | None
+) -> list[str]:
     """See the port."""
+    among, values = _among("(SELECT partition FROM tasks AS t WHERE t.id = task_id)", partitions)
     return _all(
         connection,
         f"SELECT json_group_array(task_id) FROM (SELECT DISTINCT task_id FROM executions INDEXED BY executions_open "
-        f"WHERE {_OPEN} AND (state = 'RUNNING' OR lingers) AND coalesce(boot, '') NOT IN {_IDS} LIMIT ?)",
-        (json.dumps(list(live_boots)), limit),
+        f"WHERE {_OPEN} AND (state = 'RUNNING' OR lingers) AND coalesce(boot, '') NOT IN {_IDS} {among}LIMIT ?)",
+        (json.dumps(list(live_boots)), *values, limit),
     )
+
+
+def _among(column: str, values: Sequence[int] | Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The condition that a column is one of these values (None: any), with what is to be bound."""
+    return ("", ()) if values is None else (f"AND {column} IN {_IDS} ", (json.dumps(list(values)),))
 
 
 def granted_until(connection: sqlite3.Connection) -> Instant | None:
@@ -175,16 +182,19 @@ def uncounted(connection: sqlite3.Connection, limit: int) -> list[Settled]:
     return [read_settled(row) for row in rows]
 
 
-def waiting(connection: sqlite3.Connection, limit: int, types: Sequence[str] | None) -> list[str]:
+def waiting(
+    connection: sqlite3.Connection, limit: int, types: Sequence[str] | None, partitions: Sequence[int] | None
+) -> list[str]:
     """See the port."""
-    among = "" if types is None else f"AND t.type IN {_IDS} "
+    of_type, type_values = _among("t.type", types)
+    of_partition, partition_values = _among("t.partition", partitions)
     return _all(
         connection,
         f"SELECT json_group_array(task_id) FROM (SELECT e.task_id FROM executions AS e INDEXED BY executions_open "
         f"CROSS JOIN tasks AS t ON t.id = e.task_id WHERE {_E_OPEN} AND e.state = 'WAITING' "
-        f"AND e.waits_for IN ('slot', 'node', 'queue', 'key', 'governor') AND e.due IS NULL {among}"
+        f"AND e.waits_for IN ('slot', 'node', 'queue', 'key', 'governor') AND e.due IS NULL {of_type}{of_partition}"
         "GROUP BY e.task_id ORDER BY t.priority, min(e.id) LIMIT ?)",
-        (limit,) if types is None else (json.dumps(list(types)), limit),
+        (*type_values, *partition_values, limit),
     )
 
 

@@ -161,10 +161,15 @@ def put_event_states(connection: sqlite3.Connection, states: Iterable[EventState
         _PUT_EVENT_STATES.run(connection, rows)
 
 
-def outbox_due(connection: sqlite3.Connection, until: Instant, limit: int) -> list[OutboxEntry]:
+def outbox_due(
+    connection: sqlite3.Connection, until: Instant, limit: int, partitions: Sequence[int] | None
+) -> list[OutboxEntry]:
     """See the port."""
+    among = "" if partitions is None else f"AND (SELECT partition FROM tasks AS t WHERE t.id = task_id) IN {_IDS} "
     rows = connection.execute(
-        f"SELECT {', '.join(_OUTBOX_COLUMNS)} FROM outbox WHERE due <= ? ORDER BY due, sequence LIMIT ?", (until, limit)
+        f"SELECT {', '.join(_OUTBOX_COLUMNS)} FROM outbox INDEXED BY outbox_due WHERE due <= ? {among}"
+        "ORDER BY due, sequence LIMIT ?",
+        (until, limit) if partitions is None else (until, json.dumps(list(partitions)), limit),
     )
     return [OutboxEntry(*row) for row in rows]
 
