@@ -8,10 +8,10 @@ from typing import Any, Final, Protocol
 from runtime.errors import Conflict, InvalidRequest, NotFound
 from runtime.mailbox import Reply
 
+from .command_messages import Command
+from .command_messages import RunTask as Run
 from .herald_messages import Delivery, DeliveryFailed
 from .herald_text import filled
-from .keeper_messages import Command
-from .keeper_messages import RunTask as Run
 from .model.event import RunTask
 from .model.execution import Execution
 from .model.task import Task

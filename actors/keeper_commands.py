@@ -7,7 +7,7 @@ from typing import assert_never
 from runtime.clock import Instant
 from runtime.errors import Conflict
 
-from .keeper_messages import (
+from .command_messages import (
     ActivateTask,
     CancelExecution,
     CancelTask,
@@ -16,12 +16,12 @@ from .keeper_messages import (
     DeleteTask,
     EditTask,
     PauseTask,
-    Release,
     ReleaseExecution,
     ResumeTask,
     RetryTask,
     RunTask,
 )
+from .keeper_messages import Release
 from .keeper_progression import Progression
 from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor

@@ -27,6 +27,7 @@ from runtime.records import evolve
 
 from . import keeper_creations, keeper_plain
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
+from .command_messages import Command, EditTask
 from .keeper_calendars import Calendars
 from .keeper_checkpoints import over, take_checkpoint
 from .keeper_claims import Claims
@@ -39,12 +40,10 @@ from .keeper_messages import (
     AttemptsEnded,
     Backlog,
     Checkpoint,
-    Command,
     Counted,
     CreateTasks,
     Delivered,
     Directive,
-    EditTask,
     Event,
     Happened,
     InSync,

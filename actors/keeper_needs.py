@@ -9,6 +9,7 @@ import attrs
 from runtime.records import record
 
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
+from .command_messages import EditTask
 from .keeper_dependencies import Waits
 from .keeper_messages import (
     AttemptsEnded,
@@ -16,7 +17,6 @@ from .keeper_messages import (
     Counted,
     CreateTasks,
     Delivered,
-    EditTask,
     Event,
     InSync,
     Logged,

@@ -6,17 +6,8 @@ from typing import TypeGuard
 
 from runtime.errors import Conflict, StaleEpoch, StaleFence, StaleVersion, TocsinError
 
-from .keeper_messages import (
-    AttemptEnd,
-    AttemptsEnded,
-    Checkpoint,
-    Directive,
-    EditTask,
-    Event,
-    Recorded,
-    Refuse,
-    RetryTask,
-)
+from .command_messages import EditTask, RetryTask
+from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Directive, Event, Recorded, Refuse
 from .keeper_staging import Staged
 
 

@@ -26,6 +26,7 @@ from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
 from .calendar_library import CalendarLibrary
+from .command_messages import Command
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
@@ -37,7 +38,7 @@ from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform, TopicMessage
 from .herald_tasks import task_runner
 from .janitor import Purges
-from .keeper_messages import Command, CreateTasks, StopClaiming
+from .keeper_messages import CreateTasks, StopClaiming
 from .lane_control import LaneControl
 from .lanes import ASK_SECONDS, READS, WRITER, Lane, NodeConfig, new_lane
 from .model.calendar import Calendar

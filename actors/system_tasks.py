@@ -20,9 +20,10 @@ from runtime.mailbox import ask
 from runtime.records import evolve
 from runtime.world import World
 
+from .command_messages import EditTask
 from .handling.catalogue import TaskType, task_type
 from .janitor import walk
-from .keeper_messages import Counted, CreateTasks, EditTask
+from .keeper_messages import Counted, CreateTasks
 from .lanes import READS, Lane
 from .model.occurrence import Settled
 from .model.policy import Policies, Retry

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import trio
 
+from actors.command_messages import PauseTask, RunTask
 from actors.handling.payload import decode_json
 from actors.handling.tools import INVOKE, Asker
-from actors.keeper_messages import PauseTask, RunTask
 from actors.model.execution import Execution
 from actors.model.lifecycle import OPEN_STATES, State
 from actors.model.policy import DEFAULT_POLICIES, Overlap

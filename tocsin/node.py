@@ -13,9 +13,7 @@ import attrs
 import trio
 
 from actors import node as inner
-from actors.handling.catalogue import Catalogue
-from actors.herald_messages import TopicMessage
-from actors.keeper_messages import (
+from actors.command_messages import (
     ActivateTask,
     CancelTask,
     Command,
@@ -26,6 +24,8 @@ from actors.keeper_messages import (
     RetryTask,
     RunTask,
 )
+from actors.handling.catalogue import Catalogue
+from actors.herald_messages import TopicMessage
 from actors.lanes import NodeConfig
 from actors.model.calendar import Calendar
 from actors.model.execution import Execution

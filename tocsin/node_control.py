@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actors.keeper_messages import CancelExecution, ReleaseExecution
+from actors.command_messages import CancelExecution, ReleaseExecution
 from actors.keeper_queues import Lock, QueueUse
 from actors.lanes import READS
 from actors.model.calendar import Calendar

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from actors.keeper_messages import (
+from actors.command_messages import (
     ActivateTask,
     CancelTask,
     ConfigureTask,

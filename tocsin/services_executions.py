@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.keeper_messages import CancelExecution, ReleaseExecution
+from actors.command_messages import CancelExecution, ReleaseExecution
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from actors.model.task import Task

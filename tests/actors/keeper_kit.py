@@ -8,40 +8,42 @@ from random import Random
 from typing import Any, TypeVar
 
 from actors.calendar_messages import Recalculate
+from actors.command_messages import (
+    ActivateTask,
+    CancelExecution,
+    CancelTask,
+    DeleteTask,
+    EditTask,
+    PauseTask,
+    ReleaseExecution,
+    ResumeTask,
+    RetryTask,
+    RunTask,
+)
 from actors.keeper_calendars import SLICE as WALKED
 from actors.keeper_calendars import ZONES
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import (
-    ActivateTask,
     Answer,
     AttemptEnd,
     AttemptsEnded,
     Backlog,
-    CancelExecution,
-    CancelTask,
     CreateTasks,
-    DeleteTask,
     Directive,
-    EditTask,
     Event,
     InSync,
     Interrupt,
     Own,
     PauseScheduler,
-    PauseTask,
     Proceed,
     Purge,
     Reconsider,
     Recorded,
     Refuse,
     Release,
-    ReleaseExecution,
     ReleaseLock,
     RequestSync,
     ResumeScheduler,
-    ResumeTask,
-    RetryTask,
-    RunTask,
     Settle,
     SlotsFreed,
     Start,

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
+from actors.command_messages import Command
 from actors.handling.catalogue import Catalogue, task_type
-from actors.keeper_messages import Command, CreateTasks, Happened
+from actors.keeper_messages import CreateTasks, Happened
 from actors.lanes import Lane, NodeConfig, new_lane
 from actors.model.execution import Execution
 from actors.model.task import Definition, Task

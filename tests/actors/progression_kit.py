@@ -8,19 +8,10 @@ from __future__ import annotations
 from itertools import count
 from random import Random
 
+from actors.command_messages import ActivateTask, CancelExecution, CancelTask, Command, EditTask, PauseTask, RunTask
 from actors.keeper_claims import Claims
 from actors.keeper_commands import Commands
-from actors.keeper_messages import (
-    ActivateTask,
-    AttemptEnd,
-    CancelExecution,
-    CancelTask,
-    Command,
-    EditTask,
-    Interrupt,
-    PauseTask,
-    RunTask,
-)
+from actors.keeper_messages import AttemptEnd, Interrupt
 from actors.keeper_progression import Progression
 from actors.keeper_staging import Staged
 from actors.model.execution import Execution

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from actors.command_messages import DeleteTask, EditTask
 from actors.keeper_dependencies import SLICE
-from actors.keeper_messages import AttemptsEnded, CreateTasks, DeleteTask, EditTask, Reconsider, Settle
+from actors.keeper_messages import AttemptsEnded, CreateTasks, Reconsider, Settle
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import State
 from actors.model.policy import Overlap, Policies

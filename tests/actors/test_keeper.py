@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from actors.command_messages import PauseTask
 from actors.executor_messages import Resync
 from actors.keeper import MAX_REDECISIONS, RETRY_SECONDS, Keeper, slices, split, weight
 from actors.keeper_core import KeeperCore
@@ -21,7 +22,6 @@ from actors.keeper_messages import (
     Happened,
     InSync,
     Own,
-    PauseTask,
     Purge,
     Recover,
     Reschedule,

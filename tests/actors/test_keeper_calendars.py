@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.calendar_messages import DeleteCalendar, PutCalendar, Recalculate
+from actors.command_messages import EditTask
 from actors.keeper_calendars import SLICE, ZONES
-from actors.keeper_messages import CreateTasks, EditTask
+from actors.keeper_messages import CreateTasks
 from actors.model.lifecycle import Phase
 from actors.store.port import Commit
 from runtime.clock import HOUR, Instant

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from actors.command_messages import PauseTask
 from actors.keeper_messages import (
     AttemptsEnded,
     Counted,
     CreateTasks,
-    PauseTask,
     Recover,
     Release,
     Reschedule,

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.keeper_messages import (
-    AttemptsEnded,
-    ConfigureTask,
-    CreateTasks,
-    DeleteTask,
-    EditTask,
-    Happened,
-    PauseTask,
-    Recover,
-    Reschedule,
-    Start,
-)
+from actors.command_messages import ConfigureTask, DeleteTask, EditTask, PauseTask
+from actors.keeper_messages import AttemptsEnded, CreateTasks, Happened, Recover, Reschedule, Start
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import Phase, State, Status
 from actors.model.policy import CatchUp, OnCrash, Overlap, Policies, Retry
@@ -453,7 +443,7 @@ def test_a_retry_by_hand_is_of_the_last_execution_as_it_is(rig: Rig):
     stale = rig.store.execution(rig.started[0].id).execution
     assert rig.retry().state.status is Status.RUNNING
     rig.end()
-    from actors.keeper_messages import RetryTask
+    from actors.command_messages import RetryTask
 
     reply = rig.reply()
     rig.send(RetryTask("t1", stale, False, "me", reply))

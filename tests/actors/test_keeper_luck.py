@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from actors.command_messages import CancelTask, PauseTask, RunTask
 from actors.keeper_messages import (
     AttemptsEnded,
-    CancelTask,
     Checkpoint,
     InSync,
     Interrupt,
     Logged,
     Own,
-    PauseTask,
     Progress,
     Purge,
     Recorded,
     Recover,
     RequestSync,
     Reschedule,
-    RunTask,
     Settle,
     SlotsFreed,
     Start,

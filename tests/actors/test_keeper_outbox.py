@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.keeper_messages import AttemptsEnded, Delivered, Recover, RunTask, Settle
+from actors.command_messages import RunTask
+from actors.keeper_messages import AttemptsEnded, Delivered, Recover, Settle
 from actors.model.event import EventTrigger, On, Topic
 from actors.model.lifecycle import OPEN_STATES, State
 from actors.model.occurrence import Outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.keeper_messages import PauseTask
+from actors.command_messages import PauseTask
 from actors.lanes import NodeConfig
 from actors.model.task import Task
 from actors.model.trigger import Once

@@ -11,9 +11,7 @@ import attrs
 import pytest
 import trio
 
-from actors.handling.catalogue import Catalogue
-from actors.handling.hooks import Hook
-from actors.keeper_messages import (
+from actors.command_messages import (
     ActivateTask,
     CancelTask,
     Command,
@@ -22,8 +20,10 @@ from actors.keeper_messages import (
     EditTask,
     PauseTask,
     RunTask,
-    Settle,
 )
+from actors.handling.catalogue import Catalogue
+from actors.handling.hooks import Hook
+from actors.keeper_messages import Settle
 from actors.lanes import NodeConfig
 from actors.model.execution import Execution
 from actors.model.lifecycle import Phase, State

@@ -15,7 +15,7 @@ from hypothesis import Phase as Stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.keeper_messages import CancelExecution, PauseTask
+from actors.command_messages import CancelExecution, PauseTask
 from actors.model.lifecycle import Phase, State
 from actors.model.policy import Overlap, Policies
 from actors.model.trigger import Once

@@ -12,10 +12,10 @@ import pytest
 import trio
 import trio.testing
 
+from actors.command_messages import DeleteTask, RunTask
 from actors.handling.hooks import Hook, Settled
 from actors.herald_messages import Delivery, DeliveryFailed
 from actors.herald_tasks import MAX_CHAIN
-from actors.keeper_messages import DeleteTask, RunTask
 from actors.model.event import EventTrigger, On, Topic, Webhook
 from actors.model.event import RunTask as RunAction
 from actors.model.execution import Kind

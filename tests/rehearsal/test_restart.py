@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.keeper_messages import CancelTask, ResumeTask, RetryTask
+from actors.command_messages import CancelTask, ResumeTask, RetryTask
 from actors.model.lifecycle import Phase, State, Status
 from actors.model.policy import OnCrash, Policies, Retry
 from actors.model.trigger import Once

@@ -12,8 +12,9 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.command_messages import CancelExecution, DeleteTask, EditTask, RunTask
 from actors.handling.context import Context
-from actors.keeper_messages import CancelExecution, DeleteTask, EditTask, PauseScheduler, ResumeScheduler, RunTask
+from actors.keeper_messages import PauseScheduler, ResumeScheduler
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors.keeper_messages import CancelTask, DeleteTask, EditTask, PauseTask, RunTask
+from actors.command_messages import CancelTask, DeleteTask, EditTask, PauseTask, RunTask
 from actors.model.calendar import CalendarRule, calendar_of
 from actors.model.execution import Execution, WaitsFor
 from actors.model.lifecycle import Status

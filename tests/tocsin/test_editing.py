@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 import tocsin
+from actors.command_messages import EditTask, RunTask
 from actors.handling.catalogue import Catalogue, task_type
-from actors.keeper_messages import EditTask, RunTask
 from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Task
 from actors.model.trigger import CalendarInterval, Interval, Union

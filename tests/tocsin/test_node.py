@@ -10,8 +10,8 @@ import pytest
 import trio
 
 import tocsin
+from actors.command_messages import ConfigureTask
 from actors.handling.catalogue import Catalogue, task_type
-from actors.keeper_messages import ConfigureTask
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from runtime.clock import HOUR, MINUTE
