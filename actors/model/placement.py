@@ -13,7 +13,7 @@ class Where(StrEnum):
 
     ANY = "any"
     ALL = "all"
-    NAMED = "named"
+    NAMED = "nodes"
     SELECTOR = "selector"
 
 
@@ -29,7 +29,7 @@ STRATEGIES: Final = (LEAST_LOADED, ROUND_ROBIN, RANDOM, PINNED, RULES)
 
 @record
 class Placement:
-    """Where and how. `nodes`: for `named`. `labels`: pairs that a node must have, for `selector`.
+    """Where and how. `nodes`: for `nodes`, their names. `labels`: pairs that a node must have, for `selector`.
 
     `strategy`: one of `STRATEGIES` or a plug-in; empty: as the node that decides is configured. `pinned` stays on the node of
     the last execution while that takes work.
