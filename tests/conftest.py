@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.seeds import seed_scheduler
 
+pytest_plugins = ("tests.servers",)
+
 settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
 settings.register_profile(
     "ci", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
