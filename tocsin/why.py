@@ -173,6 +173,7 @@ _REASONS: Final = {
     "too_late": "it was later than its lateness limit allows",
     "limit": "the run limit was reached",
     "no_node": "no node could run it",
+    "node_lost": "the node that it was for is gone",
     "dependency": "what it depends on had not completed",
     "cancelled": "it was cancelled before it started",
 }

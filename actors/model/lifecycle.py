@@ -69,11 +69,13 @@ class Event(StrEnum):
     INTERRUPT = "interrupt"
     RETRY = "retry"
     RESUME = "resume"
+    LOSE_NODE = "lose the node of"
 
 
 EXECUTION_TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.WAITING, Event.CLAIM): State.RUNNING,
     (State.WAITING, Event.CANCEL): State.CANCELLED,
+    (State.WAITING, Event.LOSE_NODE): State.CRASHED,
     (State.RUNNING, Event.COMPLETE): State.COMPLETED,
     (State.RUNNING, Event.FAIL): State.FAILED,
     (State.RUNNING, Event.TIME_OUT): State.TIMED_OUT,

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     TOO_LATE = "too_late"
     LIMIT = "limit"
     NO_NODE = "no_node"
+    NODE_LOST = "node_lost"
     DEPENDENCY = "dependency"
     CANCELLED = "cancelled"
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 INTERRUPTED: Final = "Interrupted"
 """The type in the failure of an attempt that was interrupted and cost nothing; its state is CANCELLED."""
 
+NODE_LOST: Final = "NodeLost"
+"""The type in the failure of an execution whose node is gone for good."""
+
 
 @record
 class Ended:
@@ -178,6 +181,34 @@ def crash(execution: Execution, policies: Policies, now: Instant) -> Ended:
     return Ended(again, archive)
 
 
+def node_lost(execution: Execution, now: Instant) -> Ended:
+    """The node that a waiting execution is for is gone for good, as `placing.lost` finds: it is held, and never moves.
+
+    What ran there has crashed before, and waits. An occurrence that never started is `skipped`. An operator may resume it, should
+    the node come back, or cancel it.
+    """
+    gone = evolve(
+        execution,
+        state=change_state(execution.state, Event.LOSE_NODE),
+        waits_for=None,
+        due=None,
+        expires=None,
+        ended_at=now,
+        failure=Failure(NODE_LOST, f"node_lost: node {execution.target} is gone"),
+    )
+    if execution.nominal is None or execution.outcome is not None:
+        return Ended(gone)
+    return Ended(evolve(gone, outcome=Outcome.SKIPPED, reason=Reason.NODE_LOST))
+
+
+def refused(execution: Execution, blocker: str, now: Instant) -> Execution:
+    """The execution of one of many nodes on which overlap lets it not run: it has ended as soon as it is made.
+
+    blocker: the id of the open execution of that node.
+    """
+    return cancel(execution, f"overlap: execution {blocker} is open on {execution.target}", now, Reason.OVERLAP)
+
+
 def lost(execution: Execution, now: Instant) -> AttemptEnd:
     """The end of an attempt that never began or whose executor is gone: interrupted, at no cost, and without a slot."""
     return AttemptEnd(
@@ -196,7 +227,7 @@ def resume(execution: Execution) -> Ended:
     """An operator lets a held execution go on; its crashes are forgiven."""
     state = change_state(execution.state, Event.RESUME)
     again = evolve(execution, state=state, waits_for=WaitsFor.SLOT, crashes=0, boot=None)
-    return Ended(again, _archive(execution, execution.state, execution.failure))
+    return Ended(again, _archive_newest(execution))
 
 
 def retry_by_hand(execution: Execution, reset: bool) -> Ended:
@@ -212,7 +243,7 @@ def retry_by_hand(execution: Execution, reset: bool) -> Ended:
         boot=None,
         cancel_reason=None,
     )
-    return Ended(again, _archive(execution, execution.state, execution.failure))
+    return Ended(again, _archive_newest(execution))
 
 
 def cancel(execution: Execution, why: str, now: Instant, skipped: Reason = Reason.CANCELLED) -> Execution:
@@ -258,6 +289,7 @@ def new_execution(
     assigned: Instant | None = None,
     expires: Instant | None = None,
     since: Instant | None = None,
+    target: str | None = None,
     **manual: str | None,
 ) -> Execution:
     """An execution that waits. `manual`: channel, correlation and parameters of a run by hand."""
@@ -273,8 +305,16 @@ def new_execution(
         assigned=assigned if assigned != nominal else None,
         expires=expires,
         since=since,
+        target=target,
     )
     return evolve(fresh, **manual) if manual else fresh
+
+
+def _archive_newest(execution: Execution) -> Attempt | None:
+    """The attempt with which an execution ended. One that lost its node ended between two: there is none, or it is archived."""
+    if execution.failure is not None and execution.failure.type == NODE_LOST:
+        return None
+    return _archive(execution, execution.state, execution.failure)
 
 
 def _archive(execution: Execution, state: State, failure: Failure | None) -> Attempt:

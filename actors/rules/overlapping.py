@@ -1,4 +1,8 @@
-"""What becomes of one more execution while former ones of its task are open: one rule for the trigger and for runs by hand."""
+"""What becomes of one more execution while former ones of its task are open: one rule for the trigger and for runs by hand.
+
+Of a task that runs on all nodes each execution has a `target`, and overlap counts per node: what is for another node is not
+looked at. One without a target may be on any node, so it counts for all of them, and all count for it.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +34,16 @@ FREE: Final = Room()
 WAITS: Final = Room(waits=True)
 
 
-def room(policies: Policies, executions: Sequence[Execution], *, caught_up: bool = False) -> Room:
+def room(
+    policies: Policies, executions: Sequence[Execution], *, caught_up: bool = False, target: str | None = None
+) -> Room:
     """Whether one more execution may run beside these, the task's. `caught_up`: it is one of many that catch-up `all` runs.
 
     Those wait for one another whatever the overlap policy says, except `allow`: who asks for all of them wants them run.
+    `target`: the node that it is for.
     """
+    if target is not None:
+        executions = concerning(executions, target)
     blocker = blocker_of(executions)
     if blocker is None or policies.overlap is Overlap.ALLOW:
         return FREE
@@ -58,6 +67,11 @@ def room(policies: Policies, executions: Sequence[Execution], *, caught_up: bool
 def _queue(blocker: Execution, executions: Iterable[Execution], limit: int) -> Room:
     full = sum(entry.waits_for is WaitsFor.OVERLAP for entry in executions) >= limit
     return Room(blocker, refused=full, waits=not full)
+
+
+def concerning(executions: Iterable[Execution], target: str) -> list[Execution]:
+    """Those that count for what is for this node: its own, and those that may be on any."""
+    return [entry for entry in executions if entry.target is None or entry.target == target]
 
 
 def blocker_of(executions: Iterable[Execution]) -> Execution | None:
@@ -88,3 +102,14 @@ def next_to_go(executions: Iterable[Execution]) -> Execution | None:
         if entry.is_open and (first is None or entry.id < first.id):
             first = entry
     return first if first is not None and first.waits_for is WaitsFor.OVERLAP else None
+
+
+def all_to_go(executions: Iterable[Execution]) -> tuple[Execution, ...]:
+    """The same for every node that an execution is for: at most one of each, or the one that is for any."""
+    entries = list(executions)
+    found: list[Execution] = []
+    for target in dict.fromkeys(entry.target for entry in entries):
+        first = next_to_go(entries if target is None else concerning(entries, target))
+        if first is not None and first.target == target:
+            found.append(first)
+    return tuple(found)

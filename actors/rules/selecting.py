@@ -68,8 +68,16 @@ def open_ones(task: Task) -> int:
     return sum(entry.is_open for entry in task.open)
 
 
-def select(task: Task, first: Instant, clock: Instant) -> Selection:
-    """What becomes of the slots from the next fire `first` up to the clock, by catch-up, lateness and calendars."""
+def slice_of(width: int) -> int:
+    """Executions of a catch-up that are open at once, if each slot has so many: those of one slot in any case."""
+    return max(CATCH_UP_SLICE, width)
+
+
+def select(task: Task, first: Instant, clock: Instant, width: int = 1) -> Selection:
+    """What becomes of the slots from the next fire `first` up to the clock, by catch-up, lateness and calendars.
+
+    width: executions that each slot has, at least 1.
+    """
     if is_fixed_delay(task):
         return _one(task, first, first, clock)
     begin = first
@@ -89,7 +97,7 @@ def select(task: Task, first: Instant, clock: Instant) -> Selection:
         case CatchUp.EARLIEST:
             return _earliest(task, begin, first, clock)
         case CatchUp.ALL:
-            return _all(task, begin, first, clock)
+            return _all(task, begin, first, clock, width)
         case _:
             assert_never(catch_up)
 
@@ -187,7 +195,7 @@ def _not_too_late(
     return (Stretch(begin, end, _TOO_LATE),), chosen
 
 
-def _all(task: Task, begin: Instant, first: Instant, clock: Instant) -> Selection:
+def _all(task: Task, begin: Instant, first: Instant, clock: Instant, width: int) -> Selection:
     before: tuple[Stretch, ...] = ()
     chosen: Instant | None = first
     promised = _promised(task, first)
@@ -199,7 +207,7 @@ def _all(task: Task, begin: Instant, first: Instant, clock: Instant) -> Selectio
             before, begin = (Stretch(begin, Instant(oldest - 1), _MISSED),), oldest
         late, chosen = _not_too_late(task, begin, oldest, promised, clock)
         before += late
-    room_left = max(0, CATCH_UP_SLICE - open_ones(task))
+    room_left = max(0, slice_of(width) - open_ones(task)) // width
     runnable: list[Instant] = []
     while chosen is not None and len(runnable) < room_left:
         runnable.append(chosen)

@@ -19,9 +19,16 @@ slots were promised to run; what is promised is not judged a second time.
 
 With catch-up `all` the caught-up slots wait for one another even where overlap says `skip`: who asks for all of them wants
 them run. A fixed-delay interval has no grid: it owes at most one slot, and the next one is made when the execution ends.
+
+A slot of a task that runs on all nodes is judged for each of them: an execution for each, with its name as `target`, and each
+execution is that node's row of the ledger, also where overlap refuses it. Against the run limit it counts once. Where there is
+no node, the slot is skipped with one row.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
 
 from runtime.clock import Instant
 from runtime.records import evolve, record
@@ -29,25 +36,29 @@ from runtime.records import evolve, record
 from ..model.execution import Execution, Kind, WaitsFor
 from ..model.lifecycle import State
 from ..model.occurrence import Outcome, Reason, Settled
+from ..model.placement import Where
 from ..model.policy import LATE_AFTER, CatchUp, Overlap
 from ..model.task import Definition, Task, assigned
 from ..model.trigger import Bounds, Interval, Trigger
 from ..when.triggers import next_after, next_allowed
 from .ledger import EXCLUDED, Rows
 from .overlapping import WAITS, Room, room
-from .selecting import CATCH_UP_SLICE, Selection, Stretch, is_fixed_delay, open_ones, select
+from .selecting import CATCH_UP_SLICE, Selection, Stretch, is_fixed_delay, open_ones, select, slice_of
 
 
 @record
 class Admission:
     """A slot that gets an execution. `waits_for` is OVERLAP where it has to let a former one end first.
 
-    `replaces`: former executions have to go for it.
+    `replaces`: former executions have to go for it. `target`: the node that it is for, where the task runs on all.
+    `refused_by`: it does not run because of this open execution; only with a target, for its row of the ledger.
     """
 
     nominal: Instant
     waits_for: WaitsFor | None = None
     replaces: bool = False
+    target: str | None = None
+    refused_by: str | None = None
 
 
 @record
@@ -55,6 +66,7 @@ class Settlement:
     """The decision about one task. `finished`: the run limit or the end of the trigger was reached.
 
     `next_fire` None and not finished: an end of an execution makes the next one. `catching_up`: see `TaskState`.
+    `counted`: slots that count against the run limit.
     """
 
     admitted: tuple[Admission, ...]
@@ -63,6 +75,12 @@ class Settlement:
     next_fire: Instant | None
     finished: bool
     catching_up: Instant | None = None
+    counted: int = 0
+
+    @property
+    def is_one_slot(self) -> bool:
+        """Whether all that is admitted belongs to one nominal time, which then stands for what is coalesced into it."""
+        return len({admission.nominal for admission in self.admitted}) == 1
 
 
 def is_owed(task: Task, now: Instant, *, early: bool = False) -> bool:
@@ -76,27 +94,38 @@ def clock_of(definition: Definition, now: Instant, *, early: bool = False) -> In
     return now if early else Instant(now - assigned(definition, Instant(0)))
 
 
-def settle(task: Task, now: Instant, *, early: bool = False) -> Settlement:
-    """Decide every nominal time that the task owes at `now`. Requires that it `is_owed`."""
+def settle(task: Task, now: Instant, *, early: bool = False, targets: Sequence[str] = ()) -> Settlement:
+    """Decide every nominal time that the task owes at `now`. Requires that it `is_owed`.
+
+    targets: the nodes on each of which a slot runs, as `placing.targets` finds them; looked at only if the task runs on all.
+    """
     clock = clock_of(task.definition, now, early=early)
     first = task.state.next_fire
     assert first is not None and first <= clock, f"{task.id} owes nothing at {now}: next fire {first}"
-    judge = Judge(task, now, clock)
-    return judge.settle(select(task, first, clock))
+    on = tuple(targets) if task.definition.placement.where is Where.ALL else ANYWHERE
+    return Judge(task, now, clock, on).settle(select(task, first, clock, max(1, len(on))))
 
 
 # -- what becomes of those that may run
 
 
-class Judge:
-    """One settlement in the making. `clock`: nominal times up to it are owed."""
+ANYWHERE: Final[tuple[str | None, ...]] = (None,)
+"""The targets of a slot that runs once."""
 
-    def __init__(self, task: Task, now: Instant, clock: Instant) -> None:
+
+class Judge:
+    """One settlement in the making. `clock`: nominal times up to it are owed. `targets`: a slot runs on each of these nodes."""
+
+    def __init__(self, task: Task, now: Instant, clock: Instant, targets: tuple[str | None, ...] = ANYWHERE) -> None:
         self._task = task
         self._now = now
         self._clock = clock
         self._rows = Rows(task, now)
+        self._targets = targets
         self._admitted: list[Admission] = []
+        self._busy: set[str | None] = set()
+        self._opened = 0
+        self._counted = 0
         self._through = task.state.settled_through
         self._runs = task.state.runs
         self._at_limit = False
@@ -133,23 +162,40 @@ class Judge:
             self._at_limit = True
             self._rows.single(nominal, (Outcome.SKIPPED, Reason.LIMIT))
             return
-        found = self._room(nominal)
+        if not self._targets:
+            self._rows.single(nominal, (Outcome.SKIPPED, Reason.NO_NODE))
+            return
+        rooms = [(target, self._room(nominal, target)) for target in self._targets]
+        runs = [self._admit(nominal, target, found) for target, found in rooms]
+        if any(runs):
+            self._counted += 1
+            self._runs += 1
+            self._at_limit = limit is not None and self._runs >= limit
+
+    def _admit(self, nominal: Instant, target: str | None, found: Room) -> bool:
+        """One execution of the slot; False if it does not run."""
         if found.refused:
             assert found.blocker is not None
-            self._rows.single(nominal, (Outcome.SKIPPED, Reason.OVERLAP), found.blocker.id)
-            return
-        waits_for = WaitsFor.OVERLAP if found.waits else None
+            if target is None:
+                self._rows.single(nominal, (Outcome.SKIPPED, Reason.OVERLAP), found.blocker.id)
+            else:
+                self._rows.cut()
+                self._admitted.append(Admission(nominal, target=target, refused_by=found.blocker.id))
+            return False
         self._rows.cut()
-        self._admitted.append(Admission(nominal, waits_for, bool(found.replaced)))
-        self._runs += 1 - sum(gives_back(entry) for entry in found.replaced)
-        self._at_limit = limit is not None and self._runs >= limit
+        waits_for = WaitsFor.OVERLAP if found.waits else None
+        self._admitted.append(Admission(nominal, waits_for, bool(found.replaced), target))
+        self._busy.add(target)
+        self._opened += 1
+        self._runs -= sum(gives_back(entry) for entry in found.replaced)
+        return True
 
-    def _room(self, nominal: Instant) -> Room:
+    def _room(self, nominal: Instant, target: str | None) -> Room:
         policies = self._task.definition.policies
-        caught_up = policies.catch_up is CatchUp.ALL and (bool(self._admitted) or self._clock - nominal > LATE_AFTER)
-        if self._admitted and policies.overlap is not Overlap.ALLOW:
+        if target in self._busy and policies.overlap is not Overlap.ALLOW:
             return WAITS
-        return room(policies, self._task.open, caught_up=caught_up)
+        caught_up = policies.catch_up is CatchUp.ALL and (bool(self._busy) or self._clock - nominal > LATE_AFTER)
+        return room(policies, self._task.open, caught_up=caught_up, target=target)
 
     def _conclude(self, selection: Selection, *, promises: bool) -> Settlement:
         promised = selection.promised
@@ -158,7 +204,7 @@ class Judge:
         following = None
         if not self._at_limit:
             following = self._following(parks=left and self._task.definition.policies.catch_up is CatchUp.ALL)
-        waits = left or (bool(self._admitted) and is_fixed_delay(self._task))
+        waits = left or (self._opened > 0 and is_fixed_delay(self._task))
         return Settlement(
             tuple(self._admitted),
             self._rows.done(),
@@ -166,12 +212,14 @@ class Judge:
             following,
             finished=self._at_limit or (following is None and not waits),
             catching_up=promised if left else None,
+            counted=self._counted,
         )
 
     def _following(self, *, parks: bool) -> Instant | None:
         if is_fixed_delay(self._task):
-            return None if self._admitted else after_delay(self._task, self._now)
-        if parks and open_ones(self._task) + len(self._admitted) >= CATCH_UP_SLICE:
+            return None if self._opened else after_delay(self._task, self._now)
+        width = max(1, len(self._targets))
+        if parks and open_ones(self._task) + self._opened + width > slice_of(width):
             return None
         definition = self._task.definition
         following = next_after(definition.trigger, definition.bounds, self._through)
@@ -181,8 +229,16 @@ class Judge:
 
 
 def gives_back(execution: Execution) -> bool:
-    """Whether the run limit gets its count back when the execution ends without having run."""
-    return execution.state is State.WAITING and execution.first_started_at is None and execution.kind is Kind.OCCURRENCE
+    """Whether the run limit gets its count back when the execution ends without having run.
+
+    A slot that runs on all nodes keeps its count, whatever becomes of one of them.
+    """
+    return (
+        execution.state is State.WAITING
+        and execution.first_started_at is None
+        and execution.kind is Kind.OCCURRENCE
+        and execution.target is None
+    )
 
 
 def go_on_catching_up(task: Task) -> Instant | None:

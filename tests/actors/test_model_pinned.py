@@ -77,6 +77,7 @@ def test_the_life_cycles_are_these_and_no_others():
     assert {f"{state} {event}: {after}" for (state, event), after in EXECUTION_TRANSITIONS.items()} == {
         "WAITING claim: RUNNING",
         "WAITING cancel: CANCELLED",
+        "WAITING lose the node of: CRASHED",
         "RUNNING complete: COMPLETED",
         "RUNNING fail: FAILED",
         "RUNNING time out: TIMED_OUT",
