@@ -6,8 +6,8 @@ claims the execution in the store, and an offer that was wrong costs one more tr
     eligible    may run it: has the task type, is an executor, takes work, and is among the nodes that the task names
     a strategy  chooses among those of them that have a free slot; if none has one, the execution waits
 
-A node is loaded as it said last, less what it was offered since: `Candidate.free`. Without that a node that reported free slots
-would be offered everything until it reports again.
+A node is loaded as it said last, and with what it was offered since: `Candidate.offered`. Without that a node that reported
+free slots would be offered everything until it reports again.
 
 `least_loaded` compares two that are drawn at random, not all: those who decide at the same time see the same numbers, and would
 all ask the same node. The node that decides keeps an execution for itself unless another one is clearly less loaded
@@ -16,13 +16,13 @@ all ask the same node. The node that decides keeps an execution for itself unles
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.clock import MINUTE, Instant, Micros
 from runtime.records import record
 
-from ..model.execution import Execution
+from ..model.execution import Execution, WaitsFor
 from ..model.lifecycle import State
 from ..model.peer import Peer, Standing
 from ..model.placement import LEAST_LOADED, PINNED, RANDOM, ROUND_ROBIN, RULES, Where
@@ -120,29 +120,29 @@ def lost(executions: Iterable[Execution], absent: Mapping[str, Instant], now: In
 
 @record
 class Candidate:
-    """A node that may run it. `free`: its slots that are free as far as can be known. `here`: it is the one who decides."""
+    """A node that may run it. `offered`: executions that the one who decides has offered it and that it has not counted yet."""
 
     peer: Peer
-    free: int
-    here: bool = False
+    offered: int = 0
+
+    @property
+    def free(self) -> int:
+        """Slots that are free, as far as can be known."""
+        return max(0, self.peer.free - self.offered)
 
     @property
     def share(self) -> float:
         """The part of its slots that is free, 0 to 1."""
-        return max(0, self.free) / self.peer.slots if self.peer.slots else 0.0
+        return self.free / self.peer.slots if self.peer.slots else 0.0
 
 
 @record
 class Facts:
-    """What a strategy may look at beside the candidates: the task, the execution, and the `last` node that ran the task, by name.
-
-    `random`: all chance that a strategy may use.
-    """
+    """What a strategy may look at beside the candidates: the task, and names of nodes: the `last` that ran it, `here` who decides."""
 
     definition: Definition
-    execution: Execution
-    random: Random
     last: str | None = None
+    here: str = ""
 
 
 class Strategy(Protocol):
@@ -161,25 +161,31 @@ def with_room(candidates: Iterable[Candidate]) -> list[Candidate]:
 class LeastLoaded:
     """Of two drawn at random the one with the larger free share; who decides keeps it if no other is clearly better."""
 
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
     def choose(self, candidates: Sequence[Candidate], facts: Facts) -> Peer | None:
         """See the class."""
         free = with_room(candidates)
         for one in free:
-            if one.here and one.share + NEARLY_ALIKE >= max(other.share for other in free):
+            if one.peer.name == facts.here and one.share + NEARLY_ALIKE >= max(other.share for other in free):
                 return one.peer
         if len(free) < 2:
             return free[0].peer if free else None
-        first, second = facts.random.sample(free, 2)
+        first, second = self._random.sample(free, 2)
         return second.peer if second.share > first.share else first.peer
 
 
 class Randomly:
     """Any of them."""
 
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
     def choose(self, candidates: Sequence[Candidate], facts: Facts) -> Peer | None:
         """See the class."""
         free = with_room(candidates)
-        return facts.random.choice(free).peer if free else None
+        return self._random.choice(free).peer if free else None
 
 
 class RoundRobin:
@@ -264,63 +270,80 @@ class ByRules:
         return self._otherwise.choose(free, facts)
 
 
-class Guarded:
-    """A user's strategy: where it raises, or names what is no candidate with a free slot, `otherwise` chooses.
+@record
+class Choice:
+    """Whom to ask. `waits_for`, where there is nobody: a NODE that may run it, or a SLOT on one.
 
-    `tell` hears what was wrong, each time.
+    `problem`: what was wrong with the strategy, for the log; `least_loaded` chose in its place.
     """
 
-    def __init__(self, name: str, strategy: Strategy, otherwise: Strategy, tell: Callable[[str], None]) -> None:
-        self._name = name
-        self._strategy = strategy
-        self._otherwise = otherwise
-        self._tell = tell
-
-    def choose(self, candidates: Sequence[Candidate], facts: Facts) -> Peer | None:
-        """See the class."""
-        try:
-            chosen = self._strategy.choose(candidates, facts)
-        except Exception as error:
-            wrong = f"{type(error).__name__}: {error}"[:PROBLEM_SHOWN]
-        else:
-            if chosen is None or any(one.peer is chosen and one.free > 0 for one in candidates):
-                return chosen
-            wrong = "chose what is no candidate with a free slot"
-        self._tell(f"placement strategy {self._name!r}: {wrong}")
-        return self._otherwise.choose(candidates, facts)
+    peer: Peer | None = None
+    waits_for: WaitsFor | None = None
+    problem: str | None = None
 
 
-class Strategies:
-    """The strategies of one node, by name; called with the name that a task's placement has.
+class Placer:
+    """The strategies of one node, by name.
 
-    rules: of the strategy `rules`. own: the user's, by class path or entry point. usual: for tasks that name none. tell: hears
-    what is wrong with a user's one, or that this node does not have the one that a task names; `least_loaded` chooses then.
+    random: draws. rules: of the strategy `rules`. own: the user's strategies by class path or entry point. usual: what a task has
+    that names none.
     """
 
     def __init__(
         self,
+        random: Random,
         rules: Sequence[Rule] = (),
         own: Mapping[str, Strategy] | None = None,
         usual: str = LEAST_LOADED,
-        tell: Callable[[str], None] = lambda problem: None,
     ) -> None:
-        self._least_loaded = LeastLoaded()
+        self._fallback: Strategy = LeastLoaded(random)
         self._usual = usual
-        self._tell = tell
-        guarded = {name: Guarded(name, one, self._least_loaded, tell) for name, one in (own or {}).items()}
-        self._known: dict[str, Strategy] = {
-            **guarded,
-            LEAST_LOADED: self._least_loaded,
+        self._strategies: dict[str, Strategy] = {
+            **(own or {}),
+            LEAST_LOADED: self._fallback,
             ROUND_ROBIN: RoundRobin(),
-            RANDOM: Randomly(),
-            PINNED: Pinned(self._least_loaded),
-            RULES: ByRules(rules, self._least_loaded),
+            RANDOM: Randomly(random),
+            PINNED: Pinned(self._fallback),
+            RULES: ByRules(rules, self._fallback),
         }
 
-    def __call__(self, name: str) -> Strategy:
-        """The strategy of that name; of no name the usual one."""
-        found = self._known.get(name or self._usual)
-        if found is None:
-            self._tell(f"this node has no placement strategy {name or self._usual!r}")
-            return self._least_loaded
-        return found
+    def place(
+        self,
+        definition: Definition,
+        execution: Execution,
+        peers: Sequence[Peer],
+        *,
+        here: str,
+        last: str | None = None,
+        offered: Mapping[str, int] | None = None,
+    ) -> Choice:
+        """Whom to ask to run an execution of a stored task: one of `peers`.
+
+        here: the name of the node that decides. last: the name of that of the task's last execution. offered: executions that
+        a node was offered, by its name, and that its load does not show yet.
+        """
+        candidates = [
+            Candidate(peer, offered.get(peer.name, 0) if offered else 0)
+            for peer in eligible(definition, execution, peers)
+        ]
+        if not candidates:
+            return Choice(waits_for=WaitsFor.NODE)
+        name = definition.placement.strategy or self._usual
+        peer, problem = self._choose(name, candidates, Facts(definition, last, here))
+        return Choice(peer, None if peer is not None else WaitsFor.SLOT, problem)
+
+    def _choose(self, name: str, candidates: Sequence[Candidate], facts: Facts) -> tuple[Peer | None, str | None]:
+        """What the strategy says, if it is sound. A user's code may raise, or name what may not run it or is full."""
+        strategy = self._strategies.get(name)
+        if strategy is None:
+            wrong = "this node does not have it"
+        else:
+            try:
+                peer = strategy.choose(candidates, facts)
+            except Exception as error:
+                wrong = f"{type(error).__name__}: {error}"[:PROBLEM_SHOWN]
+            else:
+                if peer is None or any(one.peer is peer and one.free > 0 for one in candidates):
+                    return peer, None
+                wrong = "chose what is no candidate with a free slot"
+        return self._fallback.choose(candidates, facts), f"placement strategy {name!r}: {wrong}"
