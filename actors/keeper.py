@@ -50,6 +50,7 @@ from .keeper_messages import (
 from .keeper_needs import Needs
 from .keeper_staging import Plan
 from .model.lifecycle import State
+from .sharing_messages import Changed, Observed, PeersChanged, SendDeclined, SendOffer, SharingDirective
 from .store.port import Commit, CommitResult, Store
 from .timer_messages import Event as TimerEvent
 from .when.zones import database_version
@@ -130,16 +131,23 @@ class Keeper(Actor[Event]):
         self._flight: Flight | None = None
         self._recoveries: list[Recover] = []
         self._draining = False
+        self._neighbours: PeersChanged | None = None
         self._sweeping: trio.CancelScope | None = None
         self._nursery: trio.Nursery
 
     def connect(
-        self, *, executor: Address[ExecutorMessage], timer: Address[TimerEvent], herald: Address[HeraldEvent]
+        self,
+        *,
+        executor: Address[ExecutorMessage],
+        timer: Address[TimerEvent],
+        herald: Address[HeraldEvent],
+        peers: Callable[[SharingDirective], None] | None = None,
     ) -> None:
-        """Say who is told what follows the commits. Called once, before the actors start."""
+        """Say who is told what follows the commits; `peers` sends to other nodes. Called once, before the actors start."""
         self._executor = executor
         self._timer = timer
         self._herald = herald
+        self._peers = peers
 
     @property
     def claims(self) -> Claims:
@@ -149,6 +157,16 @@ class Keeper(Actor[Event]):
     def children(self, task_id: str) -> tuple[str, ...]:
         """The tasks that wait for a task, as the present life of the keeper knows them."""
         return self._core.waits.children(task_id)
+
+    @property
+    def owned(self) -> tuple[int, ...]:
+        """The partitions that this node acts for, as last told."""
+        return () if self._own is None else tuple(sorted(self._own.epochs))
+
+    @property
+    def boot(self) -> str:
+        """The boot id under which attempts are claimed."""
+        return self._core.claims.boot
 
     @property
     def completed(self) -> int:
@@ -170,7 +188,12 @@ class Keeper(Actor[Event]):
         """What was told once and holds for every life: nobody would tell it again."""
         own: list[Event] = [] if self._own is None else [self._own]
         recoveries, self._recoveries = self._recoveries, []
-        return [*own, *([StopClaiming()] if self._draining else []), *recoveries]
+        return [
+            *own,
+            *(told for told in (self._neighbours,) if told),
+            *([StopClaiming()] if self._draining else []),
+            *recoveries,
+        ]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until stopped. Whoever waits for a commit that a crash has cut off is told."""
@@ -246,6 +269,8 @@ class Keeper(Actor[Event]):
                     self._own = message
                 case Recover() if message not in self._recoveries:
                     self._recoveries.append(message)
+                case PeersChanged():
+                    self._neighbours = message
                 case StopClaiming():
                     self._draining = True
                 case _:
@@ -318,8 +343,7 @@ class Keeper(Actor[Event]):
             hint(self._timer, SchedulerPaused(self._core.claims.paused is not None))
         if needs.graph:
             edges = await self._read(self._store.edges)
-            self._core.calendars.load(await self._read(self._store.calendars, None))
-            self._core.waits.load(edges)
+            self._core.learn_graph(await self._read(self._store.calendars, None), edges)
         wanted = set(needs.task_ids)
         for tenant, name in needs.calendars:
             users = await self._read(partial(self._store.calendar_users, tenant, name, after="", limit=SOME))
@@ -330,7 +354,7 @@ class Keeper(Actor[Event]):
             running = await self._read(self._store.occupied)
             wanted.update(running)
         if wanted:
-            self._core.learn(await self._read(self._store.tasks, sorted(wanted)))
+            self._core.learn(await self._read(self._store.tasks, sorted(wanted)), wanted)
         return running
 
     async def _read(self, function: Callable[..., T], *arguments: object) -> T:
@@ -381,8 +405,11 @@ class Keeper(Actor[Event]):
                 self._tell_executor(Resync(token))
             case Reschedule() | SchedulerPaused():
                 hint(self._timer, directive)
-            case Reconsider() | Recalculate():
+            case Reconsider() | Recalculate() | Changed():
                 self.mailbox.put_back([directive])
+            case SendOffer() | SendDeclined():
+                if self._peers is not None:
+                    self._peers(directive)
             case Happened(executions=executions):
                 self._completed += sum(execution.state is State.COMPLETED for execution in executions)
                 hint(self._herald, directive)
@@ -414,7 +441,7 @@ def weight(message: Event) -> int:
     match message:
         case Settle(task_ids=entries) | Reconsider(task_ids=entries) | Backlog(task_ids=entries):
             return len(entries)
-        case Recalculate(task_ids=entries):
+        case Recalculate(task_ids=entries) | Changed(task_ids=entries) | Observed(waiting=entries):
             return len(entries)
         case AttemptsEnded(ends=entries) | CreateTasks(definitions=entries):
             return len(entries)

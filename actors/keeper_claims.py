@@ -8,7 +8,11 @@ whoever comes while others could run goes behind them. What is said of it in the
 came. An entry may be stale: it is checked when its turn comes.
 
 What is held is derived, never counted: it is the executions that run or linger, built anew from the store whenever the executor
-says what it has.
+says what it has. Where several nodes share the store these are the node's own; a key that others hold in full is learned from
+a claim that the store refuses, and stays blocked here until somebody says that it was freed, or for a second.
+
+Who cannot be claimed here may be offered to a node that has room (`keeper_places`). One who waits keeps his place here until
+then: queues and keys decide the order, places only where.
 
 Memory is bounded: beyond BACKLOG_SIZE entries of a queue, what comes later in the order stays in the store only, and goes on
 doing so until it was read from there; so nobody who is in memory has overtaken one who is not. If all that is known is blocked,
@@ -24,15 +28,18 @@ from runtime.clock import Instant, Micros
 from runtime.records import evolve
 
 from .keeper_messages import Start
+from .keeper_places import OnlyHere, Places, Room
 from .keeper_queues import GOVERNOR, Entry, Holder, Key, Lock, Queues, Wants
 from .keeper_staging import Staged
 from .model.execution import CLAIMABLE, Execution, Kind, WaitsFor
 from .model.lifecycle import State
 from .model.occurrence import Outcome, Reason
+from .model.peer import Peer
 from .model.policy import Policies
 from .model.task import Definition, Task
 from .rules import attempts
 from .rules.catching_up import CATCH_UP_RUNNING, RECOVERY_AFTER
+from .sharing_messages import SendOffer
 from .store.port import SchedulerPause
 
 BACKLOG_SIZE: Final = 10_000
@@ -44,6 +51,12 @@ BACKLOG_MOST: Final = 160_000
 PREFETCH: Final = 256
 """Tasks read ahead when those whose turn comes are not in the cache."""
 
+ASIDE: Final = 256
+"""Of those whose turn it is, so many are passed over in one batch because no node that may run them has room."""
+
+ELSEWHERE: Final = "elsewhere"
+"""Stands for the holders of a key on other nodes; no execution has such an id."""
+
 NO_LIMIT: Final = 1_000_000_000
 """The limit that an execution brings to a key which its task does not name any more."""
 
@@ -54,7 +67,8 @@ Rank = tuple[int, str]
 class Claims:
     """See the module's docstring. `boot` and `node` name the process that claims; `runs`: whether it has a task type.
 
-    `queues`: the limits of queues that have one; `recovering`: how much recovery work runs at once.
+    `queues`: the limits of queues that have one; `recovering`: how much recovery work runs at once; `places`: where else
+    executions may run.
     """
 
     def __init__(
@@ -64,10 +78,11 @@ class Claims:
         runs: Callable[[str], bool],
         queues: Mapping[str, int] | None = None,
         recovering: int = CATCH_UP_RUNNING,
+        places: Places | None = None,
     ) -> None:
         self.boot = boot
         self.node = node
-        self.runs = runs
+        self.places = places or OnlyHere(runs, node)
         self.slots = 0
         self.queues = Queues(queues or {})
         self.paused: SchedulerPause | None = None
@@ -110,6 +125,21 @@ class Claims:
             Holder(definition.id, execution.id, execution.fence, since, queue, wants, lingers=execution.lingers)
         )
 
+    def block(self, definition: Definition) -> None:
+        """Other nodes hold all of a task's concurrency key."""
+        if (concurrency := definition.policies.concurrency) is not None:
+            key = (definition.tenant, concurrency.key)
+            self.queues.hold(Holder("", f"{ELSEWHERE} {key}", 0, Instant(0), "", ((key, 1),)))
+
+    def unblock(self, definition: Definition) -> None:
+        """Other nodes may have given a task's concurrency key back."""
+        if (concurrency := definition.policies.concurrency) is not None:
+            self.queues.release(f"{ELSEWHERE} {(definition.tenant, concurrency.key)}")
+
+    def unblock_all(self) -> None:
+        """Whoever holds a key elsewhere may have given it back."""
+        self.queues.release_all(ELSEWHERE)
+
     def ended(self, execution_id: str, fence: int) -> None:
         """An attempt is over, and its handler has returned."""
         self.queues.release(execution_id, fence)
@@ -138,15 +168,20 @@ class Claims:
 
     def _wait_again(self, task: Task) -> None:
         for execution in task.open:
-            if _is_claimable(execution) and self.runs(task.definition.type):
+            if is_claimable(execution) and self._keeps(task.definition, execution):
                 self.queues.enter(self._entry(task.definition, execution))
                 self.wanted |= {task.id}
+
+    def _keeps(self, definition: Definition, execution: Execution) -> bool:
+        """Whether one who waits is kept in mind here: where there are other nodes, those too who must run elsewhere."""
+        return not self.places.is_alone or self.places.may_run_here(definition, execution)
 
     # -- who comes
 
     def to_slot(self, staged: Staged, execution: Execution, now: Instant) -> None:
         """Run it now if all it needs is free and nobody waits longer, else let it wait for what it lacks."""
-        if not self.runs(staged.definition.type):
+        place = self.places.choose(staged.definition, execution, self.slots if self.is_free else 0)
+        if place is Room.NOBODY:
             staged.put(evolve(execution, waits_for=WaitsFor.NODE, due=None))
             return
         if execution.lingers:
@@ -155,11 +190,32 @@ class Claims:
             return
         entry = self._entry(staged.definition, execution)
         lacks = self.queues.blocked_by(entry.queue, entry.wants)
-        if lacks is None and self.is_free:
+        if lacks is None and self.is_free and place is Room.HERE:
             self._claim(staged, execution, now, entry, waited=False)
             return
         staged.put(evolve(execution, waits_for=lacks or WaitsFor.SLOT, due=None))
-        self._wait(entry)
+        if lacks is None and isinstance(place, Peer):
+            self._offer(staged, execution, place, now)
+        else:
+            self._wait(entry)
+
+    def _offer(self, staged: Staged, execution: Execution, peer: Peer, now: Instant) -> None:
+        self.places.offered(execution.id, peer, now)
+        staged.directives += (SendOffer(peer.boot, ((staged.id, execution.id),)),)
+
+    def take_offered(self, staged: Staged, execution: Execution, now: Instant) -> bool:
+        """Claim an execution that another node has offered, if all that it needs is free here and now."""
+        if (
+            not is_claimable(execution)
+            or not self.is_free
+            or not self.places.may_run_here(staged.definition, execution)
+        ):
+            return False
+        entry = self._entry(staged.definition, execution)
+        if self.queues.blocked_by(entry.queue, entry.wants) is not None:
+            return False
+        self._claim(staged, execution, now, entry, waited=False)
+        return True
 
     def lacks(self, definition: Definition, execution: Execution) -> tuple[WaitsFor | None, Lock | None]:
         """What keeps an execution that waits from being claimed now, and the key with its holders if it is one."""
@@ -250,22 +306,41 @@ class Claims:
         to go on. read: tasks that were asked for; what of them is not there is gone.
         """
         self.wanted = frozenset()
-        while self.may_claim and (entry := self.queues.next()) is not None:
+        aside: list[Entry] = []
+        while self._may_serve and len(aside) < ASIDE and (entry := self.queues.next()) is not None:
             if entry.task_id in in_flight:
                 self.wanted = frozenset({entry.task_id})
-                return
+                break
             staged = stage(entry.task_id)
             if staged is None and entry.task_id not in read:
                 ahead = self.queues.upcoming(entry.queue, PREFETCH)
                 self.wanted = frozenset({entry.task_id, *(one.task_id for one in ahead)})
-                return
+                break
             execution = None if staged is None else staged.executions.get(entry.execution_id)
-            if staged is None or execution is None or not _is_claimable(execution):
+            if staged is None or execution is None or not is_claimable(execution):
                 self.queues.leave(entry.execution_id)
             elif (fresh := self._entry(staged.definition, execution)) != entry:
                 self.queues.enter(fresh)
-            else:
-                self._claim(staged, execution, now, entry, waited=True)
+            elif not self._serve(staged, execution, entry, now):
+                aside.append(entry)
+        for entry in aside:
+            self.queues.enter(entry)
+
+    @property
+    def _may_serve(self) -> bool:
+        room = self.places.has_room_elsewhere and self.paused is None and not self._draining
+        return self.may_claim or room
+
+    def _serve(self, staged: Staged, execution: Execution, entry: Entry, now: Instant) -> bool:
+        """Claim or offer the one whose turn it is. False if no node that may run it has room."""
+        place = self.places.choose(staged.definition, execution, self.slots if self.may_claim else 0)
+        if place is Room.HERE and self.may_claim:
+            self._claim(staged, execution, now, entry, waited=True)
+            return True
+        self.queues.leave(entry.execution_id)
+        if isinstance(place, Peer):
+            self._offer(staged, execution, place, now)
+        return isinstance(place, Peer)
 
     def gone(self, execution_id: str) -> None:
         """An execution does not wait any more."""
@@ -296,7 +371,7 @@ class Claims:
         """How many tasks to read."""
         return self._reach
 
-    def note_backlog(self, found: Iterable[Task], *, complete: bool, more: bool = False) -> None:
+    def note_backlog(self, found: Iterable[Task], now: Instant, *, complete: bool, more: bool = False) -> None:
         """Executions of these tasks were found waiting in the store: those that come first in the order.
 
         complete: there are no others; more: others follow at once.
@@ -304,9 +379,10 @@ class Claims:
         last: Rank | None = None
         for task in found:
             for execution in task.open:
-                if _is_claimable(execution) and self.runs(task.definition.type):
+                if is_claimable(execution) and self._keeps(task.definition, execution):
                     entry = self._entry(task.definition, execution)
-                    self.queues.enter(entry)
+                    if not self.places.is_offered(execution.id, now):
+                        self.queues.enter(entry)
                     rank = (entry.priority, entry.execution_id)
                     last = rank if last is None else max(last, rank)
         if complete:
@@ -323,7 +399,8 @@ class Claims:
             self._reach = min(2 * self._reach, BACKLOG_MOST)
 
 
-def _is_claimable(execution: Execution) -> bool:
+def is_claimable(execution: Execution) -> bool:
+    """Whether it may be claimed as soon as all that it needs is free."""
     return (
         execution.state is State.WAITING
         and execution.waits_for in CLAIMABLE

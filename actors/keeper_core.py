@@ -9,6 +9,7 @@ keeps:
 - `cache`: tasks as the store has them, the most recently used ones. A cached task may be stale; the version guard finds out.
 - `in_flight`: the tasks of plans that are being committed; nothing is decided about them before the store has answered.
 - `epochs`: the partitions this node acts for. The timer's and the coordinator's messages about other partitions are dropped.
+- `sharing`: what follows from other nodes writing to the same store; None for a node that is alone.
 
 Ends of attempts are never lost: what the store could not take is decided again with the next batch, and the executor tells
 again what was not `Recorded`. Not guaranteed: the order of directives between tasks; that a `Reschedule` is exact, it may be
@@ -17,12 +18,11 @@ told twice.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant
-from runtime.errors import NotFound, StaleEpoch, TocsinError
+from runtime.errors import LeaseLost, LimitReached, NotFound, StaleEpoch, TocsinError
 from runtime.records import evolve
 
 from . import keeper_creations, keeper_plain
@@ -69,23 +69,25 @@ from .keeper_messages import (
 from .keeper_needs import Needs, look_ahead
 from .keeper_notes import Notes
 from .keeper_outbox import Outbox, answers
+from .keeper_places import ClusterPlaces
 from .keeper_progression import Progression
 from .keeper_refusals import again, what_follows
 from .keeper_scheduler import LaneCommands
-from .keeper_staging import Plan, Staged, as_staged
+from .keeper_sharing import Sharing
+from .keeper_staging import Plan, Staged
 from .keeper_sync import Sync
+from .keeper_tasks import Tasks
+from .model.calendar import Calendar
 from .model.execution import Execution
 from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.task import Task, partition_of
 from .rules.catching_up import CATCH_UP_RUNNING, Governor
+from .sharing_messages import Changed, Declined, Observed, Offered, PeersChanged, ZonesSwitched
 from .store.port import Audit, Commit, CommitResult, SchedulerPause
 
 if TYPE_CHECKING:
     from random import Random
-
-CACHE_SIZE: Final = 20_000
-"""Tasks kept in memory between batches: some 40 MB at the most, and more than fire in the busiest second."""
 
 MAX_REDECISIONS: Final = 5
 """How often one batch is decided again because rows changed under it; on one node it never is."""
@@ -107,23 +109,25 @@ class KeeperCore:
         recovering: int = CATCH_UP_RUNNING,
         governor: Governor | None = None,
         zones_changed: bool = False,
+        places: ClusterPlaces | None = None,
     ) -> None:
         self._partitions = partitions
-        self._claims = Claims(boot, node, runs, queues, recovering)
+        governor = governor or Governor()
+        self._claims = Claims(boot, node, runs, queues, recovering, places)
+        self._sharing = None if places is None else Sharing(self._claims, places, governor, partitions)
         self._progression = Progression(self._claims, random, new_id, governor)
         self._commands = Commands(self._progression)
-        self._cache: OrderedDict[str, Task] = OrderedDict()
-        self.waits = Waits(self._cache)
+        self._tasks = Tasks(partitions)
+        self.waits = Waits(self._tasks.cache)
         self._progression.waits = self.waits
         self._epochs: Mapping[int, int] = {}
-        self._staged: dict[str, Staged] = {}
         self._carried: list[AttemptEnd] = []
         self._carried_returns: list[SlotsFreed] = []
         self._directives: list[Directive] = []
         self._in_flight: set[str] = set()
         self._asked: frozenset[str] = frozenset()
         self._new_id = new_id
-        self._sync = Sync(boot, self._claims, self._progression, new_id)
+        self._sync = Sync(self._claims, self._progression, new_id)
         self.calendars = Calendars(zones_changed)
         self._creations = Creations(partitions, self.waits, self.calendars)
         self._notes = Notes()
@@ -141,12 +145,20 @@ class KeeperCore:
         ahead.task_ids.update(self._claims.wanted)
         self._asked = frozenset(ahead.task_ids)
         conflicts = ahead.conflicts(self._in_flight, self.calendars.in_flight)
-        return ahead.needs(self._cache, conflicts, graph=not self.waits.loaded, pause=not self._pause_known)
+        shared = self._sharing is not None
+        graph = not self.waits.loaded or (self._sharing is not None and self._sharing.stale)
+        return ahead.needs(self._tasks.cache, conflicts, graph=graph, pause=not self._pause_known, shared=shared)
 
-    def learn(self, tasks: Iterable[Task]) -> None:
-        """Tasks that the shell read from the store."""
-        for task in tasks:
-            self._cache[task.id] = task
+    def learn(self, tasks: Iterable[Task], asked: Iterable[str] = ()) -> None:
+        """Tasks that the shell read from the store; of those asked for the others are gone."""
+        self._tasks.learn(tasks, asked)
+
+    def learn_graph(self, calendars: Iterable[Calendar], edges: Iterable[tuple[str, str]]) -> None:
+        """Calendars and dependencies as the store has them."""
+        self.calendars.load(calendars)
+        self.waits.load(edges)
+        if self._sharing is not None:
+            self._sharing.stale = False
 
     def learn_lane(self, pause: SchedulerPause | None, granted: Instant | None) -> None:
         """The scheduler's pause, and up to where former lives have granted recovered executions their instants."""
@@ -173,14 +185,16 @@ class KeeperCore:
 
     def decide(self, batch: Sequence[Event], running: Iterable[str], now: Instant) -> tuple[Plan, Commit]:
         """Stage what the batch changes. `running`: tasks with running executions, if `needs` asked for them."""
-        self._staged, self._directives, self._progression.admitted = {}, [], 0
+        self._directives, self._progression.admitted = [], 0
+        self._tasks.staged = {}
         carried, self._carried = self._carried, []
         returns, self._carried_returns = self._carried_returns, []
         for end in carried:
             self._attempt_ended(end, now)
         for message in (*returns, *batch):
             self._handle(message, running, now)
-        self._claims.from_backlog(self._stage, self._in_flight, self._asked, now)
+        self._claims.from_backlog(self._tasks.stage, self._in_flight, self._asked, now)
+        self._tasks.read.clear()
         return self._plan(now)
 
     def _handle(self, message: Event, running: Iterable[str], now: Instant) -> None:
@@ -188,20 +202,20 @@ class KeeperCore:
             case Settle(task_ids=ids):
                 self._settle_all(ids, now)
             case Reconsider(task_ids=ids):
-                for task_id in self.waits.restless(ids, self._staged, now):
-                    if (staged := self._stage(task_id)) is not None and staged.partition in self._epochs:
+                for task_id in self.waits.restless(ids, self._tasks.staged, now):
+                    if (staged := self._tasks.stage(task_id)) is not None and staged.partition in self._epochs:
                         staged.messages += (Reconsider((task_id,)),)
                         self.waits.reconsider(staged, self._progression, now)
             case Recalculate(task_ids=ids):
                 self.calendars.look(message)
-                for task in [task for task in self._as_staged(ids) if self.calendars.concerns(task)]:
-                    if (staged := self._stage(task.id)) is not None:
+                for task in [task for task in self._tasks.as_staged(ids) if self.calendars.concerns(task)]:
+                    if (staged := self._tasks.stage(task.id)) is not None:
                         staged.messages += (Recalculate((task.id,)),)
                         self.calendars.recalculate(staged, self._progression, now)
             case PutCalendar():
                 self.calendars.put(message, now)
             case DeleteCalendar():
-                self.calendars.delete(message, self._cache, self._staged, now)
+                self.calendars.delete(message, self._tasks.cache, self._tasks.staged, now)
             case AttemptsEnded(ends=ends):
                 for end in ends:
                     self._attempt_ended(end, now)
@@ -212,17 +226,19 @@ class KeeperCore:
             case Delivered():
                 self._outbox.take(message)
             case CreateTasks():
-                self._creations.create(message, self._staged, now)
-            case Own(epochs=epochs):
+                self._creations.create(message, self._tasks.staged, now)
+            case Own(epochs=epochs, boot=boot):
                 self._epochs = epochs
+                self._claims.boot = boot or self._claims.boot
             case Recover(task_ids=ids):
-                for staged in self._stage_all(ids):
-                    staged.messages += (Recover((staged.id,), message.live),)
-                    self._progression.recover(staged, message.live, now)
+                for staged in self._tasks.stage_all(ids):
+                    if self._sharing is None or staged.partition in self._epochs:
+                        staged.messages += (Recover((staged.id,), message.live),)
+                        self._progression.recover(staged, message.live, now)
             case InSync():
                 if self._sync.hear(message):
                     self._sync.compare(
-                        message, self._stage_all(running), lambda end: self._attempt_ended(end, now), now
+                        message, self._tasks.stage_all(running), lambda end: self._attempt_ended(end, now), now
                     )
             case SlotsFreed(count=count, ended=ended):
                 self._claims.slots += count
@@ -231,31 +247,20 @@ class KeeperCore:
             case StopClaiming():
                 self._claims.stop()
             case Backlog(task_ids=ids, complete=complete, more=more):
-                self._claims.note_backlog(self._as_staged(ids), complete=complete, more=more)
+                self._claims.note_backlog(self._tasks.as_staged(ids), now, complete=complete, more=more)
             case Proceed():
                 pass
             case Purge():
                 self._directives.append(message)
             case PauseScheduler() | ResumeScheduler() | ReleaseLock():
-                self._lane.carry_out(message, self._stage, now)
+                self._lane.carry_out(message, self._tasks.stage, now)
+            case Changed() | Offered() | Declined() | PeersChanged() | Observed() | ZonesSwitched():
+                if self._sharing is not None:
+                    self._directives += self._sharing.hear(
+                        message, self._tasks.stage, self._tasks.as_staged, self._epochs, now
+                    )
             case _:
                 self._command(message, now)
-
-    def _stage(self, task_id: str) -> Staged | None:
-        staged = self._staged.get(task_id)
-        if staged is None:
-            task = self._cache.get(task_id)
-            if task is None:
-                return None
-            self._cache.move_to_end(task_id)
-            staged = self._staged[task_id] = Staged.of(task, partition_of(task_id, self._partitions))
-        return None if staged.deleted else staged
-
-    def _stage_all(self, task_ids: Iterable[str]) -> list[Staged]:
-        return [staged for task_id in task_ids if (staged := self._stage(task_id)) is not None]
-
-    def _as_staged(self, task_ids: Iterable[str]) -> Iterator[Task]:
-        return as_staged(task_ids, self._staged, self._cache)
 
     # -- the timer's and the coordinator's messages
 
@@ -272,13 +277,13 @@ class KeeperCore:
                 return None
             return keeper_plain.fire(task, partition, self._claims, self._new_id, now)
 
-        for task_id in self._claims.most_urgent_first(task_ids, self._cache):
+        for task_id in self._claims.most_urgent_first(task_ids, self._tasks.cache):
             # A foreign task is not even staged: its due instant, told after the batch, would bring the timer here again at once.
             owned = everything or partition_of(task_id, self._partitions) in self._epochs
-            if owned and not self.calendars.zones_changing and self._stage_plainly(task_id, fire):
+            if owned and not self.calendars.zones_changing and self._tasks.stage_plainly(task_id, fire):
                 continue
             full = owned and self._progression.is_full
-            if full or (staged := self._stage(task_id) if owned else None) is None:
+            if full or (staged := self._tasks.stage(task_id) if owned else None) is None:
                 # What is too much for one batch the timer brings again at once.
                 self._directives.append(Reschedule(((task_id, now if full else None),)))
                 continue
@@ -288,18 +293,8 @@ class KeeperCore:
             self._progression.settle(staged, now)
             if span is not None:
                 staged.blame_pause(*span)
-
-    def _stage_plainly(self, task_id: str, decide: Callable[[Task, int], Staged | None]) -> bool:
-        """Decide the common case in one step; False if it is not the common case."""
-        task = self._cache.get(task_id)
-        if task is None or task_id in self._staged:
-            return False
-        staged = decide(task, partition_of(task_id, self._partitions))
-        if staged is None:
-            return False
-        self._staged[task_id] = staged
-        self._cache.move_to_end(task_id)
-        return True
+            if self._sharing is not None:
+                self._sharing.doubt(staged, read=task_id in self._tasks.read)
 
     @property
     def sync_request(self) -> RequestSync:
@@ -315,10 +310,12 @@ class KeeperCore:
             self._claims.lingers(end.execution_id, end.fence)
         else:
             self._claims.ended(end.execution_id, end.fence)
-        if self._stage_plainly(end.task_id, lambda task, partition: keeper_plain.completion(task, partition, end)):
+        if self._tasks.stage_plainly(
+            end.task_id, lambda task, partition: keeper_plain.completion(task, partition, end)
+        ):
             return
-        staged = self._stage(end.task_id)
-        if staged is None and (gone := self._staged.get(end.task_id)) is not None:
+        staged = self._tasks.stage(end.task_id)
+        if staged is None and (gone := self._tasks.staged.get(end.task_id)) is not None:
             # Deleted in this batch: it is recorded when the deletion is.
             gone.ends += (end,)
             return
@@ -335,7 +332,7 @@ class KeeperCore:
     def _returned(self, task_id: str, execution_id: str, fence: int, now: Instant) -> None:
         """The handler of an ended attempt has returned, or its slot was released."""
         self._claims.ended(execution_id, fence)
-        staged = self._stage(task_id)
+        staged = self._tasks.stage(task_id)
         execution = None if staged is None else staged.executions.get(execution_id)
         if staged is None or execution is None or execution.fence != fence or not execution.lingers:
             return
@@ -343,7 +340,7 @@ class KeeperCore:
         self._progression.returned(staged, execution, now)
 
     def _checkpoint(self, message: Checkpoint) -> None:
-        staged = self._stage(message.task_id)
+        staged = self._tasks.stage(message.task_id)
         error = over(message) if staged is None else take_checkpoint(staged, message)
         if error is not None:
             self._directives.append(Refuse(message.reply, error))
@@ -351,14 +348,14 @@ class KeeperCore:
     # -- what people and programs ask for
 
     def _command(self, message: Command, now: Instant) -> None:
-        staged = self._stage(message.task_id)
+        staged = self._tasks.stage(message.task_id)
         if staged is None:
             self._directives.append(Refuse(message.reply, NotFound(f"no task {message.task_id}")))
             return
         try:
             if isinstance(message, EditTask):
                 message = evolve(message, definition=self.calendars.refreshed(message.definition))
-                self.waits.check(message.definition, staged.definition, self._staged)
+                self.waits.check(message.definition, staged.definition, self._tasks.staged)
             shown = self._commands.carry_out(message, staged, now)
         except TocsinError as error:
             self._directives.append(Refuse(message.reply, error))
@@ -375,8 +372,9 @@ class KeeperCore:
         planned: dict[str, tuple[Staged, Task]] = {}
         creates, updates = [], []
         audits: list[Audit] = []
+        wakes: list[str] = []
         epochs: dict[int, int] = {}
-        for task_id, staged in self._staged.items():
+        for task_id, staged in self._tasks.staged.items():
             task = staged.finish()
             planned[task_id] = staged, task
             audits.extend(staged.audits)
@@ -386,10 +384,14 @@ class KeeperCore:
                 if not staged.deleted:
                     creates.append(staged.create(task))
             elif staged.writes_something:
-                updates.append(staged.update(task))
+                updates.append(staged.update(task, shared=self._sharing is not None))
             if (epoch := self._epochs.get(staged.partition)) is not None:
                 epochs[staged.partition] = epoch
+            if self._sharing is not None:
+                wakes += self._sharing.wakes(staged, task, self.waits, owned=epoch is not None)
         commit = self._notes.write(Commit(epochs, tuple(creates), tuple(updates), audits=tuple(audits)))
+        if self._sharing is not None:
+            commit = self._sharing.write(commit, wakes)
         commit, delivered = self._outbox.write(commit)
         commit, change = self._lane.write(commit)
         commit, calendars = self.calendars.write(commit)
@@ -431,14 +433,13 @@ class KeeperCore:
             directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled)))
         directives.extend(self._sync.requests())
         directives += [*self.waits.to_reconsider(), *self.calendars.to_recalculate()]
-        self._trim_cache()
+        if self._sharing is not None:
+            directives += self._sharing.to_look_at()
+        self._tasks.trim()
         return directives, again
 
     def _accept(self, staged: Staged, task: Task) -> None:
-        if staged.deleted:
-            self._cache.pop(task.id, None)
-        else:
-            self._cache[task.id] = task
+        self._tasks.accept(task, deleted=staged.deleted)
         self.waits.landed(staged, task)
         self.calendars.landed(task)
 
@@ -451,6 +452,10 @@ class KeeperCore:
         ends = self._without_slots(staged.ends)
         if isinstance(error, StaleEpoch):
             self._epochs = {number: epoch for number, epoch in self._epochs.items() if number != staged.partition}
+        elif isinstance(error, LimitReached):
+            self._claims.block(staged.definition)
+        elif isinstance(error, LeaseLost):
+            self._claims.lose_sync()
         told, left = what_follows(staged, error, ends)
         directives += told
         return left
@@ -461,7 +466,7 @@ class KeeperCore:
 
     def _undo(self, staged: Staged) -> None:
         self._claims.undo(staged)
-        self._cache.pop(staged.id, None)
+        self._tasks.cache.pop(staged.id, None)
         self.waits.refused(staged.id)
 
     def failed(self, plan: Plan, error: TocsinError) -> list[Directive]:
@@ -480,6 +485,9 @@ class KeeperCore:
         directives.extend(Refuse(message.reply, again(error)) for message in plan.delivered)
         directives += plan.change.failed(self._claims, lambda: again(error))
         directives += self.calendars.failed(plan.calendars, lambda: again(error))
+        if self._sharing is not None:
+            # Whether a distant store has carried it out may not be known: what it claimed and nobody started is found again.
+            self._sync.ask_anew()
         directives.extend(self._sync.requests())
         return directives
 
@@ -487,10 +495,6 @@ class KeeperCore:
     def has_carried(self) -> bool:
         """Whether ends of attempts wait for a store that can commit."""
         return bool(self._carried or self._carried_returns)
-
-    def _trim_cache(self) -> None:
-        while len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
 
 
 def _same_attempt(one: AttemptEnd, other: AttemptEnd) -> bool:

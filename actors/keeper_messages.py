@@ -15,6 +15,7 @@ from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.retention import Purged, Slice
 from .model.task import Definition, Task
+from .sharing_messages import Changed, SharingDirective, SharingEvent
 
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
 @record
 class Own:
-    """The coordinator: this node acts for exactly these partitions, under these epochs."""
+    """The coordinator: this node acts for exactly these partitions, under these epochs; `boot`: as another one from now on."""
 
     epochs: Mapping[int, int]
+    boot: str | None = None
 
 
 @record
@@ -260,6 +262,7 @@ Event = (
     | Delivered
     | CreateTasks
     | Command
+    | SharingEvent
 )
 
 # What the keeper wants done, after the commit.
@@ -357,4 +360,6 @@ Directive = (
     | Answer
     | Refuse
     | Purge
+    | Changed
+    | SharingDirective
 )

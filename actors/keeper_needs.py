@@ -35,6 +35,7 @@ from .keeper_messages import (
 )
 from .keeper_scheduler import LaneCommands
 from .keeper_sync import Sync
+from .sharing_messages import Changed, Declined, Observed, Offered, PeersChanged, ZonesSwitched
 
 
 @record
@@ -55,9 +56,13 @@ class Needs:
 
 @attrs.define
 class Ahead:
-    """What a batch is about. `calendars_deleted`: by tenant and name."""
+    """What a batch is about. `calendars_deleted`: by tenant and name.
+
+    `fresh`: of the tasks, those that are decided on as they are in the store, where others may have written them.
+    """
 
     task_ids: set[str] = attrs.field(factory=set)
+    fresh: set[str] = attrs.field(factory=set)
     running: bool = False
     about_calendars: bool = False
     calendars_deleted: frozenset[tuple[str, str]] = frozenset()
@@ -67,23 +72,30 @@ class Ahead:
         about_calendars = self.about_calendars and calendars_in_flight
         return self.running or about_calendars or not in_flight.isdisjoint(self.task_ids)
 
-    def needs(self, cache: Container[str], conflicts: bool, *, graph: bool, pause: bool) -> Needs:
-        """What has to be read; of the tasks, those that the cache does not have."""
-        unread = frozenset([task_id for task_id in self.task_ids if task_id not in cache])
+    def needs(self, cache: Container[str], conflicts: bool, *, graph: bool, pause: bool, shared: bool) -> Needs:
+        """What has to be read; of the tasks, those that the cache does not have, or may not have as they are."""
+        fresh = self.fresh if shared else ()
+        unread = frozenset([task_id for task_id in self.task_ids if task_id in fresh or task_id not in cache])
         return Needs(unread, self.running, conflicts, graph, pause, self.calendars_deleted)
 
 
 def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneCommands) -> Ahead:
     """What a batch is about, the parents of its tasks among it."""
     ahead = Ahead()
-    wanted = ahead.task_ids
+    wanted, fresh = ahead.task_ids, ahead.fresh
     waits.begin()
     for message in batch:
         match message:
-            case Settle(task_ids=ids) | Reconsider(task_ids=ids):
+            case Settle(task_ids=ids):
                 wanted.update(ids, waits.relatives(ids))
-            case Recover(task_ids=ids) | Backlog(task_ids=ids) | Recalculate(task_ids=ids):
-                wanted.update(ids)
+            case Reconsider(task_ids=ids):
+                fresh.update(ids, waits.relatives(ids))
+            case Recover(task_ids=ids) | Backlog(task_ids=ids) | Recalculate(task_ids=ids) | Changed(task_ids=ids):
+                fresh.update(ids)
+            case Offered(executions=offered):
+                fresh.update(task_id for task_id, _ in offered)
+            case Observed(waiting=waiting, stopping=stopping):
+                fresh.update(waiting, stopping)
             case AttemptsEnded(ends=ends):
                 wanted.update(end.task_id for end in ends)
             case InSync():
@@ -95,7 +107,7 @@ def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneComma
             case CreateTasks(definitions=definitions):
                 wanted.update(waits.named_by(definitions))
             case EditTask(definition=definition):
-                wanted.update((definition.id,), waits.named_by((definition,)))
+                fresh.update((definition.id,), waits.named_by((definition,)))
             case PutCalendar():
                 ahead.about_calendars = True
             case DeleteCalendar(tenant=tenant, name=name):
@@ -103,8 +115,9 @@ def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneComma
                 ahead.calendars_deleted |= {(tenant, name)}
             case Own() | Progress() | Logged() | Counted() | Purge() | StopClaiming() | Delivered() | Proceed():
                 pass
-            case PauseScheduler() | ResumeScheduler():
+            case PauseScheduler() | ResumeScheduler() | Declined() | PeersChanged() | ZonesSwitched():
                 pass
             case _:
-                wanted.add(message.task_id)
+                fresh.add(message.task_id)
+    wanted |= fresh
     return ahead

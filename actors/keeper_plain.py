@@ -122,7 +122,7 @@ def _is_common(task: Task, claims: Claims) -> bool:
         or definition.policies.lateness_limit is not None
         or is_fixed_delay(task)
         or not claims.takes_at_once(definition.policies)
-        or not claims.runs(definition.type)
+        or not claims.places.prefers_here(definition, claims.slots)
     )
 
 

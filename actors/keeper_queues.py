@@ -344,9 +344,9 @@ class Queues:
         """What an execution holds; None if nothing that is limited."""
         return self._holders.get(execution_id)
 
-    def release_all(self) -> None:
-        """Nobody holds anything: to be told anew who does."""
-        for execution_id in list(self._holders):
+    def release_all(self, prefix: str = "") -> None:
+        """Nobody whose id begins so holds anything: to be told anew who does."""
+        for execution_id in [one for one in self._holders if one.startswith(prefix)]:
             self.release(execution_id)
 
     # -- looking

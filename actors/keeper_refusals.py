@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from runtime.errors import Conflict, StaleEpoch, StaleFence, StaleVersion, TocsinError
+from runtime.errors import Conflict, LeaseLost, LimitReached, StaleEpoch, StaleFence, StaleVersion, TocsinError
 
 from .command_messages import EditTask, RetryTask
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Directive, Event, Recorded, Refuse
@@ -16,7 +16,7 @@ def what_follows(
 ) -> tuple[list[Directive], list[Event]]:
     """What is told, and what is decided again on fresh rows: all of it if a row was stale, else what did not cause it."""
     carried: list[Event] = [AttemptsEnded(ends)] if ends else []
-    if isinstance(error, StaleVersion | StaleEpoch):
+    if isinstance(error, StaleVersion | StaleEpoch | LimitReached | LeaseLost):
         return [], [*carried, *staged.messages]
     if causes := [message for message in staged.messages if can_cause(message, error)]:
         rest = [message for message in staged.messages if not can_cause(message, error)]

@@ -130,6 +130,10 @@ class Staged:
             self.executions[execution.id] = execution
             self._stored = {**self._stored, execution.id: execution}
 
+    def stored(self, execution_id: str) -> Execution | None:
+        """An execution as the store has it."""
+        return self._stored.get(execution_id)
+
     @property
     def settled(self) -> tuple[Settled, ...]:
         """Rows added to the ledger."""
@@ -198,8 +202,8 @@ class Staged:
         """The commit's part for a new task; `task` is what `finish` gave."""
         return Create(task, self.partition, self._settled)
 
-    def update(self, task: Task) -> Update:
-        """The commit's part for a stored task; `task` is what `finish` gave."""
+    def update(self, task: Task, *, shared: bool = False) -> Update:
+        """The commit's part for a stored task; `task` is what `finish` gave. `shared`: others may hold its concurrency key."""
         assert self.original is not None
         return Update(
             self.id,
@@ -207,20 +211,24 @@ class Staged:
             self.original.state.version,
             self.state,
             task.due,
-            tuple([self._execution_write(key) for key in self.changed]),
+            tuple([self._execution_write(key, shared) for key in self.changed]),
             self._settled,
             self._checkpoints,
             None if self.definition is self.original.definition else self.definition,
             self.deleted,
         )
 
-    def _execution_write(self, key: str) -> ExecutionWrite:
+    def _execution_write(self, key: str, shared: bool) -> ExecutionWrite:
+        execution, former = self.executions[key], self._stored.get(key)
+        concurrency = self.definition.policies.concurrency
+        claims = shared and concurrency is not None and any(one.execution_id == key for one in self.claimed)
         return ExecutionWrite(
-            self.executions[key],
-            self._stored.get(key),
+            execution,
+            former,
             self._archives.get(key),
             self._results.get(key),
             key in self._dropped_checkpoints,
+            concurrency.limit if claims and concurrency is not None and execution.key is not None else None,
         )
 
 

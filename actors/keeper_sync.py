@@ -16,14 +16,13 @@ from .rules import attempts
 
 
 class Sync:
-    """See the module's docstring. `boot` names this process; `new_id` makes the tokens of requests.
+    """See the module's docstring. `new_id` makes the tokens of requests.
 
     Only the answer to the last request counts. What the executor says when it starts may be older than what was told to it
     just now, so nothing is claimed until it has answered a request that comes behind that.
     """
 
-    def __init__(self, boot: str, claims: Claims, progression: Progression, new_id: Callable[[], str]) -> None:
-        self._boot = boot
+    def __init__(self, claims: Claims, progression: Progression, new_id: Callable[[], str]) -> None:
         self._claims = claims
         self._progression = progression
         self._new_id = new_id
@@ -40,6 +39,12 @@ class Sync:
         wanted, self._wanted = self._wanted, False
         return [self.request] if wanted else []
 
+    def ask_anew(self) -> None:
+        """What the executor has must be compared with the store again; until then nothing is claimed."""
+        self._claims.lose_sync()
+        self._expected = self._new_id()
+        self._wanted = True
+
     def is_answer(self, message: InSync) -> bool:
         """Whether this is the word that counts."""
         return message.token == self._expected
@@ -47,9 +52,7 @@ class Sync:
     def hear(self, message: InSync) -> bool:
         """The executor said something: whether it is the word that counts. One that has started has to be asked."""
         if not message.token:
-            self._claims.lose_sync()
-            self._expected = self._new_id()
-            self._wanted = True
+            self.ask_anew()
         return self.is_answer(message)
 
     def compare(
@@ -57,17 +60,19 @@ class Sync:
     ) -> None:
         """The executor said what it has: whatever else runs under this boot was lost on the way and is run again.
 
-        occupied: all tasks with something that runs or lingers; from them is known who holds what.
+        occupied: all tasks with something that runs or lingers; from them is known who holds what. What other nodes hold is not
+        ours to count: it would not be heard when they let it go.
         """
         self._claims.synchronise(message.slots)
+        boot, alone = self._claims.boot, self._claims.places.is_alone
         tasks = list(occupied)
         for staged in tasks:
             for execution in staged.executions.values():
-                if execution.state is State.RUNNING or execution.lingers:
+                if (execution.state is State.RUNNING or execution.lingers) and (alone or execution.boot == boot):
                     self._claims.holds(staged.definition, execution)
         for staged in tasks:
             for execution in list(staged.executions.values()):
-                if execution.boot == self._boot:
+                if execution.boot == boot:
                     self._compare(staged, execution, message, end, now)
 
     def _compare(

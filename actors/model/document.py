@@ -19,6 +19,7 @@ from runtime.errors import StoreDamaged
 from .calendar import Calendar, CalendarRule
 from .event import event_document, event_from
 from .execution import Failure
+from .placement import ANYWHERE, Placement, Where
 from .policy import DEFAULT_POLICIES, CatchUp, Concurrency, OnCrash, OnExhausted, Overlap, Policies, Retry
 from .task import Definition, Dependencies, Extra
 from .trigger import UNBOUNDED, Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
@@ -58,6 +59,8 @@ def encode_definition(definition: Definition) -> str:
         parts.append(f',"dependencies":{_sparse(definition.dependencies, _ALONE)}')
     if definition.events:
         parts.append(f',"events":{json.dumps([event_document(event) for event in definition.events])}')
+    if definition.placement is not ANYWHERE and definition.placement != ANYWHERE:
+        parts.append(f',"placement":{_sparse(definition.placement, ANYWHERE)}')
     parts.append("}")
     return "".join(parts)
 
@@ -147,6 +150,8 @@ def _rest(document: dict[str, Any], resolve: Resolve) -> dict[str, Any]:
     if "dependencies" in document:
         parents = tuple(document["dependencies"].pop("parents", ()))
         document["dependencies"] = Dependencies(parents, **document["dependencies"])
+    if "placement" in document:
+        document["placement"] = _placement(document["placement"])
     if "events" in document:
         document["events"] = tuple(map(event_from, document["events"]))
     return document
@@ -161,6 +166,13 @@ def _bounds(document: dict[str, Any], resolve: Resolve) -> Bounds:
 def _rule(document: dict[str, Any], resolve: Resolve) -> CalendarRule:
     calendar = resolve(document.pop("tenant"), document.pop("name"), document.pop("version"))
     return CalendarRule(calendar, **document)
+
+
+def _placement(document: dict[str, Any]) -> Placement:
+    where = Where(document.pop("where", ANYWHERE.where))
+    nodes = tuple(document.pop("nodes", ()))
+    labels = tuple((key, value) for key, value in document.pop("labels", ()))
+    return Placement(where, nodes, labels, **document)
 
 
 def _trigger(document: dict[str, Any]) -> Trigger:

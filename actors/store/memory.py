@@ -7,13 +7,13 @@ written, so nothing needs to be undone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
 
 from runtime.clock import Instant
-from runtime.errors import Conflict, InternalError, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
+from runtime.errors import Conflict, InvalidRequest, StaleVersion, TocsinError
 from runtime.records import evolve
 
 from ..model.calendar import Calendar
@@ -27,14 +27,19 @@ from .memory_purge import Purger
 from .memory_rows import (
     Parts,
     Record,
+    counts_of,
     is_held,
     is_running,
     matches,
+    newest_of,
     outcome_of,
     outcome_of_fold,
     outcome_of_range,
+    refuse_twice,
     sort_key,
+    stale_fence,
 )
+from .memory_shared import Guards, Leases, in_turn, parents_of, reached, told_to_stop
 from .memory_side import Side
 from .port import (
     DELIVERIES_KEPT,
@@ -52,15 +57,19 @@ from .port import (
     Update,
     writes_task,
 )
+from .shared import Shared
 
 _SLACK: Final = 64
 """Outdated entries of the due heap that are always allowed; beyond, half of it may be outdated before it is built anew."""
 
 
 class MemoryStore:
-    """The port's adapter over dictionaries. For one thread. `deliveries_kept`: see `DELIVERIES_KEPT`."""
+    """The port's adapter over dictionaries. For one thread. `deliveries_kept`: see `DELIVERIES_KEPT`.
 
-    def __init__(self, *, deliveries_kept: int = DELIVERIES_KEPT) -> None:
+    `clock`: what leases are measured by; None: they do not lapse.
+    """
+
+    def __init__(self, *, deliveries_kept: int = DELIVERIES_KEPT, clock: Callable[[], Instant] | None = None) -> None:
         self._identity: Identity | None = None
         self._epochs: dict[int, int] = {}
         self._grants: dict[int, int] = {}
@@ -73,6 +82,8 @@ class MemoryStore:
         self._outcomes: Counter[tuple[Outcome, Reason | None]] = Counter()
         self._side = Side(deliveries_kept=deliveries_kept)
         self._purger = Purger(self._tasks, self._executions, self._parts, self._audits, self._delete, self._is_needed)
+        self._leases = Leases(clock)
+        self._graph = 0
         self._lines = 0
 
     def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
@@ -93,26 +104,45 @@ class MemoryStore:
                 raised[partition] = self._epochs[partition] = self._epochs.get(partition, 0) + 1
         return raised
 
+    def raise_floor(self, above: Mapping[int, int]) -> None:
+        for partition, epoch in above.items():
+            self._epochs[partition] = max(self._epochs.get(partition, 0), epoch + 1)
+            self._grants.setdefault(partition, 0)
+
+    def enrol(self, boot: str, node: str, seconds: float) -> None:
+        self._leases.enrol(boot, node, seconds)
+
+    def renew(self, boot: str, seconds: float) -> bool:
+        return self._leases.renew(boot, seconds)
+
+    def leave(self, boot: str) -> None:
+        self._leases.leave(boot)
+
+    def bury(self, members: Sequence[str]) -> tuple[str, ...]:
+        return self._leases.bury(members)
+
     def last_grants(self) -> Mapping[int, int]:
         return dict(self._grants)
 
     def commit(self, commit: Commit) -> CommitResult:
         refused: dict[str, TocsinError] = {}
         stale = {number for number, epoch in commit.epochs.items() if self._epochs.get(number, 0) != epoch}
-        _refuse_twice(commit)
+        refuse_twice(commit)
         refused |= self._side.put_calendars(commit.calendars)
         # First, because the attempt that made it may end in the same commit.
         for progress in commit.progress:
             if self._runs(progress.execution_id, progress.fence):
                 self._parts_of(progress.execution_id).progress = progress.progress
+        dead = commit.boot is not None and not self._leases.lives(commit.boot)
+        guards = Guards(stale, dead, commit.graph is not None and commit.graph != self._graph)
         for create in commit.creates:
-            error = _stale_epoch(stale, create.partition) or self._check_create(create)
+            error = guards.refusal(create) or self._check_create(create)
             if error is None:
                 self._create(create)
             else:
                 refused[create.task.id] = error
-        for update in commit.updates:
-            error = _stale_epoch(stale, update.partition) or self._check_update(update)
+        for update in in_turn(commit.updates):
+            error = guards.refusal(update) or self._check_update(update) or reached(self._tasks, update)
             if error is None:
                 self._update(update)
             else:
@@ -136,12 +166,13 @@ class MemoryStore:
         self._set_due(record, task.due)
         for execution in task.open:
             self._write_execution(record, ExecutionWrite(execution))
+        self._graph += bool(parents_of(definition))
         self._settle(record, create.settled)
 
     def _check_update(self, update: Update) -> TocsinError | None:
         for checkpoint in update.checkpoints:
             if not self._runs(checkpoint.execution_id, checkpoint.fence):
-                return _stale_fence(checkpoint.execution_id, checkpoint.fence)
+                return stale_fence(checkpoint.execution_id, checkpoint.fence)
         if not writes_task(update):
             return None
         record = self._tasks.get(update.task_id)
@@ -163,7 +194,7 @@ class MemoryStore:
         for write in writes:
             held, former = self._executions.get(write.execution.id), write.former
             if former is not None and (held is None or held.fence != former.fence or held.state is not former.state):
-                return _stale_fence(former.id, former.fence)
+                return stale_fence(former.id, former.fence)
         taken = (write.execution.id for write in writes if write.former is None)
         known = next((execution_id for execution_id in taken if execution_id in self._executions), None)
         return None if known is None else Conflict(f"there is an execution with the id {known} already")
@@ -202,11 +233,13 @@ class MemoryStore:
         record.revisions = [revision for revision in record.revisions if revision.revision >= oldest]
         del self._names[former.tenant, former.name]
         self._names[definition.tenant, definition.name] = definition.id
+        self._graph += bool(parents_of(former) or parents_of(definition))
         record.definition, record.began_at = definition, state.settled_through
 
     def _delete(self, task_id: str) -> None:
         record = self._tasks.pop(task_id)
         self._side.forget(task_id)
+        self._graph += bool(parents_of(record.definition))
         del self._names[record.definition.tenant, record.definition.name]
         for execution_id in record.history:
             del self._executions[execution_id]
@@ -229,7 +262,7 @@ class MemoryStore:
         self._executions[key] = record.history[key] = execution
         if not is_held(execution):
             record.open.pop(key, None)
-        elif key in record.open or execution is _newest(record.history):
+        elif key in record.open or execution is newest_of(record.history):
             record.open[key] = execution
         else:
             # Reopened by a retry: back to its place in the order of creation.
@@ -333,11 +366,23 @@ class MemoryStore:
 
     def edges(self) -> list[tuple[str, str]]:
         return [
-            (task_id, parent)
-            for task_id, record in self._tasks.items()
-            if record.definition.dependencies is not None
-            for parent in record.definition.dependencies.parents
+            (task_id, parent) for task_id, record in self._tasks.items() for parent in parents_of(record.definition)
         ]
+
+    def shared(self) -> Shared:
+        assert self._identity is not None
+        database, calendars = self._identity.timezone_database, self._side.number_of_versions()
+        return Shared(self._side.pause, self._graph, calendars, database, self._leases.live())
+
+    def epochs(self) -> Mapping[int, int]:
+        return dict(self._epochs)
+
+    def told_to_stop(self, boot: str, limit: int) -> list[str]:
+        return told_to_stop(self._tasks.values(), boot)[:limit]
+
+    def wakes(self, seconds: float) -> list[str] | None:
+        """None: who shares it is in this process."""
+        return None
 
     def granted_until(self) -> Instant | None:
         turns = [
@@ -449,29 +494,4 @@ class MemoryStore:
         return list(islice(reversed(self._audits), offset, offset + limit))
 
     def counts(self) -> Counts:
-        by_status = Counter(record.state.status.value for record in self._tasks.values())
-        by_outcome: Counter[str] = Counter()
-        by_reason: Counter[str] = Counter()
-        for (outcome, reason), number in self._outcomes.items():
-            by_outcome[outcome.value] += number
-            by_reason[outcome.value if reason is None else f"{outcome.value}: {reason.value}"] += number
-        return Counts(len(self._tasks), dict(by_status), dict(+by_outcome), dict(+by_reason))
-
-
-def _refuse_twice(commit: Commit) -> None:
-    ids = {create.task.definition.id for create in commit.creates}
-    ids.update(update.task_id for update in commit.updates)
-    if len(ids) != len(commit.creates) + len(commit.updates):
-        raise InternalError("a commit changes the same task twice")
-
-
-def _stale_epoch(stale: set[int], partition: int) -> StaleEpoch | None:
-    return StaleEpoch(f"partition {partition} has been taken under another epoch") if partition in stale else None
-
-
-def _stale_fence(execution_id: str, fence: int) -> StaleFence:
-    return StaleFence(f"execution {execution_id} has ended or has a newer attempt than fence {fence}")
-
-
-def _newest(history: dict[str, Execution]) -> Execution:
-    return next(reversed(history.values()))
+        return counts_of(self._tasks.values(), self._outcomes)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import attrs
 
 from runtime.clock import Instant
+from runtime.errors import InternalError, StaleEpoch, StaleFence
 
 from ..model.execution import Attempt, Execution
 from ..model.lifecycle import OPEN_STATES, State
 from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
-from .answers import LogLine, OutcomeRow, Revision, TaskFilter
+from .answers import Counts, LogLine, OutcomeRow, Revision, TaskFilter
+from .port import Commit
 
 HELD: Final = OPEN_STATES | {State.CRASHED}
 
@@ -133,3 +137,37 @@ def outcome_of_fold(key: FoldKey, folded: Folded) -> OutcomeRow:
         revision=0,
         folded=True,
     )
+
+
+def counts_of(records: Collection[Record], outcomes: Mapping[tuple[Outcome, Reason | None], int]) -> Counts:
+    """The totals over these tasks and over the outcomes that were ever recorded."""
+    by_status = Counter(record.state.status.value for record in records)
+    by_outcome: Counter[str] = Counter()
+    by_reason: Counter[str] = Counter()
+    for (outcome, reason), number in outcomes.items():
+        by_outcome[outcome.value] += number
+        by_reason[outcome.value if reason is None else f"{outcome.value}: {reason.value}"] += number
+    return Counts(len(records), dict(by_status), dict(+by_outcome), dict(+by_reason))
+
+
+def refuse_twice(commit: Commit) -> None:
+    """InternalError if a commit changes a task twice."""
+    ids = {create.task.definition.id for create in commit.creates}
+    ids.update(update.task_id for update in commit.updates)
+    if len(ids) != len(commit.creates) + len(commit.updates):
+        raise InternalError("a commit changes the same task twice")
+
+
+def stale_epoch(partition: int) -> StaleEpoch:
+    """The refusal of a change in a partition whose epoch does not hold."""
+    return StaleEpoch(f"partition {partition} has been taken under another epoch")
+
+
+def stale_fence(execution_id: str, fence: int) -> StaleFence:
+    """The refusal of a write about an attempt that is not the newest, or not in that state."""
+    return StaleFence(f"execution {execution_id} has ended or has a newer attempt than fence {fence}")
+
+
+def newest_of(history: dict[str, Execution]) -> Execution:
+    """The execution that was made last."""
+    return next(reversed(history.values()))

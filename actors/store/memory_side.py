@@ -94,6 +94,10 @@ class Side:
         newest = [held[max(held)] for key, held in self.versions.items() if tenant in (None, key[0])]
         return sorted(newest, key=lambda calendar: (calendar.name, calendar.tenant))
 
+    def number_of_versions(self) -> int:
+        """Versions of calendars that were ever made."""
+        return sum(map(len, self.versions.values()))
+
     def calendar(self, tenant: str, name: str, version: int | None) -> Calendar | None:
         """See the port."""
         held = self.versions.get((tenant, name), {})

@@ -19,9 +19,10 @@ from ..model.execution import Execution
 from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Task
-from . import sqlite_purge, sqlite_read, sqlite_schema, sqlite_side
+from . import sqlite_purge, sqlite_read, sqlite_schema, sqlite_shared, sqlite_side
 from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
+from .shared import Shared
 from .sqlite_schema import door
 from .sqlite_write import Writer
 
@@ -32,11 +33,19 @@ class SqliteStore:
     """The port's adapter over the file at `path`, whose directory must exist.
 
     `synchronous`: FULL (a commit survives a power cut) or NORMAL (it survives the process only; for measurements).
-    `deliveries_kept`: see `DELIVERIES_KEPT`.
+    `deliveries_kept`: see `DELIVERIES_KEPT`. `clock`: the store's clock, which leases are measured by; None: SQLite's own.
     """
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL", deliveries_kept: int = DELIVERIES_KEPT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: str = "FULL",
+        deliveries_kept: int = DELIVERIES_KEPT,
+        clock: Callable[[], Instant] | None = None,
+    ) -> None:
         self._path = path
+        self._clock = clock
         self._synchronous = synchronous
         self._deliveries_kept = deliveries_kept
         self._connection: sqlite3.Connection | None = None
@@ -88,6 +97,29 @@ class SqliteStore:
     def record_timezone_database(self, version: str) -> None:
         with door(), self._writing().transaction() as connection:
             connection.execute("UPDATE meta SET value = ? WHERE key = 'timezone_database'", (version,))
+
+    def enrol(self, boot: str, node: str, seconds: float) -> None:
+        with door(), self._writing().transaction() as connection:
+            sqlite_shared.enrol(connection, boot, node, self._now(connection), seconds)
+
+    def renew(self, boot: str, seconds: float) -> bool:
+        with door(), self._writing().transaction() as connection:
+            return sqlite_shared.renew(connection, boot, self._now(connection), seconds)
+
+    def leave(self, boot: str) -> None:
+        with door(), self._writing().transaction() as connection:
+            sqlite_shared.leave(connection, boot)
+
+    def bury(self, members: Sequence[str]) -> tuple[str, ...]:
+        with door(), self._writing().transaction() as connection:
+            return sqlite_shared.bury(connection, members, self._now(connection))
+
+    def raise_floor(self, above: Mapping[int, int]) -> None:
+        with door():
+            self._writing().raise_floor(above)
+
+    def _now(self, connection: sqlite3.Connection) -> Instant:
+        return sqlite_shared.clock(connection) if self._clock is None else self._clock()
 
     def _writing(self) -> Writer:
         if self._writer is None:
@@ -180,6 +212,19 @@ class SqliteStore:
 
     def counts(self) -> Counts:
         return self._read(sqlite_read.counts)
+
+    def shared(self) -> Shared:
+        return self._read(lambda connection: sqlite_shared.shared(connection, self._now(connection)))
+
+    def epochs(self) -> Mapping[int, int]:
+        return self._read(sqlite_shared.epochs)
+
+    def told_to_stop(self, boot: str, limit: int) -> list[str]:
+        return self._read(sqlite_shared.told_to_stop, boot, limit)
+
+    def wakes(self, seconds: float) -> list[str] | None:
+        """None: the file belongs to one node, and nobody else writes."""
+        return None
 
     def _read(self, question: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Ask on a connection that nobody else uses meanwhile; there are as many as there were readers at once."""

@@ -68,6 +68,7 @@ EXECUTION_FIXED: Final = (
     "revision",
     "assigned",
     "since",
+    "target",
 )
 EXECUTION_MUTABLE: Final = (
     "due",
@@ -126,6 +127,7 @@ EXECUTION_COLUMNS: Final = (
     "key",
     "lingers",
     "since",
+    "target",
 )
 """In the order of `Execution`'s fields, for reading."""
 
@@ -306,7 +308,7 @@ def read_execution(row: list[Any]) -> Execution:
     identifier, task_id, kind, state, created_at, nominal, outcome, reason, waits_for = row[:9]
     due, attempt, failures, crashes, fence, boot, node, channel, correlation = row[9:18]
     first_started_at, started_at, ended_at, failure, parameters, cancel_reason, checkpoints, revision = row[18:26]
-    assigned, expires, key, lingers, since = row[26:]
+    assigned, expires, key, lingers, since, target = row[26:]
     try:
         return Execution(
             identifier,
@@ -340,6 +342,7 @@ def read_execution(row: list[Any]) -> Execution:
             key,
             lingers == 1,
             since,
+            target,
         )
     except KeyError as error:
         raise StoreDamaged(f"the row of execution {identifier} holds an unknown word: {error}") from error

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Final
 
 from runtime.errors import Conflict, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
@@ -21,6 +22,7 @@ from runtime.errors import Conflict, InvalidRequest, StaleEpoch, StaleFence, Sta
 from ..model.retention import REVISIONS_KEPT
 from ..model.task import Task
 from . import sqlite_bulk as bulk
+from . import sqlite_shared as shared
 from . import sqlite_side as side
 from .port import (
     Commit,
@@ -29,6 +31,7 @@ from .port import (
     Create,
     Update,
 )
+from .shared import is_guarded, limits_of
 from .sqlite_batch import (
     OUTCOMES,
     Change,
@@ -124,6 +127,8 @@ _FILL_COUNT: Final = (
 )
 
 
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+
 _deletes: Final = attrgetter("delete")
 """What a deletion sets free is free for the changes after it, and only for them."""
 
@@ -155,7 +160,8 @@ class Writer:
             changes, refused = self._admitted(commit)
             try:
                 with self.transaction():
-                    self._write(commit, changes, refused)
+                    write = self._write_guarded if is_guarded(commit) else self._write
+                    write(commit, changes, refused)
                     self._write_notes(commit, refused)
                 return CommitResult(refused)
             except _Moved:
@@ -189,6 +195,12 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+    def raise_floor(self, above: Mapping[int, int]) -> None:
+        """See the port."""
+        with self.transaction():
+            shared.raise_floor(self._connection, above)
+        self._takeovers = -1
 
     # -- guards
 
@@ -225,6 +237,34 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             self._write_progress(commit)
             self._divide(changes, refusal.error, refused)
+
+    def _write_guarded(self, commit: Commit, changes: list[Change], refused: dict[str, TocsinError]) -> None:
+        """As `_write`, for several nodes: in one transaction, so that the guards that were asked first hold to its end."""
+        refused |= shared.refusals(self._connection, commit, changes)
+        self._write_progress(commit)
+        allowed = [change for change in changes if task_id_of(change) not in refused]
+        limits = {task_id_of(change): some for change in allowed if (some := limits_of(change))}
+        self._try([change for change in allowed if task_id_of(change) not in limits], refused)
+        for change in allowed:
+            if (task_id := task_id_of(change)) in limits:
+                self._try([change], refused, limits[task_id])
+
+    def _try(self, changes: list[Change], refused: dict[str, TocsinError], limits: Mapping[str, int] = _NONE) -> None:
+        """Write what is not refused, in the transaction that there is. `limits` of concurrency keys: of an only change."""
+        self._connection.execute("SAVEPOINT batch")
+        try:
+            self._apply(changes)
+            if limits:
+                self._keep_to(limits, changes[0])
+        except _Refusal as refusal:
+            self._connection.execute("ROLLBACK TO batch")
+            self._divide(changes, refusal.error, refused)
+        self._connection.execute("RELEASE batch")
+
+    def _keep_to(self, limits: Mapping[str, int], change: Change) -> None:
+        error = shared.reached(self._connection, task_id_of(change), limits)
+        if error is not None:
+            raise _Refusal(error)
 
     def _write_progress(self, commit: Commit) -> None:
         if commit.progress:

@@ -67,7 +67,7 @@ def test_a_parent_that_was_not_read_is_not_taken_for_gone() -> None:
     rig.settle("c", after=9)
     rig.settle("c", after=10)
     run_parent(rig)
-    rig.core._cache.pop("p")
+    rig.core._tasks.cache.pop("p")
     rig.end()
     assert waits_for(rig) == [None], "it was looked at once more, with the parent read"
 
@@ -88,7 +88,7 @@ def test_a_parent_that_commits_while_the_childs_wait_is_being_committed_is_seen(
     rig.now = Instant(rig.now + 10 * SECOND)
     running = rig.running[execution.id, execution.fence]
     later = evolve(running, first_started_at=rig.now)
-    rig.core._cache["p"] = evolve(rig.core._cache["p"], open=(later,))
+    rig.core._tasks.cache["p"] = evolve(rig.core._tasks.cache["p"], open=(later,))
     ends = [AttemptsEnded((rig._end_of(later, State.COMPLETED),))]
     rig.core.needs(ends)
     first, first_commit = rig.core.decide(ends, [], rig.now)

@@ -181,7 +181,7 @@ async def test_recoveries_wait_for_a_store_that_can_commit(autojump_clock):
 async def test_a_store_that_cannot_be_read_loses_nothing(autojump_clock):
     async with working() as around:
         await around.create("t")
-        around.keeper._core._cache.clear()
+        around.keeper._core._tasks.cache.clear()
         await trio.sleep(10)
         around.store.read_error = StoreUnavailable("away")
         await around.mailbox.tell(Settle(("t",)))

@@ -140,7 +140,7 @@ def test_who_waits_is_read_when_his_turn_comes(monkeypatch: pytest.MonkeyPatch) 
     rig.create(*(definition(f"t{n}") for n in range(5)))
     rig.settle(*(f"t{n}" for n in range(5)), after=10)
     for left in (3, 2, 1, 0):
-        rig.core._cache.clear()
+        rig.core._tasks.cache.clear()
         rig.end()
         assert len(rig.core.claims.queues) == left
     rig.delete("t4")
@@ -399,7 +399,7 @@ def test_what_waits_while_its_own_row_is_being_committed_has_its_turn_next() -> 
     plan, commit = core.decide([pause], [], rig.now)
     end = rig._end_of(rig.started[0], State.COMPLETED)
     core.claims.slots += 1
-    core.claims.from_backlog(core._stage, core._in_flight, frozenset(), rig.now)
+    core.claims.from_backlog(core._tasks.stage, core._in_flight, frozenset(), rig.now)
     assert core.wants_turn
     core.claims.slots -= 1
     rig.perform(core.committed(plan, rig.store.commit(commit))[0])

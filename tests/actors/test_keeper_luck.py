@@ -201,7 +201,7 @@ def test_who_waits_is_found_again_though_his_entry_was_dropped(monkeypatch: pyte
     rig.settle("busy", "t0", "t1", "t2", "t3", after=10)
     rig.cancel("t0")
     rig.cancel("t1")
-    rig.core._cache.clear()
+    rig.core._tasks.cache.clear()
     for _ in range(3):
         rig.end()
         rig.check_slots()
@@ -221,11 +221,11 @@ def test_a_full_backlog_leaves_the_rest_to_the_store(monkeypatch: pytest.MonkeyP
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("actors.keeper_core.CACHE_SIZE", 3)
+    monkeypatch.setattr("actors.keeper_tasks.CACHE_SIZE", 3)
     rig = Rig()
     ids = [f"t{n}" for n in range(9)]
     rig.create(*map(definition, ids))
-    assert len(rig.core._cache) == 3
+    assert len(rig.core._tasks.cache) == 3
     rig.settle(*ids, after=10)
     assert len(rig.started) == 4
     for _ in ids:

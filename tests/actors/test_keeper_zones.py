@@ -71,7 +71,7 @@ def test_a_due_task_is_looked_at_before_it_is_settled() -> None:
     rig.now = Instant(right - HOUR)
     other = zones_changed(rig)
     other.core.calendars._walks[ZONES] = ""
-    other.core._cache.clear()
+    other.core._tasks.cache.clear()
     shifted(other, -HOUR, "t1")
     other.send(Settle(("t1",)))
     assert other.ledger() == []

@@ -1,0 +1,209 @@
+"""The keeper as one of several that write to one store: what it hears of the others, and whom it has to wake.
+
+Theory of operation. Every decision about a task is a compare-and-set on the version of its row, so what another node has written
+can make a decision void, but never wrong: it is read again and decided again. What remains is to notice:
+
+- What a message says about tasks that others may have written is decided on rows that were read for it (`fresh`), never on
+  remembered ones; a task that came due and owes nothing as it is remembered is looked at once more.
+- A commit wakes other nodes (`Commit.wakes`) where it concerns them: the owner of a partition that is not ours, when the task
+  is new, gone, due at another instant or has somebody waiting for a slot; the node that runs an attempt which is to stop; and
+  all of them when a concurrency key was given back.
+- Once a second the store is looked at (`Observed`), so a wake-up that is lost costs no more than that.
+
+The epoch guards what the owner of a partition decides by itself: settling, recovering. What people ask for, and the ends of
+attempts, are written by any node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, assert_never
+
+from runtime.clock import Instant
+from runtime.records import evolve
+
+from .keeper_claims import Claims, is_claimable
+from .keeper_dependencies import Waits
+from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, SchedulerPaused
+from .keeper_places import ClusterPlaces
+from .keeper_staging import Staged
+from .model.execution import Execution, WaitsFor
+from .model.lifecycle import State
+from .model.peer import Peer
+from .model.task import Task, partition_of
+from .rules.catching_up import Governor
+from .rules.dependencies import may_change_a_verdict
+from .sharing_messages import (
+    Changed,
+    Declined,
+    Observed,
+    Offered,
+    PeersChanged,
+    SendDeclined,
+    SharingEvent,
+    ZonesSwitched,
+)
+from .store.port import Commit
+
+Stage = Callable[[str], Staged | None]
+
+LIMIT: Final = 200
+"""Tasks in one wake-up of our own: as many as a slice of others."""
+
+
+class Sharing:
+    """See the module's docstring. `governor` and `recovering` are what the whole cluster may do, divided among its nodes."""
+
+    def __init__(self, claims: Claims, places: ClusterPlaces, governor: Governor, partitions: int) -> None:
+        self.graph = -1
+        self.calendars = -1
+        self.stale = False
+        self.zones_switched = False
+        self._claims = claims
+        self._places = places
+        self._governor = governor
+        self._cluster_rate = governor.rate
+        self._partitions = partitions
+        self._doubtful: dict[str, None] = {}
+
+    def fresh(self, message: object) -> Iterable[str]:
+        """The tasks of a message that have to be read whatever is remembered of them."""
+        match message:
+            case Changed(task_ids=ids):
+                return ids
+            case Offered(executions=executions):
+                return [task_id for task_id, _ in executions]
+            case Observed(waiting=waiting, stopping=stopping):
+                return (*waiting, *stopping)
+            case _:
+                return ()
+
+    # -- a batch
+
+    def hear(
+        self,
+        message: SharingEvent,
+        stage: Stage,
+        tasks: Callable[[Iterable[str]], Iterator[Task]],
+        epochs: Mapping[int, int],
+        now: Instant,
+    ) -> list[Directive]:
+        """What follows at once from what is heard of others."""
+        match message:
+            case Changed(task_ids=ids):
+                return self._look(ids, list(tasks(ids)), epochs, now)
+            case Offered():
+                return self._take(message, stage, now)
+            case Declined(boot=boot, executions=executions):
+                self._places.declined(boot, [execution_id for _, execution_id in executions])
+                return [Changed(tuple({task_id: None for task_id, _ in executions}))]
+            case PeersChanged(peers=peers):
+                self._learn(peers)
+                return []
+            case Observed():
+                return self._observe(message, tasks, now)
+            case ZonesSwitched():
+                self.zones_switched = True
+                return []
+            case _:
+                assert_never(message)
+
+    def _look(self, ids: Iterable[str], found: list[Task], epochs: Mapping[int, int], now: Instant) -> list[Directive]:
+        told: list[Directive] = []
+        gone = set(ids) - {task.id for task in found}
+        mine = [task for task in found if partition_of(task.id, self._partitions) in epochs]
+        due = [*((task.id, task.due) for task in mine), *((task_id, None) for task_id in sorted(gone))]
+        if due:
+            told.append(Reschedule(tuple(due)))
+        for task in found:
+            self._claims.unblock(task.definition)
+            told += self._to_stop(task)
+        self._claims.note_backlog(mine, now, complete=False, more=True)
+        if waiting := [task.id for task in mine if any(one.waits_for is WaitsFor.DEPENDENCY for one in task.open)]:
+            told.append(Reconsider(tuple(waiting)))
+        return told
+
+    def _to_stop(self, task: Task) -> list[Interrupt]:
+        return [
+            Interrupt(execution.id, execution.fence, execution.cancel_reason)
+            for execution in task.open
+            if execution.state is State.RUNNING
+            and execution.boot == self._claims.boot
+            and execution.cancel_reason is not None
+        ]
+
+    def _take(self, message: Offered, stage: Stage, now: Instant) -> list[Directive]:
+        left = []
+        for task_id, execution_id in message.executions:
+            staged = stage(task_id)
+            execution = None if staged is None else staged.executions.get(execution_id)
+            if staged is None or execution is None or not is_claimable(execution):
+                continue
+            if not self._claims.take_offered(staged, execution, now):
+                left.append((task_id, execution_id))
+        return [SendDeclined(message.boot, tuple(left))] if left else []
+
+    def _learn(self, peers: tuple[Peer, ...]) -> None:
+        self._places.learn(peers)
+        owners = max(1, len(peers))
+        self._governor.rate = self._cluster_rate / owners
+
+    def _observe(
+        self, message: Observed, tasks: Callable[[Iterable[str]], Iterator[Task]], now: Instant
+    ) -> list[Directive]:
+        told: list[Directive] = []
+        former = self._claims.paused
+        if (former is None) is not (message.pause is None):
+            told.append(SchedulerPaused(message.pause is not None))
+            if former is not None:
+                self._claims.pause_span = (former.since, max(now, former.since))
+        self._claims.paused = message.pause
+        self.stale = self.stale or (message.graph, message.calendars) != (self.graph, self.calendars)
+        self.graph, self.calendars = message.graph, message.calendars
+        self._places.forget(now)
+        self._claims.unblock_all()
+        self._claims.note_backlog(tasks(message.waiting), now, complete=message.complete)
+        for task in tasks(message.stopping):
+            told += self._to_stop(task)
+        return told
+
+    def doubt(self, staged: Staged, *, read: bool) -> None:
+        """A task came due and owes nothing, as it is remembered: unless it was read just now, it is looked at again."""
+        if not read and not staged.writes_something:
+            self._doubtful[staged.id] = None
+
+    def to_look_at(self) -> list[Changed]:
+        """What is to be looked at again."""
+        doubtful, self._doubtful = tuple(self._doubtful), {}
+        return [Changed(doubtful[start : start + LIMIT]) for start in range(0, len(doubtful), LIMIT)]
+
+    # -- after a batch
+
+    def wakes(self, staged: Staged, task: Task, waits: Waits, *, owned: bool) -> list[str]:
+        """The tasks that other nodes should look at because of what was staged: itself, and its children if it is a parent."""
+        woken = list(waits.children(task.id)) if _may_let_go(staged, task) else []
+        if (not owned and self._concerns_owner(staged, task)) or any(
+            self._concerns_runner(staged.executions[key], staged.stored(key)) for key in staged.changed
+        ):
+            woken.append(task.id)
+        return woken
+
+    def write(self, commit: Commit, wakes: Iterable[str]) -> Commit:
+        """The commit with what guards it where others write too."""
+        return evolve(commit, boot=self._claims.boot, wakes=tuple(dict.fromkeys(wakes)), graph=max(0, self.graph))
+
+    def _concerns_owner(self, staged: Staged, task: Task) -> bool:
+        if staged.original is None or staged.deleted or task.due != staged.original.due:
+            return True
+        return any(is_claimable(staged.executions[key]) for key in staged.changed)
+
+    def _concerns_runner(self, execution: Execution, former: Execution | None) -> bool:
+        if former is None or former.state is not State.RUNNING:
+            return former is not None and former.lingers and not execution.lingers
+        if former.key is not None and (execution.state is not State.RUNNING or execution.key is None):
+            return True
+        return execution.boot != self._claims.boot and execution.cancel_reason != former.cancel_reason
+
+
+def _may_let_go(staged: Staged, task: Task) -> bool:
+    return staged.original is not None and (staged.deleted or may_change_a_verdict(staged.original, task))

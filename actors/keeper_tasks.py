@@ -1,0 +1,75 @@
+"""The tasks that the keeper has at hand: as the store has them, as far as is remembered, and as one batch changes them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from .keeper_staging import Staged, as_staged
+from .model.task import Task, partition_of
+
+CACHE_SIZE: Final = 20_000
+"""Tasks kept in memory between batches: some 40 MB at the most, and more than fire in the busiest second."""
+
+
+class Tasks:
+    """See the module's docstring. `cache`: the most recently used ones; `staged`: the batch's working copies; `read`: which
+    were read for this batch."""
+
+    def __init__(self, partitions: int) -> None:
+        self.cache: OrderedDict[str, Task] = OrderedDict()
+        self.staged: dict[str, Staged] = {}
+        self.read: set[str] = set()
+        self._partitions = partitions
+
+    def learn(self, tasks: Iterable[Task], asked: Iterable[str]) -> None:
+        """Tasks as the store has them; of those asked for the others are gone."""
+        for task_id in asked:
+            self.read.add(task_id)
+            self.cache.pop(task_id, None)
+        for task in tasks:
+            self.cache[task.id] = task
+
+    def stage(self, task_id: str) -> Staged | None:
+        """The working copy of a task; None if it is not at hand, or deleted by this batch."""
+        staged = self.staged.get(task_id)
+        if staged is None:
+            task = self.cache.get(task_id)
+            if task is None:
+                return None
+            self.cache.move_to_end(task_id)
+            staged = self.staged[task_id] = Staged.of(task, partition_of(task_id, self._partitions))
+        return None if staged.deleted else staged
+
+    def stage_all(self, task_ids: Iterable[str]) -> list[Staged]:
+        """The working copies of those that are at hand."""
+        return [staged for task_id in task_ids if (staged := self.stage(task_id)) is not None]
+
+    def stage_plainly(self, task_id: str, decide: Callable[[Task, int], Staged | None]) -> bool:
+        """Decide the common case in one step; False if it is not the common case."""
+        task = self.cache.get(task_id)
+        if task is None or task_id in self.staged:
+            return False
+        staged = decide(task, partition_of(task_id, self._partitions))
+        if staged is None:
+            return False
+        self.staged[task_id] = staged
+        self.cache.move_to_end(task_id)
+        return True
+
+    def as_staged(self, task_ids: Iterable[str]) -> Iterator[Task]:
+        """Tasks as they are by now, to be looked at only."""
+        return as_staged(task_ids, self.staged, self.cache)
+
+    def accept(self, task: Task, *, deleted: bool) -> None:
+        """The store has it so."""
+        if deleted:
+            self.cache.pop(task.id, None)
+        else:
+            self.cache[task.id] = task
+
+    def trim(self) -> None:
+        """Forget those that were not used for longest."""
+        while len(self.cache) > CACHE_SIZE:
+            self.cache.popitem(last=False)

@@ -1,0 +1,104 @@
+"""The lookout of a node that shares its store: looks once a second, and listens for wake-ups, so that the keeper need not poll.
+
+A wake-up that is lost costs no more than the time between two looks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from runtime.errors import TocsinError
+from runtime.mailbox import Mailbox
+from runtime.world import World
+
+from .addresses import hint
+from .keeper_messages import Event as KeeperEvent
+from .sharing_messages import Changed, Observed
+from .store.shared import SharedStore
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks: what was missed takes effect within a second and a half."""
+
+WAKES: Final = "wakes"
+"""The lane of the world in which wake-ups are waited for: one thread."""
+
+LISTEN_SECONDS: Final = 5.0
+"""How long one call waits for wake-ups: between two of them the connection is looked after."""
+
+AGAIN_SECONDS: Final = 0.5
+"""Before the store is asked again after it failed."""
+
+WAITING_READ: Final = 1_000
+"""Waiting tasks read in one look, those that come first: a read of some milliseconds."""
+
+STOPPING_READ: Final = 1_000
+"""Tasks read in one look whose attempts here are to stop; the next look finds the others."""
+
+CHANGED_AT_ONCE: Final = 256
+"""Tasks in one message to the keeper: half of its slice."""
+
+
+class Lookout:
+    """See the module's docstring. `partitions` and `boot`: what the node owns and is, at the time of the look."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        store: SharedStore,
+        world: World,
+        keeper: Mailbox[KeeperEvent],
+        partitions: Callable[[], tuple[int, ...]],
+        boot: Callable[[], str],
+        reader: str,
+    ) -> None:
+        self.name = name
+        self._store = store
+        self._world = world
+        self._keeper = keeper
+        self._partitions = partitions
+        self._boot = boot
+        self._reader = reader
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen)
+            task_status.started()
+            while True:
+                await self._look()
+                await trio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        try:
+            hint(self._keeper, await self._world.blocking(self._observe, lane=self._reader))
+        except TocsinError as error:
+            logger.warning("the store cannot be looked at: %s", error)
+
+    def _observe(self) -> Observed:
+        shared = self._store.shared()
+        owned = self._partitions()
+        waiting = self._store.waiting(WAITING_READ, None, owned) if owned else []
+        stopping = self._store.told_to_stop(self._boot(), STOPPING_READ)
+        complete = len(waiting) < WAITING_READ
+        return Observed(shared.pause, shared.graph, shared.calendars, tuple(waiting), complete, tuple(stopping))
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                # A thread that waits must not hold up the end of the node.
+                found = await self._world.blocking(self._store.wakes, LISTEN_SECONDS, lane=WAKES, abandon=True)
+            except TocsinError as error:
+                logger.debug("no wake-ups for now: %s", error)
+                await trio.sleep(AGAIN_SECONDS)
+                continue
+            if found is None:
+                return
+            for start in range(0, len(found), CHANGED_AT_ONCE):
+                hint(self._keeper, Changed(tuple(found[start : start + CHANGED_AT_ONCE])))
