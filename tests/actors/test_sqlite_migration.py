@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 def opened(path: Path) -> SqliteStore:
     store = SqliteStore(path)
     identity = store.open(new_cluster_id="other", partitions=1, timezone_database="other")
-    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 2)
+    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 3)
     return store
 
 
