@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from .registry import (
+from .registry_messages import (
     CLOSE_SECONDS,
     Connected,
     Disconnected,

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from . import simulated_service_core as core
-from .registry import (
+from .registry_messages import (
     MAX_PAUSE_SECONDS,
     Changed,
     Op,

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import attrs
 
 from .errors import InternalError
-from .registry import NodeExists, NodeStat, NoNode, Op, VersionMismatch
+from .registry_messages import NodeExists, NodeStat, NoNode, Op, VersionMismatch
 
 W = TypeVar("W")
 
