@@ -22,7 +22,7 @@ from .herald_messages import Event as HeraldEvent
 from .keeper_calendars import SLICE as WALKED
 from .keeper_calendars import ZONES
 from .keeper_claims import Claims
-from .keeper_core import MAX_REDECISIONS, KeeperCore
+from .keeper_core import KeeperCore
 from .keeper_messages import (
     Answer,
     AttemptsEnded,
@@ -73,6 +73,9 @@ RETRY_SECONDS: Final = 0.5
 
 SOME: Final = 10
 """Users of a calendar that are read when it is to be deleted: enough to name some of them."""
+
+MAX_REDECISIONS: Final = 5
+"""How often one batch is decided again because rows changed under it, before others have their turn; on one node it never is."""
 
 SWEEP_SECONDS: Final = 5.0
 """Between two looks at executions that wait for others, while there are any: nothing is known to be lost between them."""

@@ -27,12 +27,13 @@ from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import OPEN_STATES, Change, Phase, State, change_phase
 from .model.occurrence import Reason
+from .model.placement import Where
 from .model.policy import Overlap
 from .model.retention import SYSTEM
 from .model.system import is_system, refuse_type
 from .rules import attempts
 from .rules.definition_changes import activate, cancel_definition, changes_times, configure, edit, pause
-from .rules.overlapping import room
+from .rules.overlapping import Room, room
 
 
 class Commands:
@@ -121,13 +122,23 @@ class Commands:
         if staged.state.phase is Phase.CANCELLED:
             raise Conflict(f"cannot run a task that is {staged.state.phase}: activate it first")
         policies = staged.definition.policies
-        place = room(policies, staged.task.open)
-        if place.refused and place.blocker is not None:
-            blocker = place.blocker
+        targets: tuple[str | None, ...] = (None,)
+        if staged.definition.placement.where is Where.ALL:
+            targets = self._progression.targets(staged)
+        places = [(target, room(policies, staged.task.open, target=target)) for target in targets]
+        if not places:
+            raise Conflict(f"no node takes a task of type {staged.definition.type!r} now")
+        if all(place.refused for _, place in places) and (blocker := places[0][1].blocker) is not None:
             raise Conflict(f"execution {blocker.id} of this task {told(blocker)}, and overlap is {policies.overlap!s}")
-        new_id = message.execution_id or self._progression.new_id()
+        ids = [self._admit(message, staged, target, place, now) for target, place in places if not place.refused]
+        return ids[0]
+
+    def _admit(self, message: RunTask, staged: Staged, target: str | None, place: Room, now: Instant) -> str:
+        policies = staged.definition.policies
+        wanted = message.execution_id
+        new_id = wanted if wanted is not None and wanted not in staged.executions else self._progression.new_id()
         if place.replaced:
-            self._progression.replace(staged, new_id, now)
+            self._progression.replace(staged, new_id, now, target)
         execution = attempts.new_execution(
             new_id,
             staged.id,
@@ -139,6 +150,7 @@ class Commands:
             channel=message.channel,
             correlation=message.correlation,
             parameters=message.parameters,
+            target=target,
         )
         self._progression.admit(staged, execution, now)
         return execution.id

@@ -19,7 +19,7 @@ told twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runtime.clock import Instant
 from runtime.errors import LeaseLost, LimitReached, NotFound, StaleEpoch, TocsinError
@@ -89,9 +89,6 @@ from .store.port import Audit, Commit, CommitResult, SchedulerPause
 if TYPE_CHECKING:
     from random import Random
 
-MAX_REDECISIONS: Final = 5
-"""How often one batch is decided again because rows changed under it; on one node it never is."""
-
 
 class KeeperCore:
     """See the module's docstring. `boot` and `node` name this process; `new_id` makes execution ids."""
@@ -114,8 +111,8 @@ class KeeperCore:
         self._partitions = partitions
         governor = governor or Governor()
         self._claims = Claims(boot, node, runs, queues, recovering, places)
-        self._sharing = None if places is None else Sharing(self._claims, places, governor, partitions)
         self._progression = Progression(self._claims, random, new_id, governor)
+        self._sharing = None if places is None else Sharing(self._progression, places, governor, partitions)
         self._commands = Commands(self._progression)
         self._tasks = Tasks(partitions)
         self.waits = Waits(self._tasks.cache)

@@ -123,7 +123,10 @@ class OnlyHere:
 
 
 class ClusterPlaces:
-    """The places of one node among others. `me`: what it says of itself; `live`: the boots with a session."""
+    """The places of one node among others. `me`: what it says of itself; `live`: the boots with a session.
+
+    `absent`: nodes that were there once, and since when they have no session; `problems`: what was wrong with strategies.
+    """
 
     is_alone: Final = False
 
@@ -142,13 +145,18 @@ class ClusterPlaces:
         self._offers: dict[str, tuple[str, Instant]] = {}
         self._offered: dict[str, int] = {}
         self._last: OrderedDict[str, str] = OrderedDict()
+        self._names: set[str] = set()
+        self.absent: dict[str, Instant] = {}
         self.problems: dict[str, None] = {}
 
-    def learn(self, peers: Sequence[Peer]) -> None:
+    def learn(self, peers: Sequence[Peer], now: Instant) -> None:
         """The nodes as gossip has them. What was offered to them before is in their own figures by now, or soon."""
-        mine = self._me().boot
+        mine, live = self._me().boot, self._live()
         self._others = tuple(peer for peer in peers if peer.boot != mine)
         self._offered.clear()
+        present = {peer.name for peer in peers if peer.boot in live}
+        self._names.update(present)
+        self.absent = {name: self.absent.get(name, now) for name in self._names if name not in present}
 
     def prefers_here(self, definition: Definition, free: int) -> bool:
         me = self._me()

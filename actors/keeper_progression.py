@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant
@@ -15,6 +15,7 @@ from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import FAILED_STATES, OPEN_STATES, Change, Phase, State, change_phase
 from .model.occurrence import Outcome, Reason
+from .model.placement import Where
 from .model.policy import CatchUp, OnExhausted
 from .model.task import assigned
 from .model.trigger import Once
@@ -22,7 +23,8 @@ from .rules import attempts
 from .rules.catching_up import Governor, is_recovered
 from .rules.definition_changes import pause, revive
 from .rules.dependencies import counted_start
-from .rules.overlapping import next_to_go, room
+from .rules.overlapping import all_to_go, room
+from .rules.placing import lost
 from .rules.selecting import is_fixed_delay
 from .rules.settling import (
     Admission,
@@ -84,7 +86,12 @@ class Progression:
         """The nominal times that the task owes. `early`: those too whose place in the spread window is still to come."""
         if staged.state.phase is Phase.ACTIVE and is_owed(staged.task, now, early=early):
             self._give_up_at_the_next(staged, now)
-            self._apply(staged, settle(staged.task, now, early=early), now)
+            self._apply(staged, settle(staged.task, now, early=early, targets=self.targets(staged)), now)
+
+    def targets(self, staged: Staged) -> tuple[str, ...]:
+        """The nodes on each of which the task runs now; empty for one that runs once."""
+        runs_on_all = staged.definition.placement.where is Where.ALL
+        return self.claims.places.targets(staged.definition) if runs_on_all else ()
 
     def _give_up_at_the_next(self, staged: Staged, now: Instant) -> None:
         """What waits until the next occurrence has come, and no longer.
@@ -110,11 +117,11 @@ class Progression:
     def end_waiting(self, staged: Staged, ended: Execution, now: Instant) -> None:
         """An execution that did not run has ended; a slot that never started gives its count back."""
         self.claims.gone(ended.id)
-        gives_back = ended.first_started_at is None and ended.kind is Kind.OCCURRENCE
-        if gives_back:
+        returned = ended.first_started_at is None and ended.kind is Kind.OCCURRENCE and ended.target is None
+        if returned:
             staged.set(runs=max(0, staged.state.runs - 1))
         self.apply_end(staged, attempts.Ended(ended), now)
-        if gives_back and staged.state.phase is Phase.FINISHED:
+        if returned and staged.state.phase is Phase.FINISHED:
             state, rows = revive(staged.task, now)
             staged.replace(staged.definition, state)
             staged.settle(rows)
@@ -134,9 +141,9 @@ class Progression:
         ids = [self.new_id() for _ in settlement.admitted]
         for new_id, admission in zip(ids, settlement.admitted, strict=True):
             if admission.replaces:
-                self.replace(staged, new_id, now)
+                self.replace(staged, new_id, now, admission.target)
         dropped = settlement.dropped
-        if len(ids) == 1:
+        if settlement.is_one_slot:
             # The execution that stands for the slots that were coalesced into it.
             dropped = tuple(
                 evolve(row, execution=ids[0]) if row.outcome is Outcome.COALESCED else row for row in dropped
@@ -148,7 +155,7 @@ class Progression:
             next_fire=settlement.next_fire,
             settled_through=settlement.settled_through,
             catching_up=settlement.catching_up,
-            runs=staged.state.runs + len(settlement.admitted),
+            runs=staged.state.runs + settlement.counted,
         )
         for new_id, admission in zip(ids, settlement.admitted, strict=True):
             self._admit(staged, new_id, admission, now)
@@ -166,7 +173,11 @@ class Progression:
             assigned=assigned(definition, nominal),
             expires=attempts.expiry(definition.policies, now),
             since=self.waits.since(staged),
+            target=admission.target,
         )
+        if admission.refused_by is not None:
+            staged.put(attempts.refused(execution, admission.refused_by, now))
+            return
         staged.set(last_admitted=nominal)
         self.admit(staged, execution, now)
 
@@ -210,9 +221,9 @@ class Progression:
             turn = max([turn, *(Instant(start + spacing) for start in starts)])
         return turn
 
-    def replace(self, staged: Staged, new_id: str, now: Instant) -> None:
-        """Make room for an execution with this id, where overlap says `replace`."""
-        for execution in room(staged.definition.policies, staged.task.open).replaced:
+    def replace(self, staged: Staged, new_id: str, now: Instant, target: str | None = None) -> None:
+        """Make room for an execution with this id, where overlap says `replace`. `target`: the node that it is for."""
+        for execution in room(staged.definition.policies, staged.task.open, target=target).replaced:
             self.stop(staged, execution, f"cancelled: replaced by execution {new_id}", now, Reason.OVERLAP)
 
     def ended(self, staged: Staged, execution: Execution, end: AttemptEnd, now: Instant) -> None:
@@ -239,6 +250,12 @@ class Progression:
             elif execution.state is State.RUNNING:
                 self.claims.ended(execution.id, execution.fence)
                 self.apply_end(staged, attempts.crash(execution, staged.definition.policies, now), now)
+
+    def lose_nodes(self, staged: Staged, absent: Mapping[str, Instant], now: Instant) -> None:
+        """Executions that wait for a node which is gone for good are held. absent: name to since when it has no session."""
+        for execution in lost(staged.executions.values(), absent, now):
+            self.claims.gone(execution.id)
+            self.apply_end(staged, attempts.node_lost(execution, now), now)
 
     def apply_end(self, staged: Staged, ended: attempts.Ended, now: Instant, result: str | None = None) -> None:
         """Stage an execution whose attempt has ended, and let go on what waited for it."""
@@ -285,7 +302,7 @@ class Progression:
         """What an execution's end lets go on: the one that waited for it, the rest of a catch-up, the slot of a fixed delay."""
         if staged.state.phase is Phase.CANCELLED:
             return
-        if (waiting := next_to_go(staged.executions.values())) is not None:
+        for waiting in all_to_go(staged.executions.values()):
             self.let_go(staged, attempts.held(waiting, now), now)
         if staged.state.phase is not Phase.ACTIVE or staged.state.next_fire is not None:
             return

@@ -22,10 +22,11 @@ from typing import Final, assert_never
 from runtime.clock import Instant
 from runtime.records import evolve
 
-from .keeper_claims import Claims, is_claimable
+from .keeper_claims import is_claimable
 from .keeper_dependencies import Waits
 from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, SchedulerPaused
 from .keeper_places import ClusterPlaces
+from .keeper_progression import Progression
 from .keeper_staging import Staged
 from .model.execution import Execution, WaitsFor
 from .model.lifecycle import State
@@ -33,6 +34,7 @@ from .model.peer import Peer
 from .model.task import Task, partition_of
 from .rules.catching_up import Governor
 from .rules.dependencies import may_change_a_verdict
+from .rules.placing import lost
 from .sharing_messages import (
     Changed,
     Declined,
@@ -54,12 +56,13 @@ LIMIT: Final = 200
 class Sharing:
     """See the module's docstring. `governor` and `recovering` are what the whole cluster may do, divided among its nodes."""
 
-    def __init__(self, claims: Claims, places: ClusterPlaces, governor: Governor, partitions: int) -> None:
+    def __init__(self, progression: Progression, places: ClusterPlaces, governor: Governor, partitions: int) -> None:
         self.graph = -1
         self.calendars = -1
         self.stale = False
         self.zones_switched = False
-        self._claims = claims
+        self._progression = progression
+        self._claims = progression.claims
         self._places = places
         self._governor = governor
         self._cluster_rate = governor.rate
@@ -98,10 +101,10 @@ class Sharing:
                 self._places.declined(boot, [execution_id for _, execution_id in executions])
                 return [Changed(tuple({task_id: None for task_id, _ in executions}))]
             case PeersChanged(peers=peers):
-                self._learn(peers)
+                self._learn(peers, now)
                 return []
             case Observed():
-                return self._observe(message, tasks, now)
+                return self._observe(message, stage, tasks, now)
             case ZonesSwitched():
                 self.zones_switched = True
                 return []
@@ -143,13 +146,12 @@ class Sharing:
                 left.append((task_id, execution_id))
         return [SendDeclined(message.boot, tuple(left))] if left else []
 
-    def _learn(self, peers: tuple[Peer, ...]) -> None:
-        self._places.learn(peers)
-        owners = max(1, len(peers))
-        self._governor.rate = self._cluster_rate / owners
+    def _learn(self, peers: tuple[Peer, ...], now: Instant) -> None:
+        self._places.learn(peers, now)
+        self._governor.rate = self._cluster_rate / max(1, sum(peer.takes_work for peer in peers))
 
     def _observe(
-        self, message: Observed, tasks: Callable[[Iterable[str]], Iterator[Task]], now: Instant
+        self, message: Observed, stage: Stage, tasks: Callable[[Iterable[str]], Iterator[Task]], now: Instant
     ) -> list[Directive]:
         told: list[Directive] = []
         former = self._claims.paused
@@ -163,6 +165,9 @@ class Sharing:
         self._places.forget(now)
         self._claims.unblock_all()
         self._claims.note_backlog(tasks(message.waiting), now, complete=message.complete)
+        for task in [task for task in tasks(message.waiting) if lost(task.open, self._places.absent, now)]:
+            if (staged := stage(task.id)) is not None:
+                self._progression.lose_nodes(staged, self._places.absent, now)
         for task in tasks(message.stopping):
             told += self._to_stop(task)
         return told
