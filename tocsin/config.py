@@ -20,10 +20,12 @@ from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
+from .cluster_config import ClusterSettings, check_cluster
 from .durations import format_duration
 from .setting_readers import (
     Address,
     Reader,
+    about,
     one_of,
     optional,
     read_address,
@@ -53,10 +55,6 @@ OTHER_VARIABLES: Final = frozenset(
 """Variables that are no settings: those of the command line, of tests, and those that a node gives to a command it runs."""
 
 
-def _about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
-    return {"key": key, "read": read, "unit": unit, "reason": reason}
-
-
 def _unless_empty(read: Reader) -> Reader:
     """Takes the empty text for None."""
     return lambda value, field: None if value == "" else read(value, field)
@@ -65,43 +63,43 @@ def _unless_empty(read: Reader) -> Reader:
 def _kept_for(what: str, reason: str) -> Any:
     """A time of its own for what has ended in one way; None: as `retention.keep_for`."""
     read = _unless_empty(span(Micros(0), LONGEST_KEPT))
-    about = _about(f"retention.{what}_for", read, "duration", f"empty: as retention.keep_for; {reason}")
-    return attrs.field(default=None, metadata=about)
+    metadata = about(f"retention.{what}_for", read, "duration", f"empty: as retention.keep_for; {reason}")
+    return attrs.field(default=None, metadata=metadata)
 
 
 def _kept_last(what: str, number: int, reason: str) -> Any:
     """How many of each task stay at the most; 0: all that are not too old."""
-    about = _about(f"retention.{what}_last", whole(0, 1_000_000), "of each task", f"0: no limit; {reason}")
-    return attrs.field(default=number, metadata=about)
+    metadata = about(f"retention.{what}_last", whole(0, 1_000_000), "of each task", f"0: no limit; {reason}")
+    return attrs.field(default=number, metadata=metadata)
 
 
 @attrs.frozen
-class Config:
+class Config(ClusterSettings):
     """Every effective value of a node."""
 
     data: Path = attrs.field(
         default=Path(DEFAULT_DATA),
-        metadata=_about(
+        metadata=about(
             "data", read_path, "directory", "everything a node keeps is under one directory, easy to copy or remove"
         ),
     )
     listen: Address = attrs.field(
         default=Address("127.0.0.1", 7400),
-        metadata=_about("listen", read_address, "HOST:PORT", "only this machine, until somebody says otherwise"),
+        metadata=about("listen", read_address, "HOST:PORT", "only this machine, until somebody says otherwise"),
     )
     name: str = attrs.field(
         default="node-1",
-        metadata=_about("name", read_text, "text", "shown with every attempt; boot ids tell processes apart"),
+        metadata=about("name", read_text, "text", "shown with every attempt; boot ids tell processes apart"),
     )
     tasks: tuple[str, ...] = attrs.field(
         default=(),
-        metadata=_about(
+        metadata=about(
             "tasks", read_modules, "modules or files", "where the handlers are; `tocsin up` adds those it is given"
         ),
     )
     commands_allowed: tuple[str, ...] = attrs.field(
         default=(),
-        metadata=_about(
+        metadata=about(
             "commands.allowed",
             read_programs,
             "absolute paths",
@@ -110,7 +108,7 @@ class Config:
     )
     slots: int = attrs.field(
         default=1_000,
-        metadata=_about(
+        metadata=about(
             "executor.slots",
             whole(1, 100_000),
             "attempts",
@@ -119,7 +117,7 @@ class Config:
     )
     memory_slots: int = attrs.field(
         default=1_000,
-        metadata=_about(
+        metadata=about(
             "executor.memory_slots",
             whole(1, 100_000),
             "attempts",
@@ -128,7 +126,7 @@ class Config:
     )
     threads: Mapping[str, int] = attrs.field(
         factory=lambda: read_pools({}, "threads"),
-        metadata=_about(
+        metadata=about(
             "threads",
             read_pools,
             "threads by pool",
@@ -137,7 +135,7 @@ class Config:
     )
     queues: Mapping[str, int] = attrs.field(
         factory=dict,
-        metadata=_about(
+        metadata=about(
             "queues",
             read_queues,
             "executions by queue",
@@ -146,7 +144,7 @@ class Config:
     )
     catch_up_rate: int = attrs.field(
         default=round(CATCH_UP_RATE),
-        metadata=_about(
+        metadata=about(
             "catch_up.rate",
             whole(1, 100_000),
             "starts per second",
@@ -155,13 +153,13 @@ class Config:
     )
     catch_up_burst: int = attrs.field(
         default=CATCH_UP_BURST,
-        metadata=_about(
+        metadata=about(
             "catch_up.burst", whole(1, 100_000), "starts", "so many come at once: a small node is not slowed at all"
         ),
     )
     catch_up_running: int = attrs.field(
         default=CATCH_UP_RUNNING,
-        metadata=_about(
+        metadata=about(
             "catch_up.running",
             whole(1, 100_000),
             "executions",
@@ -170,7 +168,7 @@ class Config:
     )
     drain_timeout: Micros = attrs.field(
         default=Micros(5 * SECOND),
-        metadata=_about(
+        metadata=about(
             "drain.timeout",
             span(Micros(0), DAY),
             "duration",
@@ -179,7 +177,7 @@ class Config:
     )
     keep_for: Micros = attrs.field(
         default=Micros(30 * DAY),
-        metadata=_about(
+        metadata=about(
             "retention.keep_for",
             span(Micros(0), LONGEST_KEPT),
             "duration",
@@ -188,7 +186,7 @@ class Config:
     )
     keep_newest: int = attrs.field(
         default=0,
-        metadata=_about(
+        metadata=about(
             "retention.keep_newest",
             whole(0, 1_000_000),
             "executions",
@@ -210,7 +208,7 @@ class Config:
     finished_for: Micros | None = _kept_for("finished", "finished and cancelled tasks, as their executions")
     folded_for: Micros = attrs.field(
         default=KEEP_FOLDED,
-        metadata=_about(
+        metadata=about(
             "retention.folded_for",
             span(Micros(0), LONGEST_KEPT),
             "duration",
@@ -219,7 +217,7 @@ class Config:
     )
     deliveries_last: int = attrs.field(
         default=DELIVERIES_KEPT,
-        metadata=_about(
+        metadata=about(
             "retention.deliveries_last",
             whole(1, 1_000_000),
             "records",
@@ -228,19 +226,19 @@ class Config:
     )
     audit_last: int = attrs.field(
         default=AUDITS_KEPT,
-        metadata=_about(
+        metadata=about(
             "retention.audit_last", whole(0, 100_000_000), "records", "who changed what: some tens of megabytes"
         ),
     )
     purge_every: Micros = attrs.field(
         default=Micros(60 * SECOND),
-        metadata=_about(
+        metadata=about(
             "retention.purge_every", span(SECOND, DAY), "duration", "a purge takes small steps, so it can look often"
         ),
     )
     synchronous: str = attrs.field(
         default="FULL",
-        metadata=_about(
+        metadata=about(
             "store.synchronous",
             one_of("FULL", "NORMAL"),
             "FULL or NORMAL",
@@ -249,7 +247,7 @@ class Config:
     )
     webhooks_allowed: tuple[str, ...] = attrs.field(
         default=(),
-        metadata=_about(
+        metadata=about(
             "webhooks.allowed",
             read_networks,
             "networks",
@@ -259,17 +257,17 @@ class Config:
     )
     mail_server: str = attrs.field(
         default="",
-        metadata=_about("mail.server", optional(read_server), "HOST:PORT", "without one no mail is sent; 587 is usual"),
+        metadata=about("mail.server", optional(read_server), "HOST:PORT", "without one no mail is sent; 587 is usual"),
     )
     mail_sender: str = attrs.field(
         default="tocsin@localhost",
-        metadata=_about(
+        metadata=about(
             "mail.sender", read_text, "address", "whom mails come from; servers refuse addresses not their own"
         ),
     )
     mail_encryption: str = attrs.field(
         default="STARTTLS",
-        metadata=_about(
+        metadata=about(
             "mail.encryption",
             one_of("STARTTLS", "TLS", "NONE"),
             "STARTTLS, TLS or NONE",
@@ -278,13 +276,13 @@ class Config:
     )
     mail_user: str = attrs.field(
         default="",
-        metadata=_about(
+        metadata=about(
             "mail.user", optional(read_text), "text", "without one the server is not asked to let anybody in"
         ),
     )
     mail_password_file: str = attrs.field(
         default="",
-        metadata=_about(
+        metadata=about(
             "mail.password_file",
             optional(read_text),
             "file",
@@ -293,7 +291,7 @@ class Config:
     )
     body_limit: int = attrs.field(
         default=2 * 1024 * 1024,
-        metadata=_about(
+        metadata=about(
             "api.body_limit",
             whole(1_024, 64 * 1024 * 1024),
             "bytes",
@@ -302,8 +300,11 @@ class Config:
     )
 
 
-SETTINGS: Final = {field.metadata["key"]: field for field in attrs.fields(Config)}
-"""Key in the file -> the field of `Config`."""
+_FIELDS: Final[tuple[attrs.Attribute[Any], ...]] = attrs.fields(Config)
+_OF_CLUSTERS: Final = [field.name for field in attrs.fields(ClusterSettings)]
+
+SETTINGS: Final = {field.metadata["key"]: field for field in sorted(_FIELDS, key=lambda one: one.name in _OF_CLUSTERS)}
+"""Key in the file -> the field of `Config`; those of a cluster come last."""
 
 
 @attrs.frozen
@@ -321,14 +322,16 @@ def load_config(
 
     environment: the process's variables; those that begin with `TOCSIN_` count. file: the TOML file, which must exist;
     without it `tocsin.toml` of the current directory if there is one. flags: key -> value, None for a flag not given.
-    Raises InvalidRequest naming key, value and origin.
+    Raises InvalidRequest naming key, value and origin, or the settings that do not go together.
     """
     given: dict[str, tuple[object, str]] = {}
     given |= _from_file(file if file is not None else _default_file())
     given |= _from_environment(environment)
     given |= {key: (value, "command line") for key, value in (flags or {}).items() if value is not None}
     values = {SETTINGS[key].name: _read(key, value, origin) for key, (value, origin) in given.items()}
-    return Loaded(Config(**values), {key: given[key][1] if key in given else "default" for key in SETTINGS})
+    config = Config(**values)
+    check_cluster(config)
+    return Loaded(config, {key: given[key][1] if key in given else "default" for key in SETTINGS})
 
 
 def _read(key: str, value: object, origin: str) -> Any:
@@ -404,6 +407,8 @@ def shown(key: str, config: Config) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={entry}" for name, entry in value.items())
     return ", ".join(value) if isinstance(value, tuple) else str(value)

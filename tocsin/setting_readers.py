@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
 from actors.handling.catalogue import DEFAULT_POOL
+from actors.model.placement import STRATEGIES
 from runtime.clock import Micros
 from runtime.errors import InvalidRequest
 
@@ -34,7 +36,39 @@ class Address:
         return self.host in LOOPBACK or (self.host.startswith("127.") and self.host.replace(".", "").isdecimal())
 
 
+@attrs.frozen
+class StoreUrl:
+    """The URL of a database. Whoever shows it shows no password."""
+
+    text: str = attrs.field(repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __str__(self) -> str:
+        return hide_password(self.text)
+
+
+def hide_password(url: str) -> str:
+    """A URL with `***` for its password, wherever libpq takes one from."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    place, at, server = parts.netloc.rpartition("@")
+    user, colon, _ = place.partition(":")
+    query = "&".join(
+        "password=***" if part.lower().startswith("password=") else part for part in parts.query.split("&") if part
+    )
+    shown = f"{user}:***" if colon else place
+    return f"{parts.scheme}://{shown}{at}{server}{parts.path}{'?' if query else ''}{query}"
+
+
 Reader = Callable[[object, str], Any]
+
+
+def about(key: str, read: Reader, unit: str, reason: str) -> dict[str, object]:
+    """What is said of a setting beside its default: its key in the file, how it is read, its unit, the reason for its default."""
+    return {"key": key, "read": read, "unit": unit, "reason": reason}
 
 
 def read_text(value: object, field: str) -> str:
@@ -160,3 +194,77 @@ def optional(read: Reader) -> Reader:
 def read_server(value: object, field: str) -> str:
     """HOST:PORT as a text."""
     return str(read_address(value, field))
+
+
+def read_flag(value: object, field: str) -> bool:
+    """true or false, as such or as a text."""
+    words = {"true": True, "false": False}
+    found = words.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise InvalidRequest(f"{field}: true or false, not {value!r}")
+    return found
+
+
+def read_servers(value: object, field: str) -> tuple[str, ...]:
+    """HOST:PORT of several servers: a list, or a text with commas."""
+    return tuple(read_server(entry.strip(), field) for entry in read_modules(value, field))
+
+
+def read_root(value: object, field: str) -> str:
+    """A path of a tree: /tocsin, /teams/night."""
+    text = read_text(value, field)
+    parts = text.split("/")
+    if parts[0] or not all(parts[1:]) or any(part in (".", "..") for part in parts):
+        raise InvalidRequest(f"{field}: a path such as /tocsin, not {value!r}")
+    return text
+
+
+def read_store_url(value: object, field: str) -> StoreUrl:
+    """The URL of a PostgreSQL database, or nothing. What is wrong with it is said without its password."""
+    if isinstance(value, StoreUrl):
+        return value
+    if value == "":
+        return StoreUrl("")
+    text = read_text(value, field)
+    try:
+        parts = urlsplit(text)
+        complete = parts.scheme in ("postgresql", "postgres") and bool(
+            parts.netloc or parse_qs(parts.query).get("host")
+        )
+    except ValueError:
+        complete = False
+    if not complete:
+        raise InvalidRequest(
+            f"{field}: empty, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, not {_without_password(text)!r}"
+        )
+    return StoreUrl(text)
+
+
+def _without_password(text: str) -> str:
+    try:
+        return hide_password(text)
+    except ValueError:
+        return "***"
+
+
+def read_labels(value: object, field: str) -> dict[str, str]:
+    """Values by name: a table, or a text such as "zone=eu,disk=ssd"."""
+    entries: dict[str, object]
+    if isinstance(value, Mapping):
+        entries = {str(name): entry for name, entry in value.items()}
+    elif isinstance(value, str):
+        pairs = (part.partition("=") for part in value.split(",") if part.strip())
+        entries = {name.strip(): entry.strip() for name, _, entry in pairs}
+    else:
+        raise InvalidRequest(f'{field}: values by name, for example zone = "eu", not {value!r}')
+    return {read_text(name, field): read_text(entry, f"{field}.{name}") for name, entry in entries.items()}
+
+
+def read_strategy(value: object, field: str) -> str:
+    """A built-in strategy of placement, or the class path of a plug-in."""
+    text = read_text(value, field)
+    if text not in STRATEGIES and not all(part.isidentifier() for part in text.replace(":", ".").split(".")):
+        raise InvalidRequest(
+            f"{field}: one of {', '.join(STRATEGIES)}, or a class such as mypackage.module:Class, not {value!r}"
+        )
+    return text
