@@ -13,22 +13,35 @@ from actors.store.port import (
     Commit,
     Create,
     ExecutionWrite,
-    Store,
     Update,
 )
-from runtime.clock import Instant
+from actors.store.shared import SharedStore
+from runtime.clock import SECOND, Instant
 from runtime.errors import TocsinError
 from tests.actors.records import running, task, update
 
 LATE = Instant(10**15)
 
 
-def founded(store: Store) -> Store:
+@attrs.define
+class SteppedClock:
+    """A clock that goes on when it is told to."""
+
+    now: Instant = Instant(1_800_000_000 * SECOND)
+
+    def __call__(self) -> Instant:
+        return self.now
+
+    def step(self, seconds: float) -> None:
+        self.now = Instant(self.now + round(seconds * SECOND))
+
+
+def founded(store: SharedStore) -> SharedStore:
     store.open(new_cluster_id="cluster", partitions=16, timezone_database="2026f")
     return store
 
 
-def commit(store: Store, *changes: Create | Update, **more: Any) -> dict[str, type[TocsinError]]:
+def commit(store: SharedStore, *changes: Create | Update, **more: Any) -> dict[str, type[TocsinError]]:
     """The classes of the refusals."""
     creates = tuple(change for change in changes if isinstance(change, Create))
     updates = tuple(change for change in changes if isinstance(change, Update))
@@ -36,12 +49,12 @@ def commit(store: Store, *changes: Create | Update, **more: Any) -> dict[str, ty
     return {task_id: type(error) for task_id, error in result.refused.items()}
 
 
-def stored(store: Store, task_id: str = "t1") -> Task:
+def stored(store: SharedStore, task_id: str = "t1") -> Task:
     (found,) = store.tasks([task_id])
     return found
 
 
-def add_running(store: Store, task_id: str = "t1", **changes: Any) -> Task:
+def add_running(store: SharedStore, task_id: str = "t1", **changes: Any) -> Task:
     """A task with one running execution."""
     execution = running(f"e of {task_id}", task_id, **changes)
     assert commit(store, Create(attrs.evolve(task(task_id), open=(execution,)), 0)) == {}
@@ -56,7 +69,7 @@ def end(stored_task: Task, state: State = State.COMPLETED, **more: Any) -> Updat
     return update(stored_task, ExecutionWrite(ended, **write), **more)
 
 
-def walked(store: Store, wanted: Slice) -> int:
+def walked(store: SharedStore, wanted: Slice) -> int:
     """How much all slices of a walk remove."""
     removed = 0
     while True:
