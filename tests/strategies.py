@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from actors.model.calendar import CalendarRule, calendar_of
 from actors.model.event import Email, EventTrigger, On, RunTask, Topic, Webhook
 from actors.model.execution import Failure
+from actors.model.placement import ANYWHERE, STRATEGIES, Placement, Where
 from actors.model.policy import CatchUp, Concurrency, OnCrash, OnExhausted, Overlap, Policies, Retry
 from actors.model.task import Definition, Dependencies, Extra
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
@@ -145,6 +146,14 @@ dependencies = st.builds(
 
 extras = st.builds(Extra, data=st.binary(max_size=20), content_type=names)
 
+placements = st.builds(
+    Placement,
+    where=st.sampled_from(Where),
+    nodes=st.lists(names, max_size=2).map(tuple),
+    labels=pairs,
+    strategy=st.sampled_from(["", *STRATEGIES]),
+)
+
 definitions = st.builds(
     Definition,
     id=names,
@@ -164,7 +173,9 @@ definitions = st.builds(
     dependencies=st.none() | dependencies,
     events=st.lists(events, max_size=2).map(tuple),
 )
-full_definitions = st.builds(attrs.evolve, definitions, trigger=all_triggers, bounds=full_bounds)
-"""With every kind of trigger, spread windows and calendars."""
+full_definitions = st.builds(
+    attrs.evolve, definitions, trigger=all_triggers, bounds=full_bounds, placement=st.just(ANYWHERE) | placements
+)
+"""With every kind of trigger, spread windows, calendars and placements."""
 
 failures = st.builds(Failure, type=names, message=st.text(max_size=20), traceback=st.text(max_size=20))

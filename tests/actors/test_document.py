@@ -19,6 +19,7 @@ from actors.model.document import (
     encode_failure,
 )
 from actors.model.execution import Failure
+from actors.model.placement import Placement
 from actors.model.policy import Policies, Retry
 from actors.model.task import Definition
 from actors.model.trigger import Bounds
@@ -71,6 +72,9 @@ def test_defaults_are_left_out() -> None:
         "trigger": {"every": 1_000_000, "anchor": 0},
         "created_at": 5,
     }
+    placed = json.loads(encode_definition(definition(placement=Placement(strategy="pinned"))))
+    assert placed["placement"] == {"strategy": "pinned"}
+    assert "placement" not in json.loads(encode_definition(definition(placement=Placement())))
     nested = definition(policies=Policies(retry=Retry(max_retries=1)), bounds=Bounds(max_runs=2))
     document = json.loads(encode_definition(nested))
     assert [document["policies"], document["bounds"]] == [{"retry": {"max_retries": 1}}, {"max_runs": 2}]
@@ -98,6 +102,9 @@ def test_defaults_are_left_out() -> None:
         {"trigger": {"union": [{"colour": "red"}]}},
         {"trigger": {"unit": "red"}},
         {"tags": 7},
+        {"placement": {"where": "nowhere"}},
+        {"placement": {"colour": "red"}},
+        {"placement": {"labels": [7]}},
     ],
 )
 def test_what_is_not_known_is_damage(change: dict[str, object]) -> None:

@@ -101,11 +101,13 @@ def executions_of(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
         crashes=few,
         boot=st.sampled_from(["one", "two"]),
         ended_at=maybe,
+        cancel_reason=st.sampled_from([None, None, "enough"]),
         failure=st.none() | failures,
         assigned=maybe,
         expires=maybe,
         key=st.sampled_from([None, None, "one", "two"]),
         lingers=st.sampled_from([False, False, False, True]),
+        target=st.sampled_from([None, None, "a", "b"]),
     )
 
 
@@ -294,7 +296,8 @@ class Adapters(RuleBasedStateMachine):
         former = None if detail is None else detail.execution
         if former is not None and former.task_id == task_id:
             # The columns that never change.
-            drawn = attrs.evolve(drawn, nominal=former.nominal, created_at=former.created_at, assigned=former.assigned)
+            fixed = ("nominal", "created_at", "assigned", "target")
+            drawn = attrs.evolve(drawn, **{name: getattr(former, name) for name in fixed})
         elif former is not None:
             former = None
         if former is not None and data.draw(st.sampled_from([False, False, True]), "wrong fence"):
@@ -343,9 +346,12 @@ class Adapters(RuleBasedStateMachine):
         boots=st.lists(st.sampled_from(["one", "two"])),
     )
     def look_for_work(self, partitions: list[int] | None, until: Instant, limit: int, boots: list[str]) -> None:
-        self.both("waiting", limit)
-        for name, arguments in (("due", (partitions, until)), ("orphans", (boots,))):
-            memory, sqlite = (sorted(getattr(store, name)(*arguments, 99)) for store in (self.memory, self.sqlite))
+        self.both("waiting", limit, None, partitions)
+        self.both("outbox_due", until, limit, partitions)
+        for boot in ("one", "two"):
+            self.both("told_to_stop", boot, limit)
+        for name, arguments in (("due", (partitions, until, 99)), ("orphans", (boots, 99, partitions))):
+            memory, sqlite = (sorted(getattr(store, name)(*arguments)) for store in (self.memory, self.sqlite))
             assert sqlite == memory
 
     @invariant()
