@@ -40,9 +40,6 @@ TOLD_AHEAD: Final = 64
 READS_AT_ONCE: Final = 64
 """Reads under way at the same time: one answer of the servers brings as many."""
 
-KEEP_SECONDS: Final = 0.5
-"""Between two attempts to write epochs down; nothing waits for them."""
-
 
 class _Astray(Exception):
     """The own candidacy is not there."""
@@ -72,8 +69,6 @@ class ClusterCoordination:
         self._outbox: deque[CoordinationEvent] = deque()
         self._news = trio.Event()
         self._send: trio.MemorySendChannel[CoordinationEvent] | None = None
-        self._unkept: dict[int, int] = {}
-        self._to_keep = trio.Event()
 
     # -- the port
 
@@ -95,16 +90,16 @@ class ClusterCoordination:
         await trio.lowlevel.checkpoint()
 
     async def record(self, epochs: Mapping[int, int]) -> None:
-        for slot, epoch in epochs.items():
-            self._unkept[slot] = max(epoch, self._unkept.get(slot, 0))
-        self._to_keep.set()
-        await trio.lowlevel.checkpoint()
+        """Raises RegistryUnavailable; what was written by then stays."""
+        wanted = sorted(epochs.items())
+        for start in range(0, len(wanted), BATCH):
+            await self._record(dict(wanted[start : start + BATCH]))
 
     async def recorded(self) -> Mapping[int, int]:
         """The highest epoch recorded of every slot that has one. Raises RegistryUnavailable."""
         await self._registry.sync()
         found = await self._each(range(self._slots), self._kept)
-        return {slot: stat[0] for slot, stat in found.items() if stat is not None and stat[0] >= 0}
+        return {slot: kept[0] for slot, kept in found.items() if kept is not None and kept[0] >= 0}
 
     async def describe(self, member: Member) -> None:
         self._feed(steps.Describe(member))
@@ -141,7 +136,6 @@ class ClusterCoordination:
             self._nursery.start_soon(self._hear)
             self._nursery.start_soon(self._tick)
             self._nursery.start_soon(self._pump)
-            self._nursery.start_soon(self._keep)
             await self._nursery.start(self._registry.run)
             task_status.started()
 
@@ -354,26 +348,15 @@ class ClusterCoordination:
             return None
         return int(stat.data) if stat.data else -1, stat.version
 
-    async def _keep(self) -> None:
-        while True:
-            await self._to_keep.wait()
-            self._to_keep = trio.Event()
-            while self._unkept:
-                try:
-                    await self._keep_now()
-                except (RegistryUnavailable, VersionMismatch, NoNode, AccessDenied):
-                    await trio.sleep(KEEP_SECONDS)
-
-    async def _keep_now(self) -> None:
+    async def _record(self, wanted: Mapping[int, int]) -> None:
         """Write what is higher than what stands there, over the versions that were read."""
-        wanted = dict(sorted(self._unkept.items())[:BATCH])
         found = await self._each(wanted, self._kept)
         ops = [
             Op("set", slot_path(slot), str(epoch).encode(), version=kept[1])
             for slot, epoch in wanted.items()
             if (kept := found[slot]) is not None and kept[0] < epoch
         ]
-        await self._registry.transact(ops)
-        for slot, epoch in wanted.items():
-            if self._unkept.get(slot) == epoch:
-                del self._unkept[slot]
+        try:
+            await self._registry.transact(ops)
+        except (VersionMismatch, NoNode) as error:
+            raise RegistryUnavailable(f"epochs were written or removed by somebody else meanwhile: {error}") from error
