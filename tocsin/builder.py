@@ -18,15 +18,18 @@ from runtime.clock import Instant
 from runtime.errors import InvalidRequest, TocsinError
 
 from .builder_when import TriggerVerbs, check_type
+from .checks import known_type
 from .definitions import check_dependencies, make_definition, read_dependencies
 from .durations import Duration
 from .event_triggers import read_events
 from .fields import show
+from .placements import read_placement
 from .references import NOTHING, Known, References, references_in, resolve
 from .vocabulary import LABELS, OWNER, TENANT
 
 if TYPE_CHECKING:
     from actors.handling.catalogue import Catalogue
+    from actors.model.placement import Placement
     from runtime.world import World
 
 ACTOR = "program"
@@ -75,6 +78,7 @@ class TaskBuilder(TriggerVerbs):
         "_owner",
         "_parameters",
         "_persistent",
+        "_placement",
         "_tags",
         "_tenant",
         "_type",
@@ -93,6 +97,7 @@ class TaskBuilder(TriggerVerbs):
         self._owner, self._tenant = ACTOR, ""
         self._dependencies: dict[str, Any] | None = None
         self._events: list[dict[str, Any]] | None = None
+        self._placement: dict[str, Any] | None = None
 
     def named(self, name: str) -> Self:
         """The task's name, unique on the node; without one it is made from type and id."""
@@ -164,6 +169,31 @@ class TaskBuilder(TriggerVerbs):
         self._events = [*(self._events or []), event]
         return self
 
+    def on_all_nodes(self) -> Self:
+        """Run on each executor that has the task type."""
+        return self._placed(on="all")
+
+    def on_nodes(self, *names: str) -> Self:
+        """Run on one of the nodes with these names."""
+        return self._placed(on="nodes", nodes=list(names))
+
+    def on_nodes_with(self, labels: Mapping[str, str] | None = None, /, **named: str) -> Self:
+        """Run on one of the nodes that have all these labels."""
+        if labels is not None and not isinstance(labels, Mapping):
+            raise InvalidRequest(f"labels: texts by name, not {show(labels)}")
+        return self._placed(on="selector", labels={**(labels or {}), **named})
+
+    def placed(self, *, strategy: str) -> Self:
+        """How one of the nodes is chosen: least_loaded, round_robin, random, pinned, rules, or a plug-in of the node."""
+        self._placement = {**(self._placement or {}), "strategy": strategy}
+        return self
+
+    def _placed(self, **where: Any) -> Self:
+        """The last verb that says where counts."""
+        said = self._placement or {}
+        self._placement = where | {key: value for key, value in said.items() if key == "strategy"}
+        return self
+
     @property
     def tenant(self) -> str:
         """The tenant that the task belongs to."""
@@ -200,10 +230,14 @@ class TaskBuilder(TriggerVerbs):
             labels=() if self._labels is None else LABELS.read(self._labels, "labels"),
             dependencies=read_dependencies(self._dependencies, None, known),
             events=() if self._events is None else read_events(self._events),
+            placement=None if self._placement is None else self._where(catalogue),
         )
         if definition.dependencies is not None:
             check_dependencies(definition, known)
         return definition
+
+    def _where(self, catalogue: Catalogue) -> Placement:
+        return read_placement(self._placement, known_type(catalogue, self._type).placement)
 
     async def schedule(self) -> Task:
         """Make the task; durable when this returns (a non-persistent one: held). Raises Conflict for a name in use."""

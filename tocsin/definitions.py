@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import attrs
 
-from actors.handling.catalogue import Catalogue
+from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.event import EventTrigger
+from actors.model.placement import ANYWHERE, Placement
 from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.task import Definition, Dependencies, Extra, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Trigger
@@ -26,6 +27,7 @@ from .config import suggestion
 from .event_triggers import event_json, read_events
 from .fields import proper_text, show
 from .kinds import read_object
+from .placements import check_placement, placement_json, read_placement
 from .policies import policies_json, read_policies
 from .references import NOTHING, Known
 from .triggers import seeded, trigger_from_json, trigger_json
@@ -53,10 +55,11 @@ def make_definition(
     labels: tuple[tuple[str, str], ...] = (),
     dependencies: Dependencies | None = None,
     events: tuple[EventTrigger, ...] = (),
+    placement: Placement | None = None,
 ) -> Definition:
     """A checked definition. Raises InvalidRequest naming field and value.
 
-    policies: None: the task type's own. Policies, labels, dependencies and events were checked by who read them.
+    policies, placement: None: the task type's own. Policies, labels, dependencies and events were checked by who read them.
     """
     check_name(name)
     task_type = known_type(catalogue, type_name)
@@ -70,10 +73,19 @@ def make_definition(
         check_tags(tags)
     trigger = seeded(trigger, task_id)
     check_when(trigger, bounds, now)
-    return Definition(
+    if placement is None:
+        placement = _usual_placement(task_type, persistent)
+    definition = Definition(
         task_id, name, type_name, trigger, bounds, text, extra, policies, tags, persistent, tenant, owner, now, labels,
-        dependencies, events,
+        dependencies, events, placement,
     )  # fmt: skip
+    check_placement(definition, catalogue)
+    return definition
+
+
+def _usual_placement(task_type: TaskType, persistent: bool) -> Placement:
+    """Where a task runs that does not say it. One in memory stays with its node, whatever its type says."""
+    return task_type.placement if persistent else ANYWHERE
 
 
 def definition_from_json(
@@ -102,14 +114,17 @@ def definition_from_json(
     if base is None:
         policies = task_type.policies or DEFAULT_POLICIES
         name = f"{type_name} {task_id[-12:]}"
+        placement = _usual_placement(task_type, given.get("persistent", True))
         base = Definition(
-            task_id, name, type_name, trigger, policies=policies, tenant=tenant, owner=owner, created_at=now
+            task_id, name, type_name, trigger, policies=policies, tenant=tenant, owner=owner, created_at=now,
+            placement=placement,
         )  # fmt: skip
     elif given.get("persistent", base.persistent) not in (base.persistent, None):
         raise InvalidRequest(f"persistent: cannot be changed to {show(given['persistent'])}; make a new task")
     changes = {_FIELDS[key].attribute: _read(key, value, base, known) for key, value in given.items()}
     found = attrs.evolve(base, **changes | {"type": type_name, "trigger": seeded(trigger, task_id), "bounds": bounds})
     check_dependencies(found, known)
+    check_placement(found, catalogue, chosen="placement" in given)
     task_type.check_parameters(json.loads(found.parameters))
     if "trigger" in given:
         check_when(found.trigger, found.bounds, now)
@@ -149,6 +164,8 @@ def _read(key: str, value: object, base: Definition, known: Known) -> Any:
             return read_dependencies(value, base.dependencies, known)
         case "events":
             return read_events(value)
+        case "placement":
+            return read_placement(value, base.placement)
         case "trigger":
             return base.trigger
         case _:
@@ -222,5 +239,6 @@ def definition_json(definition: Definition) -> dict[str, Any]:
         "labels": LABELS.show(definition.labels),
         "dependencies": dependencies_json(definition.dependencies),
         "events": [event_json(event) for event in definition.events],
+        "placement": placement_json(definition.placement),
         "persistent": definition.persistent,
     }

@@ -12,6 +12,7 @@ from runtime.world import World
 
 from .allowed import COMMAND, restricted
 from .handlers import register_builtins
+from .placements import load_strategies
 
 
 def load(target: str) -> None:
@@ -23,12 +24,17 @@ def load(target: str) -> None:
 
 
 def load_catalogue(
-    targets: Iterable[str], world: World | None = None, *, commands: tuple[str, ...] | None = None
+    targets: Iterable[str],
+    world: World | None = None,
+    *,
+    commands: tuple[str, ...] | None = None,
+    placements: Iterable[str] = (),
 ) -> Catalogue:
     """Load these files and modules; a catalogue of the built-in task types and everything that was declared.
 
     A declared type that has the name of a built-in one replaces it, with a warning. world: where commands are started, the
-    real one unless given. commands: the programs that the built-in `command` may run, None for all. Raises InvalidRequest.
+    real one unless given. commands: the programs that the built-in `command` may run, None for all. placements: classes of users'
+    placement strategies. Raises InvalidRequest.
     """
     for target in targets:
         load(target)
@@ -41,6 +47,7 @@ def load_catalogue(
     for entry in DECLARED:
         catalogue.register(entry)
     catalogue.hooks.extend(DECLARED.hooks)
+    catalogue.placements.update(load_strategies(placements))
     return catalogue
 
 

@@ -15,6 +15,7 @@ from runtime.errors import InvalidRequest
 
 from .durations import Duration
 from .fields import show
+from .placements import read_placement
 from .policies import Retry, changed_policies
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -63,6 +64,7 @@ def task(
     queue: str | None = None,
     concurrency: str | Mapping[str, Any] | None = None,
     ttl: Duration | None = None,
+    placement: str | Mapping[str, Any] | None = None,
     trigger: Mapping[str, Any] | None = None,
     every: Duration | None = None,
     cron: str | None = None,
@@ -75,8 +77,9 @@ def task(
 
     An async function runs in the node's loop, a plain one in a thread of the pool that `pool` names (the configuration has
     their sizes under `[threads]`), with `isolation="process"` in a process of its own. The
-    policies are the defaults of every task of this type. With `every`, `cron` or `trigger` (an object as in JSON) a task of the
-    same name is made when a node starts. Raises InvalidRequest naming field and value.
+    policies, and the `placement` ("all", or an object as in JSON), are the defaults of every task of this type. With `every`,
+    `cron` or `trigger` (an object as in JSON) a task of the same name is made when a node starts. Raises InvalidRequest naming
+    field and value.
     """
     if not isinstance(name, str):
         raise InvalidRequest(f'write @tocsin.task("name"), with the name of the task type, not {show(name)}')
@@ -103,9 +106,10 @@ def task(
         "ttl": ttl,
     }
     policies = changed_policies(DEFAULT_POLICIES, changes)
+    where = read_placement(placement)
 
     def register(function: H) -> H:
-        DECLARED.register(task_type(name, function, isolation=isolation, policies=policies, pool=pool))
+        DECLARED.register(task_type(name, function, isolation=isolation, policies=policies, pool=pool, placement=where))
         if every is not None or cron is not None or trigger is not None:
             DECLARED_TASKS[name] = declared
         return function

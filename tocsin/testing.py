@@ -27,11 +27,11 @@ import attrs
 import trio
 import trio.testing
 
+from actors.composition import open_node as open_inner
 from actors.handling.catalogue import DEFAULT_POOL, Catalogue, TaskType, is_async
 from actors.handling.context import Context
 from actors.lanes import READS, WRITER, NodeConfig
 from actors.model.execution import Execution
-from actors.node import open_node as open_inner
 from actors.store.answers import OutcomeRow
 from actors.when.triggers import upcoming
 from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime, to_datetime
@@ -294,6 +294,7 @@ def _types(
     pooled = [attrs.evolve(entry, pool=DEFAULT_POOL) for entry in given]
     found = Catalogue(_in_simulation(entry, stand_ins, calls, world) for entry in pooled)
     found.hooks.extend(given.hooks)
+    found.placements.update(given.placements)
     return found
 
 

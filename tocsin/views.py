@@ -16,6 +16,7 @@ from runtime.clock import MILLISECOND
 from .definitions import dependencies_json
 from .event_triggers import event_json
 from .fields import show_instant
+from .placements import placement_json
 from .policies import policies_json
 from .triggers import trigger_json
 from .why import trigger_words
@@ -49,6 +50,7 @@ def task_view(task: Task) -> Json:
         "labels": dict(definition.labels),
         "dependencies": dependencies_json(definition.dependencies),
         "events": [event_json(event) for event in definition.events],
+        "placement": placement_json(definition.placement),
         "extra": extra and {"contentType": extra.content_type, "size": len(extra.data)},
         "runs": state.runs,
         "completed": state.completed,
@@ -127,6 +129,7 @@ def execution_view(execution: Execution) -> Json:
         "checkpoints": execution.checkpoints,
         "fence": execution.fence,
         "node": execution.node,
+        "target": execution.target,
         "channel": execution.channel,
         "correlation": execution.correlation,
         "createdAt": show_instant(execution.created_at),

@@ -21,6 +21,7 @@ from actors.model.event import (
     MAX_URL,
     On,
 )
+from actors.model.placement import ANYWHERE, Where
 from actors.model.policy import CatchUp, OnCrash, OnExhausted, Overlap, Policies
 from actors.model.task import MAX_NAME, MAX_PARAMETERS
 from actors.model.trigger import LONGEST_SPREAD, MAX_MEMBERS, UNITS_IN_CENTURY, Unit
@@ -90,6 +91,9 @@ MAX_CONTENT_TYPE: Final = 128
 
 MAX_PARENTS: Final = 32
 """Tasks that one task waits for; each is looked at whenever one of them ends."""
+
+MAX_NODES: Final = 100
+"""Nodes that a task names; for more of them there are labels."""
 
 MAX_SUBJECT: Final = 200
 MAX_ADDRESS: Final = 254
@@ -290,6 +294,24 @@ OWNER: Final = Text(MAX_NAME)
 TENANT: Final = Text(MAX_NAME, 0)
 """Who a task belongs to: said by the program that makes it, otherwise by the token it is made with."""
 
+PLACEMENT: Final = (
+    field("on", Choice(Where), "which nodes run it; with all each of them does", "where"),
+    field(
+        "nodes",
+        ListOf(Text(MAX_NAME), MAX_NODES, "names of nodes", least=1, once=True),
+        "with on nodes: their names",
+        null=None,
+    ),
+    field("labels", LABELS, "with on selector: what a node must have", null=None),
+    field(
+        "strategy",
+        Text(MAX_NAME),
+        "how one of them is chosen: least_loaded, round_robin, random, pinned, rules, or a plug-in of the node; "
+        "null: as the node is set",
+        null="",
+    ),
+)
+
 EXTRA: Final = (
     field("data", Base64(), "the bytes, in base64"),
     field("contentType", Text(MAX_CONTENT_TYPE, 3), "what they are"),
@@ -306,6 +328,7 @@ TASK: Final = (
     field("labels", LABELS, "values by name, for people and programs"),
     field("dependencies", Object(DEPENDENCIES), "tasks whose completion it waits for", null=None),
     field("events", EVENTS, "what follows its outcomes"),
+    field("placement", Object(PLACEMENT, short="on"), "where it runs; null: on any node", null=ANYWHERE),
     field("persistent", Flag(), "stored, or in the node's memory only"),
 )
 """All that a body of a task may hold."""

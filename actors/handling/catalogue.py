@@ -21,7 +21,9 @@ import attrs
 
 from runtime.errors import InvalidRequest
 
+from ..model.placement import ANYWHERE, Placement
 from ..model.policy import Policies
+from ..rules.placing import Strategy
 from .hooks import Hook, Hooks
 
 Isolation = Literal["async", "thread", "process"]
@@ -41,7 +43,8 @@ class TaskType:
 
     `policies`: what a task of this type has where it says nothing else. `check`: raises InvalidRequest for parameters that
     the annotations let pass and the handler would not. `source`: how a worker process finds the function,
-    "file:/absolute/path.py" or "module:dotted.name". `pool`: the threads in which a plain function runs.
+    "file:/absolute/path.py" or "module:dotted.name". `pool`: the threads in which a plain function runs. `placement`: where
+    tasks of this type run that do not say it.
     """
 
     name: str
@@ -52,6 +55,7 @@ class TaskType:
     source: str | None = None
     description: str = ""
     pool: str = DEFAULT_POOL
+    placement: Placement = ANYWHERE
     has_datetimes: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -108,11 +112,12 @@ def task_type(
     check: Callable[[dict[str, Any]], None] | None = None,
     source: str | None = None,
     pool: str = DEFAULT_POOL,
+    placement: Placement = ANYWHERE,
 ) -> TaskType:
     """A task type with what can be read off the function: where it runs, its source, its description."""
     where: Isolation = isolation or ("async" if is_async(function) else "thread")
     found = source_of(function) if source is None else source
-    return TaskType(name, function, where, policies, check, found, inspect.getdoc(function) or "", pool)
+    return TaskType(name, function, where, policies, check, found, inspect.getdoc(function) or "", pool, placement)
 
 
 def source_of(function: Handler) -> str | None:
@@ -133,13 +138,15 @@ def source_of(function: Handler) -> str | None:
 class Catalogue:
     """Task types by name. A name registered again is replaced, with a warning: the last one wins.
 
-    `base`: a catalogue whose types and hooks count as well, but its own types come first.
+    `base`: a catalogue whose types and hooks count as well, but its own types come first. `placements`: the strategies that users
+    wrote, by the names that tasks call them by.
     """
 
     def __init__(self, types: Iterable[TaskType] = (), base: Catalogue | None = None) -> None:
         self._types: dict[str, TaskType] = {}
         self._base = base
         self.hooks: Final[Hooks] = Hooks() if base is None else base.hooks
+        self.placements: Final[dict[str, Strategy]] = {} if base is None else base.placements
         for entry in types:
             self.register(entry)
 

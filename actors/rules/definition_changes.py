@@ -17,6 +17,7 @@ from ..model.trigger import Bounds, Once, Trigger
 from ..when.moves import FARTHEST_MOVE
 from ..when.trigger_words import explain
 from ..when.triggers import next_after, next_allowed
+from .placing import check_goes_with
 from .selecting import is_fixed_delay
 from .settling import after_delay, clock_of, drop_owed, go_on_with_delays
 
@@ -125,7 +126,8 @@ def activate(
 ) -> tuple[Definition, TaskState, tuple[Settled, ...]]:
     """Go on after a pause, or begin anew; with the row for the time it was paused.
 
-    Raises Conflict when active already, when a cancelled task is given no trigger, and when no nominal time is left.
+    Raises Conflict when active already, when a cancelled task is given no trigger, and when no nominal time is left;
+    InvalidRequest for a trigger that does not go with where the task runs.
     """
     phase = change_phase(task.state.phase, Change.ACTIVATE)
     if task.state.phase is Phase.CANCELLED and trigger is None:
@@ -134,6 +136,7 @@ def activate(
     definition = task.definition
     if trigger is not None or bounds is not None:
         definition = evolve(definition, trigger=trigger or definition.trigger, bounds=bounds or definition.bounds)
+        check_goes_with(definition.placement, definition.trigger)
     settled = max([task.state.settled_through, *(row.last for row in rows)])
     begin = max(now, settled)
     if isinstance(trigger, Once):

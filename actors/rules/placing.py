@@ -20,13 +20,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.clock import MINUTE, Instant, Micros
+from runtime.errors import InvalidRequest
 from runtime.records import record
 
 from ..model.execution import Execution, WaitsFor
 from ..model.lifecycle import State
 from ..model.peer import Peer, Standing
-from ..model.placement import LEAST_LOADED, PINNED, RANDOM, ROUND_ROBIN, RULES, Where
+from ..model.placement import LEAST_LOADED, PINNED, RANDOM, ROUND_ROBIN, RULES, Placement, Where
 from ..model.task import Definition
+from ..model.trigger import Once, Trigger, Union
 
 if TYPE_CHECKING:
     from random import Random
@@ -47,6 +49,18 @@ Labels = tuple[tuple[str, str], ...]
 
 
 # -- who may
+
+
+def check_goes_with(placement: Placement, trigger: Trigger) -> None:
+    """Refuse a task that runs on all nodes and fires once: whether a node was there at that instant would be chance.
+
+    Raises InvalidRequest.
+    """
+    singles = trigger.triggers if isinstance(trigger, Union) else (trigger,)
+    if placement.where is Where.ALL and all(isinstance(one, Once) for one in singles):
+        raise InvalidRequest(
+            "placement.on: all does not go with a trigger that fires once: name the nodes, or leave it out"
+        )
 
 
 def allows(definition: Definition, peer: Peer) -> bool:
@@ -138,7 +152,7 @@ class Candidate:
 
 @record
 class Facts:
-    """What a strategy may look at beside the candidates: the task, and names of nodes: the `last` that ran it, `here` who decides."""
+    """What a strategy may look at beside the candidates. Nodes by name: the `last` that ran the task, and `here`, who decides."""
 
     definition: Definition
     last: str | None = None

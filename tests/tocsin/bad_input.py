@@ -66,6 +66,8 @@ PATHS: dict[str, Any] = {
     "taskType": "greet",
     "parameters": {"region": "eu"},
     "dependencies.parents": ["parent"],
+    "placement.on": "all",
+    "placement.strategy": "random",
     "trigger.kind": None,
     "trigger.cron": "0 0 * * *",
     "trigger.any[0].cron": "0 0 * * *",

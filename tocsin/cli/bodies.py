@@ -68,6 +68,10 @@ OPTIONS: Final[Mapping[str, str]] = {
     "dependencies.parents": "--depends-on",
     "dependencies.mode": "--depends-mode",
     "dependencies.failFast": "--fail-fast",
+    "placement.on": "--on",
+    "placement.nodes": "--on",
+    "placement.labels": "--on",
+    "placement.strategy": "--strategy",
     "events": "--events",
     "extra": "--extra",
     "extra.contentType": "--extra-type",
@@ -89,6 +93,7 @@ _UNSET: Final = {
         "policies.catchUpLimit",
         "policies.catchUpRate",
         "policies.ttl",
+        "placement.strategy",
         "extra",
     )
 } | {"concurrency": "policies.concurrency", "depends-on": "dependencies"}
@@ -109,7 +114,9 @@ def with_option(message: str) -> str:
     # A field of one trigger of a union, or of one calendar, has an option for all of them.
     plain = re.sub(r"(any)\[\d+\]\.|(calendars)\[\d+\].*", lambda match: match[2] or "", field)
     # What a value shows was typed, and is not to be changed; only whole names of fields are.
-    rest = re.sub(r"(?<![\w.'\"])(?:trigger|policies)(?:\.\w+)+", lambda match: OPTIONS.get(match[0], match[0]), rest)
+    rest = re.sub(
+        r"(?<![\w.'\"])(?:trigger|policies|placement)(?:\.\w+)+", lambda match: OPTIONS.get(match[0], match[0]), rest
+    )
     return f"{OPTIONS.get(plain, field)}{colon}{rest}{_no_shift(rest)}"
 
 
@@ -304,6 +311,7 @@ def beside_body(beside: Beside) -> dict[str, Any]:
         tags=beside.tag,
         labels=_labels(beside.label),
         dependencies=dependencies or None,
+        placement=_placement(beside.on, beside.strategy),
         events=parameters_body(beside.events, "--events"),
         extra=extra_body(beside.extra, beside.extra_type),
     )
@@ -317,6 +325,35 @@ def _labels(texts: list[str] | None) -> dict[str, str] | None:
         name, equals, value = text.partition("=")
         if not equals or name in labels:
             raise InvalidRequest(f"--label: a value by name such as team=billing, each name once, not {show(text)}")
+        labels[name] = value
+    return labels
+
+
+_ON: Final = "--on: any, all, node=NAME,NAME or label=NAME:VALUE,NAME:VALUE"
+
+
+def _placement(on: str | None, strategy: str | None) -> dict[str, Any] | None:
+    """Where it runs: a word, or what the nodes are called or labelled."""
+    body = _given(strategy=strategy)
+    if on is not None:
+        kind, equals, rest = on.partition("=")
+        if not equals:
+            body["on"] = on
+        elif kind == "node":
+            body |= {"on": "nodes", "nodes": rest.split(",")}
+        elif kind == "label":
+            body |= {"on": "selector", "labels": _node_labels(rest)}
+        else:
+            raise InvalidRequest(f"{_ON}, not {show(on)}")
+    return body or None
+
+
+def _node_labels(text: str) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for part in text.split(","):
+        name, colon, value = part.partition(":")
+        if not colon or name in labels:
+            raise InvalidRequest(f"{_ON}, each name once, not {show(part)}")
         labels[name] = value
     return labels
 

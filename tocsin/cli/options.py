@@ -193,6 +193,10 @@ class Beside:
         all or any of them.
     fail_fast
         Give up as soon as one of them cannot complete.
+    on
+        any, all, node=NAME,NAME or label=NAME:VALUE,NAME:VALUE: which nodes run it; with all each of them does.
+    strategy
+        least_loaded, round_robin, random, pinned, rules or a plug-in of the node: how one of them is chosen.
     events
         What follows its outcomes, as a JSON list, or @FILE.
     extra
@@ -207,6 +211,8 @@ class Beside:
     depends_on: Annotated[list[str] | None, Many] = None
     depends_mode: str | None = None
     fail_fast: Annotated[bool, Flag] = False
+    on: str | None = None
+    strategy: str | None = None
     events: str | None = None
     extra: Path | None = None
     extra_type: str | None = None

@@ -106,7 +106,7 @@ def edit(
     name
         A new name.
     unset
-        Take an option away: timeout, heartbeat-timeout, lateness-limit, max-wait, concurrency, ttl, depends-on, extra, ...
+        Take an option away: timeout, heartbeat-timeout, lateness-limit, max-wait, concurrency, ttl, strategy, depends-on, ...
     if_version
         Refuse if the task has another version by now.
     """
@@ -211,6 +211,7 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Policies", _policy_words(found["policies"], found["policySources"])),
             ("Tags", ", ".join(found["tags"]) or None),
             ("Labels", ", ".join(f"{name}={value}" for name, value in found["labels"].items()) or None),
+            ("Runs on", _placement_words(found["placement"])),
             ("Depends on", found["dependencies"] and _dependency_words(found["dependencies"], found["parents"])),
             ("Needed by", ", ".join(_relative_words(one) for one in found["children"]) or None),
             ("Events", ", ".join(event["name"] for event in found["events"]) or None),
@@ -256,6 +257,7 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
                 (found["expiresAt"] and found["attempt"] == 0 and show_time(found["expiresAt"], utc)) or None,
             ),
             ("Holds key", found["concurrencyKey"]),
+            ("For node", found["target"]),
             ("Started", show_time(found["startedAt"], utc)),
             ("Ended", show_time(found["endedAt"], utc)),
             ("Because", found["cancelReason"]),
@@ -283,6 +285,20 @@ def _policy_words(policies: dict[str, Any], sources: dict[str, str]) -> str:
 
 def _policy(value: Any) -> str:
     return f"{value['key']} ({value['limit']} at once)" if isinstance(value, dict) else str(value)
+
+
+def _placement_words(placement: dict[str, Any]) -> str | None:
+    """Which nodes, and how one of them is chosen; nothing for any node."""
+    named, labels = placement["nodes"] or (), placement["labels"] or {}
+    words = {
+        "any": "any node",
+        "all": "all nodes",
+        "nodes": ", ".join(named),
+        "selector": f"nodes with {', '.join(f'{name}={value}' for name, value in labels.items())}",
+    }[placement["on"]]
+    if placement["strategy"]:
+        return f"{words}, chosen by {placement['strategy']}"
+    return None if placement["on"] == "any" else words
 
 
 def _dependency_words(dependencies: dict[str, Any], parents: list[dict[str, Any]]) -> str:

@@ -1,0 +1,171 @@
+"""Where a task runs, as JSON, Python and the command line give it and as it is shown; and the strategies that users write.
+
+`on` says where: `any` node, `all` of them, the `nodes` that are named, or those with the labels of a `selector`. Nodes and labels
+say it by themselves. `strategy` says which of those nodes is asked; where every node runs the task there is nothing to choose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from actors.handling.catalogue import Catalogue
+from actors.model.placement import ANYWHERE, STRATEGIES, Placement, Where
+from actors.model.task import Definition
+from actors.rules.placing import Rule, Strategy, check_goes_with
+from runtime.errors import InvalidRequest
+from runtime.records import evolve
+
+from .config import suggestion
+from .fields import show
+from .kinds import read_object, show_object
+from .vocabulary import PLACEMENT
+
+GROUP: Final = "tocsin.placements"
+"""The entry point group in which packages offer strategies."""
+
+_NEEDS: Final = {"nodes": Where.NAMED, "labels": Where.SELECTOR}
+"""What says where by itself -> where that is, which is nowhere without it."""
+
+_KEYS: Final = {one.attribute: one.key for one in PLACEMENT}
+
+
+def read_placement(value: object, base: Placement = ANYWHERE, path: str = "placement") -> Placement:
+    """The placement that an object describes, a word such as `all`, or null for any node. Raises InvalidRequest.
+
+    Where is given as a whole: nodes that the base names are gone when labels are given. A strategy alone leaves it as it is.
+    """
+    if value is None:
+        return ANYWHERE
+    given = read_object({"on": value} if isinstance(value, str) else value, PLACEMENT, path)
+    values = {name: entry for name, entry in given.items() if entry is not None}
+    found = base
+    if values.keys() - {"strategy"}:
+        found = Placement(*_where(values, path), strategy=base.strategy)
+    if found.where is Where.ALL:
+        if values.get("strategy"):
+            wrong = show(values["strategy"])
+            raise InvalidRequest(f"{path}.strategy: goes with {path}.on any, nodes and selector, not with all: {wrong}")
+        found = evolve(found, strategy="")
+    found = evolve(found, strategy=values.get("strategy", found.strategy))
+    return ANYWHERE if found == ANYWHERE else found
+
+
+def _where(values: Mapping[str, Any], path: str) -> tuple[Where, tuple[str, ...], tuple[tuple[str, str], ...]]:
+    said = [_NEEDS[name] for name in _NEEDS if name in values]
+    where: Where = values.get("where", said[0] if said else Where.ANY)
+    for name, wanted in _NEEDS.items():
+        if name in values and where is not wanted:
+            raise InvalidRequest(f"{path}.{name}: goes with {path}.on {wanted}, not with {where}: {show(values[name])}")
+        if where is wanted and not values.get(name):
+            raise InvalidRequest(f"{path}.{name}: required with {path}.on {wanted}, at least one")
+    return where, values.get("nodes", ()), values.get("labels", ())
+
+
+def check_placement(definition: Definition, catalogue: Catalogue, *, chosen: bool = True) -> None:
+    """Whether the task can run where it shall. `chosen`: its strategy was named just now, and has to be one of this node.
+
+    Raises InvalidRequest.
+    """
+    placement = definition.placement
+    if placement is ANYWHERE:
+        return
+    if not definition.persistent:
+        raise InvalidRequest("placement: a task in memory runs on the node that holds it; leave it out")
+    check_goes_with(placement, definition.trigger)
+    known = [*STRATEGIES, *catalogue.placements]
+    if chosen and placement.strategy and placement.strategy not in known:
+        near = suggestion(placement.strategy, known)
+        raise InvalidRequest(f"placement.strategy: one of {', '.join(known)}, not {show(placement.strategy)}{near}")
+
+
+def placement_json(placement: Placement) -> dict[str, Any]:
+    """A placement in full; nodes, labels and strategy null where nothing is said."""
+    shown = show_object(placement, PLACEMENT)
+    return {key: shown[key] or None for key in _KEYS.values()}
+
+
+# -- the strategies of users
+
+
+def load_strategies(names: Iterable[str]) -> dict[str, Strategy]:
+    """The strategies of the entry point group, by their names there, and those of these class paths, "package.module:Class".
+
+    Each class is made without arguments. Raises InvalidRequest with the name and what went wrong.
+    """
+    found = {one.name: _made(one.name, one.value) for one in entry_points(group=GROUP)}
+    return found | {name: _made(name, name) for name in names if name not in found}
+
+
+def _made(name: str, path: str) -> Strategy:
+    field = "placement.plugins"
+    module, colon, attribute = path.partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        raise InvalidRequest(f"{field}: a class such as 'package.module:Class' or a name in {GROUP}, not {show(path)}")
+    if name in STRATEGIES:
+        raise InvalidRequest(f"{field}: {show(name)} is the name of a built-in strategy")
+    try:
+        made: Any = import_module(module)
+        for part in attribute.split("."):
+            made = getattr(made, part)
+        strategy = made()
+    except (Exception, SystemExit) as error:
+        raise InvalidRequest(f"{field}: cannot load {show(name)}: {type(error).__name__}: {error}") from error
+    if not callable(getattr(strategy, "choose", None)):
+        raise InvalidRequest(f"{field}: {show(name)} has no method choose(candidates, facts)")
+    chooser: Strategy = strategy
+    return chooser
+
+
+# -- the rules of a node's configuration
+
+_RULE: Final = "a rule such as 'type=video.* tag=gpu -> gpu=yes'"
+_PLAIN: Final = ("type", "queue")
+MAX_RULES: Final = 100
+"""Rules of a node: they are gone through for every execution that is placed by them."""
+
+
+def read_rules(value: object, field: str) -> tuple[Rule, ...]:
+    """Rules for the strategy `rules`: a list of texts, or one text with semicolons.
+
+    A rule is what a task has, an arrow, and the labels of the nodes on which it is preferred: `type=video.* tag=gpu -> gpu=yes`.
+    To the left, each after a space: `type=` (with * at its end: all that begin so), `queue=`, `tag=`, `label.NAME=`; nothing
+    there is every task.
+    """
+    texts = [part for part in value.split(";") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise InvalidRequest(f"{field}: a list of rules, not {show(value)}")
+    if len(texts) > MAX_RULES:
+        raise InvalidRequest(f"{field}: at most {MAX_RULES} rules, not {len(texts)}")
+    return tuple(_rule(text, field) for text in texts)
+
+
+def _rule(text: str, field: str) -> Rule:
+    left, arrow, right = text.partition("->")
+    nodes = tuple(sorted(_pair(word, field, text) for word in right.split()))
+    if not arrow or not nodes:
+        raise InvalidRequest(f"{field}: {_RULE}, not {show(text)}")
+    tags: list[str] = []
+    labels: list[tuple[str, str]] = []
+    plain: dict[str, str] = {}
+    for word in left.split():
+        name, wanted = _pair(word, field, text)
+        if name in _PLAIN and name not in plain:
+            plain[name] = wanted
+        elif name == "tag":
+            tags.append(wanted)
+        elif re.fullmatch(r"label\..+", name):
+            labels.append((name.removeprefix("label."), wanted))
+        else:
+            raise InvalidRequest(f"{field}: type, queue (each once), tag or label.NAME, not {show(name)}: {show(text)}")
+    return Rule(nodes, plain.get("type"), tuple(tags), tuple(labels), plain.get("queue"))
+
+
+def _pair(word: str, field: str, text: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not name or not equals or not value or not word.isprintable():
+        raise InvalidRequest(f"{field}: {_RULE}, not {show(text)}")
+    return name, value
