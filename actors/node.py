@@ -1,66 +1,47 @@
-"""The node: composition root, supervision tree as data, ordered start, drain, shutdown.
-
-A node has two lanes of the same actors: the durable one over its store, and the memory one, whose tasks live as long as the
-process. Each lane is a supervisor with keeper, coordinator, timer and executor; beside them stand what serves both: herald,
-system tasks, watchdog. They start in this order and stop in reverse.
-"""
+"""The node: what people and programs can ask of it, over both of its lanes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from types import MappingProxyType
 from typing import Final, TypeVar
 
 import attrs
 import trio
 
-from runtime.clock import SECOND, Instant, Micros
+from runtime.clock import SECOND, Instant
 from runtime.errors import NotFound, TocsinError
 from runtime.mailbox import Reply, ask
 from runtime.records import evolve
-from runtime.supervisor import ChildSpec, Snapshot, Supervisor, TaskChild
-from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
-from runtime.world import INLINE, RealWorld, World
+from runtime.supervisor import Snapshot, Supervisor
+from runtime.watchdog import Watchdog
+from runtime.world import World
 
 from .calendar_library import CalendarLibrary
 from .command_messages import Command
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
-from .handling.hooks import HOOK_THREADS, HOOKS_LANE
-from .handling.runners.thread import lane_of
 from .handling.tools import Tools
 from .herald import Herald
-from .herald_delivery import Deliveries
-from .herald_hooks import OutcomeHooks
-from .herald_messages import Perform, TopicMessage
-from .herald_tasks import task_runner
+from .herald_messages import TopicMessage
 from .janitor import Purges
 from .keeper_messages import CreateTasks, StopClaiming
 from .lane_control import LaneControl
-from .lanes import ASK_SECONDS, READS, WRITER, Lane, NodeConfig, new_lane
+from .lanes import ASK_SECONDS, Lane, NodeConfig
 from .model.calendar import Calendar
-from .model.event import Action, Topic
-from .model.event import RunTask as RunTaskAction
 from .model.execution import Execution, WaitsFor
 from .model.system import actor_of
 from .model.task import Definition, Task
 from .rules.dependencies import judge
 from .store.answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
-from .store.memory import MemoryStore
-from .store.port import Commit, DeliveryWrite, SchedulerPause, Store
-from .store.sqlite import SqliteStore
-from .system_tasks import SystemTasks
-from .when.zones import database_version
+from .store.port import DeliveryWrite
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NO_ACTIONS: Final[Mapping[type[Action], Perform]] = MappingProxyType({})
-"""Nothing outside of the node is told."""
 
 LATE_SECONDS: Final = 5.0
 """A due task waiting so long for its commit makes the node unhealthy: the timer is late, whatever the process says."""
@@ -283,166 +264,5 @@ def _sort_key(column: str) -> Callable[[Task], tuple[bool, object]]:
     return key
 
 
-def real_world(config: NodeConfig) -> RealWorld:
-    """The world of a node in production: one writer, a few readers, the handlers' threads."""
-    pools = {lane_of(pool): size for pool, size in config.threads.items()}
-    return RealWorld({WRITER: 1, READS: 4, HOOKS_LANE: HOOK_THREADS, **pools})
-
-
-@asynccontextmanager
-async def open_node(
-    config: NodeConfig,
-    catalogue: Catalogue,
-    world: World | None = None,
-    *,
-    actions: Mapping[type[Action], Perform] = NO_ACTIONS,
-    tools: Callable[[Node], Tools] | None = None,
-) -> AsyncIterator[Node]:
-    """Start a node, run the block, drain and stop the node in order.
-
-    actions: who does what event triggers want done outside of the node; topics and tasks are its own.
-    tools: makes what carries out what handlers ask of the node.
-    Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
-    directory, StoreDamaged or StoreUnavailable if the store does not open.
-    """
-    catalogue.check_pools(config.threads)
-    world = world or real_world(config)
-    world.tune_process()
-    async with AsyncExitStack() as stack:
-        stack.enter_context(world.lock_directory(config.data))
-        store = SqliteStore(
-            config.data / "tocsin.db", synchronous=config.synchronous, deliveries_kept=config.deliveries_kept
-        )
-        stack.callback(store.close)
-        identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
-        paused = await world.blocking(store.scheduler_pause, lane=READS)
-        node = _compose(config, catalogue, world, store, identity, actions, paused)
-        if tools is not None:
-            node.equip(tools(node))
-        nursery = await stack.enter_async_context(trio.open_nursery())
-        ended = trio.Event()
-        await nursery.start(_run_root, node._root, ended)
-        try:
-            yield node
-        finally:
-            with trio.CancelScope(deadline=trio.current_time() + config.drain_seconds + ASK_SECONDS, shield=True):
-                await node.drain()
-                node._root.stop()
-                await ended.wait()
-
-
 def _of_person(message: Command) -> Command:
     return evolve(message, actor=actor_of(message.actor))
-
-
-async def _run_root(root: Supervisor, ended: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
-    try:
-        await root.run(task_status=task_status)
-    finally:
-        ended.set()
-
-
-def _open(store: Store, config: NodeConfig, world: World) -> Identity:
-    identity = store.open(
-        new_cluster_id=world.new_id(), partitions=config.partitions, timezone_database=database_version()
-    )
-    if identity.timezone_database != database_version():
-        logger.warning(
-            "the store was last used with the time zone database %s, this node has %s: next fires are computed anew",
-            identity.timezone_database,
-            database_version(),
-        )
-    return identity
-
-
-def _compose(
-    config: NodeConfig,
-    catalogue: Catalogue,
-    world: World,
-    store: Store,
-    identity: Identity,
-    actions: Mapping[type[Action], Perform],
-    paused: SchedulerPause | None,
-) -> Node:
-    boot = world.new_id()
-    memory_store = MemoryStore(deliveries_kept=config.deliveries_kept)
-    memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
-    if paused is not None:
-        # What was paused by its operator is not half awake after a restart.
-        memory_store.commit(Commit({}, pause=paused))
-    herald = Herald()
-    every = Micros(round(config.purge_every_seconds * SECOND))
-    system = SystemTasks(world=world, retention=config.retention, every=every)
-    equipped = Catalogue(system.types(), catalogue)
-    durable = new_lane(
-        "durable",
-        config,
-        equipped,
-        world,
-        store,
-        identity.partitions,
-        boot,
-        WRITER,
-        READS,
-        config.slots,
-        zones_changed=identity.timezone_database != database_version(),
-    )
-    memory = new_lane("memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
-    lanes = (durable, memory)
-    for lane in lanes:
-        lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox)
-    perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
-    deliveries = [_deliveries(lane, config, world, perform) for lane in lanes]
-    hooks = OutcomeHooks(catalogue, world)
-    herald.connect(hooks.hear, *[one.hear for one in deliveries])
-    system.connect(*lanes)
-    watchdog = Watchdog(
-        lambda: root.actor_statistics(),
-        on_complaint=lambda complaint: logger.error("%s", complaint),
-        on_stall=_log_stall,
-        interval_seconds=config.watch_seconds,
-    )
-    children = [
-        *[ChildSpec(lane.supervisor(world, _log_crash), shutdown_seconds=60.0) for lane in lanes],
-        ChildSpec(herald),
-        ChildSpec(TaskChild("outcome hooks", hooks.run)),
-        *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
-        *([ChildSpec(TaskChild("system tasks", system.run))] if config.system_tasks else []),
-        ChildSpec(watchdog),
-    ]
-    root = Supervisor("node", children, rng=world.rng("supervisor"), on_crash=_log_crash)
-    node = Node(
-        config,
-        catalogue,
-        world,
-        identity=identity,
-        boot=boot,
-        durable=durable,
-        memory=memory,
-        herald=herald,
-        root=root,
-        watchdog=watchdog,
-    )
-    perform[RunTaskAction] = task_runner(node)
-    return node
-
-
-def _deliveries(lane: Lane, config: NodeConfig, world: World, perform: Mapping[type[Action], Perform]) -> Deliveries:
-    return Deliveries(
-        f"{lane.name} deliveries",
-        store=lane.store,
-        world=world,
-        keeper=lane.keeper.mailbox,
-        reader=lane.reader,
-        perform=perform,
-        look_seconds=config.sweep_every / SECOND,
-    )
-
-
-def _log_stall(seconds: float) -> None:
-    level = logging.WARNING if seconds >= COMPLAIN_ABOUT_STALL_SECONDS else logging.DEBUG
-    logger.log(level, "the loop came %.3f s late: something in it did not give way", seconds)
-
-
-def _log_crash(name: str, error: BaseException) -> None:
-    logger.error("%s crashed: %r", name, error, exc_info=error)

@@ -17,12 +17,13 @@ from typing import Any, Final
 import attrs
 import trio
 
+from actors.composition import open_node, real_world
 from actors.handling.catalogue import Catalogue, task_type
 from actors.lanes import NodeConfig
 from actors.model.policy import CatchUp, Overlap, Policies
 from actors.model.task import Definition
 from actors.model.trigger import Bounds, Cron, Interval, Trigger
-from actors.node import Node, open_node, real_world
+from actors.node import Node
 from runtime.clock import DAY, MINUTE, SECOND, Instant, Micros
 from runtime.world import RealWorld
 

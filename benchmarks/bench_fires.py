@@ -14,11 +14,12 @@ from typing import Any
 
 import trio
 
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue, task_type
 from actors.lanes import NodeConfig
 from actors.model.task import Definition
 from actors.model.trigger import Once
-from actors.node import Node, open_node
+from actors.node import Node
 from actors.store.answers import TaskFilter
 from runtime.clock import SECOND, Instant, Micros
 

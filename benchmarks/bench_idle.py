@@ -17,11 +17,11 @@ from typing import Any
 
 import trio
 
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue
 from actors.lanes import NodeConfig
 from actors.model.task import Definition, Task, partition_of
 from actors.model.trigger import Interval
-from actors.node import open_node
 from actors.rules.definition_changes import first_state
 from actors.store.answers import TaskFilter
 from actors.store.port import DEFAULT_PARTITIONS, Commit, Create

@@ -15,11 +15,11 @@ from typing import Any
 
 import trio
 
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue, task_type
 from actors.lanes import NodeConfig
 from actors.model.task import Definition
 from actors.model.trigger import Bounds, Interval
-from actors.node import open_node
 from runtime.clock import SECOND, Instant
 
 SMALL, FULL = (100, 2), (1_000, 20)

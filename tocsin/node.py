@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import trio
 
-from actors import node as inner
+from actors import composition
 from actors.command_messages import (
     ActivateTask,
     CancelTask,
@@ -34,6 +34,7 @@ from actors.model.policy import Policies
 from actors.model.retention import Keep, Retention
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
+from actors.node import Node
 from actors.store.answers import ExecutionDetail, TaskFilter
 from actors.store.port import DeliveryWrite
 from runtime.clock import SECOND, Instant, Micros
@@ -69,11 +70,11 @@ _PAGE: Final = 200
 class LocalNode(NodeControl):
     """A node running in this program. Get it from `open_node`."""
 
-    def __init__(self, node: inner.Node) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
 
     @property
-    def inner(self) -> inner.Node:
+    def inner(self) -> Node:
         """The node of the floor below, for servers and tests."""
         return self._node
 
@@ -333,7 +334,7 @@ async def open_node(
     flags = {_key_of(name): value for name, value in settings.items()}
     environment = (world or RealWorld()).environment()
     config = load_config(environment, None if file is None else Path(file), flags).config
-    world = world or inner.real_world(node_config(config))
+    world = world or composition.real_world(node_config(config))
     if catalogue is None:
         catalogue = load_catalogue(config.tasks, world)
     with single_error():
@@ -348,9 +349,11 @@ async def open_configured(config: Config, catalogue: Catalogue, world: World | N
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidRequest(f"data: cannot make the directory {str(config.data)!r}: {error.strerror}") from None
-    world = world or inner.real_world(node_config(config))
+    world = world or composition.real_world(node_config(config))
     actions = actions_of(config, world)
-    async with inner.open_node(node_config(config), catalogue, world, tools=ContextTools, actions=actions) as node:
+    async with composition.open_node(
+        node_config(config), catalogue, world, tools=ContextTools, actions=actions
+    ) as node:
         face = LocalNode(node)
         await make_declared(face, DECLARED_TASKS.values())
         yield face

@@ -8,10 +8,10 @@ import pytest
 import trio
 
 from actors.command_messages import PauseTask
+from actors.composition import open_node
 from actors.lanes import NodeConfig
 from actors.model.task import Task
 from actors.model.trigger import Once
-from actors.node import open_node
 from actors.store.answers import TaskFilter
 from runtime.clock import SECOND, Micros
 from runtime.errors import AlreadyRunning, Conflict, NotFound
@@ -103,6 +103,6 @@ async def test_old_executions_are_purged(tmp_path: Path, autojump_clock):
 async def test_another_time_zone_database_is_noticed(tmp_path: Path, autojump_clock, monkeypatch, caplog):
     async with node_at(tmp_path, Diary()):
         pass
-    monkeypatch.setattr("actors.node.database_version", lambda: "2099z")
+    monkeypatch.setattr("actors.composition.database_version", lambda: "2099z")
     async with open_node(NodeConfig(data=tmp_path), Diary().catalogue(), SimulatedWorld(1)):
         assert "2099z" in caplog.text

@@ -21,6 +21,7 @@ from actors.command_messages import (
     PauseTask,
     RunTask,
 )
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue
 from actors.handling.hooks import Hook
 from actors.keeper_messages import Settle
@@ -32,7 +33,7 @@ from actors.model.retention import SYSTEM, Stage
 from actors.model.system import SYSTEM_TYPES, is_system
 from actors.model.task import Task
 from actors.model.trigger import Bounds, Cron, Interval, Once
-from actors.node import Node, open_node
+from actors.node import Node
 from actors.store.answers import TaskFilter
 from actors.store.port import Commit
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros

@@ -12,6 +12,7 @@ import attrs
 import pytest
 import trio
 
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context
 from actors.lanes import NodeConfig
@@ -20,7 +21,7 @@ from actors.model.policy import DEFAULT_POLICIES, Policies
 from actors.model.retention import FINAL_STATES, KEEP_LAST, Keep, Retention
 from actors.model.task import Definition, Task
 from actors.model.trigger import UNBOUNDED, Bounds, Interval, Trigger
-from actors.node import Node, open_node
+from actors.node import Node
 from actors.store.answers import OutcomeRow
 from actors.store.port import Commit, CommitResult
 from actors.store.sqlite import SqliteStore
@@ -51,7 +52,7 @@ class FlakyStore(SqliteStore):
 @pytest.fixture
 def flaky(monkeypatch: pytest.MonkeyPatch) -> type[FlakyStore]:
     """The node's durable store can be made to fail."""
-    monkeypatch.setattr("actors.node.SqliteStore", FlakyStore)
+    monkeypatch.setattr("actors.composition.SqliteStore", FlakyStore)
     monkeypatch.setattr(FlakyStore, "writes_fail", False)
     monkeypatch.setattr(FlakyStore, "reads_fail", False)
     return FlakyStore

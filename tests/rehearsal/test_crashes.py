@@ -178,7 +178,7 @@ def test_a_store_that_is_away_for_a_while_loses_nothing(seed: int, away: str, se
 
     seed_scheduler(seed)
     with TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("actors.node.SqliteStore", FlakyStore)
+        patch.setattr("actors.composition.SqliteStore", FlakyStore)
         patch.setattr(FlakyStore, "writes_fail", False)
         patch.setattr(FlakyStore, "reads_fail", False)
         trio.run(rehearse, Path(path), clock=trio.testing.MockClock(autojump_threshold=0))

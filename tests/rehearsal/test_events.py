@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from actors.command_messages import DeleteTask, RunTask
+from actors.composition import open_node
 from actors.handling.hooks import Hook, Settled
 from actors.herald_messages import Delivery, DeliveryFailed
 from actors.herald_tasks import MAX_CHAIN
@@ -23,7 +24,7 @@ from actors.model.lifecycle import State
 from actors.model.policy import Policies, Retry
 from actors.model.task import Definition, Task
 from actors.model.trigger import Once
-from actors.node import Node, NodeConfig, open_node
+from actors.node import Node, NodeConfig
 from actors.store.port import DeliveryWrite
 from runtime.clock import DAY, SECOND, Instant
 from runtime.simulation import DEFAULT_START, SimulatedWorld

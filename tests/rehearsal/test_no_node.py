@@ -6,13 +6,13 @@ from pathlib import Path
 
 import trio
 
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue
 from actors.lanes import NodeConfig
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import State, Status
 from actors.model.occurrence import Outcome, Reason
 from actors.model.trigger import Once
-from actors.node import open_node
 from runtime.clock import SECOND, Instant
 from runtime.simulation import SimulatedWorld
 from tests.rehearsal.kit import Diary, add, check_exactly_once, history, interval, ledger, node_at

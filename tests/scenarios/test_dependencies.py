@@ -308,7 +308,7 @@ async def test_case_a9_another_time_zone_database_moves_next_fires_once(
         down_at = world_of(node).now()
     wrong = Instant(right + 2 * HOUR)
     store_wrong_fire(tmp_path, task, wrong)
-    monkeypatch.setattr("actors.node.database_version", lambda: "2030a")
+    monkeypatch.setattr("actors.composition.database_version", lambda: "2030a")
     monkeypatch.setattr("actors.keeper.database_version", lambda: "2030a")
     async with node_at(tmp_path, diary, start=down_at) as node:
         await trio.sleep(1)

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 import tocsin
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue, task_type
 from actors.keeper_messages import Settle
 from actors.model.lifecycle import State
@@ -20,7 +21,7 @@ from actors.model.occurrence import Outcome
 from actors.model.policy import Policies, Retry
 from actors.model.retention import Slice, Stage
 from actors.model.trigger import Interval, Once
-from actors.node import Node, NodeConfig, open_node
+from actors.node import Node, NodeConfig
 from runtime.clock import DAY, SECOND, Instant, Micros
 from runtime.simulation import SimulatedWorld
 from tests.actors.keeper_kit import START, Rig, definition

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from actors.composition import open_node
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context
 from actors.keeper_messages import Settle
@@ -16,7 +17,7 @@ from actors.model.occurrence import Outcome
 from actors.model.policy import Concurrency, Overlap, Policies
 from actors.model.task import Task
 from actors.model.trigger import Interval, Once
-from actors.node import Node, NodeConfig, open_node
+from actors.node import Node, NodeConfig
 from runtime.clock import SECOND, Instant, Micros
 from runtime.simulation import SimulatedWorld
 from tests.actors.keeper_kit import Rig, definition

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.node import real_world
+from actors.composition import real_world
 
 from ..allowed import allowed_commands
 from ..config import Config, load_config
