@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 
 from .model.placement import LEAST_LOADED
+from .rules.placing import Rule
 
 
 @attrs.frozen
@@ -31,7 +32,7 @@ class ClusterConfig:
     ask for. `executor`: whether the node takes executions. `lease_seconds`: how long attempts count as alive after the node was
     last able to renew its lease. `store_grace_seconds`: who cannot commit for so long gives its partitions up.
     `offer_seconds`: after this an execution that nobody took is open to every node that may run it. `strategy`: how a node is
-    chosen where the task does not say.
+    chosen where the task does not say; `rules`: for the strategy of that name.
     """
 
     name: str
@@ -53,3 +54,4 @@ class ClusterConfig:
     store_grace_seconds: float = 2.0
     offer_seconds: float = 1.0
     strategy: str = LEAST_LOADED
+    rules: tuple[Rule, ...] = ()

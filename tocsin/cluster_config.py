@@ -9,10 +9,11 @@ from typing import Any, Final
 import attrs
 
 from actors.cluster_config import ClusterConfig, TlsFiles
-from actors.model.placement import LEAST_LOADED
+from actors.model.placement import LEAST_LOADED, STRATEGIES
 from runtime.clock import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Micros
 from runtime.errors import InvalidRequest
 
+from .placement_rules import parse_rules, read_rules
 from .setting_readers import (
     Address,
     StoreUrl,
@@ -21,6 +22,7 @@ from .setting_readers import (
     read_address,
     read_flag,
     read_labels,
+    read_modules,
     read_root,
     read_server,
     read_servers,
@@ -184,6 +186,24 @@ class ClusterSettings:
             "which of the nodes that may run a task is asked, where the task does not say; or a plug-in's class path",
         ),
     )
+    placement_plugins: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=about(
+            "placement.plugins",
+            read_modules,
+            "package.module:Class, ...",
+            "strategies of your own that tasks may name, beside those of installed packages: a task must not load any class",
+        ),
+    )
+    placement_rules: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=about(
+            "placement.rules",
+            read_rules,
+            "rules",
+            "for the strategy rules, the first that fits and has room: 'type=video.* tag=gpu queue=q label.team=a -> disk=ssd'",
+        ),
+    )
     offer_timeout: Micros = attrs.field(
         default=SECOND,
         metadata=about(
@@ -193,6 +213,12 @@ class ClusterSettings:
             "an execution that was offered and not taken is then open to every node that may run it",
         ),
     )
+
+    @property
+    def own_placements(self) -> tuple[str, ...]:
+        """The users' strategies that the node needs."""
+        usual = () if self.strategy in STRATEGIES else (self.strategy,)
+        return tuple(dict.fromkeys((*self.placement_plugins, *usual)))
 
     @property
     def clustered(self) -> bool:
@@ -285,6 +311,7 @@ def cluster_config(settings: ClusterSettings, name: str) -> ClusterConfig:
         store_grace_seconds=settings.store_grace / SECOND,
         offer_seconds=settings.offer_timeout / SECOND,
         strategy=settings.strategy,
+        rules=parse_rules(settings.placement_rules),
     )
 
 

@@ -6,7 +6,6 @@ say it by themselves. `strategy` says which of those nodes is asked; where every
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -15,7 +14,7 @@ from typing import Any, Final
 from actors.handling.catalogue import Catalogue
 from actors.model.placement import ANYWHERE, STRATEGIES, Placement, Where
 from actors.model.task import Definition
-from actors.rules.placing import Rule, Strategy, check_goes_with
+from actors.rules.placing import Strategy, check_goes_with
 from runtime.errors import InvalidRequest
 from runtime.records import evolve
 
@@ -118,54 +117,3 @@ def _made(name: str, path: str) -> Strategy:
         raise InvalidRequest(f"{field}: {show(name)} has no method choose(candidates, facts)")
     chooser: Strategy = strategy
     return chooser
-
-
-# -- the rules of a node's configuration
-
-_RULE: Final = "a rule such as 'type=video.* tag=gpu -> gpu=yes'"
-_PLAIN: Final = ("type", "queue")
-MAX_RULES: Final = 100
-"""Rules of a node: they are gone through for every execution that is placed by them."""
-
-
-def read_rules(value: object, field: str) -> tuple[Rule, ...]:
-    """Rules for the strategy `rules`: a list of texts, or one text with semicolons.
-
-    A rule is what a task has, an arrow, and the labels of the nodes on which it is preferred: `type=video.* tag=gpu -> gpu=yes`.
-    To the left, each after a space: `type=` (with * at its end: all that begin so), `queue=`, `tag=`, `label.NAME=`; nothing
-    there is every task.
-    """
-    texts = [part for part in value.split(";") if part.strip()] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        raise InvalidRequest(f"{field}: a list of rules, not {show(value)}")
-    if len(texts) > MAX_RULES:
-        raise InvalidRequest(f"{field}: at most {MAX_RULES} rules, not {len(texts)}")
-    return tuple(_rule(text, field) for text in texts)
-
-
-def _rule(text: str, field: str) -> Rule:
-    left, arrow, right = text.partition("->")
-    nodes = tuple(sorted(_pair(word, field, text) for word in right.split()))
-    if not arrow or not nodes:
-        raise InvalidRequest(f"{field}: {_RULE}, not {show(text)}")
-    tags: list[str] = []
-    labels: list[tuple[str, str]] = []
-    plain: dict[str, str] = {}
-    for word in left.split():
-        name, wanted = _pair(word, field, text)
-        if name in _PLAIN and name not in plain:
-            plain[name] = wanted
-        elif name == "tag":
-            tags.append(wanted)
-        elif re.fullmatch(r"label\..+", name):
-            labels.append((name.removeprefix("label."), wanted))
-        else:
-            raise InvalidRequest(f"{field}: type, queue (each once), tag or label.NAME, not {show(name)}: {show(text)}")
-    return Rule(nodes, plain.get("type"), tuple(tags), tuple(labels), plain.get("queue"))
-
-
-def _pair(word: str, field: str, text: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not name or not equals or not value or not word.isprintable():
-        raise InvalidRequest(f"{field}: {_RULE}, not {show(text)}")
-    return name, value
