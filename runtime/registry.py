@@ -1,7 +1,7 @@
 """The port to a coordination service as it really is: a tree of small nodes, sessions that servers end, watches that get lost.
 
-Adapters: ZooKeeper (`zookeeper.py`) and its simulated twin (`simulated_registry.py`), held equal by one conformance suite. What
-is made of it (members, leadership, grants) stands above, in `cluster_coordination.py`, and is the same over both.
+Adapters: ZooKeeper (`zookeeper`) and its simulated twin (`simulated_registry`), held equal by one conformance suite. What is
+made of it (members, leadership, grants) stands above, in `cluster_coordination.py`, and is the same over both.
 
 What every adapter promises, because the real one does no better:
 
@@ -58,7 +58,7 @@ class Registry(Protocol):
         ...
 
     async def exists(self, path: str, *, watch: bool = False) -> NodeStat | None:
-        """A node, or None; the watch also tells of its creation."""
+        """A node without its data, or None; the watch also tells of its creation."""
         ...
 
     async def set(self, path: str, data: bytes, version: int = -1) -> NodeStat:

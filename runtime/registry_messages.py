@@ -80,7 +80,8 @@ class Disconnected:
 
 @attrs.frozen
 class Lost:
-    """The servers have ended the session, and with it every ephemeral node. A new one is begun by itself."""
+    """The session is over. Either the servers have ended it and its ephemeral nodes are gone, or this client has given it up
+    and they stay until the servers end it. A new one is begun by itself."""
 
 
 @attrs.frozen

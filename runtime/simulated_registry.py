@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import trio
 
 from .registry_messages import (
@@ -151,7 +152,7 @@ class SimulatedRegistry:
 
     async def exists(self, path: str, *, watch: bool = False) -> NodeStat | None:
         node = await self._ask(lambda at: self._service.read(at, "node", path, watch=watch))
-        return None if node is None else node.stat()
+        return None if node is None else attrs.evolve(node.stat(), data=b"")
 
     async def get(self, path: str, *, watch: bool = False) -> NodeStat:
         node = await self._ask(lambda at: self._get(at, path, watch))
