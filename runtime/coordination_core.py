@@ -174,6 +174,7 @@ class CoordinationCore:
         self._told.clear()
         self._leaving.clear()
         self._declined.clear()
+        self._told_members = None
         if self._member is not None:
             self._tell(SessionLost())
 
