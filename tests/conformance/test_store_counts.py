@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.retention import FINAL_STATES, FOLDS, PURGES, Keep, Retention, Slice, Stage
-from actors.store import memory_purge, sqlite_purge
+from actors.store import memory_purge, purging
 from actors.store.memory import MemoryStore
 from actors.store.port import ExecutionWrite, Store, Update
 from actors.store.sqlite import SqliteStore
@@ -157,7 +157,7 @@ def test_what_goes_does_not_depend_on_the_size_of_the_slices(
         for stage, retention, now, task_id, limit in wanted:
             whole = walked(stores[0], Slice(stage, retention, now, task_id, limit=10**6))
             with patch.context() as small:
-                small.setattr(sqlite_purge, "LOOKED_AT", look)
+                small.setattr(purging, "LOOKED_AT", look)
                 small.setattr(memory_purge, "LOOKED_AT", look)
                 assert walked(stores[1], Slice(stage, retention, now, task_id, limit=limit)) == whole
             for one in TASKS:
