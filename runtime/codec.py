@@ -12,7 +12,7 @@ tag again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Any, Final
 
@@ -29,18 +29,11 @@ LENGTH: Final = Struct("!I")
 """What stands before each message of a frame."""
 
 _HEAD: Final = Struct("!HB")
+_MAX_VERSION: Final = 255
 
 
 class CodecError(TocsinError):
     """Bytes that are not what a node writes, or a message that cannot be written. It says what was wrong, never the bytes."""
-
-
-@attrs.frozen
-class _Known:
-    tag: int
-    version: int
-    head: bytes
-    decode: Any
 
 
 class Codec:
@@ -49,8 +42,9 @@ class Codec:
     def __init__(self, max_message: int = MAX_MESSAGE, max_frame: int = MAX_FRAME) -> None:
         self.max_message = max_message
         self.max_frame = max_frame
-        self._by_tag: dict[int, _Known] = {}
-        self._by_class: dict[type, _Known] = {}
+        self._versions: dict[int, int] = {}
+        self._heads: dict[type, bytes] = {}
+        self._readers: dict[bytes, Callable[[bytes], Any]] = {}
         self._encode = msgspec.msgpack.Encoder().encode
 
     def register(self, tag: int, kind: type, version: int = 1) -> None:
@@ -59,7 +53,7 @@ class Codec:
 
         `version` (0 to 255) is raised with each change of the fields.
         """
-        if tag in self._by_tag or kind in self._by_class:
+        if tag in self._versions or kind in self._heads:
             raise ValueError(f"tag {tag} or class {kind.__qualname__} is registered already")
         if not attrs.has(kind):
             raise ValueError(f"only attrs classes travel, not {kind.__qualname__}")
@@ -67,17 +61,19 @@ class Codec:
             decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(kind)
         except (TypeError, NameError) as error:
             raise ValueError(f"{kind.__qualname__} cannot travel: {error}") from None
-        known = _Known(tag, version, _HEAD.pack(tag, version), decoder.decode)
-        self._by_tag[tag] = self._by_class[kind] = known
+        self._versions[tag] = version
+        self._heads[kind] = _HEAD.pack(tag, version)
+        for readable in range(max(0, version - VERSIONS_APART), min(_MAX_VERSION, version + VERSIONS_APART) + 1):
+            self._readers[_HEAD.pack(tag, readable)] = decoder.decode
 
     def encode(self, message: object) -> bytes:
         """A message as bytes. Raises CodecError for an unknown class or a value that cannot be written, TooLarge over the
         limit."""
-        known = self._by_class.get(type(message))
-        if known is None:
+        head = self._heads.get(type(message))
+        if head is None:
             raise CodecError(f"{type(message).__qualname__} is registered under no tag")
         try:
-            data = known.head + self._encode(message)
+            data = head + self._encode(message)
         except Exception as error:
             raise CodecError(f"{type(message).__qualname__} cannot be written: {_brief(error)}") from None
         if len(data) > self.max_message:
@@ -86,21 +82,26 @@ class Codec:
 
     def decode(self, data: bytes, start: int = 0) -> Any:
         """The message whose bytes begin at `start`. Raises CodecError for anything that `encode` of a peer does not make."""
+        begin = start + _HEAD.size
+        read = self._readers.get(data[start:begin])
+        if read is None or len(data) - start > self.max_message:
+            raise CodecError(self._unreadable(data, start))
+        try:
+            return read(data[begin:])
+        except Exception as error:
+            raise CodecError(f"tag {_HEAD.unpack_from(data, start)[0]} cannot be read: {_brief(error)}") from None
+
+    def _unreadable(self, data: bytes, start: int) -> str:
         size = len(data) - start
         if size < _HEAD.size:
-            raise CodecError(f"a message of {size} bytes")
+            return f"a message of {size} bytes"
         if size > self.max_message:
-            raise CodecError(f"a message of {size} bytes; {self.max_message} are allowed")
+            return f"a message of {size} bytes; {self.max_message} are allowed"
         tag, version = _HEAD.unpack_from(data, start)
-        known = self._by_tag.get(tag)
+        known = self._versions.get(tag)
         if known is None:
-            raise CodecError(f"nothing is known under tag {tag}")
-        if abs(version - known.version) > VERSIONS_APART:
-            raise CodecError(f"version {version} of tag {tag}; known is {known.version}")
-        try:
-            return known.decode(memoryview(data)[start + _HEAD.size :])
-        except Exception as error:
-            raise CodecError(f"tag {tag} cannot be read: {_brief(error)}") from None
+            return f"nothing is known under tag {tag}"
+        return f"version {version} of tag {tag}; known is {known}"
 
     def split(self, frame: bytes) -> Iterator[bytes]:
         """The messages of a frame. Raises CodecError where the lengths do not add up: nothing behind that place can be
@@ -111,17 +112,18 @@ class Codec:
         unpack, head = LENGTH.unpack_from, LENGTH.size
         start = 0
         while start < end:
-            if end - start < head:
-                raise CodecError(f"a frame with {end - start} bytes left over")
             begin = start + head
+            if begin > end:
+                raise CodecError(f"a frame with {end - start} bytes left over")
             start = begin + unpack(frame, start)[0]
             if start > end:
                 raise CodecError(f"a message of {start - begin} bytes in a frame with {end - begin} left")
             yield frame[begin:start]
 
 
-def lengthened(message: bytes) -> bytes:
-    """A message as it stands in a frame; a frame is any number of them joined."""
+def lengthened(*parts: bytes) -> bytes:
+    """A message, given in parts, as it stands in a frame; a frame is any number of them joined."""
+    message = b"".join(parts)
     return LENGTH.pack(len(message)) + message
 
 

@@ -114,9 +114,9 @@ class Fabric:
         if prefix is None:
             key = _name(to)
             prefix = self._prefixes[to] = bytes((TELL, len(key))) + key
-        data = prefix + self.codec.encode(message)
+        data = self.codec.encode(message)
         peer = self._peers.get(boot)
-        return peer is not None and peer.put(data)
+        return peer is not None and peer.put(prefix, data)
 
     async def ask(self, boot: str, to: str, message: object, seconds: float) -> Any:
         """Ask a name at a peer, and wait for the answer.

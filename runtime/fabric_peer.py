@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import trio
 
-from .codec import lengthened
 from .fabric_core import ClockOffset
 from .fabric_messages import Endpoint, Limits, LinkStatus
 from .link import Link, Outbox
@@ -37,11 +36,9 @@ class Peer:
         """Whether it should be dialled now."""
         return self.link is None and (self.wanted or self.demanded)
 
-    def put(self, data: bytes) -> bool:
+    def put(self, prefix: bytes, data: bytes) -> bool:
         """Queue a message; False, and counted, if there is no link and none can be had for it, or too much waits."""
-        if (self.link is not None or self._demand()) and self.outbox.put(lengthened(data)):
-            if self.link is not None:
-                self.link.used = True
+        if (self.link is not None or self._demand()) and self.outbox.put(prefix, data):
             return True
         self.dropped += 1
         return False

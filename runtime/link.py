@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from .clock import SECOND, Micros
-from .codec import Codec, lengthened
+from .codec import LENGTH, Codec, lengthened
 from .fabric_core import ClockOffset, NoSeal, Seal
 from .fabric_messages import Hello, Limits
 from .websocket import FrameStream, LinkBroken
@@ -24,6 +24,7 @@ PING: Final = 5
 PONG: Final = 6
 """The first byte of each message of a frame."""
 
+_length: Final = LENGTH.pack
 _PING: Final = Struct("!BIq")
 _PONG: Final = Struct("!BIqqq")
 
@@ -40,25 +41,32 @@ class Outbox:
         self._first: deque[bytes] = deque()
         self.bytes = 0
         self._filled = trio.Event()
+        self._is_empty = True
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def put(self, message: bytes) -> bool:
-        """Append a message, its length before it; False if it is too much."""
+    def put(self, prefix: bytes, data: bytes) -> bool:
+        """Append a message, given in two parts; False if it is too much."""
+        message = _length(len(prefix) + len(data)) + prefix + data
         size = self.bytes + len(message)
-        if size > self._most_bytes or len(self._messages) >= self._most:
+        messages = self._messages
+        if size > self._most_bytes or len(messages) >= self._most:
             return False
         self.bytes = size
-        self._messages.append(message)
-        if not self._filled.is_set():
-            self._filled.set()
+        messages.append(message)
+        if self._is_empty:
+            self._fill()
         return True
+
+    def _fill(self) -> None:
+        self._is_empty = False
+        self._filled.set()
 
     def put_first(self, message: bytes) -> None:
         """Send this before everything else."""
         self._first.append(message)
-        self._filled.set()
+        self._fill()
 
     def clear(self) -> int:
         """Throw everything away; answers how many messages that were."""
@@ -72,6 +80,7 @@ class Outbox:
         """Wait for messages and take them as a frame of about so many bytes; also their number."""
         if not self._messages and not self._first:
             self._filled = trio.Event()
+            self._is_empty = True
             await self._filled.wait()
         if not self._messages and not self._first:
             return b"", 0
@@ -148,6 +157,8 @@ class Link:
             body, count = await outbox.take(most)
             if body:
                 await frames.send(close(body))
+            if count:
+                self.used = True
                 self._count_sent(count)
 
     async def _read(self, frames: FrameStream) -> None:

@@ -77,7 +77,7 @@ class Questions:
             raise PeerUnreachable(f"{self._limits.asks} questions to {peer.name} wait for their answers already")
         self._number += 1
         left = max(1, min(_MOST_MILLISECONDS, int(seconds * 1000)))
-        if not peer.put(_ASK.pack(ASK, self._number, left, len(name)) + name + data):
+        if not peer.put(_ASK.pack(ASK, self._number, left, len(name)) + name, data):
             raise PeerUnreachable(f"there is no link to {peer.name} now, or it is full")
         question = Question(self._number, peer)
         self._waiting[question.number] = question
@@ -145,7 +145,7 @@ class Questions:
         try:
             with trio.move_on_after(seconds):
                 data = self._codec.encode(await handler(peer.boot, question))
-                peer.put(_ANSWER.pack(ANSWER, number) + data)
+                peer.put(_ANSWER.pack(ANSWER, number), data)
         except Exception as error:
             self._fail(peer, number, f"{type(error).__name__}: {error}")
             self._complain(f"answer to {peer.boot}", f"a question of {peer.name} could not be answered", error)
@@ -155,4 +155,4 @@ class Questions:
                 del self._answering[peer.boot]
 
     def _fail(self, peer: Peer, number: int, reason: str) -> None:
-        peer.put(_ANSWER.pack(FAILURE, number) + reason[:_MOST_TEXT].encode())
+        peer.put(_ANSWER.pack(FAILURE, number), reason[:_MOST_TEXT].encode())
