@@ -20,6 +20,8 @@ from runtime.supervisor import ChildSpec, Supervisor, TaskChild
 from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
+from .cluster import Cluster, Surroundings
+from .cluster_config import ClusterConfig
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
 from .handling.runners.thread import lane_of
@@ -29,10 +31,11 @@ from .herald_delivery import Deliveries
 from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform
 from .herald_tasks import task_runner
-from .lanes import ASK_SECONDS, READS, WRITER, Lane, NodeConfig, new_lane
+from .lanes import ASK_SECONDS, READS, WRITER, Lane, NodeConfig, Sharing, new_lane
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
 from .node import Node
+from .rules.placing import Placer
 from .store.answers import Identity
 from .store.memory import MemoryStore
 from .store.port import Commit, SchedulerPause, Store
@@ -61,11 +64,13 @@ async def open_node(
     *,
     actions: Mapping[type[Action], Perform] = NO_ACTIONS,
     tools: Callable[[Node], Tools] | None = None,
+    surroundings: Surroundings | None = None,
 ) -> AsyncIterator[Node]:
     """Start a node, run the block, drain and stop the node in order.
 
     actions: who does what event triggers want done outside of the node; topics and tasks are its own.
     tools: makes what carries out what handlers ask of the node.
+    surroundings: what a node of a cluster stands on, in place of the servers and the network that are configured.
     Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
     directory, StoreDamaged or StoreUnavailable if the store does not open.
     """
@@ -74,13 +79,16 @@ async def open_node(
     world.tune_process()
     async with AsyncExitStack() as stack:
         stack.enter_context(world.lock_directory(config.data))
-        store = SqliteStore(
-            config.data / "tocsin.db", synchronous=config.synchronous, deliveries_kept=config.deliveries_kept
-        )
+        if config.cluster is not None and surroundings is None:
+            # Loading what speaks to the servers takes longer than starting a node that needs none.
+            from .surroundings import real_surroundings
+
+            surroundings = real_surroundings(config, config.cluster, world)
+        store: Store = surroundings.store if surroundings is not None else sqlite_store(config)
         stack.callback(store.close)
         identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
         paused = await world.blocking(store.scheduler_pause, lane=READS)
-        node = _compose(config, catalogue, world, store, identity, actions, paused)
+        node = _compose(config, catalogue, world, store, identity, actions, paused, surroundings)
         if tools is not None:
             node.equip(tools(node))
         nursery = await stack.enter_async_context(trio.open_nursery())
@@ -93,6 +101,16 @@ async def open_node(
                 await node.drain()
                 node._root.stop()
                 await ended.wait()
+
+
+def sqlite_store(config: NodeConfig) -> SqliteStore:
+    """The store of a node that is alone, in its data directory."""
+    path = config.data / "tocsin.db"
+    return SqliteStore(path, synchronous=config.synchronous, deliveries_kept=config.deliveries_kept)
+
+
+def _placer(cluster: ClusterConfig, catalogue: Catalogue, world: World) -> Placer:
+    return Placer(world.rng("placement"), cluster.rules, catalogue.placements, cluster.strategy)
 
 
 async def _run_root(root: Supervisor, ended: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
@@ -123,8 +141,10 @@ def _compose(
     identity: Identity,
     actions: Mapping[type[Action], Perform],
     paused: SchedulerPause | None,
+    surroundings: Surroundings | None,
 ) -> Node:
     boot = world.new_id()
+    cluster: Cluster | None = None
     memory_store = MemoryStore(deliveries_kept=config.deliveries_kept)
     memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
     if paused is not None:
@@ -134,6 +154,19 @@ def _compose(
     every = Micros(round(config.purge_every_seconds * SECOND))
     system = SystemTasks(world=world, retention=config.retention, every=every)
     equipped = Catalogue(system.types(), catalogue)
+    if config.cluster is not None and surroundings is not None:
+        cluster = Cluster(
+            config.cluster,
+            surroundings,
+            world,
+            cluster_id=identity.cluster_id,
+            partitions=identity.partitions,
+            boot=boot,
+            types=equipped.names() or (),
+            placer=_placer(config.cluster, catalogue, world),
+            version=config.version,
+            timezone_database=database_version(),
+        )
     durable = new_lane(
         "durable",
         config,
@@ -146,11 +179,17 @@ def _compose(
         READS,
         config.slots,
         zones_changed=identity.timezone_database != database_version(),
+        sharing=None if cluster is None else Sharing(cluster.store, cluster.coordination, cluster.places),
     )
     memory = new_lane("memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
     lanes = (durable, memory)
     for lane in lanes:
-        lane.keeper.connect(executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox)
+        peers = cluster.send if cluster is not None and lane is durable else None
+        lane.keeper.connect(
+            executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox, peers=peers
+        )
+    if cluster is not None:
+        cluster.connect(durable.keeper, durable.executor.load)
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
     deliveries = [_deliveries(lane, config, world, perform) for lane in lanes]
     hooks = OutcomeHooks(catalogue, world)
@@ -163,6 +202,7 @@ def _compose(
         interval_seconds=config.watch_seconds,
     )
     children = [
+        *(cluster.children() if cluster is not None else ()),
         *[ChildSpec(lane.supervisor(world, _log_crash), shutdown_seconds=60.0) for lane in lanes],
         ChildSpec(herald),
         ChildSpec(TaskChild("outcome hooks", hooks.run)),
@@ -182,6 +222,7 @@ def _compose(
         herald=herald,
         root=root,
         watchdog=watchdog,
+        cluster=cluster,
     )
     perform[RunTaskAction] = task_runner(node)
     return node
@@ -196,6 +237,7 @@ def _deliveries(lane: Lane, config: NodeConfig, world: World, perform: Mapping[t
         reader=lane.reader,
         perform=perform,
         look_seconds=config.sweep_every / SECOND,
+        partitions=(lambda: lane.keeper.owned) if lane.is_shared else None,
     )
 
 

@@ -133,6 +133,10 @@ class Executor(Actor[Message]):
             self._jobs.clear()
             self._post_last()
 
+    def load(self) -> tuple[int, int, int]:
+        """Its slots, those that are free, and the attempts that run."""
+        return self.core.load
+
     async def started(self) -> None:
         self._apply(Resync())
 

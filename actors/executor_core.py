@@ -119,6 +119,12 @@ class ExecutorCore:
         return len(self._running)
 
     @property
+    def load(self) -> tuple[int, int, int]:
+        """All slots, those that are free, and the attempts whose handlers run."""
+        running = len(self._running)
+        return self._slots, max(0, self._slots - running - len(self._abandoned)), running
+
+    @property
     def abandoned(self) -> int:
         """Handlers that were abandoned, have not returned, and hold their slots."""
         return len(self._abandoned)

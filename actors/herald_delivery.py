@@ -59,7 +59,7 @@ def _values(texts: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 class Deliveries:
-    """See the module's docstring. `perform` says for each kind of action who does it."""
+    """See the module's docstring. `perform` says for each kind of action who does it; `partitions`: whose entries, None: all."""
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Deliveries:
         reader: str,
         perform: Mapping[type[Action], Perform],
         look_seconds: float = LOOK_SECONDS,
+        partitions: Callable[[], Sequence[int]] | None = None,
     ) -> None:
         self.name = name
         self._store = store
@@ -78,6 +79,7 @@ class Deliveries:
         self._keeper = keeper
         self._reader = reader
         self._perform = perform
+        self._partitions = partitions
         self._look_seconds = look_seconds
         self._news = trio.Event()
         self._queue = Queue()
@@ -107,7 +109,8 @@ class Deliveries:
         """Take what is due. Answers whether there may be more of it at once."""
         self._queue.begin()
         try:
-            due = await self._read(self._store.outbox_due, self._world.now(), self._queue.limit)
+            among = None if self._partitions is None else self._partitions()
+            due = await self._read(self._store.outbox_due, self._world.now(), self._queue.limit, among)
             fresh = self._queue.fresh(due)
             outcomes = self._queue.add(await self._opened(fresh)) if fresh else []
             self._begin(nursery)

@@ -9,19 +9,23 @@ from typing import Final
 import attrs
 
 from runtime.clock import Micros
-from runtime.coordination import SoloCoordination
-from runtime.supervisor import ChildSpec, Supervisor
+from runtime.coordination import Coordination, SoloCoordination
+from runtime.supervisor import ChildSpec, Supervisor, TaskChild
 from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
 from runtime.world import World
 
+from .cluster_config import ClusterConfig
 from .coordinator import Coordinator
 from .executor import Executor
 from .handling.catalogue import DEFAULT_POOL, Catalogue
 from .keeper import Keeper
 from .keeper_core import KeeperCore
+from .keeper_places import ClusterPlaces
+from .lookout import Lookout
 from .model.retention import Retention
 from .rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
 from .store.port import DEFAULT_PARTITIONS, DELIVERIES_KEPT, Store
+from .store.shared import SharedStore
 from .timer import Timer
 from .timer_core import SWEEP_EVERY
 
@@ -42,7 +46,8 @@ class NodeConfig:
     `queues`: how many executions of a queue run at once, where that is limited. `catch_up_*`: how fast what a downtime or a
     pause has delayed is made up for, and how much of it runs at once. `sweep_every`: how often the store is searched for what
     is overdue; `watch_seconds`: how often the watchdog looks. `system_tasks`: whether the node makes its own tasks, which purge
-    and fold every `purge_every_seconds`; without them it keeps everything.
+    and fold every `purge_every_seconds`; without them it keeps everything. `cluster`: the node is one of several;
+    `version`: of the program, as others see it.
     """
 
     data: Path
@@ -63,6 +68,17 @@ class NodeConfig:
     catch_up_rate: float = CATCH_UP_RATE
     catch_up_burst: int = CATCH_UP_BURST
     catch_up_running: int = CATCH_UP_RUNNING
+    cluster: ClusterConfig | None = None
+    version: str = ""
+
+
+@attrs.frozen
+class Sharing:
+    """What a lane needs to know to work on a store together with those of other nodes."""
+
+    store: SharedStore
+    coordination: Coordination
+    places: ClusterPlaces
 
 
 @attrs.frozen
@@ -76,6 +92,12 @@ class Lane:
     executor: Executor
     coordinator: Coordinator
     reader: str
+    lookout: Lookout | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other nodes work on the same store."""
+        return self.lookout is not None
 
     def supervisor(self, world: World, on_crash: Callable[[str, BaseException], None]) -> Supervisor:
         """The lane's part of the tree, in the order of starting."""
@@ -85,6 +107,8 @@ class Lane:
             ChildSpec(self.timer),
             ChildSpec(self.executor, shutdown_seconds=10.0),
         ]
+        if self.lookout is not None:
+            children.append(ChildSpec(TaskChild(self.lookout.name, self.lookout.run)))
         return Supervisor(self.name, children, rng=world.rng(f"supervisor {self.name}"), on_crash=on_crash)
 
 
@@ -100,10 +124,11 @@ def new_lane(
     reader: str,
     slots: int,
     zones_changed: bool = False,
+    sharing: Sharing | None = None,
 ) -> Lane:
     """The actors of one lane, not started yet. `writer` and `reader`: the world's lanes in which the store is called.
 
-    `zones_changed`: the store was last used with another time zone database.
+    `zones_changed`: the store was last used with another time zone database. `sharing`: with whom the store is shared.
     """
 
     def new_core() -> KeeperCore:
@@ -118,6 +143,7 @@ def new_lane(
             recovering=config.catch_up_running,
             governor=Governor(config.catch_up_rate, config.catch_up_burst),
             zones_changed=zones_changed,
+            places=None if sharing is None else sharing.places,
         )
 
     async def load_checkpoint(execution_id: str) -> str | None:
@@ -143,7 +169,7 @@ def new_lane(
         boot=boot,
         node=config.name,
         partitions=partitions,
-        coordination=SoloCoordination(partitions),
+        coordination=SoloCoordination(partitions) if sharing is None else sharing.coordination,
         store=store,
         world=world,
         keeper=keeper.mailbox,
@@ -151,4 +177,15 @@ def new_lane(
         writer=writer,
         reader=reader,
     )
-    return Lane(name, store, keeper, timer, executor, coordinator, reader)
+    lookout = None
+    if sharing is not None:
+        lookout = Lookout(
+            f"{name} lookout",
+            store=sharing.store,
+            world=world,
+            keeper=keeper.mailbox,
+            partitions=lambda: keeper.owned,
+            boot=lambda: keeper.boot,
+            reader=reader,
+        )
+    return Lane(name, store, keeper, timer, executor, coordinator, reader, lookout)

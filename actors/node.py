@@ -20,6 +20,7 @@ from runtime.watchdog import Watchdog
 from runtime.world import World
 
 from .calendar_library import CalendarLibrary
+from .cluster import Cluster
 from .command_messages import Command
 from .executor_messages import Drain
 from .handling.catalogue import Catalogue
@@ -69,12 +70,14 @@ class Node:
         herald: Herald,
         root: Supervisor,
         watchdog: Watchdog,
+        cluster: Cluster | None = None,
     ) -> None:
         self.config = config
         self.catalogue = catalogue
         self.world = world
         self.identity = identity
         self.boot = boot
+        self.cluster = cluster
         self.herald = herald
         self._durable = durable
         self._memory = memory

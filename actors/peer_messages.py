@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from runtime.records import record
 
 
@@ -17,13 +19,6 @@ class Declined:
     """The answer to an offer: these are not claimed here now."""
 
     executions: tuple[tuple[str, str], ...]
-
-
-@record
-class Wake:
-    """These tasks have changed in a way that concerns you: look at their rows."""
-
-    task_ids: tuple[str, ...]
 
 
 @record
@@ -44,4 +39,5 @@ class Result:
     message: str = ""
 
 
-PeerMessage = Offer | Declined | Wake | Call | Result
+MESSAGES: Final = (Offer, Declined, Call, Result)
+"""In the order of their tags: a new one comes last."""

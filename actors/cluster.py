@@ -1,0 +1,294 @@
+"""What makes a node one of several: links, gossip, coordination, and the executions that nodes offer each other.
+
+Two identities meet here. A process is known to the others by its `boot` at start, for links and gossip. What it claims in the
+store it claims under the boot id of its lease, which is the same until a lease was buried; then it goes on under another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from runtime.clock import SECOND, Micros
+from runtime.cluster_coordination import ClusterCoordination, CoordinationSettings
+from runtime.codec import Codec
+from runtime.coordination import CoordinationStatus
+from runtime.coordination_messages import Member
+from runtime.errors import NotFound
+from runtime.fabric import Fabric
+from runtime.fabric_messages import Identity, Limits, Security, Tls
+from runtime.registry import Registry
+from runtime.supervisor import ChildSpec, TaskChild
+from runtime.transport import Network
+from runtime.world import World
+
+from .addresses import hint
+from .cluster_config import ClusterConfig
+from .gossip import Gossip
+from .gossip_messages import Members
+from .keeper import Keeper
+from .keeper_places import ClusterPlaces
+from .model.peer import Peer
+from .peer_messages import MESSAGES, Call, Declined, Offer, Result
+from .rules.placing import Placer
+from .sharing_messages import Declined as KeeperDeclined
+from .sharing_messages import Offered, PeersChanged, SendOffer, SharingDirective
+from .store.shared import SharedStore
+
+logger = logging.getLogger(__name__)
+
+KEEPER: Final = "keeper"
+"""The name at which a node hears what is offered to it."""
+
+OPERATIONS: Final = "operations"
+"""The name at which a node is asked to carry out operations on itself."""
+
+TELL_SECONDS: Final = 0.2
+"""Between two looks at what a node has to say of itself: load that is older misleads, more often helps nobody."""
+
+FIRST_TAG: Final = 30
+"""Of what nodes tell each other beside gossip; a tag never changes its meaning."""
+
+
+@attrs.frozen
+class Surroundings:
+    """What a node of a cluster stands on: the store that it shares, the coordination servers, the network to its peers."""
+
+    store: SharedStore
+    registry: Registry
+    network: Network
+
+
+class Load(Protocol):
+    """What a node's own figures are taken from."""
+
+    def __call__(self) -> tuple[int, int, int]:
+        """Slots, those that are free, and attempts under way."""
+        ...
+
+
+class Cluster:
+    """See the module's docstring.
+
+    `boot`: of this process. `types`: the task types that the node has. `version` and `timezone_database`: as others shall see
+    them. `answer`: carries out what other nodes ask of this one; set by who can.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        surroundings: Surroundings,
+        world: World,
+        *,
+        cluster_id: str,
+        partitions: int,
+        boot: str,
+        types: Collection[str],
+        placer: Placer,
+        version: str,
+        timezone_database: str,
+    ) -> None:
+        self.config = config
+        self.boot = boot
+        self.answer: Callable[[str, Call], Awaitable[Result]] | None = None
+        self.store = surroundings.store
+        self._world = world
+        self._types = frozenset(types)
+        self._version = version
+        self._timezone_database = timezone_database
+        self._executor = config.executor
+        self._draining = False
+        self._load: Load = lambda: (0, 0, 0)
+        self._peers: tuple[Peer, ...] = ()
+        self._known: tuple[Member, ...] = ()
+        self._keeper: Keeper
+        limits = Limits()
+        codec = Codec(limits.max_message, limits.max_frame)
+        for tag, kind in enumerate(MESSAGES, FIRST_TAG):
+            codec.register(tag, kind)
+        self.fabric = Fabric(
+            Identity(cluster_id, config.name, boot),
+            surroundings.network,
+            _security(config),
+            limits,
+            world,
+            listen=config.listen,
+            codec=codec,
+        )
+        self.gossip = Gossip("gossip", fabric=self.fabric, world=world, me=self.me())
+        self.coordination = ClusterCoordination(
+            surroundings.registry,
+            world=world,
+            slots=partitions,
+            cluster_id=cluster_id,
+            settings=CoordinationSettings(min_nodes=config.min_nodes, gate_seconds=config.gate_seconds),
+        )
+        self.places = ClusterPlaces(self.me, self._live, placer, Micros(round(config.offer_seconds * SECOND)))
+
+    def connect(self, keeper: Keeper, load: Load) -> None:
+        """Say whose keeper claims what is offered, and where the load is seen. Called once, before the actors start."""
+        self._keeper = keeper
+        self._load = load
+        self.fabric.receive(KEEPER, self._hear)
+        self.fabric.answer(OPERATIONS, self._answer)
+        self.gossip.subscribe(self._learn)
+
+    def children(self) -> list[ChildSpec]:
+        """What has to run before the lanes, in the order of starting."""
+        return [
+            ChildSpec(TaskChild("fabric", self._run_fabric)),
+            ChildSpec(self.gossip),
+            ChildSpec(TaskChild("coordination", self.coordination.run)),
+            ChildSpec(TaskChild("neighbours", self._tend)),
+        ]
+
+    async def _run_fabric(self) -> None:
+        async with trio.open_nursery() as nursery:
+            address = await nursery.start(self.fabric.run)
+            logger.info("links from other nodes are accepted at %s", address)
+
+    # -- what this node says of itself
+
+    def me(self) -> Peer:
+        """This node, as it is now."""
+        slots, free, running = self._load()
+        return Peer(
+            self.config.name,
+            self.boot,
+            self.address,
+            labels=self.config.labels,
+            types=self._types,
+            executor=self._executor,
+            draining=self._draining,
+            slots=slots,
+            free=free,
+            running=running,
+            offset=Micros(0),
+            timezone_database=self._timezone_database,
+            version=self._version,
+        )
+
+    @property
+    def address(self) -> str:
+        """Where other nodes make their links to."""
+        return self.config.advertise or self.fabric.address
+
+    def attributes(self) -> Mapping[str, str]:
+        """What stands with this member at the coordination servers."""
+        return {
+            "link": self.boot,
+            "address": self.address,
+            "timezone_database": self._timezone_database,
+            "version": self._version,
+            "labels": json.dumps(dict(self.config.labels)),
+        }
+
+    # -- what is heard of others
+
+    async def _tend(self) -> None:
+        """Tell gossip who the members are, and what this node has to say of itself."""
+        told: Peer | None = None
+        while True:
+            members = self.coordination.members()
+            if members != self._known:
+                self._know(members)
+            if (me := self.me()) != told:
+                told = me
+                self.gossip.describe(**attrs.asdict(me, recurse=False, filter=_is_ours))
+            await trio.sleep(TELL_SECONDS)
+
+    def _know(self, members: tuple[Member, ...]) -> None:
+        self._known = members
+        linked = [
+            Member(member.attributes.get("link", member.boot), member.name, member.weight, member.attributes)
+            for member in members
+        ]
+        hint(self.gossip.mailbox, Members(tuple(linked)))
+        self._tell_keeper()
+
+    def _learn(self, peers: tuple[Peer, ...]) -> None:
+        self._peers = peers
+        self._tell_keeper()
+
+    def _tell_keeper(self) -> None:
+        hint(self._keeper.mailbox, PeersChanged(self.peers()))
+
+    def _live(self) -> Collection[str]:
+        return {member.attributes.get("link", member.boot) for member in self._known} | {self.boot}
+
+    def peers(self) -> tuple[Peer, ...]:
+        """Every node that is known, this one among them, by name."""
+        others = [peer for peer in self._peers if peer.boot != self.boot]
+        return tuple(sorted((self.me(), *others), key=lambda peer: (peer.name, peer.boot)))
+
+    def status(self) -> CoordinationStatus:
+        """What there is to see of the coordination."""
+        return self.coordination.status()
+
+    # -- executions offered to and by others
+
+    def send(self, directive: SharingDirective) -> None:
+        """Tell a peer what the keeper decided. What does not arrive is found again by the next look at the store."""
+        message = Offer(directive.executions) if isinstance(directive, SendOffer) else Declined(directive.executions)
+        self.fabric.tell(directive.boot, KEEPER, message)
+
+    def _hear(self, boot: str, message: object) -> None:
+        match message:
+            case Offer(executions=executions):
+                hint(self._keeper.mailbox, Offered(boot, executions))
+            case Declined(executions=executions):
+                hint(self._keeper.mailbox, KeeperDeclined(boot, executions))
+            case _:
+                logger.warning("%s told the keeper %s", boot, type(message).__name__)
+
+    # -- operations on other nodes
+
+    async def ask(self, name: str, call: Call, seconds: float) -> Result:
+        """Have another node carry out an operation. Raises NotFound, PeerUnreachable, ReplyTimeout."""
+        peer = next((one for one in self.peers() if one.name == name and one.boot != self.boot), None)
+        if peer is None:
+            raise NotFound(f"no node {name!r}: there are {', '.join(one.name for one in self.peers())}")
+        answer = await self.fabric.ask(peer.boot, OPERATIONS, call, seconds)
+        assert isinstance(answer, Result)
+        return answer
+
+    async def _answer(self, boot: str, message: object) -> Result:
+        if self.answer is None or not isinstance(message, Call):
+            return Result(title="Not available", message="this node answers no operations")
+        return await self.answer(boot, message)
+
+    # -- switches
+
+    @property
+    def executor(self) -> bool:
+        """Whether this node takes executions."""
+        return self._executor
+
+    def switch_executor(self, on: bool) -> None:
+        """Take executions, or no new ones; what runs goes on."""
+        if on is not self._executor:
+            self._executor = on
+            logger.info("this node %s executions now", "takes" if on else "takes no")
+            self._tell_keeper()
+
+    def announce_drain(self, on: bool = True) -> None:
+        """Say that this node takes nothing new, or does again."""
+        self._draining = on
+        self._tell_keeper()
+
+
+def _security(config: ClusterConfig) -> Security:
+    tls = config.tls
+    if tls is None or tls.certificate is None or tls.key is None:
+        return Security(key=config.key or b"")
+    return Security(Tls(tls.ca, tls.certificate, tls.key), config.key or b"")
+
+
+def _is_ours(field: attrs.Attribute[object], _value: object) -> bool:
+    """Whether a field of `Peer` is for the node itself to say."""
+    return field.name not in ("standing", "offset")
