@@ -18,8 +18,8 @@ MAX_RULES: Final = 100
 
 
 def read_rules(value: object, field: str) -> tuple[str, ...]:
-    """The texts of rules, each of them checked: a list, or one text with semicolons between them. Raises InvalidRequest."""
-    texts = value.split(";") if isinstance(value, str) else value
+    """The texts of rules, each of them checked: a list, or one text with commas between them. Raises InvalidRequest."""
+    texts = value.split(",") if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise InvalidRequest(f"{field}: a list of rules, not {show(value)}")
     if len(texts) > MAX_RULES:
