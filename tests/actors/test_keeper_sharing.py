@@ -1,0 +1,227 @@
+"""Keepers of several nodes over one store: any node may be asked, owners decide, whoever has room runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.model.lifecycle import State
+from actors.model.placement import Placement, Where
+from actors.model.policy import Concurrency, Overlap, Policies, Retry
+from actors.model.task import partition_of
+from runtime.clock import SECOND, Micros
+from runtime.errors import Conflict
+from runtime.records import evolve
+
+from .keeper_kit import definition
+from .sharing_kit import PARTITIONS, Nodes
+
+
+def named(owner: int, number: int = 1, prefix: str = "t") -> list[str]:
+    """Task ids whose partition is the one of this number."""
+    found = [f"{prefix}{n}" for n in range(200) if partition_of(f"{prefix}{n}", PARTITIONS) == owner]
+    return found[:number]
+
+
+def test_what_is_made_on_another_node_is_fired_by_its_owner():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    (task_id,) = named(1)
+    nodes[1].create(definition(task_id))
+    assert nodes.woken == [task_id]
+    nodes.deliver()
+    nodes.advance(10)
+    nodes[1].fire()
+    assert nodes[1].started == []
+    nodes[0].fire()
+    assert [one.task_id for one in nodes[0].started] == [task_id]
+
+
+def test_a_stale_memory_of_a_task_is_noticed_when_it_comes_due():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes[0].end()
+    task = nodes[0].task()
+    sooner = evolve(task.definition, trigger=evolve(task.definition.trigger, every=Micros(3 * SECOND)))
+    nodes[1].edit(sooner)
+    nodes.lose()
+    nodes.advance(5)
+    nodes[0].fire()
+    # It owed nothing as it was remembered; by now it was read, and the timer was told again when it is due.
+    nodes[0].fire()
+    assert len(nodes[0].started) == 2
+
+
+def test_a_command_on_any_node_sees_the_row_as_it_is():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", policies=Policies(overlap=Overlap.SKIP)))
+    first = nodes[1].run()
+    with pytest.raises(Conflict):
+        nodes[0].run()
+    nodes[1].end()
+    nodes.lose()
+    second = nodes[0].run()
+    assert first.id != second.id
+
+
+def test_who_has_no_room_offers_and_the_peer_claims():
+    nodes = Nodes(2, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"), definition("t2"))
+    nodes.advance(10)
+    nodes[0].fire()
+    assert len(nodes[0].started) == 1
+    nodes.deliver()
+    assert len(nodes[1].started) == 1
+    assert {one.task_id for one in (*nodes[0].started, *nodes[1].started)} == {"t1", "t2"}
+    assert nodes.store.waiting(10) == []
+
+
+def test_an_offer_that_is_lost_is_made_again_after_its_time():
+    nodes = Nodes(2, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"), definition("t2"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.lose()
+    nodes[0].look()
+    assert nodes.post == []
+    nodes.advance(2)
+    nodes.meet()
+    nodes[0].look()
+    nodes.deliver()
+    assert len(nodes[1].started) == 1
+
+
+def test_a_node_that_is_no_executor_offers_everything():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].executor = False
+    nodes.meet()
+    nodes[0].create(definition("t1"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    assert nodes[0].started == []
+    assert len(nodes[1].started) == 1
+
+
+def test_a_task_that_nobody_may_run_waits_for_a_node():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", placement=Placement(Where.NAMED, nodes=("n3",))))
+    nodes.advance(10)
+    nodes[0].fire()
+    (waiting,) = nodes[0].task().open
+    assert waiting.waits_for == "node"
+
+
+def test_a_cancellation_reaches_the_node_that_runs_it_with_and_without_a_wake_up():
+    for woken in (True, False):
+        nodes = Nodes(2, slots=1, owners=[0, 0, 0, 0])
+        nodes[0].create(definition("t1", placement=Placement(Where.NAMED, nodes=("n2",))))
+        nodes.advance(10)
+        nodes[0].fire()
+        nodes.deliver()
+        (run,) = nodes[1].started
+        nodes[0].cancel()
+        if woken:
+            nodes.deliver()
+        else:
+            nodes.lose()
+            nodes.look()
+        assert [one.execution_id for one in nodes[1].interrupted] == [run.id]
+
+
+def test_a_concurrency_key_holds_over_nodes_and_goes_on_when_it_is_given_back():
+    nodes = Nodes(2)
+    policies = Policies(concurrency=Concurrency("one", 1), overlap=Overlap.SKIP)
+    ids = [named(slot)[0] for slot in range(PARTITIONS)]
+    nodes[0].create(*[definition(task_id, policies=policies) for task_id in ids])
+    nodes.deliver()
+    nodes.advance(10)
+    for rig in nodes.rigs:
+        rig.fire()
+    running = [run for rig in nodes.rigs for run in rig.running.values()]
+    assert len(running) == 1
+    ran = {running[0].task_id}
+    for _ in range(3):
+        for rig in nodes.rigs:
+            if rig.running:
+                rig.end()
+                break
+        nodes.deliver()
+        running = [run for rig in nodes.rigs for run in rig.running.values()]
+        assert len(running) == 1
+        ran.add(running[0].task_id)
+    assert ran == set(ids)
+
+
+def test_executions_of_a_dead_node_are_recovered_by_the_owners_of_their_partitions():
+    nodes = Nodes(3, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"), definition("t2"), definition("t3"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    (victim,) = nodes[1].running.values()
+    nodes[1].die()
+    live = nodes.store.bury([nodes[0].boot, nodes[2].boot])
+    assert nodes[1].boot not in live
+    nodes[2].recover(live)
+    nodes[0].recover(live)
+    again = nodes[0].store.execution(victim.id)
+    assert again is not None
+    assert again.execution.state is State.WAITING
+    assert again.execution.crashes == 1
+
+
+def test_a_former_owner_settles_nothing():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"))
+    stale = nodes[0].own
+    nodes[1].take(range(PARTITIONS))
+    nodes.advance(10)
+    assert nodes[0].own is stale
+    nodes[0].fire()
+    assert nodes[0].started == []
+    nodes[1].fire()
+    assert len(nodes[1].started) == 1
+
+
+def test_a_buried_boot_claims_nothing():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"))
+    nodes.store.leave(nodes[0].boot)
+    nodes.advance(10)
+    nodes[0].fire()
+    assert nodes[0].started == []
+
+
+def test_a_task_that_runs_on_all_nodes_runs_once_on_each():
+    nodes = Nodes(3, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", placement=Placement(Where.ALL), policies=Policies(retry=Retry(max_retries=0))))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    assert [len(rig.started) for rig in nodes.rigs] == [1, 1, 1]
+    assert {run.target for rig in nodes.rigs for run in rig.started} == {"n1", "n2", "n3"}
+    nodes[1].end(State.FAILED)
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    # The nodes whose execution is still open skip the slot, each for itself.
+    assert [len(rig.started) for rig in nodes.rigs] == [1, 2, 1]
+    assert len(nodes[0].outcomes()) == 6
+
+
+def test_the_pause_of_the_scheduler_is_heard_on_every_node():
+    nodes = Nodes(2)
+    ids = [named(slot)[0] for slot in range(PARTITIONS)]
+    nodes[0].create(*[definition(task_id) for task_id in ids])
+    nodes[0].pause_scheduler("maintenance")
+    nodes.look()
+    nodes.advance(10)
+    for rig in nodes.rigs:
+        rig.fire()
+    assert [rig.started for rig in nodes.rigs] == [[], []]
+    nodes[1].resume_scheduler()
+    nodes.look()
+    for rig in nodes.rigs:
+        rig.fire()
+    assert sum(len(rig.started) for rig in nodes.rigs) == PARTITIONS
