@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from actors.store.memory import MemoryStore
+from actors.store.postgres import PostgresStore
 from actors.store.shared import SharedStore
 from actors.store.sqlite import SqliteStore
-from tests.conformance.store_kit import SteppedClock, founded
+from tests.conformance.registry_kit import Servers
+from tests.conformance.store_kit import SteppedClock, emptied, founded
+from tocsin.embedded.postgres import EmbeddedPostgres
 
 Passing = Callable[[float], None]
 
@@ -21,15 +23,39 @@ def clock() -> SteppedClock:
     return SteppedClock()
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="session")
+def conformance_database(postgres_server: EmbeddedPostgres) -> str:
+    """The URL of a database that the suite's tests use one after another."""
+    return postgres_server.create_database("conformance")
+
+
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock) -> Iterator[SharedStore]:
-    on_disk = request.param == "sqlite"
-    made = founded(SqliteStore(tmp_path / "store.db", clock=clock) if on_disk else MemoryStore(clock=clock))
+    if request.param == "postgres":
+        made: SharedStore = PostgresStore(emptied(request.getfixturevalue("conformance_database")), clock=clock)
+    else:
+        on_disk = request.param == "sqlite"
+        made = SqliteStore(tmp_path / "store.db", clock=clock) if on_disk else MemoryStore(clock=clock)
+    founded(made)
     yield made
     made.close()
 
 
 @pytest.fixture
-def passing(store: SharedStore, clock: SteppedClock) -> Passing:
-    """Lets so many seconds pass by the store's clock; with a server they really pass."""
-    return clock.step if isinstance(store, SqliteStore | MemoryStore) else time.sleep
+def passing(clock: SteppedClock) -> Callable[[float], None]:
+    """Lets so many seconds pass by the store's clock."""
+    return clock.step
+
+
+@pytest.fixture(params=["simulated", "zookeeper"])
+def one_server(request: pytest.FixtureRequest, run_seed: int) -> Servers:
+    """A registry's server under test."""
+    real = request.getfixturevalue("zookeeper_server") if request.param == "zookeeper" else None
+    return Servers(real, 1, run_seed)
+
+
+@pytest.fixture(params=["simulated", "zookeeper"])
+def three_servers(request: pytest.FixtureRequest, run_seed: int) -> Servers:
+    """An ensemble of a registry's servers under test."""
+    real = request.getfixturevalue("zookeeper_ensemble") if request.param == "zookeeper" else None
+    return Servers(real, 3, run_seed)
