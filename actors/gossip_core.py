@@ -271,9 +271,11 @@ class GossipCore:
         state, known = self._state, self._state.table.get(claim.name)
         was_live = known is not None and known.live
         if known is not None and known.claim.boot != claim.boot:
+            if known.death is not None and newer(known.death, claim):
+                claim = known.death
             if claim.life is Life.ALIVE:
                 self._gone(known)
-            known.gone, known.death = False, None
+            known.gone = False
         known = state.table.put(claim, state.now)
         known.listed = self._listed.get(claim.name) == claim.boot
         known.confirmations = frozenset()

@@ -10,7 +10,7 @@ from .gossip_messages import Claim, Life, Load, Profile
 from .gossip_queue import Timer
 from .gossip_rules import load_seconds
 from .gossip_state import GossipState
-from .gossip_table import catalogue_of, digest_of
+from .gossip_table import catalogue_of, digest_of, labels_of
 from .model.peer import Peer
 
 
@@ -29,8 +29,9 @@ class Myself:
 
     def become(self, me: Peer) -> None:
         """This node is like that now; the load is told when its time has come."""
-        self._me = me
-        self._describe()
+        before, self._me = self._me, me
+        if described(before) != described(me):
+            self._describe()
         load, state = self.known.load, self._state
         if load is None or self._load(load.version) == load:
             return
@@ -97,7 +98,7 @@ class Myself:
             boot=me.boot,
             version=version,
             address=me.address,
-            labels=me.labels,
+            labels=labels_of(me.labels),
             catalogue=digest_of(catalogue_of(me.types)),
             timezone_database=me.timezone_database,
             release=me.version,
@@ -116,3 +117,8 @@ class Myself:
 def offered(load: Load) -> bool:
     """Whether work may be offered to a node with this load."""
     return load.executor and not load.draining and load.free > 0
+
+
+def described(me: Peer) -> tuple[object, ...]:
+    """What goes into a profile."""
+    return me.address, me.labels, me.types, me.timezone_database, me.version

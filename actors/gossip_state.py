@@ -95,9 +95,9 @@ class GossipState:
         if known is None:
             return news
         said = known.claim if known.death is None else known.death
-        if said.life is Life.ALIVE or said in news.claims:
+        if said.life is Life.ALIVE:
             return news
-        return News((said, *news.claims), news.profiles, news.loads)
+        return News((said, *(claim for claim in news.claims if claim != said)), news.profiles, news.loads)
 
     # Who is next.
 

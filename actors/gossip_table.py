@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate, takewhile
 from typing import Final
 
 import attrs
@@ -23,11 +24,12 @@ from .model.peer import Peer, Standing
 PAGE: Final = 64
 """Members in one `State`: some 20 kB."""
 
-TYPES: Final = 5_000
-"""Task types in a catalogue at most, the first by name: a frame of some hundred kB. Those beyond are not known elsewhere."""
+CATALOGUE_BYTES: Final = 200_000
+"""Of the names of all task types of a node, the first by name, so that they fit into one message: thousands. Those beyond are not
+known elsewhere."""
 
-TYPE_LENGTH: Final = 200
-"""Characters of a task type's name at most; a longer one is not told."""
+LABEL_BYTES: Final = 1_000
+"""Of the labels of a node, so that a page of members fits into one message. Those beyond are not known elsewhere."""
 
 STANDING: Final = {
     Life.ALIVE: Standing.ALIVE,
@@ -53,7 +55,19 @@ def merge(one: Claim, other: Claim) -> Claim:
 
 def catalogue_of(types: Iterable[str]) -> tuple[str, ...]:
     """The task types that are told, in order."""
-    return tuple(sorted(name for name in types if len(name) <= TYPE_LENGTH)[:TYPES])
+    names = sorted(types)
+    return tuple(names[: fitting(names, CATALOGUE_BYTES)])
+
+
+def labels_of(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The labels that are told."""
+    return labels[: fitting([name + value for name, value in labels], LABEL_BYTES)]
+
+
+def fitting(texts: Iterable[str], limit: int) -> int:
+    """How many of these texts, from the first, are no longer together than so many bytes."""
+    sums = accumulate(len(text.encode()) for text in texts)
+    return sum(1 for _ in takewhile(lambda size: size <= limit, sums))
 
 
 def digest_of(types: tuple[str, ...]) -> str:
@@ -66,7 +80,8 @@ class Known:
     """One member, as known here.
 
     `since`: when the claim was heard, monotonic seconds. `listed`: by the coordination service, with `address`. `death`: a claim
-    of its death that is in doubt. `confirmations`: who suspects it. `gone`: the hint has been told. `asked_back`: when it was told what is said of it.
+    of its death that is in doubt. `confirmations`: who suspects it. `gone`: the hint has been told. `asked_back`: when it was
+    told what is said of it. `peer`: as it is shown, if computed. `mark`: its part of the digest.
     """
 
     claim: Claim

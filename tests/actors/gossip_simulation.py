@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from actors.gossip_core import GossipCore
-from actors.gossip_messages import Event, Gone, Members, Mine, PeersChanged, Received, Send, SetAlarm, Tick
-from actors.gossip_queue import NewsQueue
+from actors.gossip_messages import Event, Gone, Members, PeersChanged, Received, Send, SetAlarm, Tick
+from actors.gossip_queue import NewsQueue, Timer
 from actors.gossip_rules import GossipConfig, push_pull_seconds, suspicion_bounds
 from actors.model.peer import Peer, Standing
 from runtime.coordination_messages import Member
@@ -33,7 +33,7 @@ QUIET = GossipConfig(peers_seconds=1e9)
 
 
 def spread_seconds(config: GossipConfig, members: int) -> float:
-    """Until everybody has heard a piece of news: log_{f+1} n + ln n / f rounds (Pittel, On spreading a rumor, 1987, for f a round)."""
+    """Until everybody has heard some news: log_{f+1} n + ln n / f rounds (Pittel, On spreading a rumor, 1987)."""
     rounds = math.log(members) / math.log(config.fanout + 1) + math.log(members) / config.fanout
     return rounds * config.gossip_seconds
 
@@ -54,7 +54,7 @@ def crash_seconds(config: GossipConfig, members: int) -> float:
 
 
 def heal_seconds(config: GossipConfig, members: int) -> float:
-    """Until both sides of a healed partition know each other again: one interval of comparing notes, a refutation and its spread."""
+    """Until both sides of a partition know each other again: one interval of comparing notes, a refutation, its spread."""
     return push_pull_seconds(config, members) + config.probe_seconds + spread_seconds(config, members)
 
 
@@ -121,10 +121,8 @@ class Cluster:
                     state._order.append(record.claim.name)
             state._entered.update(state._order)
             state.rng.shuffle(state._order)
-            state.queue.__init__()
-            state.timers.set(
-                state.rng.uniform(0, push_pull_seconds(self.config, len(records))), *push_pull_timer()
-            )
+            state.queue = NewsQueue()
+            state.timers.set(state.rng.uniform(0, push_pull_seconds(self.config, len(records))), Timer.PUSH_PULL)
 
     def tell(self, node: Node, event: Event, after: float = 0.0) -> None:
         """Have a node hear this."""
@@ -190,7 +188,9 @@ class Cluster:
     def join(self, name: str, contacts: Iterable[str], boot: str = "") -> Node:
         """A new node that the coordination service tells of a few others."""
         node = self.make(name, boot)
-        self.tell(node, Members(tuple(Member(self.nodes[contact].boot, self.nodes[contact].name) for contact in contacts)))
+        self.tell(
+            node, Members(tuple(Member(self.nodes[contact].boot, self.nodes[contact].name) for contact in contacts))
+        )
         return node
 
     def list_members(self) -> None:
@@ -220,12 +220,6 @@ class Cluster:
         return all(node.core._state.table.live == len(nodes) for node in nodes) and (
             len({node.core.digest for node in nodes}) == 1
         )
-
-
-def push_pull_timer() -> tuple[object]:
-    from actors.gossip_queue import Timer
-
-    return (Timer.PUSH_PULL,)
 
 
 def stalled(rng: random.Random, part: float = 0.9, longest: float = 2.0) -> Callable[[float], float]:
@@ -291,9 +285,9 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["day"]:
         began = time.perf_counter()
         cluster, slow = day(float(arguments[1]) if len(arguments) > 1 else 24.0)
-        print(
+        sys.stdout.write(
             f"{cluster.now / 3600:.1f} h, 10 members, one stalled 90 %: {len(cluster.gone)} false deaths, slow node's awareness "
-            f"{slow.core.awareness}, {cluster.events:,} events in {time.perf_counter() - began:.0f} s"
+            f"{slow.core.awareness}, {cluster.events:,} events in {time.perf_counter() - began:.0f} s\n"
         )
         return
     members = int(arguments[0]) if arguments else 1_000
@@ -302,10 +296,9 @@ def main(arguments: list[str]) -> None:
         began = time.perf_counter()
         taken = [measure(members, seed) for seed in range(seeds)]
         expected = formula(QUIET, members)
-        print(
+        sys.stdout.write(
             f"{name}: {members} members, {', '.join(f'{seconds:.2f}' for seconds in taken)} s; formula {expected:.2f} s, "
-            f"bound {2 * expected:.2f} s; {time.perf_counter() - began:.0f} s of work",
-            flush=True,
+            f"bound {2 * expected:.2f} s; {time.perf_counter() - began:.0f} s of work\n"
         )
 
 
