@@ -1,0 +1,1 @@
+"""Several node processes on real servers."""
