@@ -29,7 +29,7 @@ GROUP: Final = "tocsin.placements"
 _NEEDS: Final = {"nodes": Where.NAMED, "labels": Where.SELECTOR}
 """What says where by itself -> where that is, which is nowhere without it."""
 
-_KEYS: Final = {one.attribute: one.key for one in PLACEMENT}
+_FIELDS: Final = {one.key: one for one in PLACEMENT}
 
 
 def read_placement(value: object, base: Placement = ANYWHERE, path: str = "placement") -> Placement:
@@ -58,7 +58,8 @@ def _where(values: Mapping[str, Any], path: str) -> tuple[Where, tuple[str, ...]
     where: Where = values.get("where", said[0] if said else Where.ANY)
     for name, wanted in _NEEDS.items():
         if name in values and where is not wanted:
-            raise InvalidRequest(f"{path}.{name}: goes with {path}.on {wanted}, not with {where}: {show(values[name])}")
+            wrong = show(_FIELDS[name].kind.show(values[name]))
+            raise InvalidRequest(f"{path}.{name}: goes with {path}.on {wanted}, not with {where}: {wrong}")
         if where is wanted and not values.get(name):
             raise InvalidRequest(f"{path}.{name}: required with {path}.on {wanted}, at least one")
     return where, values.get("nodes", ()), values.get("labels", ())
@@ -84,7 +85,7 @@ def check_placement(definition: Definition, catalogue: Catalogue, *, chosen: boo
 def placement_json(placement: Placement) -> dict[str, Any]:
     """A placement in full; nodes, labels and strategy null where nothing is said."""
     shown = show_object(placement, PLACEMENT)
-    return {key: shown[key] or None for key in _KEYS.values()}
+    return {key: value or None for key, value in shown.items()}
 
 
 # -- the strategies of users

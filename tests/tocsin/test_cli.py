@@ -401,6 +401,29 @@ def test_no_text_takes_over_the_terminal(shell: Shell, capsys: pytest.CaptureFix
     assert "note: printable" in err
 
 
+def test_where_a_task_runs_is_said_shown_and_changed(shell: Shell) -> None:
+    made = shell.json("task", "add", "placed", "--every", "1h", "--type", "greet", "--on", "label=zone:eu,disk:ssd")
+    assert made["placement"] == {
+        "on": "selector",
+        "nodes": None,
+        "labels": {"disk": "ssd", "zone": "eu"},
+        "strategy": None,
+    }
+    code, out, _ = shell("task", "show", "placed")
+    assert code == 0
+    assert "nodes with disk=ssd, zone=eu" in out
+    shell.json("task", "edit", "placed", "--on", "node=n1,n2", "--strategy", "pinned")
+    assert "n1, n2, chosen by pinned" in shell("task", "show", "placed")[1]
+    shell.json("task", "edit", "placed", "--unset", "strategy")
+    assert "chosen by" not in shell("task", "show", "placed")[1]
+    code, _, err = shell("task", "edit", "placed", "--strategy", "randon")
+    assert (code, "--strategy: one of least_loaded" in err, "did you mean 'random'?" in err) == (2, True, True)
+    shell.json("task", "edit", "placed", "--on", "all")
+    shell("task", "pause", "placed")
+    code, _, err = shell("task", "activate", "placed", "--in", "1h")
+    assert (code, "--on: all does not go with a trigger that fires once" in err) == (2, True)
+
+
 def test_an_execution_is_shown_and_explained_by_its_id(shell: Shell) -> None:
     shell.json("task", "add", "asked-by-id", "--every", "1h", "--type", "fail", "--retries", "0")
     execution = shell.json("task", "run", "asked-by-id")["id"]
