@@ -12,14 +12,16 @@ from pathlib import Path
 import attrs
 import trio
 
+from actors.composition import real_world
 from actors.handling.catalogue import Catalogue
-from runtime.errors import InternalError
 from runtime.world import World, termination_signals
 
 from .api.server import serve_api
 from .client import NODE_FILE, TOKEN_FILE
 from .config import Config
-from .node import LocalNode, open_configured
+from .development import with_servers
+from .node import LocalNode, node_config, open_configured
+from .secret_files import read_or_make, write_private
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +52,14 @@ async def serve_node(
 @asynccontextmanager
 async def open_serving(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[Serving]:
     """Node and server while the block runs; `node.json` in the data directory tells the command line where."""
-    async with open_configured(config, catalogue, world) as node, trio.open_nursery() as nursery:
+    world = world or real_world(node_config(config))
+    async with (
+        with_servers(config, world) as config,
+        open_configured(config, catalogue, world) as node,
+        trio.open_nursery() as nursery,
+    ):
         stop = trio.Event()
-        token = make_token(config.data, node.world)
+        token = read_or_make(config.data / TOKEN_FILE, node.world)
         if not config.listen.is_loopback:
             logger.warning(
                 "listening on %s, beyond this machine: the token travels unencrypted, and commands run %s",
@@ -61,7 +68,7 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
             )
         url = await nursery.start(serve_api, node.inner, config.listen, token, config.body_limit, stop)
         node_file = config.data / NODE_FILE
-        _write(node_file, json.dumps({"url": url, "pid": os.getpid(), "boot": node.inner.boot}), 0o600)
+        write_private(node_file, json.dumps({"url": url, "pid": os.getpid(), "boot": node.inner.boot}))
         try:
             yield Serving(url, config.data, node)
         finally:
@@ -85,27 +92,3 @@ async def _until_signalled(node: LocalNode) -> None:
 async def _drain(node: LocalNode, done: trio.CancelScope) -> None:
     await node.drain()
     done.cancel()
-
-
-def make_token(data: Path, world: World) -> str:
-    """The administrator's token: read from the data directory, or made there on the first start, for its owner's eyes only."""
-    path = data / TOKEN_FILE
-    if not path.exists():
-        _write(path, world.secret(32) + "\n", 0o600)
-    token = path.read_text(encoding="ascii", errors="replace").strip()
-    if not token:
-        raise InternalError(f"{path} is empty: remove it and start again to get a new token")
-    return token
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """The whole text or the old file; the mode is there from the first byte."""
-    temporary = path.with_name(f".{path.name}.new")
-    with suppress(FileNotFoundError):
-        temporary.unlink()
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

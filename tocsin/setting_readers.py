@@ -261,10 +261,8 @@ def read_labels(value: object, field: str) -> dict[str, str]:
 
 
 def read_strategy(value: object, field: str) -> str:
-    """A built-in strategy of placement, or the class path of a plug-in."""
+    """A strategy of placement: one of ours, or a plug-in by its class path or the name of its entry point."""
     text = read_text(value, field)
-    if text not in STRATEGIES and not all(part.isidentifier() for part in text.replace(":", ".").split(".")):
-        raise InvalidRequest(
-            f"{field}: one of {', '.join(STRATEGIES)}, or a class such as mypackage.module:Class, not {value!r}"
-        )
+    if any(character.isspace() for character in text):
+        raise InvalidRequest(f"{field}: one of {', '.join(STRATEGIES)}, or a plug-in such as package.module:Class, not {value!r}")
     return text

@@ -91,6 +91,41 @@ def up(
     return run_node(config, flags, verbose)
 
 
+@app.command
+def cluster(
+    *modules: str,
+    nodes: int = 3,
+    port: int = 7400,
+    data: Path = Path(".tocsin-cluster"),
+    zookeeper_servers: int = 1,
+    config: Path | None = None,
+    verbose: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Start a cluster for development: ZooKeeper, PostgreSQL and some nodes on this machine, until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    modules
+        Modules or files with task handlers, for every node.
+    nodes
+        How many nodes.
+    port
+        Where the first node listens, on loopback; the others follow. 0 takes free ones.
+    data
+        The directory of everything: the nodes' data directories, the servers, the key that the nodes share.
+    zookeeper_servers
+        How many ZooKeeper servers: 1, 3 or 5.
+    config
+        A TOML file for every node; what makes them a cluster is added.
+    verbose
+        Log more.
+    """
+    from ..development import Plan
+    from .cluster import arguments, run
+
+    return run(Plan(data.absolute(), nodes, port, zookeeper_servers, arguments(modules, config, verbose=verbose)))
+
+
 @app.command(name="config")
 def show_config(
     *,
