@@ -12,10 +12,12 @@ from actors.model.calendar import CalendarRule, calendar_of
 from actors.model.execution import Execution
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason
+from actors.model.placement import ANYWHERE
 from actors.model.policy import Policies
 from actors.model.task import Dependencies, Extra
 from actors.model.trigger import Bounds
-from actors.store.port import Commit, CountWrite, ExecutionWrite
+from actors.store.port import Commit, CountWrite, ExecutionWrite, SchedulerPause
+from actors.store.shared import Shared
 from actors.store.sqlite import SqliteStore
 from runtime.clock import Instant, Micros
 from tests.actors.records import create, task, update
@@ -25,11 +27,18 @@ VERSION_1 = Path(__file__).with_name("store_version_1.sql")
 """The dump of a store that the first schema's version made."""
 
 
+VERSION_2 = VERSION_1.with_name("store_version_2.sql")
+"""The same of the second version."""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    found = tmp_path / "store.db"
+    return restored(VERSION_1, tmp_path / "store.db")
+
+
+def restored(dump: Path, found: Path) -> Path:
     with sqlite3.connect(found) as old:
-        old.executescript(VERSION_1.read_text(encoding="utf-8"))
+        old.executescript(dump.read_text(encoding="utf-8"))
     old.close()
     return found
 
@@ -98,5 +107,33 @@ def test_it_goes_on_with_everything_that_is_new(path: Path) -> None:
     assert (store.edges(), store.occupied(), store.uncounted(9)) == ([("t5", "t1")], ["t2"], [])
     assert [entry.id for entry in store.locks(9)] == ["e2"]
     assert store.counts().by_reason["missed: downtime"] == 4
+    store.close()
+    opened(path).close()
+
+
+def test_what_version_2_stored_is_shared_from_now_on(tmp_path: Path) -> None:
+    path = restored(VERSION_2, tmp_path / "store.db")
+    store = opened(path)
+    pause = SchedulerPause(Instant(5), "me", "note")
+    assert store.shared() == Shared(pause, graph=0, calendars=2, timezone_database="2026f")
+    assert store.epochs() == {0: 2, 1: 1}
+    assert store.told_to_stop("boot", 9) == ["t1"]
+    assert (store.orphans([], 9, [1]), sorted(store.orphans([], 9, [0]))) == ([], ["t1", "t3"])
+    assert [entry.id for entry in store.outbox_due(LATE, 9, [0])] == ["d1"]
+    found = {entry.id: entry for entry in store.tasks(["t1", "t2", "t3"])}
+    assert [entry.id for task_id in found for entry in found[task_id].open] == ["e1", "e2", "e3"]
+    assert {entry.target for task_id in found for entry in found[task_id].open} == {None}
+    assert {entry.definition.placement for entry in found.values()} == {ANYWHERE}
+    store.enrol("boot", "node", 1000.0)
+    (former,) = found["t2"].open
+    started = attrs.evolve(former, state=State.RUNNING, waits_for=None, fence=1, key="k", boot="boot")
+    here = attrs.evolve(former, id="e4", target="node")
+    writes = (ExecutionWrite(started, former, key_limit=2), ExecutionWrite(here))
+    claim = update(
+        found["t2"], *writes, partition=1, definition=attrs.evolve(found["t2"].definition, dependencies=None)
+    )
+    assert store.commit(Commit({0: 2, 1: 1}, updates=(claim,), boot="boot", graph=0)).refused == {}
+    assert store.shared() == Shared(pause, graph=1, calendars=2, timezone_database="2026f", live=("boot",))
+    assert stored(store, "t2").open == (started, here)
     store.close()
     opened(path).close()

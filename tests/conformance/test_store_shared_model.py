@@ -22,7 +22,7 @@ from tests.conformance.conftest import Passing
 
 BOOTS: Final = ("one", "two", "three")
 NODES: Final = {"one": "a", "two": "a", "three": "b"}
-KEYS: Final = (None, "k", "k", "j")
+KEYS: Final = (None, "k", "k", "k", "j")
 LONG: Final = 1000.0
 SHORT: Final = 0.01
 PARTITIONS: Final = (0, 1)
@@ -154,7 +154,7 @@ class Nodes(RuleBasedStateMachine):
 
     # -- tasks
 
-    @rule(key=st.sampled_from(KEYS), tenant=st.sampled_from(["", "t"]), partition=st.sampled_from(PARTITIONS))
+    @rule(key=st.sampled_from(KEYS), tenant=st.sampled_from(["", "", "t"]), partition=st.sampled_from(PARTITIONS))
     def create(self, key: str | None, tenant: str, partition: int) -> None:
         task_id = f"{self.prefix}{next(self.numbers)}"
         first = self.waiting(task_id, key)
