@@ -22,6 +22,7 @@ from runtime.world import INLINE, RealWorld, World
 
 from .cluster import Cluster, Surroundings
 from .cluster_config import ClusterConfig
+from .cluster_coordinator_core import Lease
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
 from .handling.runners.thread import lane_of
@@ -109,6 +110,11 @@ def sqlite_store(config: NodeConfig) -> SqliteStore:
     return SqliteStore(path, synchronous=config.synchronous, deliveries_kept=config.deliveries_kept)
 
 
+def _sharing(cluster: Cluster) -> Sharing:
+    lease = Lease(cluster.config.lease_seconds, cluster.config.store_grace_seconds)
+    return Sharing(cluster.store, cluster.coordination, cluster.places, lease, cluster.attributes())
+
+
 def _placer(cluster: ClusterConfig, catalogue: Catalogue, world: World) -> Placer:
     return Placer(world.rng("placement"), cluster.rules, catalogue.placements, cluster.strategy)
 
@@ -179,7 +185,7 @@ def _compose(
         READS,
         config.slots,
         zones_changed=identity.timezone_database != database_version(),
-        sharing=None if cluster is None else Sharing(cluster.store, cluster.coordination, cluster.places),
+        sharing=None if cluster is None else _sharing(cluster),
     )
     memory = new_lane("memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
     lanes = (durable, memory)

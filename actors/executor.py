@@ -32,6 +32,7 @@ from .executor_messages import (
     Drained,
     Event,
     HandlerEnded,
+    InterruptAll,
     Message,
     Notify,
     Replace,
@@ -132,6 +133,10 @@ class Executor(Actor[Message]):
             self._pool = None
             self._jobs.clear()
             self._post_last()
+
+    def interrupt_all(self, reason: str) -> None:
+        """End everything that runs, at no cost. For who must not wait: what runs may be run again elsewhere at any moment."""
+        self._apply(InterruptAll(reason))
 
     def load(self) -> tuple[int, int, int]:
         """Its slots, those that are free, and the attempts that run."""

@@ -46,6 +46,7 @@ from .executor_messages import (
     Drained,
     Event,
     HandlerEnded,
+    InterruptAll,
     Notify,
     Replace,
     Report,
@@ -158,6 +159,9 @@ class ExecutorCore:
             case Interrupt(execution_id=execution_id, fence=fence, reason=reason):
                 state = State.CANCELLED if reason.startswith("cancel") else State.WAITING
                 self._interrupt((execution_id, fence), state, reason, monotonic, directives)
+            case InterruptAll(reason=reason):
+                for key in list(self._running):
+                    self._interrupt(key, State.WAITING, reason, monotonic, directives)
             case Resync(token=token):
                 self._sync(token, directives)
             case Drain():

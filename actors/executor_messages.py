@@ -25,6 +25,13 @@ class Resync:
 
 
 @record
+class InterruptAll:
+    """The node: end everything that runs, at no cost, for this reason."""
+
+    reason: str
+
+
+@record
 class Drain:
     """Start nothing more; ask handlers to checkpoint, wait `grace_seconds`, then interrupt what still runs.
 
@@ -35,7 +42,7 @@ class Drain:
     reply: Reply[None]
 
 
-Message = Start | Interrupt | Recorded | Release | Resync | Drain
+Message = Start | Interrupt | InterruptAll | Recorded | Release | Resync | Drain
 """What comes through its mailbox."""
 
 

@@ -10,11 +10,14 @@ import attrs
 
 from runtime.clock import Micros
 from runtime.coordination import Coordination, SoloCoordination
+from runtime.coordination_messages import Member
 from runtime.supervisor import ChildSpec, Supervisor, TaskChild
 from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
 from runtime.world import World
 
 from .cluster_config import ClusterConfig
+from .cluster_coordinator import ClusterCoordinator, LeaseCalls
+from .cluster_coordinator_core import Lease
 from .coordinator import Coordinator
 from .executor import Executor
 from .handling.catalogue import DEFAULT_POOL, Catalogue
@@ -31,6 +34,9 @@ from .timer_core import SWEEP_EVERY
 
 WRITER: Final = "writer"
 READS: Final = "reads"
+
+LOST_LEASE: Final = "lost_lease"
+"""Why attempts are interrupted whose process may count as dead, or does."""
 
 ASK_SECONDS: Final = 30.0
 """How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
@@ -79,6 +85,8 @@ class Sharing:
     store: SharedStore
     coordination: Coordination
     places: ClusterPlaces
+    lease: Lease
+    attributes: Mapping[str, str]
 
 
 @attrs.frozen
@@ -90,7 +98,7 @@ class Lane:
     keeper: Keeper
     timer: Timer
     executor: Executor
-    coordinator: Coordinator
+    coordinator: Coordinator | ClusterCoordinator
     reader: str
     lookout: Lookout | None = None
 
@@ -164,12 +172,14 @@ def new_lane(
     executor = Executor(
         world, catalogue, keeper.mailbox, load_checkpoint, name=f"{name} executor", node=config.name, slots=slots
     )
+    if sharing is not None:
+        return _shared_lane(name, config, world, partitions, boot, writer, reader, sharing, keeper, timer, executor)
     coordinator = Coordinator(
         f"{name} coordinator",
         boot=boot,
         node=config.name,
         partitions=partitions,
-        coordination=SoloCoordination(partitions) if sharing is None else sharing.coordination,
+        coordination=SoloCoordination(partitions),
         store=store,
         world=world,
         keeper=keeper.mailbox,
@@ -177,15 +187,48 @@ def new_lane(
         writer=writer,
         reader=reader,
     )
-    lookout = None
-    if sharing is not None:
-        lookout = Lookout(
-            f"{name} lookout",
-            store=sharing.store,
-            world=world,
-            keeper=keeper.mailbox,
-            partitions=lambda: keeper.owned,
-            boot=lambda: keeper.boot,
-            reader=reader,
-        )
-    return Lane(name, store, keeper, timer, executor, coordinator, reader, lookout)
+    return Lane(name, store, keeper, timer, executor, coordinator, reader)
+
+
+def _shared_lane(
+    name: str,
+    config: NodeConfig,
+    world: World,
+    partitions: int,
+    boot: str,
+    writer: str,
+    reader: str,
+    sharing: Sharing,
+    keeper: Keeper,
+    timer: Timer,
+    executor: Executor,
+) -> Lane:
+    coordinator = ClusterCoordinator(
+        f"{name} coordinator",
+        member=Member(boot, config.name, 1, sharing.attributes),
+        partitions=partitions,
+        coordination=sharing.coordination,
+        store=sharing.store,
+        world=world,
+        keeper=keeper.mailbox,
+        timer=timer.mailbox,
+        writer=writer,
+        reader=reader,
+        calls=LeaseCalls(
+            new_boot=world.new_id,
+            doubted=lambda: executor.interrupt_all(LOST_LEASE),
+            trusted=lambda: None,
+            lost=lambda former, new: executor.interrupt_all(LOST_LEASE),
+        ),
+        lease=sharing.lease,
+    )
+    lookout = Lookout(
+        f"{name} lookout",
+        store=sharing.store,
+        world=world,
+        keeper=keeper.mailbox,
+        partitions=lambda: keeper.owned,
+        boot=lambda: keeper.boot,
+        reader=reader,
+    )
+    return Lane(name, sharing.store, keeper, timer, executor, coordinator, reader, lookout)
