@@ -305,6 +305,7 @@ class ClusterCoordinatorCore:
         if refused:
             self._asked = False
             self._drop(refused)
+            self._out.append(words.Release(frozenset(refused)))
 
     def _drop(self, slots: Iterable[int]) -> None:
         owned = len(self._epochs)

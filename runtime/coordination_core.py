@@ -60,6 +60,7 @@ class CoordinationCore:
         self._session: Session | None = None
         self._connected = False
         self._busy: Step | None = None
+        self._meanwhile: set[str] = set()
         self._pause_until = 0.0
         self._plan = Plan()
         self._plan_version = 0
@@ -71,6 +72,7 @@ class CoordinationCore:
         self._leaving: set[int] = set()
         self._declined: dict[int, int] = {}
         self._told_members: tuple[Member, ...] | None = None
+        self._floor = 0
         self._out: list[Directive] = []
 
     # -- what there is to see
@@ -139,6 +141,7 @@ class CoordinationCore:
                 self._lose()
             case Changed(path=path):
                 self._changed(path)
+                self._meanwhile.add(path)
             case steps.Join(member=member):
                 self._join(member)
             case steps.Request(former=former):
@@ -171,6 +174,8 @@ class CoordinationCore:
 
     def _lose(self) -> None:
         self._session = self._busy = self._rival = self._gate_since = None
+        # The servers may have lost the plan; its numbers do not come again even then.
+        self._floor = max(self._floor, *(seat.grant for seat in self._plan.seats.values()), 0)
         self._told.clear()
         self._leaving.clear()
         self._declined.clear()
@@ -263,6 +268,7 @@ class CoordinationCore:
             return
         if self._busy is None and now >= self._pause_until and (step := self._next(session, self._member, now)):
             self._busy = step
+            self._meanwhile.clear()
             self._out.append(step)
         if session.entered and session.candidacy and not session.probing and now >= session.next_probe:
             session.probing = True
@@ -323,11 +329,14 @@ class CoordinationCore:
         return text if now < self._gate_since + self._settings.gate_seconds else None
 
     def _record(self, session: Session, member: Member) -> MemberRecord:
-        used_up = {
-            slot: self._former[slot] for slot, grant in self._mine().items() if grant <= self._former.get(slot, 0)
-        }
-        floor = max(self._former.values(), default=0)
+        used_up = {slot: self._former[slot] for slot, grant in self._mine().items() if self._is_used_up(slot, grant)}
+        floor = max(self._floor, *self._former.values(), 0)
         return MemberRecord(member, session.id, self._asked, floor, used_up, session.timeout)
+
+    def _is_used_up(self, slot: int, grant: int) -> bool:
+        """Whether the store would refuse a grant: it knows a higher one, or this one, and the node does not act under it now."""
+        known = self._former.get(slot, 0)
+        return grant < known or (grant == known and self._told.get(slot) != grant)
 
     # -- what became of steps
 
@@ -377,6 +386,9 @@ class CoordinationCore:
                 session.doubt()
                 session.candidacy = None
                 session.told_data = False
+        # A read whose answer is older than what was heard while it was under way.
+        for path in self._meanwhile:
+            self._changed(path)
 
     def _judge(self, found: steps.Founded) -> None:
         """Is this the cluster that the node belongs to?"""
