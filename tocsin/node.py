@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -45,6 +46,7 @@ from runtime.world import RealWorld, World
 from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
 from .checks import check_editable, check_note, check_when, known_type, parameters_text, parse_status
+from .cluster_config import cluster_config
 from .config import SETTINGS, Config, load_config, suggestion
 from .context_tools import ContextTools
 from .definitions import definition_from_json
@@ -292,6 +294,8 @@ def node_config(config: Config) -> NodeConfig:
         retention=retention_of(config),
         deliveries_kept=config.deliveries_last,
         synchronous=config.synchronous,
+        cluster=cluster_config(config, config.name) if config.clustered else None,
+        version=metadata.version("tocsin"),
     )
 
 
