@@ -79,7 +79,9 @@ class Outbox:
     async def take(self, most: int) -> tuple[bytes, int]:
         """Wait for messages and take them as a frame of about so many bytes; also their number."""
         if not self._messages and not self._first:
-            self._filled = trio.Event()
+            # The writer of a link that gives way may wait here beside its successor's: both must hear of the same event.
+            if self._filled.is_set():
+                self._filled = trio.Event()
             self._is_empty = True
             await self._filled.wait()
         if not self._messages and not self._first:
