@@ -77,6 +77,7 @@ DOORS = [
     ("runtime/tcp.py", "trio.SocketStream", "what it makes of an accepted socket"),
     ("runtime/tls.py", "ssl", "the door to TLS contexts"),
     ("actors/store/sqlite*.py", "sqlite3", "the door to SQLite"),
+    ("actors/store/postgres_*.py", "time", "deadlines of calls that wait for a server, in threads that have no loop to ask"),
     ("runtime/zookeeper.py", "time", "the thread of the connection notes when a ping was sent; it has no loop to ask"),
     ("runtime/processes.py", "signal", "children are told to end by signals"),
     ("actors/handling/worker.py", "*", "runs in the child process of a process handler, where there is no World"),

@@ -75,6 +75,7 @@ class Nodes(RuleBasedStateMachine):
         self.prefix = f"x{next(examples)}-"
         self.leases: dict[str, Lease] = {}
         self.tasks: dict[str, Known] = {}
+        store.raise_epochs({number: 1 for number in PARTITIONS if number not in store.last_grants()}, "boot")
         self.epochs = {number: store.epochs().get(number, 0) for number in PARTITIONS}
         self.grants = {number: store.last_grants().get(number, 0) for number in PARTITIONS}
         self.graph = store.shared().graph
