@@ -131,7 +131,9 @@ class ClusterCoordinator(Actor[Event]):
         self._nursery.start_soon(self._tick)
 
     async def stopping(self) -> None:
-        """Nothing runs here any more: others need not wait for session and lease to end."""
+        """Nothing runs here any more: others need not wait for session and lease to end. Not if it is to run on soon."""
+        if self._suspended:
+            return
         with trio.move_on_after(LEAVE_SECONDS), suppress(RegistryUnavailable, StoreUnavailable):
             await self._coordination.leave()
             await self._world.blocking(self._store.leave, self._core.boot, lane=self._writer, abandon=True)

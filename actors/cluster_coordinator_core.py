@@ -76,6 +76,7 @@ class ClusterCoordinatorCore:
         self._barred: str | None = None
         self._authority: str | None = None
         self._compared = False
+        self._compare_again = False
         self._zones: str | None = None
         self._declared: Member | None = None
         self._granted: dict[int, int] = {}
@@ -135,7 +136,9 @@ class ClusterCoordinatorCore:
                 self._out.append(words.Release(slots))
             case SessionLost():
                 self._drop(frozenset(self._granted))
-                self._compared = False
+                # The coordination may have lost its data: what it does not know is not written down before that was looked at.
+                self._doubt_authority()
+                self._unrecorded.clear()
                 self._members = ()
             case MembersChanged(members=members):
                 self._barred, self._members = None, members
@@ -217,7 +220,8 @@ class ClusterCoordinatorCore:
             self._out.append(words.TrustLease())
         if self._trouble:
             # It may have been restored while it was away.
-            self._trouble = self._compared = False
+            self._trouble = False
+            self._doubt_authority()
 
     def _watch(self, now: float) -> None:
         """What time brings about."""
@@ -257,13 +261,18 @@ class ClusterCoordinatorCore:
         self._recorded = dict(found.recorded)
         restored = {slot for slot, epoch in found.recorded.items() if found.after.get(slot, 0) < epoch}
         wiped = {slot for slot, epoch in found.before.items() if epoch > 0 and slot not in found.recorded}
-        self._compared, self._authority = True, None
+        self._compared, self._authority, self._compare_again = True, None, False
         if restored:
             self._distrust(f"the store's epochs of {len(restored)} partitions are lower than those recorded")
         elif wiped:
             self._distrust(
                 f"{len(wiped)} partitions were taken before, and the coordination service does not know of it"
             )
+
+    def _doubt_authority(self) -> None:
+        """Own nothing until epochs were compared anew."""
+        self._compared = False
+        self._next.pop(words.Compare, None)
 
     def _distrust(self, what: str) -> None:
         self._authority = f"{AUTHORITY}: {what}; nothing is owned here until an operator raises the fence"
@@ -294,7 +303,7 @@ class ClusterCoordinatorCore:
             return
         taken = {slot: epoch for slot, epoch in raised.epochs.items() if slot in asked & self._granted.keys()}
         if any(epoch <= self._recorded.get(slot, 0) for slot, epoch in taken.items()):
-            self._compared = False
+            self._doubt_authority()
             return
         refused = {slot for slot in asked - raised.epochs.keys() if self._granted.get(slot) == raised.asked[slot]}
         self._epochs.update(taken)
@@ -302,6 +311,7 @@ class ClusterCoordinatorCore:
         if taken:
             self._announce()
             self._next.pop(words.Sweep, None)
+            self._compare_again = True
         if refused:
             self._asked = False
             self._drop(refused)
@@ -341,7 +351,7 @@ class ClusterCoordinatorCore:
         else:
             yield words.Renew(self.boot)
         yield words.See()
-        if not self._compared or self._authority is not None:
+        if not self._compared or self._authority is not None or self._compare_again:
             yield words.Compare()
         if not (self._joined and self._enrolled):
             return

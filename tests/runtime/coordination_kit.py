@@ -150,9 +150,7 @@ class Cluster:
 
     def holders(self) -> dict[int, list[str]]:
         """Who believes to hold a slot."""
-        return {
-            slot: [node.name for node in self.nodes.values() if slot in node.grants] for slot in range(self.slots)
-        }
+        return {slot: [node.name for node in self.nodes.values() if slot in node.grants] for slot in range(self.slots)}
 
     def owner_nodes(self) -> dict[int, str | None]:
         """The sessions that have owner nodes, as the servers know."""
@@ -166,8 +164,10 @@ class Cluster:
         held = {slot: sessions[session].name for slot, session in self.owner_nodes().items() if session in sessions}
         counts = [len(node.grants) for node in self.nodes.values() if node.member.weight]
         even = not counts or max(counts) - min(counts) <= 1
-        return even and self.holders() == {slot: [held[slot]] if slot in held else [] for slot in range(self.slots)} and (
-            len(held) == self.slots
+        return (
+            even
+            and self.holders() == {slot: [held[slot]] if slot in held else [] for slot in range(self.slots)}
+            and (len(held) == self.slots)
         )
 
     async def settle(self, seconds: float = 30.0) -> float:
@@ -185,7 +185,9 @@ async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 @asynccontextmanager
-async def cluster(*names: str, slots: int = SLOTS, seed: int = 1, service: Any = None, **options: Any) -> AsyncIterator[Cluster]:
+async def cluster(
+    *names: str, slots: int = SLOTS, seed: int = 1, service: Any = None, **options: Any
+) -> AsyncIterator[Cluster]:
     """A cluster with some nodes, settled."""
     async with trio.open_nursery() as nursery:
         served = SimulatedService(random.Random(seed), **(service or {}))
