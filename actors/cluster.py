@@ -29,6 +29,8 @@ from runtime.world import World
 
 from .addresses import hint
 from .cluster_config import ClusterConfig
+from .cluster_coordinator import ClusterCoordinator
+from .cluster_coordinator_messages import Drain
 from .gossip import Gossip
 from .gossip_messages import Members
 from .keeper import Keeper
@@ -107,6 +109,7 @@ class Cluster:
         self._peers: tuple[Peer, ...] = ()
         self._known: tuple[Member, ...] = ()
         self._keeper: Keeper
+        self._coordinator: ClusterCoordinator
         limits = Limits()
         codec = Codec(limits.max_message, limits.max_frame)
         for tag, kind in enumerate(MESSAGES, FIRST_TAG):
@@ -130,9 +133,10 @@ class Cluster:
         )
         self.places = ClusterPlaces(self.me, self._live, placer, Micros(round(config.offer_seconds * SECOND)))
 
-    def connect(self, keeper: Keeper, load: Load) -> None:
-        """Say whose keeper claims what is offered, and where the load is seen. Called once, before the actors start."""
+    def connect(self, keeper: Keeper, coordinator: ClusterCoordinator, load: Load) -> None:
+        """Say whose keeper claims what is offered, who owns, and where the load is seen. Called once, before the actors start."""
         self._keeper = keeper
+        self._coordinator = coordinator
         self._load = load
         self.fabric.receive(KEEPER, self._hear)
         self.fabric.answer(OPERATIONS, self._answer)
@@ -227,8 +231,9 @@ class Cluster:
         return tuple(sorted((self.me(), *others), key=lambda peer: (peer.name, peer.boot)))
 
     def status(self) -> CoordinationStatus:
-        """What there is to see of the coordination."""
-        return self.coordination.status()
+        """What there is to see of the coordination, and why this node owns nothing, if something stands against it."""
+        status = self.coordination.status()
+        return attrs.evolve(status, problem=status.problem or self._coordinator.problem)
 
     # -- executions offered to and by others
 
@@ -276,10 +281,15 @@ class Cluster:
             logger.info("this node %s executions now", "takes" if on else "takes no")
             self._tell_keeper()
 
-    def announce_drain(self, on: bool = True) -> None:
-        """Say that this node takes nothing new, or does again."""
+    def drain(self, on: bool = True) -> None:
+        """Take nothing new and give the partitions up, or take part again; what runs goes on."""
         self._draining = on
         self._tell_keeper()
+        hint(self._coordinator.mailbox, Drain(on))
+
+    async def raise_fence(self) -> None:
+        """An operator's word after a loss of authority. Raises StoreUnavailable, RegistryUnavailable."""
+        await self._coordinator.raise_fence()
 
 
 def _security(config: ClusterConfig) -> Security:

@@ -22,6 +22,7 @@ from runtime.world import INLINE, RealWorld, World
 
 from .cluster import Cluster, Surroundings
 from .cluster_config import ClusterConfig
+from .cluster_coordinator import ClusterCoordinator
 from .cluster_coordinator_core import Lease
 from .handling.catalogue import Catalogue
 from .handling.hooks import HOOK_THREADS, HOOKS_LANE
@@ -195,7 +196,8 @@ def _compose(
             executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox, peers=peers
         )
     if cluster is not None:
-        cluster.connect(durable.keeper, durable.executor.load)
+        assert isinstance(durable.coordinator, ClusterCoordinator)
+        cluster.connect(durable.keeper, durable.coordinator, durable.executor.load)
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
     deliveries = [_deliveries(lane, config, world, perform) for lane in lanes]
     hooks = OutcomeHooks(catalogue, world)

@@ -101,11 +101,12 @@ class Lane:
     coordinator: Coordinator | ClusterCoordinator
     reader: str
     lookout: Lookout | None = None
+    shared: SharedStore | None = None
 
     @property
     def is_shared(self) -> bool:
         """Whether other nodes work on the same store."""
-        return self.lookout is not None
+        return self.shared is not None
 
     def supervisor(self, world: World, on_crash: Callable[[str, BaseException], None]) -> Supervisor:
         """The lane's part of the tree, in the order of starting."""
@@ -231,4 +232,4 @@ def _shared_lane(
         boot=lambda: keeper.boot,
         reader=reader,
     )
-    return Lane(name, sharing.store, keeper, timer, executor, coordinator, reader, lookout)
+    return Lane(name, sharing.store, keeper, timer, executor, coordinator, reader, lookout, sharing.store)

@@ -239,6 +239,8 @@ class Node:
         grace_seconds: another drain time than the configured one; 0 also cuts short a drain that goes on.
         """
         grace = self.config.drain_seconds if grace_seconds is None else grace_seconds
+        if self.cluster is not None:
+            self.cluster.drain(True)
         async with trio.open_nursery() as nursery:
             for lane in (self._durable, self._memory):
                 nursery.start_soon(self._drain_lane, lane, grace)

@@ -15,7 +15,7 @@ import trio
 import trio.lowlevel
 
 from runtime.clock import HOUR, Instant, Micros
-from runtime.errors import TocsinError
+from runtime.errors import Conflict, TocsinError
 from runtime.mailbox import ask
 from runtime.records import evolve
 from runtime.world import World
@@ -122,6 +122,9 @@ class SystemTasks:
                 try:
                     await self._ensure(name)
                     break
+                except Conflict:
+                    # Another node has made it meanwhile.
+                    continue
                 except TocsinError as error:
                     logger.warning("the record of system task %s could not be written: %s", name, error)
                     await trio.sleep(RETRY_SECONDS)
