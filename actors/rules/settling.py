@@ -194,7 +194,7 @@ class Judge:
         policies = self._task.definition.policies
         if target in self._busy and policies.overlap is not Overlap.ALLOW:
             return WAITS
-        caught_up = policies.catch_up is CatchUp.ALL and (bool(self._busy) or self._clock - nominal > LATE_AFTER)
+        caught_up = policies.catch_up is CatchUp.ALL and self._clock - nominal > LATE_AFTER
         return room(policies, self._task.open, caught_up=caught_up, target=target)
 
     def _conclude(self, selection: Selection, *, promises: bool) -> Settlement:

@@ -338,6 +338,7 @@ def test_who_is_not_there_is_told_from_who_is_full():
     assert place(placer, peer("a", 0)) == Choice(waits_for=WaitsFor.SLOT)
     assert place(placer, peer("a", 2), offered={"a": 2}) == Choice(waits_for=WaitsFor.SLOT)
     assert place(placer, peer("a", 2), offered={"a": 1, "b": 9}) == Choice(peer("a", 2))
+    assert place(placer, peer("a", 1), offered={"b": 1}) == Choice(peer("a", 1))
     assert place(placer, peer("a"), target="b").waits_for is WaitsFor.NODE
 
 

@@ -144,6 +144,26 @@ def test_a_node_that_is_free_does_not_wait_for_one_that_is_not():
     assert told(found) == [(1, "a", "refused by e1"), (1, "b", "runs")]
 
 
+def test_what_waits_on_one_node_holds_nothing_back_on_another():
+    dense = Interval(Micros(SECOND // 5), START)
+    task = owing(entry("e1", "a"), catch_up=CatchUp.ALL, overlap=Overlap.SKIP, trigger=dense)
+    first, second = Instant(START + SECOND // 5), Instant(START + 2 * SECOND // 5)
+    found = settle(evolve(task, state=evolve(task.state, next_fire=first)), second, targets=("a", "b"))
+    assert [(one.nominal, one.target, one.refused_by, one.waits_for) for one in found.admitted] == [
+        (first, "a", "e1", None),
+        (first, "b", None, None),
+        (second, "a", "e1", None),
+        (second, "b", None, WaitsFor.OVERLAP),
+    ]
+
+
+def test_a_fixed_delay_that_is_refused_everywhere_at_its_end_is_finished():
+    trigger = Interval(HOUR, START, fixed_delay=True)
+    task = owing(entry("e1", None), trigger=trigger, bounds=Bounds(end=hour(1.5)))
+    found = settle(task, hour(1), targets=NODES)
+    assert (found.counted, found.next_fire, found.finished) == (0, None, True)
+
+
 def test_a_fixed_delay_goes_on_when_all_nodes_have_ended_or_none_began():
     trigger = Interval(HOUR, START, fixed_delay=True)
     runs = settle(owing(trigger=trigger), hour(1), targets=NODES)
