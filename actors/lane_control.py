@@ -5,6 +5,8 @@ A concurrency key and a queue's limit hold within a lane: memory tasks are count
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from runtime.errors import NotFound
 from runtime.mailbox import ask
 from runtime.records import evolve
@@ -67,6 +69,14 @@ class LaneControl:
                 if lane is self._memory and not released:
                     raise
         return released
+
+    def load(self) -> tuple[int, int, int]:
+        """Of stored tasks: all slots, those that are free, and the attempts that run."""
+        return self._durable.executor.load()
+
+    async def epochs(self) -> Mapping[int, int]:
+        """The epoch of every partition that was ever taken."""
+        return await self._world.blocking(self._durable.store.epochs, lane=self._durable.reader)
 
     def children(self, task_id: str) -> tuple[str, ...]:
         """The tasks, by id, that wait for a task."""

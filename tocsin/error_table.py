@@ -62,6 +62,11 @@ def row_of(error: BaseException) -> ErrorRow:
     return next((row for row in ERRORS if isinstance(error, row.error)), INTERNAL)
 
 
+def row_titled(title: str) -> ErrorRow:
+    """The row with this title."""
+    return next((row for row in ERRORS if row.title == title), INTERNAL)
+
+
 def error_of(title: object, status: int, message: str) -> Exception:
     """The error class that a node answered with, so that a client raises what the node raised.
 

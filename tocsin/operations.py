@@ -65,6 +65,7 @@ _TASK: Final = Argument(
 )
 _EXECUTION: Final = Argument("execution", "path", "text", "id of an execution", required=True)
 _CALENDAR: Final = Argument("calendar", "path", "text", "a calendar's name", required=True)
+_NODE: Final = Argument("node", "path", "text", "a node's name", required=True)
 _BODY: Final = Argument("body", "body", "json", "a JSON object", required=True)
 _OPTIONAL_BODY: Final = Argument("body", "body", "json", "a JSON object, or nothing")
 _OFFSET: Final = Argument("offset", "query", "whole", "rows to pass over", default=0, high=2**31 - 1)
@@ -363,6 +364,35 @@ OPERATIONS: Final = (
         "administrator",
         (_OPTIONAL_BODY,),
         errors=(*_INPUT, *_FIND, *_CHANGE),
+    ),
+    Operation("list_nodes", "GET", "/nodes", "The nodes, what they carry, and who leads", "viewer"),
+    Operation("show_member", "GET", "/nodes/{node}", "One node in full", "viewer", (_NODE,), errors=_FIND),
+    Operation(
+        "drain_node",
+        "POST",
+        "/nodes/{node}/drain",
+        "Have a node take nothing new and give its partitions to others; what runs there goes on",
+        "administrator",
+        (_NODE, Argument("undo", "query", "flag", "take part again", default=False)),
+        errors=(*_FIND, *_CHANGE),
+    ),
+    Operation(
+        "switch_executor",
+        "POST",
+        "/nodes/{node}/executor",
+        "Have a node take executions, or no new ones; what runs there goes on",
+        "administrator",
+        (_NODE, Argument("on", "query", "flag", "whether it takes them", default=True)),
+        errors=(*_FIND, *_CHANGE),
+    ),
+    Operation("list_partitions", "GET", "/partitions", "Every partition with owner and epoch", "viewer"),
+    Operation(
+        "raise_fence",
+        "POST",
+        "/fence/raise",
+        "After a loss of authority: lift every epoch above all that were ever handed out",
+        "administrator",
+        errors=_CHANGE,
     ),
     Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
     Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),

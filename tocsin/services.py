@@ -34,6 +34,14 @@ from .node_services import counts, list_types, live, ready, show_node, version
 from .policies import policy_sources
 from .references import references_in, resolve
 from .services_calendars import delete_calendar, list_calendars, put_calendar, show_calendar
+from .services_cluster import (
+    drain_node,
+    list_nodes,
+    list_partitions,
+    raise_fence,
+    show_member,
+    switch_executor,
+)
 from .services_executions import (
     cancel_execution,
     list_deliveries,
@@ -307,6 +315,12 @@ SERVICES: Final[Mapping[str, Service]] = {
         show_calendar,
         put_calendar,
         delete_calendar,
+        list_nodes,
+        show_member,
+        drain_node,
+        switch_executor,
+        list_partitions,
+        raise_fence,
         list_types,
         counts,
         show_node,

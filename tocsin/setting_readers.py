@@ -264,5 +264,7 @@ def read_strategy(value: object, field: str) -> str:
     """A strategy of placement: one of ours, or a plug-in by its class path or the name of its entry point."""
     text = read_text(value, field)
     if any(character.isspace() for character in text):
-        raise InvalidRequest(f"{field}: one of {', '.join(STRATEGIES)}, or a plug-in such as package.module:Class, not {value!r}")
+        raise InvalidRequest(
+            f"{field}: one of {', '.join(STRATEGIES)}, or a plug-in such as package.module:Class, not {value!r}"
+        )
     return text

@@ -272,6 +272,10 @@ class Store(Protocol):
         """The recorded grant of every partition that was ever taken."""
         ...
 
+    def epochs(self) -> Mapping[int, int]:
+        """The epoch of every partition that was ever taken."""
+        ...
+
     def commit(self, commit: Commit) -> CommitResult:
         """See the module's docstring."""
         ...

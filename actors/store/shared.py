@@ -86,10 +86,6 @@ class SharedStore(Store, Protocol):
         """One small read."""
         ...
 
-    def epochs(self) -> Mapping[int, int]:
-        """The epoch of every partition that was ever taken."""
-        ...
-
     def told_to_stop(self, boot: str, limit: int) -> list[str]:
         """Ids of tasks with an execution RUNNING under this boot whose cancellation was asked for (`cancel_reason`)."""
         ...

@@ -20,6 +20,8 @@ from .calendars import calendars
 from .connection import cleanup, connect
 from .history import LOOKING
 from .lanes import GROUPS, status
+from .nodes import GROUPS as OF_CLUSTERS
+from .nodes import executor
 from .options import ANY_TIME, When
 from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
 from .purge import purge
@@ -51,8 +53,9 @@ app.command(tasks)
 app.command(cron)
 app.command(triggers)
 app.command(calendars)
-for group in GROUPS:
+for group in (*GROUPS, *OF_CLUSTERS):
     app.command(group)
+app.command(executor)
 app.command(status)
 tasks.command(purge)
 for command in LOOKING:
