@@ -258,7 +258,8 @@ class GossipCore:
             return
         held = known.claim
         if not newer(claim, held):
-            if claim.life is Life.SUSPECT and claim == evolve(held, by=claim.by):
+            same = (claim.incarnation, claim.life, claim.boot) == (held.incarnation, held.life, held.boot)
+            if same and claim.life is Life.SUSPECT and claim.by not in known.confirmations:
                 self._confirmed(known, claim)
         elif claim.boot == held.boot and claim.life is Life.DEAD and held.life is Life.ALIVE:
             known.death = claim
@@ -330,10 +331,10 @@ class GossipCore:
 
     def _probe_failed(self, known: Known, urgent: bool) -> None:
         claim, name = known.claim, self._state.name
-        if claim.life is Life.SUSPECT:
-            self._confirmed(known, evolve(claim, by=name))
-        elif known.death is not None:
+        if known.death is not None:
             self._hold(known.death, self._state.boot)
+        elif claim.life is Life.SUSPECT:
+            self._confirmed(known, evolve(claim, by=name))
         else:
             self._hold(evolve(claim, life=Life.SUSPECT, by=name), self._state.boot)
         if urgent:

@@ -2,7 +2,8 @@
 
 Theory of operation. News that has been passed on least goes first: it lies in a bucket of its count, and taking it moves it to a
 later bucket, until its limit is reached. So taking costs as much as is taken, however much waits. A newer piece of news about
-the same thing takes the place of the older one and begins anew.
+the same thing takes the place of the older one and begins anew; but the suspicions of several accusers stand side by side until
+something else is said of the suspect, because each of them counts.
 
 A timer is named by its kind and key and rings once. Setting it again replaces it; the entries that lie stale in the heap are
 skipped when they come up.
@@ -17,9 +18,10 @@ from enum import IntEnum
 from itertools import islice
 from typing import Final
 
-from .gossip_messages import NOTHING, Claim, Load, News, Profile
+from .gossip_messages import NOTHING, Claim, Life, Load, News, Profile
 
 Item = Claim | Profile | Load
+Key = tuple[type, str, str]
 
 COMPACT_ABOVE: Final = 1_024
 """Heap entries below which stale ones are not worth removing."""
@@ -29,25 +31,33 @@ class NewsQueue:
     """See the module's docstring."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, dict[tuple[type, str], Item]] = {}
-        self._counts: dict[tuple[type, str], int] = {}
+        self._buckets: dict[int, dict[Key, Item]] = {}
+        self._counts: dict[Key, int] = {}
+        self._accusers: dict[str, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self._counts)
 
     def add(self, item: Item, told: int = 0) -> None:
         """Pass this on, in place of what is queued of its kind about the same member. `told`: as if so many had been told."""
-        key = (type(item), item.name)
-        count = self._counts.get(key)
-        if count is not None:
-            self._remove(count, key)
+        if type(item) is not Claim:
+            key = (type(item), item.name, "")
+        elif item.life is Life.SUSPECT:
+            key = (Claim, item.name, item.by)
+            self._remove((Claim, item.name, ""))
+            self._accusers.setdefault(item.name, []).append(item.by)
+        else:
+            key = (Claim, item.name, "")
+            for accuser in self._accusers.pop(item.name, ()):
+                self._remove((Claim, item.name, accuser))
+        self._remove(key)
         self._put(told, key, item)
 
     def take(self, most: int, copies: int, limit: int) -> News:
         """At most so many pieces, which are about to be told to so many members; what has been told `limit` times is dropped."""
         if not self._counts:
             return NOTHING
-        taken: list[tuple[int, tuple[type, str], Item]] = []
+        taken: list[tuple[int, Key, Item]] = []
         for count in sorted(self._buckets):
             bucket = self._buckets[count]
             chosen = list(islice(bucket, most - len(taken)))
@@ -63,11 +73,14 @@ class NewsQueue:
                 del self._counts[key]
         return sort_out([item for _, _, item in taken])
 
-    def _put(self, count: int, key: tuple[type, str], item: Item) -> None:
+    def _put(self, count: int, key: Key, item: Item) -> None:
         self._counts[key] = count
         self._buckets.setdefault(count, {})[key] = item
 
-    def _remove(self, count: int, key: tuple[type, str]) -> None:
+    def _remove(self, key: Key) -> None:
+        count = self._counts.pop(key, None)
+        if count is None:
+            return
         bucket = self._buckets[count]
         del bucket[key]
         if not bucket:

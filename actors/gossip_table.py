@@ -31,6 +31,9 @@ known elsewhere."""
 LABEL_BYTES: Final = 1_000
 """Of the labels of a node, so that a page of members fits into one message. Those beyond are not known elsewhere."""
 
+FRAMING: Final = 5
+"""Bytes that stand before a text in a message at most."""
+
 STANDING: Final = {
     Life.ALIVE: Standing.ALIVE,
     Life.SUSPECT: Standing.SUSPECT,
@@ -65,8 +68,8 @@ def labels_of(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...
 
 
 def fitting(texts: Iterable[str], limit: int) -> int:
-    """How many of these texts, from the first, are no longer together than so many bytes."""
-    sums = accumulate(len(text.encode()) for text in texts)
+    """How many of these texts, from the first, are no longer together than so many bytes, with what frames them."""
+    sums = accumulate(len(text.encode()) + FRAMING for text in texts)
     return sum(1 for _ in takewhile(lambda size: size <= limit, sums))
 
 
