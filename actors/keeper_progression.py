@@ -102,6 +102,9 @@ class Progression:
         if policies.max_wait is not None:
             return
         for execution in list(staged.executions.values()):
+            if execution.target is not None and execution.first_started_at is not None:
+                # It stays with its node, until that is gone for good.
+                continue
             overtaken = execution.waits_for is WaitsFor.GOVERNOR and policies.catch_up is CatchUp.LATEST
             if execution.kind is Kind.OCCURRENCE and (overtaken or execution.waits_for in _UNTIL_THE_NEXT):
                 self.give_up(staged, execution, now)
@@ -144,9 +147,11 @@ class Progression:
                 self.replace(staged, new_id, now, admission.target)
         dropped = settlement.dropped
         if settlement.is_one_slot:
+            pairs = zip(ids, settlement.admitted, strict=True)
+            standing = next((new_id for new_id, one in pairs if one.refused_by is None), ids[0])
             # The execution that stands for the slots that were coalesced into it.
             dropped = tuple(
-                evolve(row, execution=ids[0]) if row.outcome is Outcome.COALESCED else row for row in dropped
+                evolve(row, execution=standing) if row.outcome is Outcome.COALESCED else row for row in dropped
             )
         staged.settle(dropped)
         phase = change_phase(staged.state.phase, Change.FINISH) if settlement.finished else staged.state.phase
