@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -32,7 +34,7 @@ from kazoo.protocol.states import EventType, KazooState, KeeperState, WatchedEve
 from kazoo.retry import KazooRetry
 from kazoo.security import ACL, CREATOR_ALL_ACL, OPEN_ACL_UNSAFE
 
-from .errors import InternalError
+from .errors import InternalError, TocsinError
 from .registry_messages import (
     CLOSE_SECONDS,
     MAX_PAUSE_SECONDS,
@@ -75,7 +77,14 @@ _LANE: Final = "zookeeper"
 
 
 class _Inline(SequentialThreadingHandler):  # type: ignore[misc]
-    """Calls back where it is: one thread fewer for watches and one for answers, and both in the order of the wire."""
+    """Calls back where it is: one thread fewer for watches and one for answers, and both in the order of the wire.
+
+    TLS is made here: kazoo would trust every authority that the system trusts, and leave refused connections open.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._tls = tls
 
     def start(self) -> None:
         """No threads."""
@@ -85,6 +94,15 @@ class _Inline(SequentialThreadingHandler):  # type: ignore[misc]
 
     def dispatch_callback(self, callback: Any) -> None:
         callback.func(*callback.args)
+
+    def create_connection(self, *, address: tuple[str, int], hostname: str, timeout: float, **_: Any) -> socket.socket:
+        connection = socket.create_connection(address, timeout)
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection if self._tls is None else self._tls.wrap_socket(connection, server_hostname=hostname)
+        except BaseException:
+            connection.close()
+            raise
 
 
 class _Wire(ConnectionHandler):  # type: ignore[misc]
@@ -119,6 +137,7 @@ class ZooKeeperRegistry:
         self._world = world
         self._settings = settings
         self._timeout = settings.session_seconds
+        self._tls = None if settings.tls is None else settings.tls.context()
         self._acl: list[ACL] = OPEN_ACL_UNSAFE if settings.credentials is None else CREATOR_ALL_ACL
         self._client: KazooClient | None = None
         self._session: str | None = None
@@ -163,23 +182,16 @@ class ZooKeeperRegistry:
 
     def _make(self) -> KazooClient:
         """A client that does nothing yet."""
-        settings, tls = self._settings, self._settings.tls
-        credentials = settings.credentials
+        settings, credentials = self._settings, self._settings.credentials
         pause = MAX_PAUSE_SECONDS / (1 + _JITTER)
-        handler = _Inline()
         return KazooClient(
             hosts=",".join(settings.servers),
             timeout=settings.session_seconds,
-            handler=handler,
+            handler=_Inline(self._tls),
             connection_retry=KazooRetry(-1, delay=_FIRST_PAUSE_SECONDS, max_jitter=_JITTER, max_delay=pause),
             auth_data=None if credentials is None else [("digest", f"{credentials.user}:{credentials.password}")],
             default_acl=self._acl,
             logger=_kazoo_logger,
-            use_ssl=tls is not None,
-            ca=tls and str(tls.ca),
-            certfile=tls and tls.certificate and str(tls.certificate),
-            keyfile=tls and tls.key and str(tls.key),
-            check_hostname=tls is not None and tls.check_host,
         )
 
     def _begin(self) -> KazooClient:
@@ -187,7 +199,7 @@ class ZooKeeperRegistry:
         client = self._make()
         wire = _Wire(client, client._conn_retry.copy(), logger=_kazoo_logger)
         wire.connected = lambda session, timeout: self._soon(self._on_connected, client, session, timeout)
-        wire.answered = lambda sent: self._soon(self._on_answer, sent + self._monotonic_offset)
+        wire.answered = lambda sent: self._soon(self._on_pong, sent + self._monotonic_offset)
         client._connection = wire
 
         def listen(state: str) -> None:
@@ -203,6 +215,9 @@ class ZooKeeperRegistry:
         assert self._token is not None
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(function, *arguments)
+
+    def _on_pong(self, sent: float) -> None:
+        self._answered = max(self._answered, sent)
 
     def _is_current(self, client: KazooClient) -> bool:
         return client is self._client
@@ -221,11 +236,11 @@ class ZooKeeperRegistry:
         if session != self._session:
             try:
                 await self._make_root(client)
-            except (RegistryUnavailable, AccessDenied) as error:
-                # Without a connection the next one is welcomed; without the right, every call will say so.
-                logger.warning("ZooKeeper: the root %s could not be made: %s", self._settings.root, error)
-                if isinstance(error, RegistryUnavailable):
-                    return
+            except RegistryUnavailable:
+                # The next connection is welcomed.
+                return
+            except AccessDenied as error:
+                logger.warning("ZooKeeper: the root %s cannot be made: %s", self._settings.root, error)
         if self._connected or not self._is_current(client):
             return
         identity, fresh = client.client_id, session != self._session
@@ -266,12 +281,15 @@ class ZooKeeperRegistry:
             self._session = None
             self._send.send_nowait(Lost())
 
-    def _replace(self, client: KazooClient, pause: float) -> None:
-        """Give a client up, and the session with it; another one is begun after `pause` seconds."""
+    def _give_up(self, pause: float) -> None:
+        """Give the client up, and the session with it; another one is begun after `pause` seconds."""
         self._client, self._connected, self._pause = None, False, pause
         self._forget_disconnected()
         self._lose()
         self._over.set()
+
+    def _replace(self, client: KazooClient, pause: float) -> None:
+        self._give_up(pause)
         assert self._nursery is not None
         self._nursery.start_soon(self._dispose, client)
 
@@ -300,10 +318,7 @@ class ZooKeeperRegistry:
     async def expire(self) -> None:
         client = self._client
         if client is not None:
-            self._client, self._connected, self._pause = None, False, 0.0
-            self._forget_disconnected()
-            self._lose()
-            self._over.set()
+            self._give_up(0.0)
         await self._dispose(client)
 
     # -- calls
@@ -322,17 +337,15 @@ class ZooKeeperRegistry:
             await self._slots.acquire()
             sent = trio.current_time()
             try:
-                value = await self._arrival(start)
+                return await self._arrival(start, sent)
             except kazoo_errors.KazooException as error:
-                raise self._translated(error, sent) from None
-            self._on_answer(sent)
-            return value
+                raise _translate(error) from None
         if self._answered < sent and self._is_current(client):
             # Taken up when it is next sent: kazoo then looks for another server.
             client._call(_CONNECTION_DROP, client.handler.async_result())
         raise RegistryUnavailable("no answer within two thirds of the session's timeout")
 
-    async def _arrival(self, start: Callable[[], Any]) -> Any:
+    async def _arrival(self, start: Callable[[], Any], sent: float) -> Any:
         """What kazoo answers. A call that is cancelled may still be carried out."""
         task = trio.lowlevel.current_task()
         waiting = unfinished = True
@@ -342,6 +355,8 @@ class ZooKeeperRegistry:
             if unfinished:
                 unfinished = False
                 self._slots.release()
+            if not isinstance(result, outcome.Error) or type(result.error) in _ERRORS:
+                self._answered = max(self._answered, sent)
             if waiting:
                 waiting = False
                 trio.lowlevel.reschedule(task, result)
@@ -361,15 +376,6 @@ class ZooKeeperRegistry:
             self._slots.release()
             raise
         return await trio.lowlevel.wait_task_rescheduled(leave)
-
-    def _on_answer(self, sent: float) -> None:
-        self._answered = max(self._answered, sent)
-
-    def _translated(self, error: kazoo_errors.KazooException, sent: float) -> Exception:
-        translated = _translate(error)
-        if not isinstance(translated, RegistryUnavailable):
-            self._on_answer(sent)
-        return translated
 
     def _full(self, path: str) -> str:
         return self._settings.root if path == "/" else self._settings.root + path
@@ -402,8 +408,7 @@ class ZooKeeperRegistry:
 
     async def get(self, path: str, *, watch: bool = False) -> NodeStat:
         watcher = self._watcher(path, watch)
-        data, stat = await self._call(lambda client: client.get_async(self._full(path), watch=watcher))
-        return _node(data, stat)
+        return _node(*await self._call(lambda client: client.get_async(self._full(path), watch=watcher)))
 
     async def children(self, path: str, *, watch: bool = False) -> list[str]:
         watcher = self._watcher(path, watch)
@@ -461,14 +466,11 @@ def _stop(client: KazooClient) -> None:
 
 def _can_enter(client: KazooClient, seconds: float) -> bool:
     """In a thread: whether a new session can be had."""
-    try:
+    with suppress(Exception):
         client.start(timeout=seconds)
-    except Exception:
-        return False
-    else:
-        return True
-    finally:
-        _stop(client)
+    entered = bool(client.connected)
+    _stop(client)
+    return entered
 
 
 def _name(session: int) -> str:
@@ -481,17 +483,17 @@ def _node(data: bytes, stat: ZnodeStat) -> NodeStat:
     return NodeStat(data, stat.version, owner, stat.czxid)
 
 
-def _translate(error: Exception) -> Exception:
-    text = f"{type(error).__name__} {error}".strip()
-    match error:
-        case kazoo_errors.NoNodeError():
-            return NoNode(text)
-        case kazoo_errors.NodeExistsError():
-            return NodeExists(text)
-        case kazoo_errors.BadVersionError() | kazoo_errors.NotEmptyError():
-            return VersionMismatch(text)
-        case kazoo_errors.NoAuthError() | kazoo_errors.InvalidACLError():
-            return AccessDenied(text)
-        case kazoo_errors.NoChildrenForEphemeralsError() | kazoo_errors.BadArgumentsError():
-            return InternalError(text)
-    return RegistryUnavailable(text)
+_ERRORS: Final[dict[type[Exception], type[TocsinError]]] = {
+    kazoo_errors.NoNodeError: NoNode,
+    kazoo_errors.NodeExistsError: NodeExists,
+    kazoo_errors.BadVersionError: VersionMismatch,
+    kazoo_errors.NotEmptyError: VersionMismatch,
+    kazoo_errors.NoAuthError: AccessDenied,
+    kazoo_errors.InvalidACLError: AccessDenied,
+    kazoo_errors.NoChildrenForEphemeralsError: InternalError,
+    kazoo_errors.BadArgumentsError: InternalError,
+}
+
+
+def _translate(error: Exception) -> TocsinError:
+    return _ERRORS.get(type(error), RegistryUnavailable)(f"{type(error).__name__} {error}".strip())

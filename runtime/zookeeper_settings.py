@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,17 @@ class ClientTls:
     certificate: Path | None = None
     key: Path | None = None
     check_host: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """What connections are made with: this authority alone is trusted. InvalidRequest if a file cannot be used."""
+        try:
+            context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self.ca)
+            context.check_hostname = self.check_host
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except OSError as error:
+            raise InvalidRequest(f"tls: {self.ca}, {self.certificate} or {self.key} cannot be used: {error}") from None
+        return context
 
 
 @attrs.frozen

@@ -78,6 +78,8 @@ DOORS = [
     ("runtime/tls.py", "ssl", "the door to TLS contexts"),
     ("actors/store/sqlite*.py", "sqlite3", "the door to SQLite"),
     ("actors/store/postgres_*.py", "time", "deadlines of calls that wait for a server, in threads that have no loop to ask"),
+    ("runtime/zookeeper.py", "socket", "kazoo asks for blocking sockets, in its own thread"),
+    ("runtime/zookeeper_settings.py", "ssl", "the TLS of those sockets"),
     ("runtime/zookeeper.py", "time", "the thread of the connection notes when a ping was sent; it has no loop to ask"),
     ("runtime/processes.py", "signal", "children are told to end by signals"),
     ("actors/handling/worker.py", "*", "runs in the child process of a process handler, where there is no World"),
