@@ -40,7 +40,7 @@ from actors.node import Node
 from actors.store.answers import ExecutionDetail, TaskFilter
 from actors.store.port import DeliveryWrite
 from runtime.clock import SECOND, Instant, Micros
-from runtime.errors import Conflict, InvalidRequest
+from runtime.errors import Conflict, InvalidRequest, NotFound
 from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
 
@@ -400,11 +400,21 @@ async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> No
         if entry.type not in node.catalogue:
             continue
         definition = await _declared_definition(node, entry, node.world.now())
-        [made] = await node.create((definition,), DECLARATION)
+        made: Task | Exception = Conflict(f"there is a task {entry.name!r} already")
+        if not await _is_there(node, definition):
+            [made] = await node.create((definition,), DECLARATION)
         if isinstance(made, Conflict):
             await _bring_up_to_date(node, entry, definition)
         elif isinstance(made, Exception):
             raise made
+
+
+async def _is_there(node: LocalNode, wanted: Definition) -> bool:
+    """Whether such a task was made before: asking costs less than being refused, most of all where many nodes start at once."""
+    try:
+        return (await node.task(wanted.name)).definition.persistent is wanted.persistent
+    except NotFound:
+        return False
 
 
 async def _declared_definition(node: LocalNode, entry: DeclaredTask, now: Instant) -> Definition:
