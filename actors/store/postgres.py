@@ -263,7 +263,7 @@ class PostgresStore:
                     connection, fresh = connect(self._dsn, self._limits, "tocsin reader", writes=False), True
                 try:
                     answer = question(connection, *arguments, **named)
-                except psycopg.OperationalError:
+                except psycopg.Error:
                     lost = connection.closed or connection.broken
                     self._keep(connection)
                     if fresh or not lost:

@@ -26,8 +26,8 @@ SCHEMA: Final = "tocsin"
 _INTERVAL: Final = 0.1
 """Seconds after which the driver looks for signals while it waits."""
 
-_TEMPORARY: Final = ("25006", "28", "42501", "53", "57", "58")
-"""Beginnings of codes for what time or an administrator mends: read-only, who may do what, disk full, shut down."""
+_TEMPORARY: Final = ("25", "28", "42501", "53", "57", "58")
+"""Beginnings of codes for what time or an administrator mends: a transaction cut off, who may do what, disk full, shut down."""
 
 # It reports what becomes of the rest of a pipeline after an error, which has been raised already.
 logging.getLogger("psycopg").setLevel(logging.ERROR)

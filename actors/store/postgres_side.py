@@ -156,10 +156,16 @@ def put_deliveries(connection: Connection, writes: Iterable[DeliveryWrite], kept
     touched: dict[str, None] = {}
     for write in writes:
         moved = (write.due, write.entry_id) if write.state == RETRY else (write.entry_id,)
-        connection.execute(_RETRY if write.state == RETRY else _SETTLE, (*moved, *attrs.astuple(write)))
+        connection.execute(_RETRY if write.state == RETRY else _SETTLE, (*moved, *_storable(write)))
         touched[write.task_id] = None
     for task_id in touched:
         connection.execute(_TRIM, (task_id, task_id, kept))
+
+
+def _storable(write: DeliveryWrite) -> Row:
+    """What others said of a delivery may hold what cannot be stored."""
+    detail = write.detail.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return attrs.astuple(attrs.evolve(write, detail=detail))
 
 
 def put_event_states(connection: Connection, states: Iterable[EventState]) -> None:

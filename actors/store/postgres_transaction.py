@@ -153,7 +153,7 @@ class Transactions:
         except _AGAIN:
             self._undo(connection)
             return None
-        except psycopg.OperationalError:
+        except psycopg.Error:
             if self._undo(connection):
                 raise
             # Nothing can have been committed: COMMIT was not sent.
@@ -165,7 +165,7 @@ class Transactions:
 
     def _committed(self, connection: Connection, request: object, answer: object) -> bool:
         try:
-            done = connection.execute("COMMIT")
+            done = connection.execute("COMMIT", prepare=False)
         except psycopg.Error as error:
             if not connection.closed and not connection.broken:
                 # The server said no, and rolled it back.
@@ -221,7 +221,7 @@ class Transactions:
         while self._doubt is not None:
             try:
                 applied = self._was_applied(doubt.token)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 if time.monotonic() >= until:
                     raise StoreUnavailable(f"whether a commit was carried out is not known yet: {error}") from error
                 time.sleep(PAUSE)
