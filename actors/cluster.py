@@ -19,7 +19,6 @@ from runtime.cluster_coordination import ClusterCoordination, CoordinationSettin
 from runtime.codec import Codec
 from runtime.coordination import CoordinationStatus
 from runtime.coordination_messages import Member
-from runtime.errors import NotFound
 from runtime.fabric import Fabric
 from runtime.fabric_messages import Identity, Limits, Security, Tls
 from runtime.registry import Registry
@@ -253,12 +252,9 @@ class Cluster:
 
     # -- operations on other nodes
 
-    async def ask(self, name: str, call: Call, seconds: float) -> Result:
-        """Have another node carry out an operation. Raises NotFound, PeerUnreachable, ReplyTimeout."""
-        peer = next((one for one in self.peers() if one.name == name and one.boot != self.boot), None)
-        if peer is None:
-            raise NotFound(f"no node {name!r}: there are {', '.join(one.name for one in self.peers())}")
-        answer = await self.fabric.ask(peer.boot, OPERATIONS, call, seconds)
+    async def ask(self, boot: str, call: Call, seconds: float) -> Result:
+        """Have the node with this boot id carry out an operation. Raises PeerUnreachable, ReplyTimeout."""
+        answer = await self.fabric.ask(boot, OPERATIONS, call, seconds)
         assert isinstance(answer, Result)
         return answer
 

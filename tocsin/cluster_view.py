@@ -15,6 +15,7 @@ from runtime.coordination import CoordinationStatus
 from runtime.errors import Conflict, NotFound
 
 from .error_table import error_of, row_titled
+from .views import Json
 
 if TYPE_CHECKING:
     from actors.cluster import Cluster
@@ -43,12 +44,15 @@ class ClusterFacade(Protocol):
         """The epoch of every partition that was ever taken."""
         ...
 
-    async def drain(self, name: str, on: bool, actor: str) -> None:
-        """Have a node take nothing new and give its partitions to others, or take part again. What runs there goes on."""
+    async def drain(self, name: str, on: bool, actor: str) -> Json | None:
+        """Have a node take nothing new and give its partitions to others, or take part again. What runs there goes on.
+
+        Answers what another node then says of itself, None for this one.
+        """
         ...
 
-    async def set_executor(self, name: str, on: bool, actor: str) -> None:
-        """Have a node take executions, or no new ones; what runs there goes on."""
+    async def set_executor(self, name: str, on: bool, actor: str) -> Json | None:
+        """Have a node take executions, or no new ones; what runs there goes on. Answers as `drain`."""
         ...
 
     async def raise_fence(self) -> None:
@@ -91,11 +95,11 @@ class SoloView:
     async def epochs(self) -> Mapping[int, int]:
         return await self._node.control.epochs()
 
-    async def drain(self, name: str, on: bool, actor: str) -> None:
+    async def drain(self, name: str, on: bool, actor: str) -> Json | None:
         find(self.peers(), name)
         raise Conflict(f"{ALONE}: stop it, which drains it, or pause the scheduler")
 
-    async def set_executor(self, name: str, on: bool, actor: str) -> None:
+    async def set_executor(self, name: str, on: bool, actor: str) -> Json | None:
         find(self.peers(), name)
         raise Conflict(f"{ALONE}: pause the scheduler instead")
 
@@ -119,29 +123,30 @@ class SharedView:
     async def epochs(self) -> Mapping[int, int]:
         return await self._node.world.blocking(self._cluster.store.epochs, lane=READS)
 
-    async def drain(self, name: str, on: bool, actor: str) -> None:
-        if self._is_here(name):
-            self._cluster.drain(on)
-        else:
-            await self._forward("drain_node", name, {"undo": not on}, actor)
+    async def drain(self, name: str, on: bool, actor: str) -> Json | None:
+        peer = find(self.peers(), name)
+        if peer.boot != self._cluster.boot:
+            return await self._forward(peer, "drain_node", {"undo": not on}, actor)
+        self._cluster.drain(on)
+        return None
 
-    async def set_executor(self, name: str, on: bool, actor: str) -> None:
-        if self._is_here(name):
-            self._cluster.switch_executor(on)
-        else:
-            await self._forward("switch_executor", name, {"on": on}, actor)
+    async def set_executor(self, name: str, on: bool, actor: str) -> Json | None:
+        peer = find(self.peers(), name)
+        if peer.boot != self._cluster.boot:
+            return await self._forward(peer, "switch_executor", {"on": on}, actor)
+        self._cluster.switch_executor(on)
+        return None
 
     async def raise_fence(self) -> None:
         await self._cluster.raise_fence()
 
-    def _is_here(self, name: str) -> bool:
-        return find(self.peers(), name).boot == self._cluster.boot
-
-    async def _forward(self, operation: str, name: str, arguments: Mapping[str, object], actor: str) -> None:
-        call = Call(operation, json.dumps({"node": name, **arguments}), actor)
-        result = await self._cluster.ask(name, call, FORWARD_SECONDS)
+    async def _forward(self, peer: Peer, operation: str, arguments: Mapping[str, object], actor: str) -> Json:
+        call = Call(operation, json.dumps({"node": peer.name, **arguments}), actor)
+        result = await self._cluster.ask(peer.boot, call, FORWARD_SECONDS)
         if result.title is not None:
             raise error_of(result.title, row_titled(result.title).status, result.message)
+        said: Json = json.loads(result.value or "{}")
+        return said
 
 
 def find(peers: tuple[Peer, ...], name: str) -> Peer:

@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from runtime import errors
+from runtime.registry_messages import RegistryUnavailable
 
 
 @attrs.frozen
@@ -38,6 +39,7 @@ ERRORS: Final = (
     ErrorRow(errors.LimitReached, 503, 10, "Not available"),
     ErrorRow(errors.AuthorityLost, 503, 14, "Authority lost"),
     ErrorRow(errors.PeerUnreachable, 503, 10, "Node not reachable"),
+    ErrorRow(RegistryUnavailable, 503, 10, "Coordination unavailable"),
     ErrorRow(errors.StaleFence, 409, 6, "Superseded"),
     ErrorRow(errors.CheckpointMismatch, 409, 6, "Checkpoint does not fit"),
     ErrorRow(errors.InvocationFailed, 500, 20, "Invoked task did not complete"),

@@ -74,15 +74,15 @@ def _coordination_view(status: CoordinationStatus, node: Node) -> Json:
 async def drain_node(node: Node, call: Call) -> Json:
     """Have a node take nothing new and give its partitions away, or take part again."""
     cluster = facade_of(node)
-    await cluster.drain(call["node"], not call["undo"], call.actor)
-    return _one(cluster, node, call["node"])
+    said = await cluster.drain(call["node"], not call["undo"], call.actor)
+    return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
 
 
 async def switch_executor(node: Node, call: Call) -> Json:
     """Have a node take executions, or no new ones."""
     cluster = facade_of(node)
-    await cluster.set_executor(call["node"], call["on"], call.actor)
-    return _one(cluster, node, call["node"])
+    said = await cluster.set_executor(call["node"], call["on"], call.actor)
+    return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
 
 
 async def list_partitions(node: Node, _call: Call) -> Json:

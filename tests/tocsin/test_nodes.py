@@ -91,29 +91,10 @@ def test_what_cannot_be_done_has_its_exit_code(shell: Shell, arguments: list[str
 
 
 class Partitions:
-    """Stands for a shared store: epochs that can be raised."""
-
-    def __init__(self) -> None:
-        self.held = {0: 3, 1: 4}
+    """Stands for a shared store."""
 
     def epochs(self) -> Mapping[int, int]:
-        return dict(self.held)
-
-    def raise_floor(self, above: Mapping[int, int]) -> None:
-        self.held |= {slot: epoch + 1 for slot, epoch in above.items()}
-
-
-class Recorded:
-    """Stands for the coordination service: the epochs that it remembers."""
-
-    def __init__(self) -> None:
-        self.held: dict[int, int] = {0: 9}
-
-    async def recorded(self) -> Mapping[int, int]:
-        return dict(self.held)
-
-    async def record(self, epochs: Mapping[int, int]) -> None:
-        self.held.update(epochs)
+        return {0: 3, 1: 4}
 
 
 @attrs.define
@@ -124,7 +105,7 @@ class MadeUp:
     seen: list[Peer]
     ask: Callable[[str, Asked, float], Awaitable[Result]]
     store: Partitions = attrs.field(factory=Partitions)
-    coordination: Recorded = attrs.field(factory=Recorded)
+    raised: int = 0
     broken: bool = False
 
     def peers(self) -> tuple[Peer, ...]:
@@ -136,14 +117,17 @@ class MadeUp:
     def switch_executor(self, on: bool) -> None:
         self.seen[0] = evolve(self.seen[0], executor=on)
 
-    def announce_drain(self, on: bool = True) -> None:
+    async def raise_fence(self) -> None:
+        self.raised += 1
+
+    def drain(self, on: bool = True) -> None:
         if self.broken:
             raise ZeroDivisionError
         self.seen[0] = evolve(self.seen[0], draining=on)
 
 
-async def unreachable(name: str, call: Asked, seconds: float) -> Result:
-    raise AssertionError(f"{name} was asked for {call.operation}")
+async def unreachable(boot: str, call: Asked, seconds: float) -> Result:
+    raise AssertionError(f"{boot} was asked for {call.operation}")
 
 
 def peers() -> list[Peer]:
@@ -202,9 +186,13 @@ async def test_what_is_seen_of_a_cluster(tmp_path: Path) -> None:
 async def test_switches_work_here_and_are_forwarded(tmp_path: Path) -> None:
     asked: list[tuple[str, str, Any, str]] = []
 
-    async def ask(name: str, call: Asked, seconds: float) -> Result:
-        asked.append((name, call.operation, json.loads(call.arguments), call.actor))
-        return Result("null") if len(asked) < 3 else Result(title="Not allowed", message="because")
+    async def ask(boot: str, call: Asked, seconds: float) -> Result:
+        asked.append((boot, call.operation, json.loads(call.arguments), call.actor))
+        return (
+            Result('{"state": "as it says", "here": true}')
+            if len(asked) < 3
+            else Result(title="Not allowed", message="because")
+        )
 
     async with open_node(data=tmp_path, name="a") as local:
         stood = await stand(local, ask)
@@ -213,11 +201,12 @@ async def test_switches_work_here_and_are_forwarded(tmp_path: Path) -> None:
         assert (await services_cluster.drain_node(node, stood.call(node="a", undo=False)))["state"] == "draining"
         assert (await services_cluster.drain_node(node, stood.call(node="a", undo=True)))["state"] == "alive"
         assert asked == []
-        await services_cluster.drain_node(node, stood.call(node="b", undo=True))
-        await services_cluster.switch_executor(node, stood.call(node="b", on=True))
+        said = await services_cluster.drain_node(node, stood.call(node="b", undo=True))
+        assert said == await services_cluster.switch_executor(node, stood.call(node="b", on=True))
+        assert said == {"state": "as it says", "here": False}
         assert asked == [
-            ("b", "drain_node", {"node": "b", "undo": True}, "ada"),
-            ("b", "switch_executor", {"node": "b", "on": True}, "ada"),
+            ("b2", "drain_node", {"node": "b", "undo": True}, "ada"),
+            ("b2", "switch_executor", {"node": "b", "on": True}, "ada"),
         ]
         with pytest.raises(Forbidden, match="because"):
             await services_cluster.drain_node(node, stood.call(node="b", undo=False))
@@ -226,11 +215,11 @@ async def test_switches_work_here_and_are_forwarded(tmp_path: Path) -> None:
         node.cluster = None
 
 
-async def test_the_fence_is_raised_above_what_store_and_service_know(tmp_path: Path) -> None:
+async def test_the_fence_is_raised_by_the_cluster(tmp_path: Path) -> None:
     async with open_node(data=tmp_path, name="a") as local:
         stood = await stand(local)
         assert await services_cluster.raise_fence(stood.node, stood.call()) == {"raised": 2}
-        assert stood.cluster.store.held == stood.cluster.coordination.held == {0: 10, 1: 5}
+        assert stood.cluster.raised == 1
         stood.node.cluster = None
 
 
