@@ -145,7 +145,11 @@ class Connection:
             for reply in self._waiting:
                 reply.settle(error=RegistryUnavailable("the connection broke before the answer came"))
             self._waiting.clear()
-            self.up.send(lambda: self._service.hang_up(self))
+            if self.session is None:
+                # Nothing hangs on it, and while a client is cut off there is one such attempt each second.
+                self._service.hang_up(self)
+            else:
+                self.up.send(lambda: self._service.hang_up(self))
 
 
 class SimulatedService:

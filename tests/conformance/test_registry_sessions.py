@@ -291,6 +291,8 @@ async def test_a_frozen_server_is_noticed_and_outlived(rig: Rig) -> None:
     a = await rig.open("a")
     await a.registry.create("/x", ephemeral=True)
     rig.freeze()
+    # A process takes a moment to stop.
+    await trio.sleep(TICK)
     began = trio.current_time()
     with pytest.raises(RegistryUnavailable):
         await a.registry.set("/x", b"1")
@@ -308,8 +310,9 @@ async def test_a_frozen_server_is_noticed_and_outlived(rig: Rig) -> None:
 @contract
 async def test_calls_do_not_hide_that_nothing_is_answered(rig: Rig) -> None:
     a = await rig.open("a")
-    began = trio.current_time()
     rig.freeze()
+    await trio.sleep(TICK)
+    began = trio.current_time()
     async with trio.open_nursery() as nursery:
 
         async def call_on() -> None:
