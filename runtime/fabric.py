@@ -295,15 +295,16 @@ class Fabric:
         hello, seal = established
         peer = self._peer(hello.boot)
         old = peer.link
-        if old is not None and not self._wins(hello, old, dialled=dialled):
-            return
+        stays = old is None or self._wins(hello, old, dialled=dialled)
         link = Link(
             hello, seal, dialled=dialled, codec=self.codec, limits=self.limits, world=self._world,
             clock=peer.clock, outbox=peer.outbox, heard=self._heard, sent=peer.count_sent,
         )  # fmt: skip
-        peer.link = link
+        if stays:
+            peer.link = link
         if old is not None:
-            old.give_way()
+            # The peer may have used the one that goes already: what it said there is still heard.
+            (old if stays else link).give_way()
         else:
             logger.info("linked with %s (%s)", hello.node, hello.boot)
             self._announce(hello.boot, up=True)

@@ -20,6 +20,8 @@ SEAL_BYTES: Final = 16
 SAMPLES: Final = 8
 """Heartbeats of late among which the quickest tells the clock's offset best (RFC 5905, section 10)."""
 
+_NUMBERS: Final = 1 << 32
+
 HOSTS: Final = 1_024
 """Hosts whose connections are counted one by one; of more, those that were quiet longest are forgotten."""
 
@@ -154,6 +156,12 @@ class ClockOffset:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
+        self._number = 0
+
+    def next_number(self) -> int:
+        """A number for the next heartbeat: two links with a peer may overlap, and must not take each other's answers."""
+        self._number = (self._number + 1) % _NUMBERS
+        return self._number
 
     def add(self, sent: int, heard: int, answered: int, returned: int, round_trip: int) -> None:
         """One heartbeat: our wall clock at sending, the peer's at hearing and answering, ours at the answer's return;

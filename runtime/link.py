@@ -124,7 +124,6 @@ class Link:
         self._talking = trio.CancelScope()
         self._living = trio.CancelScope()
         self._reason = ""
-        self._number = 0
         self._unanswered = 0
         self._sent_at: dict[int, float] = {}
 
@@ -156,6 +155,8 @@ class Link:
     async def _write(self, frames: FrameStream) -> None:
         outbox, most, close = self.outbox, self._limits.batch, self._seal.close
         while True:
+            # Taking what waits already is no checkpoint, and sending is shielded: a link that gives way would take it all.
+            await trio.lowlevel.checkpoint_if_cancelled()
             body, count = await outbox.take(most)
             if body:
                 await frames.send(close(body))
@@ -182,9 +183,9 @@ class Link:
     async def _beat(self) -> None:
         """Ping, and count the pings in a row that were not answered: a node that slept itself has missed one at most."""
         while True:
-            self._number += 1
-            self._sent_at[self._number] = trio.current_time()
-            self.outbox.put_first(lengthened(_PING.pack(PING, self._number, self._world.now())))
+            number = self._clock.next_number()
+            self._sent_at[number] = trio.current_time()
+            self.outbox.put_first(lengthened(_PING.pack(PING, number, self._world.now())))
             await trio.sleep(self._limits.heartbeat_seconds)
             if self._sent_at:
                 self._unanswered += 1

@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import logging
 import struct
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -41,9 +42,14 @@ class TcpNetwork:
         with trio.move_on_at(deadline):
             try:
                 stream = await trio.open_tcp_stream(host, port)
+                try:
+                    _tune(stream.socket)
+                except OSError:
+                    # It was reset already.
+                    await trio.aclose_forcefully(stream)
+                    raise
             except OSError as error:
                 raise PeerUnreachable(f"{address}: {error.strerror or error}") from None
-            _tune(stream.socket)
             return stream
         raise PeerUnreachable(f"{address} does not answer")
 
@@ -89,16 +95,18 @@ async def _accept_some(listening: socket.SocketType, handler: Handler, admit: Ad
                 await trio.sleep(WITHOUT_DESCRIPTORS_SECONDS)
             continue
         if admit(remote[0]):
-            _tune(accepted)
-            nursery.start_soon(_handle, trio.SocketStream(accepted), remote[0], handler)
+            nursery.start_soon(_handle, accepted, remote[0], handler)
         else:
             # A reset leaves nothing behind, where a close would leave a port in TIME_WAIT for each.
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             accepted.close()
 
 
-async def _handle(stream: trio.SocketStream, host: str, handler: Handler) -> None:
+async def _handle(accepted: socket.SocketType, host: str, handler: Handler) -> None:
+    stream = trio.SocketStream(accepted)
     try:
+        with suppress(OSError):
+            _tune(accepted)
         await handler(stream, host)
     finally:
         await trio.aclose_forcefully(stream)

@@ -77,7 +77,9 @@ def member(
     """A fabric that is not running yet. It answers questions to "echo", "fail" and "never"."""
     identity = Identity(cluster, name, boot or f"boot-{name}", attributes or {})
     security = security if security is not None else Security(key=KEY)
-    fabric = Fabric(identity, network, security, limits or Limits(), world or SimulatedWorld(hash_of(name)), listen=listen)
+    fabric = Fabric(
+        identity, network, security, limits or Limits(), world or SimulatedWorld(hash_of(name)), listen=listen
+    )
     fabric.codec.register(100, Note)
     fabric.codec.register(101, Big)
     made = Member(fabric)
@@ -133,10 +135,16 @@ async def cluster(
         nursery.cancel_scope.cancel()
 
 
+def settled(one: Member, two: Member) -> bool:
+    """Whether they are linked, and by the one of two crossing links that stays."""
+    ends = [(here, there) for here, there in ((one, two), (two, one)) if there.boot in here.up]
+    return len(ends) == 2 and all(here.status(there.boot).dialled == (here.boot < there.boot) for here, there in ends)
+
+
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until something holds; fails if it does not."""
     with trio.move_on_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await trio.sleep(0.01)
         return
     raise AssertionError(f"not within {seconds} s")
