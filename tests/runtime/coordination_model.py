@@ -17,6 +17,7 @@ from runtime.coordination_steps import (
     MEMBERS,
     PLAN,
     Astray,
+    Describe,
     Done,
     Enter,
     Entered,
@@ -261,11 +262,20 @@ class ModelNode:
         self.inbox.append(Done(step, Failed() if lose_reply else outcome))
         return True
 
-    def hear(self) -> bool:
+    def hear(self, *, overtake: bool = False) -> bool:
+        """Hear what came first, or a watch that overtakes an answer: that was put together from several reads."""
         if not self.inbox:
             return False
-        self.feed(self.inbox.popleft())
+        watches = [event for event in self.inbox if isinstance(event, Changed)]
+        if overtake and watches:
+            self.inbox.remove(watches[0])
+            self.feed(watches[0])
+        else:
+            self.feed(self.inbox.popleft())
         return True
+
+    def describe(self, weight: int) -> None:
+        self.feed(Describe(Member(f"{self.name}-boot", self.name, weight)))
 
     def tick(self, seconds: float = 0.25) -> None:
         self.now += seconds

@@ -324,10 +324,23 @@ class ThreeNodes(RuleBasedStateMachine):
     def send(self, name: str) -> None:
         self.nodes[name].send()
 
-    @rule(name=which)
-    def hear(self, name: str) -> None:
+    @rule(name=which, overtake=st.booleans())
+    def hear(self, name: str, overtake: bool) -> None:
         if self.connected[name]:
-            self.nodes[name].hear()
+            self.nodes[name].hear(overtake=overtake)
+
+    @rule(name=which, weight=st.integers(0, 1))
+    def describe(self, name: str, weight: int) -> None:
+        self.nodes[name].describe(weight)
+
+    @rule()
+    def calm(self) -> None:
+        """Nothing is on its way for a moment; nobody releases anything."""
+        for _ in range(8):
+            for name, node in self.nodes.items():
+                if self.connected[name]:
+                    node.work()
+                    node.tick()
 
     @rule(name=which)
     def lose_a_reply(self, name: str) -> None:
@@ -403,6 +416,7 @@ class ThreeNodes(RuleBasedStateMachine):
         for name, node in self.nodes.items():
             if not self.connected[name]:
                 node.connect()
+            node.describe(1)
         settle(*self.nodes.values(), rounds=60)
         for slot in range(4):
             holders = [node for node in self.nodes.values() if slot in node.held]
