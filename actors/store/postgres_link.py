@@ -80,8 +80,9 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         try:
             return super().wait(gen, interval, self.seconds)
         except psycopg.OperationalError as error:
-            # Without a code it is not the server that speaks: it was silent, or is gone.
-            if error.sqlstate is None:
+            # Without a code it is not the server that speaks: it was silent, or is gone. What was asked after an error in a
+            # pipeline was not carried out, which is neither.
+            if error.sqlstate is None and not isinstance(error, psycopg.errors.PipelineAborted):
                 self.pgconn.finish()
             raise
 

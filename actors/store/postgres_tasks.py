@@ -117,8 +117,17 @@ class Divide(Exception):
         self.error = error
 
 
-UNWRITABLE: Final = (psycopg.IntegrityError, psycopg.DataError, UnicodeEncodeError, Divide)
-"""What says that at least one of the tasks written together must be refused, and not which."""
+UNWRITABLE: Final = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.errors.PipelineAborted,
+    UnicodeEncodeError,
+    Divide,
+)
+"""What says that at least one of the tasks written together must be refused, and not which.
+
+PipelineAborted: one of the statements before the one whose answer was wanted failed, and how is not told.
+"""
 
 
 @attrs.define
