@@ -52,6 +52,7 @@ from .keeper_staging import Plan
 from .model.lifecycle import State
 from .sharing_messages import Changed, Observed, PeersChanged, SendDeclined, SendOffer, SharingDirective
 from .store.port import Commit, CommitResult, Store
+from .store.shared import SharedStore
 from .timer_messages import Event as TimerEvent
 from .when.zones import database_version
 
@@ -106,7 +107,8 @@ class Keeper(Actor[Event]):
     """See the module's docstring.
 
     `writer` and `reader`: the lanes of the world in which the store's calls run. `types`: the task types that this node
-    has, None for all there are. `new_core` makes a fresh core for every life of the actor; what it needs to know it reads again.
+    has, None for all there are. `shared`: the store, where other nodes write to it too. `new_core` makes a fresh core for every
+    life of the actor; what it needs to know it reads again.
     """
 
     def __init__(
@@ -119,9 +121,11 @@ class Keeper(Actor[Event]):
         new_core: Callable[[], KeeperCore],
         writer: str,
         reader: str,
+        shared: SharedStore | None = None,
     ) -> None:
         super().__init__(name, capacity=MAILBOX, budget=BATCH, deadline_seconds=30.0)
         self._store = store
+        self._shared = shared
         self._world = world
         self._types = types
         self._new_core = new_core
@@ -345,8 +349,9 @@ class Keeper(Actor[Event]):
             self._core.learn_lane(pause, await self._read(self._store.granted_until))
             hint(self._timer, SchedulerPaused(self._core.claims.paused is not None))
         if needs.graph:
+            shared = None if self._shared is None else await self._read(self._shared.shared)
             edges = await self._read(self._store.edges)
-            self._core.learn_graph(await self._read(self._store.calendars, None), edges)
+            self._core.learn_graph(await self._read(self._store.calendars, None), edges, shared)
         wanted = set(needs.task_ids)
         for tenant, name in needs.calendars:
             users = await self._read(partial(self._store.calendar_users, tenant, name, after="", limit=SOME))

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.clock import Instant
-from runtime.errors import LeaseLost, LimitReached, NotFound, StaleEpoch, TocsinError
+from runtime.errors import LeaseLost, LimitReached, NotFound, StaleEpoch, StaleVersion, TocsinError
 from runtime.records import evolve
 
 from . import keeper_creations, keeper_plain
@@ -71,7 +71,7 @@ from .keeper_notes import Notes
 from .keeper_outbox import Outbox, answers
 from .keeper_places import ClusterPlaces
 from .keeper_progression import Progression
-from .keeper_refusals import again, what_follows
+from .keeper_refusals import again, what_follows, without_slots
 from .keeper_scheduler import LaneCommands
 from .keeper_sharing import Sharing
 from .keeper_staging import Plan, Staged
@@ -88,6 +88,8 @@ from .store.port import Audit, Commit, CommitResult, SchedulerPause
 
 if TYPE_CHECKING:
     from random import Random
+
+    from .store.shared import Shared
 
 
 class KeeperCore:
@@ -150,12 +152,14 @@ class KeeperCore:
         """Tasks that the shell read from the store; of those asked for the others are gone."""
         self._tasks.learn(tasks, asked)
 
-    def learn_graph(self, calendars: Iterable[Calendar], edges: Iterable[tuple[str, str]]) -> None:
-        """Calendars and dependencies as the store has them."""
+    def learn_graph(
+        self, calendars: Iterable[Calendar], edges: Iterable[tuple[str, str]], shared: Shared | None = None
+    ) -> None:
+        """Calendars and dependencies as the store has them, or newer than `shared` says."""
         self.calendars.load(calendars)
         self.waits.load(edges)
-        if self._sharing is not None:
-            self._sharing.stale = False
+        if self._sharing is not None and shared is not None:
+            self._sharing.learn(shared)
 
     def learn_lane(self, pause: SchedulerPause | None, granted: Instant | None) -> None:
         """The scheduler's pause, and up to where former lives have granted recovered executions their instants."""
@@ -200,7 +204,7 @@ class KeeperCore:
                 self._settle_all(ids, now)
             case Reconsider(task_ids=ids):
                 for task_id in self.waits.restless(ids, self._tasks.staged, now):
-                    if (staged := self._tasks.stage(task_id)) is not None and staged.partition in self._epochs:
+                    if self._owns(task_id) and (staged := self._tasks.stage(task_id)) is not None:
                         staged.messages += (Reconsider((task_id,)),)
                         self.waits.reconsider(staged, self._progression, now)
             case Recalculate(task_ids=ids):
@@ -259,6 +263,9 @@ class KeeperCore:
             case _:
                 self._command(message, now)
 
+    def _owns(self, task_id: str) -> bool:
+        return partition_of(task_id, self._partitions) in self._epochs
+
     # -- the timer's and the coordinator's messages
 
     def _settle_all(self, task_ids: Sequence[str], now: Instant) -> None:
@@ -276,7 +283,7 @@ class KeeperCore:
 
         for task_id in self._claims.most_urgent_first(task_ids, self._tasks.cache):
             # A foreign task is not even staged: its due instant, told after the batch, would bring the timer here again at once.
-            owned = everything or partition_of(task_id, self._partitions) in self._epochs
+            owned = everything or self._owns(task_id)
             if owned and not self.calendars.zones_changing and self._tasks.stage_plainly(task_id, fire):
                 continue
             full = owned and self._progression.is_full
@@ -316,7 +323,9 @@ class KeeperCore:
             # Deleted in this batch: it is recorded when the deletion is.
             gone.ends += (end,)
             return
-        if staged is not None and any(_same_attempt(end, other) for other in staged.ends):
+        if staged is not None and any(
+            (end.execution_id, end.fence) == (one.execution_id, one.fence) for one in staged.ends
+        ):
             # Told twice in one batch: it is recorded when the commit is.
             return
         execution = None if staged is None else staged.executions.get(end.execution_id)
@@ -446,9 +455,11 @@ class KeeperCore:
         A stale epoch: the partition is no longer ours. What its owner decides is dropped, the rest does not need the epoch.
         """
         self._undo(staged)
-        ends = self._without_slots(staged.ends)
+        ends = without_slots(staged.ends)
         if isinstance(error, StaleEpoch):
             self._epochs = {number: epoch for number, epoch in self._epochs.items() if number != staged.partition}
+        elif isinstance(error, StaleVersion) and self._sharing is not None:
+            self._sharing.stale = self._sharing.stale or staged.definition.dependencies is not None
         elif isinstance(error, LimitReached):
             self._claims.block(staged.definition)
         elif isinstance(error, LeaseLost):
@@ -456,10 +467,6 @@ class KeeperCore:
         told, left = what_follows(staged, error, ends)
         directives += told
         return left
-
-    def _without_slots(self, ends: Iterable[AttemptEnd]) -> tuple[AttemptEnd, ...]:
-        """Ends to be decided again: their slots were given back the first time."""
-        return tuple(evolve(end, counted=True) for end in ends)
 
     def _undo(self, staged: Staged) -> None:
         self._claims.undo(staged)
@@ -475,7 +482,7 @@ class KeeperCore:
         self._in_flight.difference_update(plan.staged)
         for staged, _ in plan.staged.values():
             self._undo(staged)
-            self._carried.extend(self._without_slots(staged.ends))
+            self._carried.extend(without_slots(staged.ends))
             self._carried_returns += [message for message in staged.messages if isinstance(message, SlotsFreed)]
             directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
         directives.extend(Refuse(message.reply, again(error)) for message, _ in plan.creations)
@@ -492,7 +499,3 @@ class KeeperCore:
     def has_carried(self) -> bool:
         """Whether ends of attempts wait for a store that can commit."""
         return bool(self._carried or self._carried_returns)
-
-
-def _same_attempt(one: AttemptEnd, other: AttemptEnd) -> bool:
-    return (one.execution_id, one.fence) == (other.execution_id, other.fence)

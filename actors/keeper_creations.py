@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime.clock import Instant
-from runtime.errors import Conflict, StaleEpoch, TocsinError
+from runtime.errors import Conflict, StaleEpoch, StaleVersion, TocsinError
 from runtime.records import evolve
 
 from .keeper_messages import Answer, CreateTasks
@@ -65,14 +65,15 @@ class Creations:
 def answers(plan: Plan, result: CommitResult) -> tuple[list[Answer], list[CreateTasks]]:
     """What follows the commit for those who asked for tasks: answers, and what has to be decided once more.
 
-    A stale epoch does not concern the creation of a task: it only says that the partition's epoch was raised just now.
+    A stale epoch does not concern the creation of a task: it only says that the partition's epoch was raised just now. A stale
+    version says that another node has changed the graph of dependencies, which has to be read first.
     """
     told: list[Answer] = []
     again: list[CreateTasks] = []
     for message, made in plan.creations:
         now = tuple(_made(entry, plan, result) for entry in made)
-        if any(isinstance(entry, StaleEpoch) for entry in now):
-            rest = tuple(None if isinstance(entry, StaleEpoch) else entry for entry in now)
+        if any(isinstance(entry, StaleEpoch | StaleVersion) for entry in now):
+            rest = tuple(None if isinstance(entry, StaleEpoch | StaleVersion) else entry for entry in now)
             again.append(evolve(message, made=rest))
         else:
             told.append(Answer(message.reply, now))

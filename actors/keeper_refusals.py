@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeGuard
 
 from runtime.errors import Conflict, LeaseLost, LimitReached, StaleEpoch, StaleFence, StaleVersion, TocsinError
+from runtime.records import evolve
 
 from .command_messages import EditTask, RetryTask
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Directive, Event, Recorded, Refuse
@@ -23,6 +25,11 @@ def what_follows(
         return [Refuse(message.reply, again(error)) for message in causes], [*carried, *rest]
     told: list[Directive] = [Refuse(reply, again(error)) for reply in staged.replies()]
     return [*told, Recorded(tuple((end.execution_id, end.fence) for end in ends))], []
+
+
+def without_slots(ends: Iterable[AttemptEnd]) -> tuple[AttemptEnd, ...]:
+    """Ends to be decided again: their slots were given back the first time."""
+    return tuple(evolve(end, counted=True) for end in ends)
 
 
 def can_cause(message: Event, error: TocsinError) -> TypeGuard[EditTask | RetryTask | Checkpoint]:

@@ -46,6 +46,7 @@ from .sharing_messages import (
     ZonesSwitched,
 )
 from .store.port import Commit
+from .store.shared import Shared
 
 Stage = Callable[[str], Staged | None]
 
@@ -80,6 +81,10 @@ class Sharing:
                 return (*waiting, *stopping)
             case _:
                 return ()
+
+    def learn(self, shared: Shared) -> None:
+        """Calendars and dependencies were read after this was seen."""
+        self.graph, self.calendars, self.stale = shared.graph, shared.calendars, False
 
     # -- a batch
 
@@ -160,8 +165,7 @@ class Sharing:
             if former is not None:
                 self._claims.pause_span = (former.since, max(now, former.since))
         self._claims.paused = message.pause
-        self.stale = self.stale or (message.graph, message.calendars) != (self.graph, self.calendars)
-        self.graph, self.calendars = message.graph, message.calendars
+        self.stale = self.stale or message.graph > self.graph or message.calendars > self.calendars
         self._places.forget(now)
         self._claims.unblock_all()
         self._claims.note_backlog(tasks(message.waiting), now, complete=message.complete)

@@ -166,6 +166,7 @@ def new_lane(
         new_core=new_core,
         writer=writer,
         reader=reader,
+        shared=None if sharing is None else sharing.store,
     )
     timer = Timer(
         f"{name} timer", store=store, world=world, keeper=keeper.mailbox, reader=reader, sweep_every=config.sweep_every

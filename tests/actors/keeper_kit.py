@@ -188,8 +188,8 @@ class Rig:
     def _commit(self, batch: list[Event]) -> tuple[list[Directive], list[Event]]:
         needs = self.core.needs(batch)
         if needs.graph:
-            self.core.calendars.load(self.store.calendars(None))
-            self.core.waits.load(self.store.edges())
+            shared = self.store.shared()
+            self.core.learn_graph(self.store.calendars(None), self.store.edges(), shared)
         users = {key: self.store.calendar_users(*key, after="", limit=10) for key in needs.calendars}
         for key, task_ids in users.items():
             self.core.calendars.learn_users(key, task_ids)

@@ -151,6 +151,11 @@ class SharingRig(Rig):
         stopping = self.store.told_to_stop(self.boot, 1_000)
         self.send(Observed(shared.pause, shared.graph, shared.calendars, tuple(waiting), True, tuple(stopping)))
 
+    def sweep(self) -> None:
+        """What the keeper does every few seconds: look at those who wait for others."""
+        if (chosen := self.core.waits.sweep()) is not None:
+            self.send(chosen)
+
     def fire(self) -> None:
         """What the timer does: everything due in the own partitions."""
         due = self.store.due(self.partitions, Instant(self.now), 1_000) if self.partitions else []

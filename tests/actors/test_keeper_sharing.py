@@ -7,9 +7,9 @@ import pytest
 from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
-from actors.model.task import partition_of
+from actors.model.task import Dependencies, partition_of
 from runtime.clock import SECOND, Micros
-from runtime.errors import Conflict
+from runtime.errors import Conflict, InvalidRequest
 from runtime.records import evolve
 
 from .keeper_kit import definition
@@ -225,3 +225,34 @@ def test_the_pause_of_the_scheduler_is_heard_on_every_node():
     for rig in nodes.rigs:
         rig.fire()
     assert sum(len(rig.started) for rig in nodes.rigs) == PARTITIONS
+
+
+def test_two_edits_on_two_nodes_cannot_close_a_cycle():
+    nodes = Nodes(2)
+    nodes[0].create(definition("a"), definition("b"))
+    nodes[1].look()
+    nodes[0].edit(definition("a", dependencies=Dependencies(("b",))))
+    nodes.lose()
+    with pytest.raises(InvalidRequest, match="wait for itself"):
+        nodes[1].edit(definition("b", dependencies=Dependencies(("a",))))
+    assert nodes.store.edges() == [("a", "b")]
+
+
+def test_a_child_on_one_node_goes_on_when_its_parent_ends_on_another():
+    for woken in (True, False):
+        nodes = Nodes(2)
+        (parent,), (child,) = named(1), named(0)
+        nodes[0].create(definition(parent), definition(child, dependencies=Dependencies((parent,))))
+        nodes.deliver()
+        nodes.look()
+        nodes.advance(10)
+        nodes[0].fire()
+        assert [one.task_id for one in nodes[0].started] == []
+        nodes[1].fire()
+        nodes[1].end()
+        if woken:
+            nodes.deliver()
+        else:
+            nodes.lose()
+            nodes[0].sweep()
+        assert [one.task_id for one in nodes[0].started] == [child]
