@@ -89,7 +89,7 @@ async def with_servers(config: Config, world: World) -> AsyncIterator[Config]:
         yield config
         return
     directory = config.data / "servers"
-    _make_for_servers(config.data)
+    let_enter(config.data)
     with world.lock_directory(directory):
         async with open_servers(directory, world, store_url=config.store_url.text) as servers:
             logger.info("ZooKeeper listens on %s", ", ".join(servers.coordination))
@@ -100,14 +100,6 @@ async def with_servers(config: Config, world: World) -> AsyncIterator[Config]:
                 coordination_servers=servers.coordination,
                 store_url=StoreUrl(servers.store_url),
             )
-
-
-def _make_for_servers(data: Path) -> None:
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidRequest(f"data: cannot make the directory {str(data)!r}: {error.strerror}") from None
-    let_enter(data)
 
 
 # -- nodes

@@ -51,6 +51,7 @@ from .cluster_config import cluster_config
 from .config import SETTINGS, Config, load_config, suggestion
 from .context_tools import ContextTools
 from .definitions import definition_from_json
+from .development import with_servers
 from .durations import Duration
 from .fields import show
 from .forwarding import answer
@@ -350,16 +351,17 @@ async def open_node(
 
 @asynccontextmanager
 async def open_configured(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[LocalNode]:
-    """`open_node` with settings that are read already: makes the data directory and the declared tasks."""
+    """`open_node` with settings that are read already: makes the data directory and the declared tasks, starts the node's own servers."""
     try:
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidRequest(f"data: cannot make the directory {str(config.data)!r}: {error.strerror}") from None
     world = world or composition.real_world(node_config(config))
     actions = actions_of(config, world)
-    async with composition.open_node(
-        node_config(config), catalogue, world, tools=ContextTools, actions=actions
-    ) as node:
+    async with (
+        with_servers(config, world) as config,
+        composition.open_node(node_config(config), catalogue, world, tools=ContextTools, actions=actions) as node,
+    ):
         if node.cluster is not None:
             node.cluster.answer = partial(answer, node)
         face = LocalNode(node)

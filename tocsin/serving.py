@@ -12,15 +12,13 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.composition import real_world
 from actors.handling.catalogue import Catalogue
 from runtime.world import World, termination_signals
 
 from .api.server import serve_api
 from .client import NODE_FILE, TOKEN_FILE
 from .config import Config
-from .development import with_servers
-from .node import LocalNode, node_config, open_configured
+from .node import LocalNode, open_configured
 from .secret_files import read_or_make, write_private
 
 logger = logging.getLogger(__name__)
@@ -52,12 +50,7 @@ async def serve_node(
 @asynccontextmanager
 async def open_serving(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[Serving]:
     """Node and server while the block runs; `node.json` in the data directory tells the command line where."""
-    world = world or real_world(node_config(config))
-    async with (
-        with_servers(config, world) as config,
-        open_configured(config, catalogue, world) as node,
-        trio.open_nursery() as nursery,
-    ):
+    async with open_configured(config, catalogue, world) as node, trio.open_nursery() as nursery:
         stop = trio.Event()
         token = read_or_make(config.data / TOKEN_FILE, node.world)
         if not config.listen.is_loopback:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
 
+from actors.handling.catalogue import Catalogue
 from runtime.errors import AlreadyRunning, Conflict, InvalidRequest
 from runtime.world import RealWorld
 from tests.servers import server_directory
@@ -25,7 +27,7 @@ from tocsin.config import load_config
 from tocsin.development import Plan, run_cluster, with_servers
 from tocsin.embedded.ports import is_free
 from tocsin.embedded.process import lives
-from tocsin.node import single_error
+from tocsin.node import open_node, single_error
 
 HANG_SECONDS = 90.0
 
@@ -137,6 +139,7 @@ async def test_two_clusters_do_not_share_a_directory(folder: Path) -> None:
 
 async def test_a_node_brings_its_servers_when_told_to(folder: Path) -> None:
     world = RealWorld()
+    (folder / "data").mkdir(mode=0o700)
     config = load_config({}, None, {"coordination.embedded": True, "data": folder / "data"}).config
     async with with_servers(config, world) as found:
         assert found.coordination_enabled and found.clustered and not found.coordination_embedded
@@ -150,7 +153,19 @@ async def test_a_node_brings_its_servers_when_told_to(folder: Path) -> None:
     assert (folder / "data").stat().st_mode & 0o067 == 0
 
 
+async def test_a_node_with_its_own_servers_is_one_of_a_cluster(folder: Path) -> None:
+    settings = {"coordination_embedded": True, "cluster_listen": "127.0.0.1:0", "data": str(folder / "data")}
+    async with open_node(catalogue=Catalogue(), **settings) as node:
+        for _ in range(round(HANG_SECONDS / 0.1)):
+            if node.inner.cluster.status().owners:
+                break
+            await trio.sleep(0.1)
+        assert set(node.inner.cluster.status().owners.values()) == {"node-1"}
+        assert [peer.name for peer in node.inner.cluster.peers()] == ["node-1"]
+
+
 async def test_a_node_keeps_the_store_that_it_is_given(folder: Path) -> None:
+    (folder / "data").mkdir()
     url = "postgresql://elsewhere/tocsin"
     flags = {"coordination.embedded": True, "store.url": url, "data": folder / "data"}
     async with with_servers(load_config({}, None, flags).config, RealWorld()) as found:
