@@ -135,6 +135,11 @@ class Fabric:
         finally:
             self._questions.end(question)
 
+    @property
+    def handshakes(self) -> int:
+        """Accepted connections of which it is not known yet who they are."""
+        return self._shaking
+
     def links(self) -> tuple[LinkStatus, ...]:
         """Every peer that is known or linked."""
         return tuple(peer.status() for _, peer in sorted(self._peers.items()))
