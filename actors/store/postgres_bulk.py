@@ -44,7 +44,11 @@ class Bulk:
     def run(self, connection: Connection, rows: Sequence[Row]) -> Cursor:
         """Send it; the cursor's rows are those that the template returns."""
         columns = zip(*rows, strict=True)
-        values = [literal(column) for literal, column in zip(self._kinds, columns, strict=True)]
+        values = [
+            # What an array lacks beside longer ones is null.
+            "{}" if column[0] is None and column.count(None) == len(column) else literal(column)
+            for literal, column in zip(self._kinds, columns, strict=True)
+        ]
         return connection.execute(self._statement, values)
 
 

@@ -18,7 +18,7 @@ from ..model.task import Extra, Task
 from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
 from .postgres_link import Connection
-from .sqlite_rows import (
+from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
     SETTLED_COLUMNS,

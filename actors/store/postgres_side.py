@@ -15,11 +15,11 @@ from ..model.calendar import Calendar
 from ..model.document import decode_calendar, encode_calendar
 from ..model.task import Definition
 from . import postgres_bulk as bulk
+from .batch import OUTCOMES
 from .port import RETRY, CountWrite, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .postgres_bulk import Cursor
 from .postgres_link import Connection
-from .sqlite_batch import OUTCOMES
-from .sqlite_rows import Row
+from .rows import Row
 
 _PAUSE: Final = "pause"
 """The key of `meta` under which the scheduler's pause is kept."""

@@ -21,11 +21,11 @@ from ..model.retention import REVISIONS_KEPT
 from ..model.task import Definition
 from . import postgres_bulk as bulk
 from . import postgres_side as side
+from .batch import Change, Rows, rows_of, task_id_of
 from .port import Create, Update
 from .postgres_bulk import Cursor
 from .postgres_link import Connection
-from .sqlite_batch import Change, Rows, rows_of, task_id_of
-from .sqlite_rows import (
+from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_FIXED,
     EXECUTION_MUTABLE,

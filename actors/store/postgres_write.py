@@ -21,13 +21,13 @@ from runtime.errors import LeaseLost, StaleEpoch, StaleVersion
 
 from . import postgres_bulk as bulk
 from . import postgres_side as side
+from .batch import Change, Numbers, audit_rows, changes_of, counted, log_rows, progress_rows, task_id_of
 from .port import Commit, CommitResult, Update
 from .postgres_bulk import Cursor
 from .postgres_link import Connection
 from .postgres_tasks import UNWRITABLE, Refused, Sent, apply, reason
 from .postgres_transaction import Stamp, Transactions
 from .shared import has_claim, limits_of, needs_graph
-from .sqlite_batch import Change, Numbers, audit_rows, changes_of, counted, log_rows, progress_rows, task_id_of
 
 CHANNEL: Final = "tocsin_wakes"
 """Of the notifications that carry wake-ups."""

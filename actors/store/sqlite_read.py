@@ -22,7 +22,7 @@ from ..model.occurrence import Outcome, Settled
 from ..model.task import Extra, Task
 from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
-from .sqlite_rows import (
+from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
     SETTLED_COLUMNS,

@@ -10,9 +10,9 @@ from typing import Final
 from runtime.clock import Instant
 from runtime.errors import Conflict, LeaseLost, LimitReached, StaleVersion, TocsinError
 
+from .batch import Change, task_id_of
 from .port import Commit
 from .shared import LEASES_KEPT, Shared, has_claim, needs_graph, until
-from .sqlite_batch import Change, task_id_of
 from .sqlite_side import scheduler_pause
 
 _IDS: Final = "(SELECT value FROM json_each(?))"

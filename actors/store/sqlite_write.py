@@ -24,15 +24,7 @@ from ..model.task import Task
 from . import sqlite_bulk as bulk
 from . import sqlite_shared as shared
 from . import sqlite_side as side
-from .port import (
-    Commit,
-    CommitResult,
-    CountWrite,
-    Create,
-    Update,
-)
-from .shared import is_guarded, limits_of
-from .sqlite_batch import (
+from .batch import (
     OUTCOMES,
     Change,
     Numbers,
@@ -45,8 +37,14 @@ from .sqlite_batch import (
     rows_of,
     task_id_of,
 )
-from .sqlite_purge import PARTS_OF_EXECUTION, PARTS_OF_TASK
-from .sqlite_rows import (
+from .port import (
+    Commit,
+    CommitResult,
+    CountWrite,
+    Create,
+    Update,
+)
+from .rows import (
     ATTEMPT_COLUMNS,
     DEFINITION_COLUMNS,
     EXECUTION_FIXED,
@@ -60,6 +58,8 @@ from .sqlite_rows import (
     execution_row,
     settled_row,
 )
+from .shared import is_guarded, limits_of
+from .sqlite_purge import PARTS_OF_EXECUTION, PARTS_OF_TASK
 
 _INSERT_TASKS: Final = bulk.insert("tasks", TASK_COLUMNS)
 _UPDATE_TASKS: Final = bulk.update("tasks", ("id", "version"), ("due", *STATE_COLUMNS))

@@ -230,7 +230,7 @@ INSERT INTO graph VALUES (0);
 CREATE FUNCTION edges_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM changed) THEN
-        UPDATE graph SET changes = changes + 1;
+        UPDATE tocsin.graph SET changes = changes + 1;
     END IF;
     RETURN NULL;
 END $$;

@@ -22,7 +22,7 @@ from .port import (
     Update,
     writes_task,
 )
-from .sqlite_rows import Row, attempt_row, execution_row, execution_update_row, settled_row, update_row
+from .rows import Row, attempt_row, execution_row, execution_update_row, settled_row, update_row
 
 Change = Create | Update
 
