@@ -36,7 +36,9 @@ def assign(slots: int, weights: Mapping[str, int], present: Mapping[int, str]) -
     room = {name: goals[name] - min(len(own), goals[name]) for name, own in held.items()}
     for slot in range(slots):
         if slot not in assigned:
-            best = max((name for name in room if room[name]), key=lambda name: (_score(slot, name, members[name]), name))
+            best = max(
+                (name for name in room if room[name]), key=lambda name: (_score(slot, name, members[name]), name)
+            )
             room[best] -= 1
             assigned[slot] = best
     return assigned

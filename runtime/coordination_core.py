@@ -107,7 +107,9 @@ class CoordinationCore:
         return self._session is not None and self._session.entered and now < self._session.trusted_until
 
     def members(self) -> tuple[Member, ...]:
-        """All live members as last heard, by name."""
+        """All live members as last heard, by name; empty for who takes no part."""
+        if self._member is None:
+            return ()
         return tuple(sorted(self._plan.members.values(), key=lambda member: member.name))
 
     def owners(self) -> dict[int, str]:
