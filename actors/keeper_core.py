@@ -144,9 +144,9 @@ class KeeperCore:
         ahead.task_ids.update(self._claims.wanted)
         self._asked = frozenset(ahead.task_ids)
         conflicts = ahead.conflicts(self._in_flight, self.calendars.in_flight)
-        shared = self._sharing is not None
         graph = not self.waits.loaded or (self._sharing is not None and self._sharing.stale)
-        return ahead.needs(self._tasks.cache, conflicts, graph=graph, pause=not self._pause_known, shared=shared)
+        shared, pause = self._sharing is not None, not self._pause_known
+        return ahead.needs(self._tasks.cache, conflicts, graph=graph, pause=pause, shared=shared)
 
     def learn(self, tasks: Iterable[Task], asked: Iterable[str] = ()) -> None:
         """Tasks that the shell read from the store; of those asked for the others are gone."""
@@ -381,8 +381,7 @@ class KeeperCore:
         wakes: list[str] = []
         epochs: dict[int, int] = {}
         for task_id, staged in self._tasks.staged.items():
-            task = staged.finish()
-            planned[task_id] = staged, task
+            planned[task_id] = staged, (task := staged.finish())
             audits.extend(staged.audits)
             if staged.definition.events:
                 self._outbox.follow(staged, now)

@@ -9,7 +9,7 @@ from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
 from actors.model.task import Dependencies, partition_of
 from runtime.clock import SECOND, Micros
-from runtime.errors import Conflict, InvalidRequest
+from runtime.errors import Conflict
 from runtime.records import evolve
 
 from .keeper_kit import definition
@@ -233,7 +233,7 @@ def test_two_edits_on_two_nodes_cannot_close_a_cycle():
     nodes[1].look()
     nodes[0].edit(definition("a", dependencies=Dependencies(("b",))))
     nodes.lose()
-    with pytest.raises(InvalidRequest, match="wait for itself"):
+    with pytest.raises(Conflict, match="wait for itself"):
         nodes[1].edit(definition("b", dependencies=Dependencies(("a",))))
     assert nodes.store.edges() == [("a", "b")]
 
