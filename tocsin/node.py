@@ -351,7 +351,7 @@ async def open_node(
 
 @asynccontextmanager
 async def open_configured(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[LocalNode]:
-    """`open_node` with settings that are read already: makes the data directory and the declared tasks, starts the node's own servers."""
+    """`open_node` with settings that are read already: makes the data directory, its own servers, and the declared tasks."""
     try:
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
