@@ -58,7 +58,7 @@ class OutcomeRow:
     """One row of a task's ledger as people read it: a slot or a range of slots and what became of it.
 
     `folded`: a number of slots between `first` and `last`, in one hour, what is left of rows that were purged; others may lie
-    between them.
+    between them. `target`: the node that the execution is for, where each node has one of its own.
     """
 
     first: Instant
@@ -71,6 +71,7 @@ class OutcomeRow:
     started_at: Instant | None
     revision: int
     folded: bool = False
+    target: str | None = None
 
 
 @record

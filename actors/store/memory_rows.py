@@ -104,6 +104,7 @@ def outcome_of(execution: Execution, nominal: Instant) -> OutcomeRow:
         state=execution.state,
         started_at=execution.first_started_at,
         revision=execution.revision,
+        target=execution.target,
     )
 
 

@@ -302,11 +302,11 @@ def outcomes(
     """See the port."""
     order = "first DESC, last DESC" if newest else "first, last"
     rows = connection.execute(
-        "SELECT nominal AS first, nominal AS last, 1 AS count, outcome, reason, id, state, first_started_at, revision, false "
-        "FROM executions WHERE task_id = %(task)s AND nominal BETWEEN %(since)s AND %(until)s UNION ALL "
-        "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision, false "
+        "SELECT nominal AS first, nominal AS last, 1 AS count, outcome, reason, id, state, first_started_at, revision, false, "
+        "target FROM executions WHERE task_id = %(task)s AND nominal BETWEEN %(since)s AND %(until)s UNION ALL "
+        "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision, false, NULL "
         "FROM settled WHERE task_id = %(task)s AND last >= %(since)s AND first <= %(until)s UNION ALL "
-        "SELECT first, last, count, outcome, nullif(reason, ''), NULL, NULL, NULL, 0, true "
+        "SELECT first, last, count, outcome, nullif(reason, ''), NULL, NULL, NULL, 0, true, NULL "
         "FROM folded WHERE task_id = %(task)s AND hour <= %(until)s AND last >= %(since)s AND first <= %(until)s "
         f"ORDER BY {order} LIMIT %(limit)s",
         {"task": task_id, "since": since, "until": until, "limit": limit},
@@ -315,7 +315,7 @@ def outcomes(
 
 
 def _outcome(row: Sequence[Any]) -> OutcomeRow:
-    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded = row
+    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded, target = row
     return OutcomeRow(
         first=first,
         last=last,
@@ -327,6 +327,7 @@ def _outcome(row: Sequence[Any]) -> OutcomeRow:
         started_at=last_instant(started_at),
         revision=revision,
         folded=folded,
+        target=target,
     )
 
 

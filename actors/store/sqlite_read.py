@@ -294,11 +294,11 @@ def outcomes(
     """See the port."""
     order = "first DESC, last DESC" if newest else "first, last"
     rows = connection.execute(
-        "SELECT nominal AS first, nominal AS last, 1, outcome, reason, id, state, first_started_at, revision, 0 "
-        "FROM executions WHERE task_id = :task AND nominal BETWEEN :since AND :until UNION ALL "
-        "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision, 0 "
+        "SELECT nominal AS first, nominal AS last, 1, outcome, reason, id, state, first_started_at, revision, 0, "
+        "target FROM executions WHERE task_id = :task AND nominal BETWEEN :since AND :until UNION ALL "
+        "SELECT first, last, count, outcome, reason, execution, NULL, NULL, revision, 0, NULL "
         "FROM settled WHERE task_id = :task AND last >= :since AND first <= :until UNION ALL "
-        "SELECT first, last, count, outcome, nullif(reason, ''), NULL, NULL, NULL, 0, 1 "
+        "SELECT first, last, count, outcome, nullif(reason, ''), NULL, NULL, NULL, 0, 1, NULL "
         "FROM folded WHERE task_id = :task AND hour <= :until AND last >= :since AND first <= :until "
         f"ORDER BY {order} LIMIT :limit",
         {"task": task_id, "since": since, "until": until, "limit": limit},
@@ -307,7 +307,7 @@ def outcomes(
 
 
 def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
-    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded = row
+    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded, target = row
     return OutcomeRow(
         first=first,
         last=last,
@@ -319,6 +319,7 @@ def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
         started_at=last_instant(started_at),
         revision=revision,
         folded=folded == 1,
+        target=target,
     )
 
 

@@ -416,4 +416,7 @@ def test_a_slot_has_an_execution_for_each_node(store: SharedStore) -> None:
     assert commit(store, update(found, ExecutionWrite(started, opened[1]))) == {}
     assert stored(store).open == (opened[0], started)
     rows = store.outcomes("t1", since=Instant(0), until=LATE, limit=9)
-    assert sorted((row.execution_id or "", row.first) for row in rows) == [("e of a", 90), ("e of b", 90)]
+    assert sorted((row.execution_id or "", row.first, row.target) for row in rows) == [
+        ("e of a", 90, "a"),
+        ("e of b", 90, "b"),
+    ]
