@@ -44,6 +44,7 @@ async def list_outcomes(node: Node, call: Call) -> Json:
         raise InvalidRequest(f"since: {show_instant(since)} is after until, {show_instant(until)}")
     limit: int = call["limit"]
     rows = await node.outcomes(task.id, since=since, until=until, limit=limit + 1, newest=call["newest"])
+    rows.sort(key=lambda row: (row.first, row.last, row.target or ""), reverse=call["newest"])
     return {
         "list": [outcome_view(row) for row in rows[:limit]],
         "more": len(rows) > limit,

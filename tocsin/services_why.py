@@ -20,7 +20,7 @@ from .services_executions import telling
 from .services_scheduler import names_of
 from .views import Json
 from .waiting import Situation, obstacle_lines
-from .why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, phase_lines, width_of
+from .why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, of_nodes, phase_lines, width_of
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -44,9 +44,11 @@ async def why(node: Node, call: Call) -> Json:
 async def why_task(node: Node, task: Task, wanted: Instant | None) -> Answer:
     """What became of one nominal time of a task; of the last settled one, and of what goes on, if none is given."""
     now = node.world.now()
-    at, row = await _asked(node, task, wanted, now)
+    at, row, others = await _asked(node, task, wanted, now)
     detail, blocker = await _executions_of(node, row)
-    if wanted is None and row is None and task.state.next_fire is None:
+    if row is not None and row.target is not None:
+        told = await _of_each_node(node, task, at, now, [row, *others])
+    elif wanted is None and row is None and task.state.next_fire is None:
         told = nothing_ahead(task)
     else:
         told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker))
@@ -55,6 +57,16 @@ async def why_task(node: Node, task: Task, wanted: Instant | None) -> Answer:
     telling_most = newest or detail
     execution = None if telling_most is None else telling_most.execution
     return await _with_obstacles(node, task, execution, _with_more(_with_newest(told, task, newest), phase))
+
+
+async def _of_each_node(node: Node, task: Task, at: Instant, now: Instant, rows: Sequence[OutcomeRow]) -> Answer:
+    """What became of a nominal time for which several nodes have executions of their own."""
+    revisions = await node.revisions(task.id)
+    told = []
+    for row in sorted(rows, key=lambda row: row.target or ""):
+        detail, blocker = await _executions_of(node, row)
+        told.append((row.target or "", answer(Case(task, at, now, row, detail, revisions, blocker))))
+    return of_nodes(told)
 
 
 async def _executions_of(node: Node, row: OutcomeRow | None) -> tuple[ExecutionDetail | None, Execution | None]:
@@ -117,25 +129,33 @@ async def _situation(node: Node, task: Task, execution: Execution | None) -> Sit
     )
 
 
-async def _asked(node: Node, task: Task, at: Instant | None, now: Instant) -> tuple[Instant, OutcomeRow | None]:
-    """The instant meant, and the ledger's row about it. Without a time: the last settled one, else the next."""
+async def _asked(
+    node: Node, task: Task, at: Instant | None, now: Instant
+) -> tuple[Instant, OutcomeRow | None, list[OutcomeRow]]:
+    """The instant meant, the ledger's row about it, and those for other nodes about the same.
+
+    Without a time: the last settled one, else the next.
+    """
     if at is None:
         at = task.state.settled_through
-        found = _best(await node.outcomes(task.id, since=at, until=at, limit=MOST_AT_ONCE), at)
+        found, others = _best(await node.outcomes(task.id, since=at, until=at, limit=MOST_AT_ONCE), at)
         if found is not None:
-            return at, found
-        return (task.state.next_fire or now), None
+            return at, found, others
+        return (task.state.next_fire or now), None, []
     definition = task.definition
     exact = meant(definition.trigger, definition.bounds, at, assigned(definition, Instant(0)))
-    found = _best(await node.outcomes(task.id, since=exact, until=exact, limit=MOST_AT_ONCE), exact)
+    found, others = _best(await node.outcomes(task.id, since=exact, until=exact, limit=MOST_AT_ONCE), exact)
     if found is None:
         # Under a former definition the slot may lie anywhere in the second, or millisecond, that was asked about.
         until = Instant(at + width_of(at) - 1)
-        found = _best(await node.outcomes(task.id, since=at, until=until, limit=MOST_AT_ONCE), exact)
-        return (exact if found is None or found.folded else max(found.first, at)), found
-    return exact, found
+        found, others = _best(await node.outcomes(task.id, since=at, until=until, limit=MOST_AT_ONCE), exact)
+        return (exact if found is None or found.folded else max(found.first, at)), found, others
+    return exact, found, others
 
 
-def _best(rows: Sequence[OutcomeRow], at: Instant) -> OutcomeRow | None:
-    """The row that is about an instant: its own one, else a range, else what is left of its hour."""
-    return min(rows, key=lambda row: (row.folded, row.first != at), default=None)
+def _best(rows: Sequence[OutcomeRow], at: Instant) -> tuple[OutcomeRow | None, list[OutcomeRow]]:
+    """The row that is about an instant: its own one, else a range, else what is left of its hour; and those beside it."""
+    best = min(rows, key=lambda row: (row.folded, row.first != at), default=None)
+    if best is None or best.target is None:
+        return best, []
+    return best, [row for row in rows if row is not best and row.target is not None and row.first == best.first]

@@ -192,6 +192,7 @@ def outcome_view(row: OutcomeRow) -> Json:
         "startedAt": show_instant(row.started_at),
         "revision": row.revision,
         "folded": row.folded,
+        "target": row.target,
     }
 
 

@@ -33,6 +33,10 @@ POISON: Final = "Poison"
 """The type in the failure of an execution that crashed its node again and again."""
 
 
+MIXED: Final = "mixed"
+"""The verdict about a nominal time that had different outcomes on the nodes that were to run it."""
+
+
 @attrs.frozen
 class Case:
     """What is known about one asked instant.
@@ -52,15 +56,20 @@ class Case:
 
 @attrs.frozen
 class Answer:
-    """The verdict as one word, the nominal time meant, and the chain as lines to read."""
+    """The verdict as one word, the nominal time meant, and the chain as lines to read.
+
+    `nodes`: the verdict of each node, of a nominal time at which each of them has an execution of its own.
+    """
 
     verdict: str
     nominal: Instant | None
     lines: tuple[str, ...]
+    nodes: tuple[tuple[str, str], ...] = ()
 
     def view(self) -> dict[str, Any]:
         """As JSON."""
-        return {"verdict": self.verdict, "nominal": show_instant(self.nominal), "lines": list(self.lines)}
+        told = {"verdict": self.verdict, "nominal": show_instant(self.nominal), "lines": list(self.lines)}
+        return told | {"nodes": dict(self.nodes)} if self.nodes else told
 
     def told(self) -> Told:
         """As a program reads it."""
@@ -129,6 +138,19 @@ def meant(trigger: Trigger, bounds: Bounds, at: Instant, place: int = 0) -> Inst
         if found is not None and found < at - offset + width_of(at):
             return found
     return at
+
+
+def of_nodes(told: Sequence[tuple[str, Answer]]) -> Answer:
+    """One answer of several, each about the execution that a node has for the same nominal time: "mixed" where they differ."""
+    (_, first), *_ = told
+    verdicts = {answer.verdict for _, answer in told}
+    lines = [f"{name}: {line}" for name, answer in told for line in answer.lines[1:]]
+    return Answer(
+        first.verdict if len(verdicts) == 1 else MIXED,
+        first.nominal,
+        (first.lines[0], *lines),
+        tuple((name, answer.verdict) for name, answer in told),
+    )
 
 
 def nothing_ahead(task: Task) -> Answer:

@@ -17,7 +17,7 @@ from .times import print_changes, print_fires
 if TYPE_CHECKING:
     from ..client import Client
 
-HISTORY_COLUMNS: Final = ("Execution", "Nominal", "Outcome", "State", "Attempt", "Started", "Took", "Error")
+HISTORY_COLUMNS: Final = ("Execution", "Nominal", "Outcome", "State", "Attempt", "Node", "Started", "Took", "Error")
 
 
 def history(
@@ -71,6 +71,7 @@ def _history_row(row: dict[str, Any], utc: bool) -> tuple[object, ...]:
         outcome + (f" ({row['reason']})" if row["reason"] else ""),
         row["state"],
         row["attempt"],
+        row["target"] or row["node"],
         show_time(row["startedAt"], utc),
         took(row["startedAt"], row["endedAt"]),
         show_failure(failure) if failure else None,
@@ -86,11 +87,12 @@ def _print_ledger(rows: list[dict[str, Any]], utc: bool) -> None:
             row["outcome"] or "open",
             row["reason"],
             row["state"],
+            row["target"],
             row["executionId"],
         )
         for row in rows
     ]
-    print_table(("Nominal", "Through", "Count", "Outcome", "Reason", "State", "Execution"), shown)
+    print_table(("Nominal", "Through", "Count", "Outcome", "Reason", "State", "For node", "Execution"), shown)
 
 
 def logs(reference: str, /, *, follow: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False) -> int:

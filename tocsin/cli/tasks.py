@@ -258,6 +258,7 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
             ),
             ("Holds key", found["concurrencyKey"]),
             ("For node", found["target"]),
+            ("Node", found["node"]),
             ("Started", show_time(found["startedAt"], utc)),
             ("Ended", show_time(found["endedAt"], utc)),
             ("Because", found["cancelReason"]),
