@@ -22,7 +22,7 @@ moment. Times are monotonic seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import attrs
@@ -77,11 +77,13 @@ class ClusterCoordinatorCore:
         self._authority: str | None = None
         self._compared = False
         self._compare_again = False
+        self._outdated = False
         self._zones: str | None = None
         self._declared: Member | None = None
         self._granted: dict[int, int] = {}
         self._raising: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
+        self._announced: frozenset[int] = frozenset()
         self._recorded: dict[int, int] = {}
         self._unrecorded: dict[int, int] = {}
         self._members: tuple[Member, ...] = ()
@@ -179,6 +181,8 @@ class ClusterCoordinatorCore:
                 self._finish(words.Enrol, now)
                 if boot == self.boot:
                     self._begin_anew(fresh)
+            case words.Compared() if self._outdated:
+                self._finish(words.Compare, now)
             case words.Compared():
                 self._finish(words.Compare, now + COMPARE_EVERY)
                 self._compare(event)
@@ -208,6 +212,8 @@ class ClusterCoordinatorCore:
                 raise AssertionError(f"not an answer: {event}")
 
     def _finish(self, kind: type, again: float) -> None:
+        if kind is words.Compare:
+            self._outdated = False
         self._under_way.pop(kind, None)
         self._next[kind] = again
 
@@ -272,6 +278,7 @@ class ClusterCoordinatorCore:
     def _doubt_authority(self) -> None:
         """Own nothing until epochs were compared anew."""
         self._compared = False
+        self._outdated = words.Compare in self._under_way
         self._next.pop(words.Compare, None)
 
     def _distrust(self, what: str) -> None:
@@ -317,16 +324,16 @@ class ClusterCoordinatorCore:
             self._drop(refused)
             self._out.append(words.Release(frozenset(refused)))
 
-    def _drop(self, slots: Iterable[int]) -> None:
-        owned = len(self._epochs)
+    def _drop(self, slots: Collection[int]) -> None:
         for slot in slots:
             self._granted.pop(slot, None)
             self._raising.pop(slot, None)
             self._epochs.pop(slot, None)
-        if len(self._epochs) < owned:
+        if not self._announced.isdisjoint(slots):
             self._announce()
 
     def _announce(self) -> None:
+        self._announced = frozenset(self._epochs)
         self._out.append(words.Announce(self.boot, dict(self._epochs)))
 
     # -- work that is due
@@ -383,7 +390,8 @@ class ClusterCoordinatorCore:
     def check_invariants(self) -> None:
         """Raise AssertionError if something is owned that was not granted, or by who may own nothing."""
         assert self._epochs.keys() <= self._granted.keys(), f"owned without a grant: {self._epochs}, {self._granted}"
-        assert not self._epochs or self._may_own, "owns although it may not"
+        assert self._announced <= self._granted.keys(), f"acts without a grant: {self._announced}, {self._granted}"
+        assert not self._announced or self._may_own, "owns although it may not"
 
 
 def fence_above(epochs: Mapping[int, int], recorded: Mapping[int, int]) -> dict[int, int]:

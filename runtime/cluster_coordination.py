@@ -245,7 +245,10 @@ class ClusterCoordination:
         """Lay everything out, the root's identity last: where it stands, the rest does."""
         for path in (MEMBERS, LEADER, CHANGES, PLAN, SLOTS):
             await self._ensure(path)
-        await self._each(range(slots), lambda slot: self._ensure(slot_path(slot)))
+        while missing := set(range(slots)).difference(map(int, await self._registry.children(SLOTS))):
+            # Several nodes may be at it: whoever is outrun looks again.
+            with suppress(NodeExists):
+                await self._registry.transact([Op("create", slot_path(slot)) for slot in sorted(missing)[:BATCH]])
         await self._ensure(CLUSTER, identity)
 
     async def _ensure(self, path: str, data: bytes = b"") -> None:

@@ -180,7 +180,7 @@ class Cluster:
 async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for a condition, looked at every millisecond."""
     with trio.fail_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nothing tells of a condition
             await trio.sleep(0.001)
 
 
