@@ -30,11 +30,12 @@ from .addresses import hint
 from .cluster_config import ClusterConfig
 from .cluster_coordinator import ClusterCoordinator
 from .cluster_coordinator_messages import Drain
+from .cluster_health import complaints
 from .gossip import Gossip
 from .gossip_messages import Members
 from .keeper import Keeper
 from .keeper_places import ClusterPlaces
-from .model.peer import Peer
+from .model.peer import Peer, Standing
 from .peer_messages import MESSAGES, Call, Declined, Offer, Result
 from .rules.placing import Placer
 from .sharing_messages import Declined as KeeperDeclined
@@ -99,6 +100,7 @@ class Cluster:
         self.answer: Callable[[str, Call], Awaitable[Result]] | None = None
         self.store = surroundings.store
         self._world = world
+        self._partitions = partitions
         self._types = frozenset(types)
         self._version = version
         self._timezone_database = timezone_database
@@ -228,6 +230,23 @@ class Cluster:
         """Every node that is known, this one among them, by name."""
         others = [peer for peer in self._peers if peer.boot != self.boot]
         return tuple(sorted((self.me(), *others), key=lambda peer: (peer.name, peer.boot)))
+
+    def others(self) -> tuple[Peer, ...]:
+        """The other nodes that live, as far as gossip or the coordination know; not all of them need be reachable."""
+        live = self._live()
+        others = (peer for peer in self.peers() if peer.boot != self.boot)
+        return tuple(peer for peer in others if peer.standing is not Standing.DEAD or peer.boot in live)
+
+    def complaints(self) -> list[str]:
+        """What is not well about this node's part in the cluster; empty when all is."""
+        return complaints(
+            self.status(),
+            name=self.config.name,
+            partitions=self._partitions,
+            nodes=len(self._known),
+            draining=self._draining,
+            in_doubt=self._coordinator.in_doubt,
+        )
 
     def status(self) -> CoordinationStatus:
         """What there is to see of the coordination, and why this node owns nothing, if something stands against it."""

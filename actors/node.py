@@ -226,6 +226,7 @@ class Node:
     def health(self) -> list[str]:
         """What is not well; empty when all is. Bad when the timer is late, not only when something is gone."""
         complaints = [str(complaint) for complaint in self._watchdog.health()]
+        complaints += [] if self.cluster is None else self.cluster.complaints()
         for lane in (self._durable, self._memory):
             if lane.keeper.trouble is not None:
                 complaints.append(f"the {lane.name} store cannot commit: {lane.keeper.trouble}")
