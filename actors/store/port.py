@@ -1,4 +1,4 @@
-"""The port between the actors and whatever keeps their records: SQLite, memory, later PostgreSQL.
+"""The port between the actors and whatever keeps their records: SQLite, PostgreSQL, memory.
 
 All calls are synchronous and are run in a thread lane of the world: `commit` and the raising of epochs in the lane of the one
 writer, the reads in another. One conformance suite runs over every adapter.

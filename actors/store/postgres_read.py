@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,12 +11,13 @@ from runtime.errors import InvalidRequest, StoreDamaged
 from ..model.calendar import Calendar
 from ..model.document import Resolve, decode_calendar, decode_definition
 from ..model.execution import Execution
-from ..model.lifecycle import State, Status
-from ..model.occurrence import Outcome, Settled
-from ..model.task import Extra, Task
+from ..model.lifecycle import Status
+from ..model.occurrence import Settled
+from ..model.task import Task
 from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
 from .postgres_link import Connection
+from .reading import asks_for_scheduled, counts_of, extra_of, read_outcome
 from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
@@ -90,13 +90,9 @@ def tasks(connection: Connection, ids: Sequence[str], known: Known) -> list[Task
 
 def _tasks(rows: Iterable[Sequence[Any]], resolve: Resolve) -> list[Task]:
     return [
-        read_task(list(row), {} if data is None else {row[0]: ("", _extra(kind, data))}, resolve)
+        read_task(list(row), {} if data is None else {row[0]: ("", extra_of(kind, data))}, resolve)
         for *row, kind, data in rows
     ]
-
-
-def _extra(content_type: str | None, data: bytes | None) -> Extra | None:
-    return None if content_type is None or data is None else Extra(data, content_type)
 
 
 def last_grants(connection: Connection) -> Mapping[int, int]:
@@ -237,14 +233,7 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
 
 def _total(connection: Connection, wanted: TaskFilter, where: str, values: Sequence[str]) -> int:
     statement = f"SELECT count(*) {_BOTH}{where}" if where else "SELECT coalesce(sum(tasks), 0)::bigint FROM totals"
-    only = TaskFilter(
-        status=Status.SCHEDULED,
-        sort=wanted.sort,
-        descending=wanted.descending,
-        offset=wanted.offset,
-        limit=wanted.limit,
-    )
-    if wanted == only:
+    if asks_for_scheduled(wanted):
         statement = (
             "SELECT coalesce(sum(tasks), 0)::bigint - "
             "(SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED') FROM totals"
@@ -311,24 +300,7 @@ def outcomes(
         f"ORDER BY {order} LIMIT %(limit)s",
         {"task": task_id, "since": since, "until": until, "limit": limit},
     )
-    return [_outcome(row) for row in rows]
-
-
-def _outcome(row: Sequence[Any]) -> OutcomeRow:
-    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded, target = row
-    return OutcomeRow(
-        first=first,
-        last=last,
-        count=count,
-        outcome=None if outcome is None else Outcome(outcome),
-        reason=reason,
-        execution_id=execution_id,
-        state=None if state is None else State(state),
-        started_at=last_instant(started_at),
-        revision=revision,
-        folded=folded,
-        target=target,
-    )
+    return [read_outcome(row) for row in rows]
 
 
 def revisions(connection: Connection, task_id: str, known: Known) -> list[Revision]:
@@ -341,7 +313,7 @@ def revisions(connection: Connection, task_id: str, known: Known) -> list[Revisi
     ).fetchall()
     resolve = resolving(connection, known)
     return [
-        Revision(revision, decode_definition(document, _extra(content_type, data), resolve), began_at)
+        Revision(revision, decode_definition(document, extra_of(content_type, data), resolve), began_at)
         for revision, began_at, document, content_type, data in rows
     ]
 
@@ -372,15 +344,4 @@ def counts(connection: Connection) -> Counts:
     row = connection.execute(_COUNTS).fetchone()
     assert row is not None
     number, by_status, reasons, by_outcome = row
-    scheduled = number - sum(by_status.values())
-    if scheduled:
-        by_status[Status.SCHEDULED.value] = scheduled
-    plain = Counter(by_outcome)
-    for outcome, _, some in reasons:
-        plain[outcome] -= some
-    by_reason = {f"{outcome}: {reason}": some for outcome, reason, some in reasons}
-    return Counts(number, by_status, _given(by_outcome), _given({**plain, **by_reason}))
-
-
-def _given(numbers: Mapping[str, int]) -> dict[str, int]:
-    return {word: number for word, number in numbers.items() if number}
+    return counts_of(number, by_status, by_outcome, reasons)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,17 +16,17 @@ from runtime.errors import InvalidRequest
 
 from ..model.document import decode_definition
 from ..model.execution import Execution
-from ..model.lifecycle import State, Status
-from ..model.occurrence import Outcome, Settled
+from ..model.lifecycle import Status
+from ..model.occurrence import Settled
 from ..model.task import Extra, Task
 from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
+from .reading import asks_for_scheduled, counts_of, extra_of, read_outcome
 from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
     SETTLED_COLUMNS,
     STATE_COLUMNS,
-    last_instant,
     read_attempt,
     read_execution,
     read_settled,
@@ -72,11 +71,7 @@ def _parcels(connection: sqlite3.Connection, ids: str) -> dict[str, tuple[str, E
     rows = connection.execute(
         f"SELECT task_id, definition, content_type, extra FROM parcels WHERE task_id IN {_IDS}", (ids,)
     )
-    return {task_id: (document, _extra(content_type, data)) for task_id, document, content_type, data in rows}
-
-
-def _extra(content_type: str | None, data: bytes | None) -> Extra | None:
-    return None if content_type is None or data is None else Extra(data, content_type)
+    return {task_id: (document, extra_of(content_type, data)) for task_id, document, content_type, data in rows}
 
 
 def last_grants(connection: sqlite3.Connection) -> Mapping[int, int]:
@@ -231,13 +226,7 @@ def _total(connection: sqlite3.Connection, wanted: TaskFilter, where: str, value
     statement = f"SELECT count(*) FROM tasks {where}"
     if not where:
         statement = "SELECT tasks FROM totals"
-    elif wanted == TaskFilter(
-        status=Status.SCHEDULED,
-        sort=wanted.sort,
-        descending=wanted.descending,
-        offset=wanted.offset,
-        limit=wanted.limit,
-    ):
+    elif asks_for_scheduled(wanted):
         statement = "SELECT tasks - (SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED') FROM totals"
         values = ()
     (total,) = connection.execute(statement, tuple(values)).fetchone()
@@ -303,24 +292,7 @@ def outcomes(
         f"ORDER BY {order} LIMIT :limit",
         {"task": task_id, "since": since, "until": until, "limit": limit},
     )
-    return [_outcome(row) for row in rows]
-
-
-def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
-    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded, target = row
-    return OutcomeRow(
-        first=first,
-        last=last,
-        count=count,
-        outcome=None if outcome is None else Outcome(outcome),
-        reason=reason,
-        execution_id=execution_id,
-        state=None if state is None else State(state),
-        started_at=last_instant(started_at),
-        revision=revision,
-        folded=folded == 1,
-        target=target,
-    )
+    return [read_outcome(row) for row in rows]
 
 
 def revisions(connection: Reader, task_id: str) -> list[Revision]:
@@ -332,7 +304,7 @@ def revisions(connection: Reader, task_id: str) -> list[Revision]:
         {"task": task_id},
     )
     return [
-        Revision(revision, decode_definition(document, _extra(content_type, data), connection.calendar), began_at)
+        Revision(revision, decode_definition(document, extra_of(content_type, data), connection.calendar), began_at)
         for revision, began_at, document, content_type, data in rows
     ]
 
@@ -356,17 +328,4 @@ def counts(connection: sqlite3.Connection) -> Counts:
         "'skipped', skipped)) FROM totals"
     ).fetchone()
     answer = json.loads(text)
-    by_status: dict[str, int] = answer["others"]
-    scheduled = answer["tasks"] - sum(by_status.values())
-    if scheduled:
-        by_status[Status.SCHEDULED.value] = scheduled
-    by_outcome: dict[str, int] = answer["outcomes"]
-    by_reason = {f"{outcome}: {reason}": number for outcome, reason, number in answer["reasons"]}
-    plain = Counter(by_outcome)
-    for outcome, _, number in answer["reasons"]:
-        plain[outcome] -= number
-    return Counts(answer["tasks"], by_status, _given(by_outcome), _given({**plain, **by_reason}))
-
-
-def _given(numbers: Mapping[str, int]) -> dict[str, int]:
-    return {word: number for word, number in numbers.items() if number}
+    return counts_of(answer["tasks"], answer["others"], answer["outcomes"], answer["reasons"])

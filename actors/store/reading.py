@@ -1,0 +1,62 @@
+"""Answers made of what a database's tables hold, whichever database it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from runtime.records import evolve
+
+from ..model.lifecycle import State, Status
+from ..model.occurrence import Outcome
+from ..model.task import Extra
+from .answers import Counts, OutcomeRow, TaskFilter
+from .rows import last_instant
+
+
+def extra_of(content_type: str | None, data: bytes | None) -> Extra | None:
+    """The bytes for the handler, from two columns that may be null."""
+    return None if content_type is None or data is None else Extra(data, content_type)
+
+
+def read_outcome(row: Sequence[Any]) -> OutcomeRow:
+    """From first, last, count, outcome, reason, execution, state, start, revision, whether it is folded, target."""
+    first, last, count, outcome, reason, execution_id, state, started_at, revision, folded, target = row
+    return OutcomeRow(
+        first=first,
+        last=last,
+        count=count,
+        outcome=None if outcome is None else Outcome(outcome),
+        reason=reason,
+        execution_id=execution_id,
+        state=None if state is None else State(state),
+        started_at=last_instant(started_at),
+        revision=revision,
+        folded=folded == 1,
+        target=target,
+    )
+
+
+def asks_for_scheduled(wanted: TaskFilter) -> bool:
+    """Whether a list's one condition is the status of nearly all tasks, which are not counted but what is left."""
+    return wanted.status is Status.SCHEDULED and evolve(wanted, status=None) == TaskFilter(
+        sort=wanted.sort, descending=wanted.descending, offset=wanted.offset, limit=wanted.limit
+    )
+
+
+def counts_of(
+    tasks: int, others: Mapping[str, int], by_outcome: Mapping[str, int], reasons: Iterable[tuple[str, str, int]]
+) -> Counts:
+    """`others`: tasks by status but SCHEDULED, which is what is left. `reasons`: outcome, reason and number."""
+    by_status, by_reason, plain = dict(others), {}, Counter(by_outcome)
+    if scheduled := tasks - sum(by_status.values()):
+        by_status[Status.SCHEDULED.value] = scheduled
+    for outcome, reason, number in reasons:
+        by_reason[f"{outcome}: {reason}"] = number
+        plain[outcome] -= number
+    return Counts(tasks, by_status, _given(by_outcome), _given({**plain, **by_reason}))
+
+
+def _given(numbers: Mapping[str, int]) -> dict[str, int]:
+    return {word: number for word, number in numbers.items() if number}
