@@ -260,12 +260,13 @@ class ClusterCoordinator(Actor[Event]):
 
     async def _sweep(self, sweep: words.Sweep) -> words.Swept:
         alive = await self._world.blocking(self._store.bury, sweep.members, lane=self._writer)
-        if sweep.partitions:
+        dead = frozenset(await self._world.blocking(self._store.dead_boots, lane=self._reader))
+        if sweep.partitions and dead:
             orphans = await self._world.blocking(
                 self._store.orphans, alive, RECOVERY_LIMIT, sweep.partitions, lane=self._reader
             )
             if orphans:
                 logger.info("%d tasks were running under a process that died", len(orphans))
             for start in range(0, len(orphans), SLICE):
-                await self._keeper.tell(Recover(tuple(orphans[start : start + SLICE]), frozenset(alive)))
+                await self._keeper.tell(Recover(tuple(orphans[start : start + SLICE]), frozenset(alive), dead))
         return words.Swept(alive)

@@ -151,7 +151,6 @@ def _compose(
     surroundings: Surroundings | None,
 ) -> Node:
     boot = world.new_id()
-    cluster: Cluster | None = None
     memory_store = MemoryStore(deliveries_kept=config.deliveries_kept)
     memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
     if paused is not None:
@@ -161,19 +160,7 @@ def _compose(
     every = Micros(round(config.purge_every_seconds * SECOND))
     system = SystemTasks(world=world, retention=config.retention, every=every)
     equipped = Catalogue(system.types(), catalogue)
-    if config.cluster is not None and surroundings is not None:
-        cluster = Cluster(
-            config.cluster,
-            surroundings,
-            world,
-            cluster_id=identity.cluster_id,
-            partitions=identity.partitions,
-            boot=boot,
-            types=equipped.names() or (),
-            placer=_placer(config.cluster, catalogue, world),
-            version=config.version,
-            timezone_database=database_version(),
-        )
+    cluster = None if surroundings is None else _cluster(config, surroundings, world, identity, boot, equipped)
     durable = new_lane(
         "durable",
         config,
@@ -185,19 +172,13 @@ def _compose(
         WRITER,
         READS,
         config.slots,
-        zones_changed=identity.timezone_database != database_version(),
+        zones_changed=cluster is None and identity.timezone_database != database_version(),
         sharing=None if cluster is None else _sharing(cluster),
     )
     memory = new_lane("memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
     lanes = (durable, memory)
     for lane in lanes:
-        peers = cluster.send if cluster is not None and lane is durable else None
-        lane.keeper.connect(
-            executor=lane.executor.mailbox, timer=lane.timer.mailbox, herald=herald.mailbox, peers=peers
-        )
-    if cluster is not None:
-        assert isinstance(durable.coordinator, ClusterCoordinator)
-        cluster.connect(durable.keeper, durable.coordinator, durable.executor.load)
+        _connect(lane, herald, cluster if lane is durable else None)
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
     deliveries = [_deliveries(lane, config, world, perform) for lane in lanes]
     hooks = OutcomeHooks(catalogue, world)
@@ -234,6 +215,36 @@ def _compose(
     )
     perform[RunTaskAction] = task_runner(node)
     return node
+
+
+def _cluster(
+    config: NodeConfig, surroundings: Surroundings, world: World, identity: Identity, boot: str, catalogue: Catalogue
+) -> Cluster:
+    assert config.cluster is not None, "surroundings are for a node of a cluster"
+    return Cluster(
+        config.cluster,
+        surroundings,
+        world,
+        cluster_id=identity.cluster_id,
+        partitions=identity.partitions,
+        boot=boot,
+        types=catalogue.names(),
+        placer=_placer(config.cluster, catalogue, world),
+        version=config.version,
+        timezone_database=database_version(),
+    )
+
+
+def _connect(lane: Lane, herald: Herald, cluster: Cluster | None) -> None:
+    lane.keeper.connect(
+        executor=lane.executor.mailbox,
+        timer=lane.timer.mailbox,
+        herald=herald.mailbox,
+        peers=None if cluster is None else cluster.send,
+    )
+    if cluster is not None:
+        assert isinstance(lane.coordinator, ClusterCoordinator)
+        cluster.connect(lane.keeper, lane.coordinator, lane.executor.load)
 
 
 def _deliveries(lane: Lane, config: NodeConfig, world: World, perform: Mapping[type[Action], Perform]) -> Deliveries:

@@ -83,6 +83,11 @@ class Calendars:
         """Whether a change of calendars is being committed: the next one waits for it."""
         return bool(self._flying)
 
+    def walk_zones(self) -> None:
+        """Next fires may be by another version of the time zone database: all tasks are walked through, from the first."""
+        self._walks[ZONES] = ""
+        self._under_way = None
+
     def learn_users(self, key: Key, task_ids: Iterable[str]) -> None:
         """Some of the tasks that use a calendar, as the store has them."""
         self._users[key] = tuple(task_ids)

@@ -9,11 +9,11 @@ from .keeper_staging import Staged
 from .model.lifecycle import State
 
 
-def take_checkpoint(staged: Staged, message: Checkpoint) -> StaleFence | None:
-    """Stage the checkpoint, unless it is staged or stored already; or the error that refuses it."""
-    execution = staged.executions.get(message.execution_id)
-    if execution is None or execution.fence != message.fence or execution.state is not State.RUNNING:
-        return over(message)
+def take_checkpoint(staged: Staged | None, message: Checkpoint) -> StaleFence | None:
+    """Stage the checkpoint, unless it is staged or stored already; or the error that refuses it. `staged` None: no such task."""
+    execution = None if staged is None else staged.executions.get(message.execution_id)
+    if staged is None or execution is None or execution.fence != message.fence or execution.state is not State.RUNNING:
+        return StaleFence(f"attempt with fence {message.fence} of execution {message.execution_id} is over")
     sequence, last = message.sequence, execution.checkpoints
     if sequence not in (0, last, last + 1):
         return StaleFence(f"checkpoint {sequence} of execution {message.execution_id} does not follow number {last}")
@@ -23,8 +23,3 @@ def take_checkpoint(staged: Staged, message: Checkpoint) -> StaleFence | None:
     staged.messages += (message,)
     staged.directives += (Answer(message.reply, None),)
     return None
-
-
-def over(message: Checkpoint) -> StaleFence:
-    """The error for an attempt that has ended or whose task is gone."""
-    return StaleFence(f"attempt with fence {message.fence} of execution {message.execution_id} is over")

@@ -29,7 +29,7 @@ from . import keeper_creations, keeper_plain
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .command_messages import Command, EditTask
 from .keeper_calendars import Calendars
-from .keeper_checkpoints import over, take_checkpoint
+from .keeper_checkpoints import take_checkpoint
 from .keeper_claims import Claims
 from .keeper_commands import Commands
 from .keeper_creations import Creations
@@ -114,7 +114,6 @@ class KeeperCore:
         governor = governor or Governor()
         self._claims = Claims(boot, node, runs, queues, recovering, places)
         self._progression = Progression(self._claims, random, new_id, governor)
-        self._sharing = None if places is None else Sharing(self._progression, places, governor, partitions)
         self._commands = Commands(self._progression)
         self._tasks = Tasks(partitions)
         self.waits = Waits(self._tasks.cache)
@@ -128,6 +127,9 @@ class KeeperCore:
         self._new_id = new_id
         self._sync = Sync(self._claims, self._progression, new_id)
         self.calendars = Calendars(zones_changed)
+        self._sharing: Sharing | None = None
+        if places is not None:
+            self._sharing = Sharing(self._progression, places, governor, self.calendars, partitions)
         self._creations = Creations(partitions, self.waits, self.calendars)
         self._notes = Notes()
         self._outbox = Outbox(new_id)
@@ -144,9 +146,9 @@ class KeeperCore:
         ahead.task_ids.update(self._claims.wanted)
         self._asked = frozenset(ahead.task_ids)
         conflicts = ahead.conflicts(self._in_flight, self.calendars.in_flight)
-        graph = not self.waits.loaded or (self._sharing is not None and self._sharing.stale)
-        shared, pause = self._sharing is not None, not self._pause_known
-        return ahead.needs(self._tasks.cache, conflicts, graph=graph, pause=pause, shared=shared)
+        sharing, pause = self._sharing, not self._pause_known
+        graph = not self.waits.loaded or (sharing is not None and sharing.stale)
+        return ahead.needs(self._tasks.cache, conflicts, graph=graph, pause=pause, shared=sharing is not None)
 
     def learn(self, tasks: Iterable[Task], asked: Iterable[str] = ()) -> None:
         """Tasks that the shell read from the store; of those asked for the others are gone."""
@@ -210,7 +212,7 @@ class KeeperCore:
             case Recalculate(task_ids=ids):
                 self.calendars.look(message)
                 for task in [task for task in self._tasks.as_staged(ids) if self.calendars.concerns(task)]:
-                    if (staged := self._tasks.stage(task.id)) is not None:
+                    if self._owns(task.id) and (staged := self._tasks.stage(task.id)) is not None:
                         staged.messages += (Recalculate((task.id,)),)
                         self.calendars.recalculate(staged, self._progression, now)
             case PutCalendar():
@@ -229,13 +231,15 @@ class KeeperCore:
             case CreateTasks():
                 self._creations.create(message, self._tasks.staged, now)
             case Own(epochs=epochs, boot=boot):
+                if self._sharing is not None:
+                    self._sharing.own(self._epochs, epochs)
                 self._epochs = epochs
                 self._claims.boot = boot or self._claims.boot
             case Recover(task_ids=ids):
                 for staged in self._tasks.stage_all(ids):
                     if self._sharing is None or staged.partition in self._epochs:
-                        staged.messages += (Recover((staged.id,), message.live),)
-                        self._progression.recover(staged, message.live, now)
+                        staged.messages += (evolve(message, task_ids=(staged.id,)),)
+                        self._progression.recover(staged, message, now)
             case InSync():
                 if self._sync.hear(message):
                     self._sync.compare(
@@ -346,9 +350,7 @@ class KeeperCore:
         self._progression.returned(staged, execution, now)
 
     def _checkpoint(self, message: Checkpoint) -> None:
-        staged = self._tasks.stage(message.task_id)
-        error = over(message) if staged is None else take_checkpoint(staged, message)
-        if error is not None:
+        if (error := take_checkpoint(self._tasks.stage(message.task_id), message)) is not None:
             self._directives.append(Refuse(message.reply, error))
 
     # -- what people and programs ask for
@@ -436,10 +438,8 @@ class KeeperCore:
             directives.append(Reschedule(tuple(due)))
         if tasks:
             directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled)))
-        directives.extend(self._sync.requests())
-        directives += [*self.waits.to_reconsider(), *self.calendars.to_recalculate()]
-        if self._sharing is not None:
-            directives += self._sharing.to_look_at()
+        doubtful = () if self._sharing is None else self._sharing.to_look_at()
+        directives += [*self._sync.requests(), *self.waits.to_reconsider(), *self.calendars.to_recalculate(), *doubtful]
         self._tasks.trim()
         return directives, again
 

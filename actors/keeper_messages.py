@@ -42,10 +42,18 @@ class Settle:
 
 @record
 class Recover:
-    """The coordinator: these tasks have executions that run under boot ids that are not `live`."""
+    """The coordinator: these tasks have executions that run under boot ids that are not `live`.
+
+    `dead`: where new boots may come at any time, those that are known to be dead; only they count then.
+    """
 
     task_ids: tuple[str, ...]
     live: frozenset[str]
+    dead: frozenset[str] | None = None
+
+    def counts(self, boot: str | None) -> bool:
+        """Whether what runs under a boot is to be recovered."""
+        return boot not in self.live if self.dead is None else boot in self.dead
 
 
 @record

@@ -10,7 +10,7 @@ from runtime.records import evolve
 
 from .keeper_claims import Claims
 from .keeper_dependencies import Waits
-from .keeper_messages import AttemptEnd, Interrupt
+from .keeper_messages import AttemptEnd, Interrupt, Recover
 from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
 from .model.lifecycle import FAILED_STATES, OPEN_STATES, Change, Phase, State, change_phase
@@ -245,10 +245,10 @@ class Progression:
         staged.put(back)
         self._after_execution(staged, back, now)
 
-    def recover(self, staged: Staged, live: frozenset[str], now: Instant) -> None:
+    def recover(self, staged: Staged, message: Recover, now: Instant) -> None:
         """Attempts whose process died are run again or held, by the task's policy."""
         for execution in list(staged.executions.values()):
-            if execution.boot in live:
+            if not message.counts(execution.boot):
                 continue
             if execution.lingers:
                 self.returned(staged, execution, now)

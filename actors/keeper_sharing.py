@@ -22,6 +22,7 @@ from typing import Final, assert_never
 from runtime.clock import Instant
 from runtime.records import evolve
 
+from .keeper_calendars import Calendars
 from .keeper_claims import is_claimable
 from .keeper_dependencies import Waits
 from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, SchedulerPaused
@@ -57,17 +58,25 @@ LIMIT: Final = 200
 class Sharing:
     """See the module's docstring. `governor` and `recovering` are what the whole cluster may do, divided among its nodes."""
 
-    def __init__(self, progression: Progression, places: ClusterPlaces, governor: Governor, partitions: int) -> None:
+    def __init__(
+        self,
+        progression: Progression,
+        places: ClusterPlaces,
+        governor: Governor,
+        calendars: Calendars,
+        partitions: int,
+    ) -> None:
         self.graph = -1
         self.calendars = -1
         self.stale = False
-        self.zones_switched = False
         self._progression = progression
         self._claims = progression.claims
         self._places = places
         self._governor = governor
         self._cluster_rate = governor.rate
         self._partitions = partitions
+        self._calendars = calendars
+        self._zones_switched = False
         self._doubtful: dict[str, None] = {}
 
     def fresh(self, message: object) -> Iterable[str]:
@@ -81,6 +90,11 @@ class Sharing:
                 return (*waiting, *stopping)
             case _:
                 return ()
+
+    def own(self, former: Mapping[int, int], epochs: Mapping[int, int]) -> None:
+        """Other partitions are owned. What their former owner had not walked through yet is walked through again."""
+        if self._zones_switched and epochs.keys() - former.keys():
+            self._calendars.walk_zones()
 
     def learn(self, shared: Shared) -> None:
         """Calendars and dependencies were read after this was seen."""
@@ -111,7 +125,8 @@ class Sharing:
             case Observed():
                 return self._observe(message, stage, tasks, now)
             case ZonesSwitched():
-                self.zones_switched = True
+                self._calendars.walk_zones()
+                self._zones_switched = True
                 return []
             case _:
                 assert_never(message)

@@ -161,6 +161,9 @@ class PostgresStore:
     def epochs(self) -> Mapping[int, int]:
         return self._read(postgres_shared.epochs)
 
+    def dead_boots(self) -> list[str]:
+        return self._read(postgres_shared.dead_boots)
+
     def told_to_stop(self, boot: str, limit: int) -> list[str]:
         return self._read(postgres_shared.told_to_stop, boot, limit)
 

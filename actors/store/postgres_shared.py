@@ -122,6 +122,15 @@ def shared(connection: Connection, now: Instant | None) -> Shared:
     return Shared(scheduler_pause(connection), graph, calendars, database, tuple(live))
 
 
+def dead_boots(connection: Connection) -> list[str]:
+    """See the port."""
+    rows = connection.execute(
+        "SELECT DISTINCT boot FROM executions WHERE (state = 'RUNNING' OR lingers) AND boot IS NOT NULL "
+        "AND boot NOT IN (SELECT boot FROM leases WHERE NOT buried) ORDER BY boot"
+    )
+    return [boot for (boot,) in rows]
+
+
 def told_to_stop(connection: Connection, boot: str, limit: int) -> list[str]:
     """See the port."""
     rows = connection.execute(

@@ -86,6 +86,13 @@ class SharedStore(Store, Protocol):
         """One small read."""
         ...
 
+    def dead_boots(self) -> list[str]:
+        """Boots under which executions are RUNNING or lingering, and which have no lease or a buried one; in order.
+
+        As of one moment: a boot that was enrolled since, and what it has claimed, are not looked at.
+        """
+        ...
+
     def told_to_stop(self, boot: str, limit: int) -> list[str]:
         """Ids of tasks with an execution RUNNING under this boot whose cancellation was asked for (`cancel_reason`)."""
         ...

@@ -219,6 +219,9 @@ class SqliteStore:
     def epochs(self) -> Mapping[int, int]:
         return self._read(sqlite_shared.epochs)
 
+    def dead_boots(self) -> list[str]:
+        return self._read(sqlite_shared.dead_boots)
+
     def told_to_stop(self, boot: str, limit: int) -> list[str]:
         return self._read(sqlite_shared.told_to_stop, boot, limit)
 

@@ -97,6 +97,16 @@ def shared(connection: sqlite3.Connection, now: Instant) -> Shared:
     return Shared(scheduler_pause(connection), graph, calendars, database, tuple(json.loads(live)))
 
 
+def dead_boots(connection: sqlite3.Connection) -> list[str]:
+    """See the port."""
+    rows = connection.execute(
+        "SELECT DISTINCT boot FROM executions INDEXED BY executions_open "
+        "WHERE (state IN ('WAITING', 'RUNNING', 'CRASHED') OR lingers) AND (state = 'RUNNING' OR lingers) "
+        "AND boot IS NOT NULL AND boot NOT IN (SELECT boot FROM leases WHERE NOT buried) ORDER BY boot"
+    )
+    return [boot for (boot,) in rows]
+
+
 def told_to_stop(connection: sqlite3.Connection, boot: str, limit: int) -> list[str]:
     """See the port."""
     rows = connection.execute(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from random import Random
 
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import Directive, Event, InSync, Own, Recover, Settle
 from actors.keeper_places import ClusterPlaces
-from actors.model.peer import Peer
+from actors.model.lifecycle import State
+from actors.model.peer import Peer, Standing
 from actors.rules.placing import Placer
 from actors.sharing_messages import Changed, Declined, Observed, Offered, PeersChanged, SendDeclined, SendOffer
 from actors.store.memory import MemoryStore
 from actors.store.port import Commit, CommitResult
 from runtime.clock import Instant
+from runtime.errors import StoreUnavailable
 
 from .keeper_kit import START, Rig
 
@@ -30,6 +32,7 @@ class Nodes:
         self.store.open(new_cluster_id="c", partitions=PARTITIONS, timezone_database="2026f")
         self.woken: list[str] = []
         self.post: list[tuple[str, str, SendOffer | SendDeclined]] = []
+        self.on_commit: Callable[[], None] = lambda: None
         self.rigs = [SharingRig(self, f"n{one}", slots) for one in range(1, number + 1)]
         for rig, mine in zip(self.rigs, self._divided(number, list(owners)), strict=True):
             rig.take(mine)
@@ -43,14 +46,25 @@ class Nodes:
     def __getitem__(self, which: int) -> SharingRig:
         return self.rigs[which]
 
-    def by_boot(self, boot: str) -> SharingRig | None:
-        return next((rig for rig in self.rigs if rig.boot == boot), None)
+    def by_link(self, link: str) -> SharingRig | None:
+        return next((rig for rig in self.rigs if rig.link == link and rig.alive), None)
+
+    @property
+    def sessions(self) -> set[str]:
+        return {rig.link for rig in self.rigs if rig.session}
+
+    @property
+    def members(self) -> list[str]:
+        """The boots whose nodes have a session."""
+        return [rig.boot for rig in self.rigs if rig.session]
 
     def meet(self) -> None:
         """Everybody hears how everybody is."""
         peers = tuple(rig.peer() for rig in self.rigs)
         for rig in self.rigs:
-            rig.send(PeersChanged(peers))
+            if rig.alive:
+                rig.told_peers = PeersChanged(peers)
+                rig.send(rig.told_peers)
 
     def advance(self, seconds: float) -> None:
         self.now = Instant(self.now + int(seconds * 1_000_000))
@@ -63,12 +77,17 @@ class Nodes:
             woken, self.woken = tuple(dict.fromkeys(self.woken)), []
             post, self.post = self.post, []
             for rig in self.rigs:
-                if woken:
+                if woken and rig.alive:
                     rig.send(Changed(woken))
-            for sender, to, letter in post:
-                if (rig := self.by_boot(to)) is not None:
-                    heard = Offered if isinstance(letter, SendOffer) else Declined
-                    rig.send(heard(sender, letter.executions))
+            for letter in post:
+                self.hand_over(letter)
+
+    def hand_over(self, letter: tuple[str, str, SendOffer | SendDeclined]) -> None:
+        """One offer arrives, or the answer to one."""
+        sender, to, what = letter
+        if (rig := self.by_link(to)) is not None:
+            heard = Offered if isinstance(what, SendOffer) else Declined
+            rig.send(heard(sender, what.executions))
 
     def lose(self) -> None:
         """Wake-ups and offers are lost."""
@@ -77,17 +96,30 @@ class Nodes:
     def look(self) -> None:
         """Everybody looks into the store, as once a second."""
         for rig in self.rigs:
-            rig.look()
+            if rig.alive:
+                rig.look()
 
 
 class SharingRig(Rig):
-    """One node of several."""
+    """One node of several.
+
+    `link`: the boot id of the process, by which others know it; `boot`: that of its lease. `alive`: there is a process;
+    `session`: the coordination sees it. `unanswered`: so many of the next commits are carried out, and the answer is lost.
+    """
 
     def __init__(self, nodes: Nodes, name: str, slots: int) -> None:
         self.nodes = nodes
         self.name = name
         self.partitions: tuple[int, ...] = ()
+        self.labels: tuple[tuple[str, str], ...] = ()
+        self.told_peers = PeersChanged(())
         self.executor = True
+        self.draining = False
+        self.alive = True
+        self.session = True
+        self.unanswered = 0
+        self.deferred: list[Event] = []
+        self.link = f"{name}-1"
         self.types = frozenset({"work"})
         self.lives = count(1)
         super().__init__(slots=slots, boot=f"{name}-1", store=nodes.store, now=nodes.now)
@@ -112,16 +144,19 @@ class SharingRig(Rig):
         free = self.core.claims.slots if hasattr(self, "core") else self.slots
         return Peer(
             self.name,
-            self.boot,
+            self.link,
+            standing=Standing.ALIVE if self.alive else Standing.DEAD,
+            labels=self.labels,
             types=self.types,
             executor=self.executor,
+            draining=self.draining,
             slots=self.slots,
             free=free,
         )
 
     def new_core(self) -> KeeperCore:
         rng = Random(self.name)
-        places = ClusterPlaces(self.peer, lambda: {rig.boot for rig in self.nodes.rigs}, Placer(rng))
+        places = ClusterPlaces(self.peer, lambda: self.nodes.sessions, Placer(rng))
         return KeeperCore(
             boot=self.boot,
             node=self.name,
@@ -135,14 +170,29 @@ class SharingRig(Rig):
     def _store(self, commit: Commit) -> CommitResult:
         result = super()._store(commit)
         self.nodes.woken += commit.wakes
+        self.nodes.on_commit()
+        if self.unanswered:
+            self.unanswered -= 1
+            raise StoreUnavailable("the answer is lost")
         return result
 
     def perform(self, directives: Iterable[Directive]) -> list[Event]:
         told = list(directives)
         for directive in told:
             if isinstance(directive, SendOffer | SendDeclined):
-                self.nodes.post.append((self.boot, directive.boot, directive))
-        return [*super().perform(told), *(one for one in told if isinstance(one, Changed))]
+                self.nodes.post.append((self.link, directive.boot, directive))
+        heard = [*super().perform(told), *(one for one in told if isinstance(one, Changed))]
+        if not self.broken:
+            return heard
+        # A keeper whose store does not answer comes back to it when it does.
+        self.deferred += heard
+        return []
+
+    def heal(self) -> None:
+        """The store answers again."""
+        self.broken = False
+        deferred, self.deferred = self.deferred, []
+        self.send(self.own, *deferred)
 
     def look(self) -> None:
         """What the lookout does once a second."""
@@ -166,19 +216,41 @@ class SharingRig(Rig):
         """What the coordinator does when a node is gone: adopt what it left in the own partitions."""
         found = self.store.orphans(tuple(live), 1_000, self.partitions) if self.partitions else []
         if found:
-            self.send(Recover(tuple(found), frozenset(live)))
+            self.send(Recover(tuple(found), frozenset(live), frozenset(self.store.dead_boots())))
 
     def die(self) -> None:
         """The process is gone, with everything that it was running."""
+        self.alive = self.session = self.broken = False
         self.running.clear()
         self.unrecorded.clear()
         self.abandoned.clear()
+        self.interrupted.clear()
+        self.deferred.clear()
+        self.before_commit = None
+        self.unanswered = 0
         self.store.leave(self.boot)
 
     def reborn(self) -> None:
         """A new process under the same name."""
-        self.boot = f"{self.name}-{next(self.lives) + 1}"
+        self.alive = self.session = True
+        self.draining = False
+        self.boot = self.link = f"{self.name}-{next(self.lives) + 1}"
         self.own = self.raise_epochs()
         self.partitions = ()
         self.core = self.new_core()
-        self.send(self.own, InSync(self.slots, frozenset(), self.core.sync_request.token))
+        self.send(self.own, InSync(0, frozenset()))
+
+    def lose_lease(self) -> None:
+        """The lease lapses and is buried, and the session is gone; the node does not know it yet."""
+        self.session = False
+        self.store.leave(self.boot)
+
+    def begin_anew(self) -> None:
+        """The node has learned that its lease is buried: it goes on under another boot id, and ends what runs."""
+        self.boot = f"{self.name}-{next(self.lives) + 1}"
+        self.own = self.raise_epochs()
+        self.partitions = ()
+        self.session = True
+        self.send(self.own)
+        for execution in list(self.running.values()):
+            self.end(State.WAITING, execution=execution, reason="lost_lease")

@@ -256,3 +256,20 @@ def test_a_child_on_one_node_goes_on_when_its_parent_ends_on_another():
             nodes.lose()
             nodes[0].sweep()
         assert [one.task_id for one in nodes[0].started] == [child]
+
+
+def test_a_boot_that_came_after_the_dead_were_counted_is_not_taken_for_one():
+    nodes = Nodes(3, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", placement=Placement(Where.NAMED, nodes=("n2",))))
+    live = nodes.store.bury([rig.boot for rig in nodes.rigs])
+    nodes[1].die()
+    nodes[1].reborn()
+    nodes.meet()
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    (run,) = nodes[1].started
+    nodes[0].recover(live)
+    detail = nodes.store.execution(run.id)
+    assert detail is not None
+    assert detail.execution.state is State.RUNNING
