@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -393,7 +393,9 @@ class Adapters(RuleBasedStateMachine):
         assert ledgers[0] == ledgers[1]
 
 
-RANDOM: Final = settings(max_examples=30, stateful_step_count=12, deadline=None)
+RANDOM: Final = settings(
+    max_examples=30, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def test_sqlite_and_memory_agree(tmp_path: Path) -> None:
