@@ -122,9 +122,7 @@ class MemoryStore:
         return self._leases.bury(members)
 
     def dead_boots(self) -> list[str]:
-        open_ones = (entry for record in self._tasks.values() for entry in record.open.values())
-        boots = {entry.boot for entry in open_ones if is_running(entry) and entry.boot is not None}
-        return sorted(boot for boot in boots if not self._leases.lives(boot))
+        return self._leases.dead_boots(self._tasks.values())
 
     def last_grants(self) -> Mapping[int, int]:
         return dict(self._grants)

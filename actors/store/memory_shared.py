@@ -76,6 +76,11 @@ class Leases:
         known = {*members, *self._held}
         return tuple(sorted(boot for boot in known if boot not in self._held or not self._held[boot].buried))
 
+    def dead_boots(self, records: Iterable[Record]) -> list[str]:
+        """See the port."""
+        entries = (entry for record in records for entry in record.open.values() if is_running(entry))
+        return sorted({entry.boot for entry in entries if entry.boot is not None and not self.lives(entry.boot)})
+
     def live(self) -> tuple[str, ...]:
         """Those whose leases are neither buried nor lapsed."""
         now = self._clock()

@@ -125,7 +125,7 @@ def shared(connection: Connection, now: Instant | None) -> Shared:
 def dead_boots(connection: Connection) -> list[str]:
     """See the port."""
     rows = connection.execute(
-        "SELECT DISTINCT boot FROM executions WHERE (state = 'RUNNING' OR lingers) AND boot IS NOT NULL "
+        "SELECT DISTINCT boot FROM executions WHERE (state = 'RUNNING' OR lingers <> 0) AND boot IS NOT NULL "
         "AND boot NOT IN (SELECT boot FROM leases WHERE NOT buried) ORDER BY boot"
     )
     return [boot for (boot,) in rows]

@@ -54,7 +54,8 @@ def claim(found: Task, limit: int | None = None, **changes: Any) -> Update:
     """Its only open execution is claimed."""
     (former,) = found.open
     fence = found.state.fence + 1
-    started = attrs.evolve(former, state=State.RUNNING, waits_for=None, fence=fence, attempt=1, boot="boot", **changes)
+    changes = {"boot": "boot"} | changes
+    started = attrs.evolve(former, state=State.RUNNING, waits_for=None, fence=fence, attempt=1, **changes)
     return update(found, ExecutionWrite(started, former, key_limit=limit), state={"fence": fence})
 
 
@@ -420,3 +421,13 @@ def test_a_slot_has_an_execution_for_each_node(store: SharedStore) -> None:
         ("e of a", 90, "a"),
         ("e of b", 90, "b"),
     ]
+
+
+def test_the_dead_are_those_under_whom_something_runs_and_who_have_no_lease(store: SharedStore) -> None:
+    for boot in ("alive", "dead"):
+        store.enrol(boot, boot, LONG)
+        made = add_waiting(store, f"of {boot}")
+        assert commit(store, claim(made, boot=boot)) == {}
+    assert store.dead_boots() == []
+    store.leave("dead")
+    assert store.dead_boots() == ["dead"]
