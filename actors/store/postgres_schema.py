@@ -18,6 +18,11 @@ from .postgres_link import SCHEMA, Connection
 _LOCK: Final = 0x546F6373
 """Of the advisory lock under which migrations are made: "Tocs"."""
 
+MIGRATION_SECONDS: Final = 60.0
+"""How long a migration may take, and how long one waits for another node's: nothing else goes on yet."""
+
+_PATIENCE: Final = "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)"
+
 _PRESENT: Final = "SELECT to_regclass(%s) IS NOT NULL, (SELECT count(*) FROM pg_tables WHERE schemaname = %s)"
 
 
@@ -26,19 +31,29 @@ def open_schema(connection: Connection, fresh: Mapping[str, str]) -> Identity:
 
     Raises StoreDamaged for a newer schema, or one that is not ours.
     """
+    usual, connection.seconds = connection.seconds, MIGRATION_SECONDS
+    try:
+        with connection.transaction():
+            timeout = f"{MIGRATION_SECONDS:.0f}s"
+            connection.execute(_PATIENCE, (timeout, timeout))
+            return _migrate(connection, fresh)
+    finally:
+        connection.seconds = usual
+
+
+def _migrate(connection: Connection, fresh: Mapping[str, str]) -> Identity:
     known = migrations()
     newest = max(known)
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        for version in range(_version(connection, newest) + 1, newest + 1):
-            connection.execute(known[version].encode(), prepare=False)
-        connection.execute(
-            "INSERT INTO meta VALUES ('schema_version', %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            (str(newest),),
-        )
-        for pair in fresh.items():
-            connection.execute("INSERT INTO meta VALUES (%s, %s) ON CONFLICT DO NOTHING", pair)
-        held: dict[str, Any] = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    for version in range(_version(connection, newest) + 1, newest + 1):
+        connection.execute(known[version].encode(), prepare=False)
+    connection.execute(
+        "INSERT INTO meta VALUES ('schema_version', %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (str(newest),),
+    )
+    for pair in fresh.items():
+        connection.execute("INSERT INTO meta VALUES (%s, %s) ON CONFLICT DO NOTHING", pair)
+    held: dict[str, Any] = dict(connection.execute("SELECT key, value FROM meta").fetchall())
     return Identity(held["cluster_id"], int(held["partitions"]), newest, held["timezone_database"])
 
 

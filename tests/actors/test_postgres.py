@@ -35,7 +35,7 @@ from tests.conformance.store_kit import commit, end, founded, stored
 from tests.servers import server_directory
 from tocsin.embedded.postgres import EmbeddedPostgres
 
-SHORT = PostgresLimits(wait=0.5, answer=1.0, read=1.0, connect=1.0, doubt=1.0)
+SHORT = PostgresLimits(wait=1.0, answer=2.0, read=2.0, connect=1.0, doubt=2.0)
 HANG = 30.0
 """Seconds after which something that should have ended counts as hanging: many times any limit above."""
 
