@@ -6,6 +6,7 @@ no code with the scheduler; nominal times are enumerated by the plainest arithme
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -57,7 +58,7 @@ class Line:
 
     kind: `start`, `work` (on `item`), `trying` and `kept` (before and after a checkpoint, at `position`), `end`: written by the
     handler; `dead`: the process `pid` was seen dead. position: how many items are done; at `start` it is that of the checkpoint
-    it was given, None without one.
+    it was given, None without one. at: the time of day in microseconds, where it was written down.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class Line:
     fence: int = 0
     item: str | None = None
     position: int | None = None
+    at: int = 0
 
 
 def interval_times(anchor: int, every: int, after: int, through: int) -> list[int]:
@@ -77,14 +79,14 @@ def interval_times(anchor: int, every: int, after: int, through: int) -> list[in
 
 
 def check_ledger(task: str, expected: Sequence[int], rows: Iterable[Row]) -> list[str]:
-    """Every expected nominal time has exactly one outcome, and nothing else has one."""
+    """Every expected nominal time has exactly one outcome, and nothing else has one. expected: in order."""
     found: list[str] = []
     covered: Counter[int] = Counter()
     wanted = set(expected)
     for row in rows:
         if row.outcome not in OUTCOMES:
             found.append(f"{task}: the row of {row.first} has the outcome {row.outcome}")
-        inside = [time for time in expected if row.first <= time <= row.last]
+        inside = expected[bisect_left(expected, row.first) : bisect_right(expected, row.last)]
         if row.first not in wanted or row.last not in wanted:
             found.append(f"{task}: the row {row.first} to {row.last} does not begin and end with nominal times")
         if row.count != len(inside):

@@ -1,0 +1,302 @@
+"""Faults at drawn moments over a running cluster: `python -m tests.cluster.chaos --minutes 30 [--seed N] [--unfenced]`.
+
+Two hands work at the same time: one on processes (nodes, ZooKeeper's leader, PostgreSQL), one on the ways between them. What
+they do to nodes is written into the handlers' record, as `dead`, `frozen` and `thawed` lines, between the lines of the handlers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from runtime.errors import Conflict
+from tests.cluster import judge
+from tests.cluster.harness import PARTITIONS, Cluster, cluster
+from tests.cluster.network import Kind, Way, Wired, wire
+from tests.cluster.operators import Asked, Operators, pause_all, resume_held
+from tests.cluster.workload import LABELS, Planned, rate, tasks
+from tests.e2e.harness import wait_for
+from tests.e2e.record import append
+from tests.servers import server_directory
+from tocsin.embedded.postgres import EmbeddedPostgres
+from tocsin.embedded.zookeeper import EmbeddedZooKeeper
+
+HANDLERS: Final = Path(__file__).with_name("handlers.py")
+UNFENCED: Final = Path(__file__).with_name("unfenced.py")
+
+SESSION: Final = 4.0
+"""Seconds, as the harness sets it."""
+
+HEAL_SECONDS: Final = 45.0
+"""After the last fault until every partition has one owner again, three times the bound."""
+
+DRAIN_SECONDS: Final = 90.0
+"""Until all that is open has ended, once nothing is due any more."""
+
+
+@attrs.frozen
+class Fault:
+    """What goes wrong, for how long, and how long it is quiet after it; seconds."""
+
+    name: str
+    seconds: float
+    rest: float
+
+
+KINDS: Final[tuple[Kind, ...]] = ("zookeeper", "store", "links")
+WAYS: Final[tuple[Way, ...]] = ("both", "up", "down")
+
+PROCESSES: Final = {
+    "kill the busiest node": (2.0, 4.0),
+    "freeze a node": (3 * SESSION, 3 * SESSION),
+    "kill the leader of ZooKeeper": (1.0, 4.0),
+    "freeze the leader of ZooKeeper": (2.0, 7.0),
+    "restart PostgreSQL, fast": (0.0, 1.5),
+    "restart PostgreSQL, immediate": (0.0, 1.5),
+}
+"""Name -> how long it lasts at least and at most, seconds."""
+
+CUTS: Final = {f"cut {kind} {way}": (1.5, 6.0) for kind in KINDS for way in WAYS}
+
+
+def plan(rng: random.Random, kinds: dict[str, tuple[float, float]], rounds: int, seconds: float) -> list[Fault]:
+    """Each kind so many times in a drawn order, with pauses that spread them over these seconds."""
+    names = [name for name in kinds for _ in range(rounds)]
+    rng.shuffle(names)
+    lengths = [rng.uniform(*kinds[name]) for name in names]
+    spare = max(0.0, seconds - sum(lengths)) / len(names)
+    return [Fault(name, length, rng.uniform(0.5, 1.5) * spare) for name, length in zip(names, lengths, strict=True)]
+
+
+class Nemesis:
+    """Carries faults out. `errors`: what went wrong with that itself."""
+
+    def __init__(self, wired: Wired, rng: random.Random) -> None:
+        self.wired = wired
+        self.cluster = wired.cluster
+        self.done: Counter[str] = Counter()
+        self.errors: list[BaseException] = []
+        self.log: list[str] = []
+        self._rng = rng
+        self._down: set[str] = set()
+        self._lock = threading.Lock()
+
+    def run(self, processes: list[Fault], cuts: list[Fault]) -> None:
+        """Both hands, until they are through."""
+        hands = [
+            threading.Thread(target=self._hand, args=(processes, self._harm), name="processes"),
+            threading.Thread(target=self._hand, args=(cuts, self._cut), name="cuts"),
+        ]
+        for hand in hands:
+            hand.start()
+        for hand in hands:
+            hand.join()
+        if self.errors:
+            raise self.errors[0]
+
+    def _hand(self, faults: list[Fault], act: Callable[[Fault], None]) -> None:
+        try:
+            for fault in faults:
+                self._say(f"{fault.name} for {fault.seconds:.1f} s")
+                act(fault)
+                self.done[fault.name] += 1
+                time.sleep(fault.rest)
+        except BaseException as error:
+            self.errors.append(error)
+
+    def _say(self, what: str) -> None:
+        self.log.append(f"{time.time():.3f} {what}")
+
+    def note(self, kind: str, pid: int) -> None:
+        """What was done to a node, among the handlers' lines."""
+        append(self.cluster.record, {"kind": kind, "pid": pid, "at": time.time_ns() // 1_000})
+
+    # -- processes
+
+    def _harm(self, fault: Fault) -> None:
+        match fault.name:
+            case "kill the busiest node":
+                self.kill(self.busiest(), fault.seconds)
+            case "freeze a node":
+                self.freeze(self._rng.choice(sorted(self.cluster.nodes)), fault.seconds)
+            case "kill the leader of ZooKeeper":
+                leader = self.cluster.zookeeper.leader()
+                leader.kill()
+                time.sleep(fault.seconds)
+                leader.start()
+            case "freeze the leader of ZooKeeper":
+                leader = self.cluster.zookeeper.leader()
+                leader.freeze()
+                time.sleep(fault.seconds)
+                leader.thaw()
+            case "restart PostgreSQL, fast" | "restart PostgreSQL, immediate":
+                self.cluster.postgres.stop("fast" if fault.name.endswith("fast") else "immediate")
+                time.sleep(fault.seconds)
+                self.cluster.postgres.start()
+            case _:
+                raise AssertionError(fault.name)
+
+    def kill(self, name: str, seconds: float) -> None:
+        """SIGKILL, and another life after so long."""
+        node = self.cluster.nodes[name]
+        self._say(f"  it is {name}, process {node.pid}")
+        self.note("dead", node.kill())
+        time.sleep(seconds)
+        node.start()
+        node.wait_ready()
+        self._say(f"  {name} lives again as process {node.pid}")
+
+    def freeze(self, name: str, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after so long."""
+        pid = self.cluster.nodes[name].pid
+        self._say(f"  it is {name}, process {pid}")
+        self.cluster.freeze(name)
+        self.note("frozen", pid)
+        time.sleep(seconds)
+        self.note("thawed", pid)
+        self.cluster.thaw(name)
+
+    def busiest(self) -> str:
+        """The node in whose process most handlers have begun lately."""
+        pids = {node.pid: name for name, node in self.cluster.nodes.items()}
+        with self.cluster.record.open("rb") as record:
+            record.seek(max(0, self.cluster.record.stat().st_size - 100_000))
+            lines = record.read().split(b"\n")[1:-1]
+        begun = Counter(line["pid"] for line in map(json.loads, lines) if line["kind"] == "start" and line["pid"] in pids)
+        return pids[begun.most_common(1)[0][0]] if begun else self._rng.choice(sorted(self.cluster.nodes))
+
+    # -- ways
+
+    def _cut(self, fault: Fault) -> None:
+        _, kind, way = fault.name.split()
+        node = self._rng.choice(sorted(self.cluster.nodes))
+        self.wired.cut(kind, node, way)  # type: ignore[arg-type]
+        time.sleep(fault.seconds)
+        self.wired.heal(kind, node)  # type: ignore[arg-type]
+
+
+# -- a whole run
+
+
+@attrs.frozen
+class Run:
+    """What a run is made of."""
+
+    wired: Wired
+    nemesis: Nemesis
+    operators: Operators
+    planned: list[Planned]
+
+    @property
+    def cluster(self) -> Cluster:
+        """The nodes."""
+        return self.wired.cluster
+
+
+@contextmanager
+def start(
+    directory: Path,
+    postgres: EmbeddedPostgres,
+    zookeeper: EmbeddedZooKeeper,
+    planned: list[Planned],
+    rng: random.Random,
+    *modules: Path,
+) -> Iterator[Run]:
+    """A cluster under load behind proxies: nodes are up and balanced, the tasks are made, operators work."""
+    keep_all = {"TOCSIN_RETENTION_COMPLETED_LAST": "0", "TOCSIN_RETENTION_MISSED_LAST": "0"}
+    with cluster(directory, postgres, zookeeper, HANDLERS, *modules, **keep_all) as made, wire(made) as wired:
+        for name, node in made.nodes.items():
+            node.environment["TOCSIN_NODE_LABELS"] = LABELS[name]
+        made.start()
+        made.wait_balanced()
+        nemesis, operators = Nemesis(wired, rng), Operators(made, random.Random(rng.random()), planned)
+        operators.make_tasks()
+        try:
+            operators.start()
+            yield Run(wired, nemesis, operators, planned)
+        finally:
+            operators.stop()
+
+
+def finish(run: Run) -> judge.Evidence:
+    """After the last fault: every partition has one owner, nothing is left undone; then what the judge looks at."""
+    made = run.cluster
+    healed = time.monotonic()
+    made.wait_balanced(HEAL_SECONDS)
+    run.nemesis.log.append(f"{time.time():.3f} balanced {time.monotonic() - healed:.1f} s after the last fault")
+    run.operators.stop()
+    time.sleep(2 * SESSION)
+    owners = judge.owners(made)
+    with made.client("n1") as client:
+        stopped_at = pause_all(client)
+
+        def ended() -> bool:
+            resume_held(client, run.operators.asked)
+            return not any(task["open"] for task in client.tasks())
+
+        wait_for(ended, DRAIN_SECONDS, "all that is open to end", made.nodes["n1"], poll=1.0)
+    return judge.read(made, run.planned, run.operators.asked, stopped_at, owners)
+
+
+def storm(run: Run, rng: random.Random, seconds: float, rounds: int) -> judge.Evidence:
+    """Every kind of fault so many times within about so many seconds, and what the judge looks at."""
+    run.nemesis.run(plan(rng, PROCESSES, rounds, seconds), plan(rng, CUTS, rounds, seconds))
+    return finish(run)
+
+
+def tell(run: Run, verdict: judge.Verdict, out: Callable[[str], None]) -> None:
+    """What was done, and what was found."""
+    for name, number in sorted(run.nemesis.done.items()):
+        out(f"{number:5d} x {name}")
+    out(verdict.report())
+
+
+def main() -> int:
+    """The long run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--scale", type=float, default=1.0, help="by which the tasks' intervals are longer")
+    parser.add_argument("--unfenced", action="store_true", help="nodes without the fence check: must be found out")
+    parser.add_argument("--keep", type=Path, default=None, help="where logs and record are kept")
+    given = parser.parse_args()
+    seed = secrets.randbelow(2**32) if given.seed is None else given.seed
+    rounds = max(1, round(3 * given.minutes / 4))
+    print(f"seed {seed}, {rounds} rounds of faults in {given.minutes:g} minutes", flush=True)
+    rng, planned = random.Random(seed), tasks(given.scale)
+    print(f"{len(planned)} tasks, {rate(planned):.0f} nominal times per second", flush=True)
+    modules = (UNFENCED,) if given.unfenced else ()
+    with (
+        server_directory("chaos") as directory,
+        EmbeddedPostgres(directory / "postgres") as postgres,
+        EmbeddedZooKeeper(directory / "zookeeper", servers=3) as zookeeper,
+        tempfile.TemporaryDirectory() as fresh,
+    ):
+        place = Path(fresh) if given.keep is None else given.keep
+        place.mkdir(parents=True, exist_ok=True)
+        with start(place, postgres, zookeeper, planned, rng, *modules) as run:
+            try:
+                evidence = storm(run, rng, given.minutes * 60, rounds)
+            finally:
+                print("\n".join(run.nemesis.log), flush=True)
+            verdict = judge.judge(evidence)
+            tell(run, verdict, print)
+    return 1 if verdict.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

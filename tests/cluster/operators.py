@@ -1,0 +1,170 @@
+"""People at work while the cluster suffers: on each node one who makes, runs, edits and cancels tasks, and resumes what is held.
+
+What was answered is remembered as acknowledged; a request without an answer may have been carried out, or not.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import suppress
+
+import attrs
+
+from runtime.errors import TocsinError
+from tests.cluster.harness import Cluster
+from tests.cluster.workload import Planned
+from tests.e2e.harness import wait_for
+from tocsin.client import Client
+
+PACE_SECONDS = (0.1, 0.5)
+"""Between two requests of one operator."""
+
+MAKE_SECONDS = 60.0
+
+
+def now() -> int:
+    """Microseconds."""
+    return time.time_ns() // 1_000
+
+
+@attrs.define
+class Asked:
+    """What was asked for. Times in microseconds.
+
+    runs: executions that were promised. added: tasks that run once. cancelled: task -> when it was answered. edits: task -> the
+    numbers of its acknowledged edits, and of all. resumed: task -> how often somebody tried to resume it.
+    """
+
+    runs: dict[str, str] = attrs.field(factory=dict)
+    added: list[str] = attrs.field(factory=list)
+    tried: list[str] = attrs.field(factory=list)
+    cancelled: dict[str, int] = attrs.field(factory=dict)
+    edits: dict[str, list[int]] = attrs.field(factory=dict)
+    tried_edits: dict[str, list[int]] = attrs.field(factory=dict)
+    resumed: dict[str, int] = attrs.field(factory=dict)
+    answered: int = 0
+    failed: int = 0
+
+
+class Operators:
+    """One thread per node. `errors`: what went wrong in them, other than that a node did not do what was asked."""
+
+    def __init__(self, cluster: Cluster, rng: random.Random, planned: list[Planned]) -> None:
+        self.cluster = cluster
+        self.asked = Asked()
+        self.errors: list[BaseException] = []
+        self._planned = planned
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._seeds = {name: rng.random() for name in cluster.nodes}
+        self._ids: dict[str, str] = {}
+
+    def make_tasks(self) -> None:
+        """All of the workload, each over another node."""
+        clients = [self.cluster.client(name) for name in self.cluster.nodes]
+        for number, one in enumerate(self._planned):
+            made = clients[number % len(clients)].call("add_task", body=one.body)
+            self._ids[one.name] = made["itemId"]
+        for client in clients:
+            client.close()
+
+    def start(self) -> None:
+        """Begin to work."""
+        names = sorted(self.cluster.nodes)
+        for number, name in enumerate(names):
+            # Each has tasks of his own to edit and to cancel: what he was answered last holds.
+            own = self._planned[number :: len(names)]
+            thread = threading.Thread(target=self._work, args=(name, own), name=f"operator of {name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Until everybody has stopped. May be called again."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+    def _work(self, name: str, own: list[Planned]) -> None:
+        try:
+            self._work_on(name, own)
+        except BaseException as error:
+            self.errors.append(error)
+
+    def _work_on(self, name: str, own: list[Planned]) -> None:
+        rng = random.Random(self._seeds[name])
+        while not self._stop.wait(rng.uniform(*PACE_SECONDS)):
+            try:
+                with self.cluster.client(name) as client:
+                    while not self._stop.wait(rng.uniform(*PACE_SECONDS)):
+                        self._ask(client, name, rng, own)
+                        self.asked.answered += 1
+            except TocsinError:
+                self.asked.failed += 1
+
+    def _ask(self, client: Client, name: str, rng: random.Random, own: list[Planned]) -> None:
+        match rng.choices(["run", "add", "edit", "cancel", "resume"], [6, 3, 4, 0.4, 1])[0]:
+            case "run":
+                task = rng.choice([one.name for one in self._planned if one.use == "run"])
+                self.asked.runs[client.call("run_task", task=self._ids[task])["id"]] = task
+            case "add":
+                self._add(client, name, rng)
+            case "edit":
+                self._edit(client, rng.choice([one.name for one in own if one.use == "edit"]), rng)
+            case "cancel":
+                self._cancel(client, [one.name for one in own if one.use == "cancel"])
+            case "resume":
+                resume_held(client, self.asked)
+
+    def _add(self, client: Client, name: str, rng: random.Random) -> None:
+        task = f"added {len(self.asked.tried)} over {name}"
+        self.asked.tried.append(task)
+        trigger = {"after": f"{rng.randrange(1, 4_000)}ms"}
+        client.call("add_task", body={"name": task, "taskType": "brief", "trigger": trigger, "policies": ADDED})
+        self.asked.added.append(task)
+
+    def _edit(self, client: Client, task: str, rng: random.Random) -> None:
+        tried = self.asked.tried_edits.setdefault(task, [0])
+        number = tried[-1] + 1
+        tried.append(number)
+        every = f"{rng.randrange(1_500, 3_000)}ms"
+        body = {"parameters": {"edit": number}} | ({"trigger": {"every": every}} if rng.random() < 0.5 else {})
+        client.call("edit_task", task=self._ids[task], body=body)
+        self.asked.edits.setdefault(task, []).append(number)
+
+    def _cancel(self, client: Client, names: list[str]) -> None:
+        left = [task for task in names if task not in self.asked.cancelled]
+        if left:
+            client.call("cancel_task", task=self._ids[left[0]])
+            self.asked.cancelled[left[0]] = now()
+
+
+ADDED = {"retry": {"maxRetries": 50, "delay": "200ms"}}
+
+
+def resume_held(client: Client, asked: Asked) -> None:
+    """Let everything go on that is held after a crash."""
+    for task in client.tasks(status="CRASHED"):
+        asked.resumed[task["name"]] = asked.resumed.get(task["name"], 0) + 1
+        with suppress(TocsinError):
+            client.call("resume_task", task=task["itemId"])
+
+
+def pause_all(client: Client) -> int:
+    """Let nothing new begin. Answers when all that was due before had to be settled."""
+    since = now()
+    for task in client.tasks():
+        if task["phase"] == "active" and not task["name"].startswith("tocsin"):
+            wait_for(lambda task=task: _pause(client, task["itemId"]), MAKE_SECONDS, f"{task['name']} to pause")
+    return since
+
+
+def _pause(client: Client, task: str) -> bool:
+    try:
+        client.call("pause_task", task=task)
+    except TocsinError:
+        return client.call("show_task", task=task)["phase"] != "active"
+    return True
