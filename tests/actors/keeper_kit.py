@@ -196,7 +196,8 @@ class Rig:
         if needs.pause:
             self.core.learn_lane(self.store.scheduler_pause(), self.store.granted_until())
         running = self.store.occupied() if needs.running else []
-        self.core.learn(self.store.tasks(sorted({*needs.task_ids, *running})))
+        wanted = {*needs.task_ids, *running}
+        self.core.learn(self.store.tasks(sorted(wanted)), wanted)
         plan, commit = self.core.decide(batch, running, self.now)
         try:
             result = self._store(commit)

@@ -199,7 +199,17 @@ class SharingRig(Rig):
         shared = self.store.shared()
         waiting = self.store.waiting(1_000, None, self.partitions) if self.partitions else []
         stopping = self.store.told_to_stop(self.boot, 1_000)
-        self.send(Observed(shared.pause, shared.graph, shared.calendars, tuple(waiting), True, tuple(stopping)))
+        self.send(
+            Observed(
+                shared.pause,
+                shared.graph,
+                shared.calendars,
+                tuple(waiting),
+                True,
+                tuple(stopping),
+                self.core.claims.pauses,
+            )
+        )
 
     def sweep(self) -> None:
         """What the keeper does every few seconds: look at those who wait for others."""
@@ -214,9 +224,12 @@ class SharingRig(Rig):
 
     def recover(self, live: Iterable[str]) -> None:
         """What the coordinator does when a node is gone: adopt what it left in the own partitions."""
+        if (word := self.word_of_the_dead(live)) is not None:
+            self.send(word)
+
+    def word_of_the_dead(self, live: Iterable[str]) -> Recover | None:
         found = self.store.orphans(tuple(live), 1_000, self.partitions) if self.partitions else []
-        if found:
-            self.send(Recover(tuple(found), frozenset(live), frozenset(self.store.dead_boots())))
+        return Recover(tuple(found), frozenset(live), frozenset(self.store.dead_boots())) if found else None
 
     def die(self) -> None:
         """The process is gone, with everything that it was running."""

@@ -1,0 +1,558 @@
+"""Keepers of several nodes over one store, under random commands, deaths, zombies, lost letters and commits of unknown outcome.
+
+A checker looks at the store after every step, and at the end everything has to come to rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from actors.keeper_messages import AttemptsEnded, Recover, StopClaiming
+from actors.model.execution import CLAIMABLE, Execution, WaitsFor
+from actors.model.lifecycle import Phase, State
+from actors.model.placement import ANYWHERE, Placement, Where
+from actors.model.policy import CatchUp, Overlap
+from actors.model.task import Definition, Task, partition_of, status_of
+from actors.model.trigger import Interval
+from actors.rules.placing import NODE_GONE_AFTER
+from actors.store.port import Commit
+from runtime.clock import SECOND, Instant
+from runtime.errors import TocsinError
+
+from .keeper_kit import START
+from .sharing_kit import PARTITIONS, Nodes, SharingRig
+from .test_keeper_machine import KEYS, Segment, ends, intervals, times_of
+from .test_keeper_machine import definitions as usual_definitions
+
+IDS = tuple(next(f"t{n}" for n in range(99) if partition_of(f"t{n}", PARTITIONS) == slot) for slot in range(3))
+TYPES = ("work", "other")
+FOR_GOOD = int(NODE_GONE_AFTER / SECOND) + 1
+
+ids = st.sampled_from(IDS)
+nodes = st.integers(0, 3)
+placements = st.sampled_from(
+    [
+        ANYWHERE,
+        ANYWHERE,
+        ANYWHERE,
+        Placement(Where.NAMED, nodes=("n2",)),
+        Placement(Where.SELECTOR, labels=(("zone", "a"),)),
+        Placement(Where.ANY, strategy="round_robin"),
+        Placement(Where.ANY, strategy="pinned"),
+        Placement(Where.ALL),
+        Placement(Where.ALL),
+    ]
+)
+
+
+def _spread(definition: Definition, task_id: str, kind: str, placement: Placement) -> Definition:
+    policies = attrs.evolve(definition.policies, queue="default")
+    return attrs.evolve(
+        definition, id=task_id, name=f"name of {task_id}", type=kind, placement=placement, policies=policies
+    )
+
+
+definitions = st.builds(_spread, usual_definitions, ids, st.sampled_from(["work", "work", "work", "other"]), placements)
+
+
+@attrs.define
+class Late:
+    """A word about dead nodes that is still on its way to a keeper."""
+
+    which: int
+    link: str
+    message: Recover
+
+
+class SharingMachine(RuleBasedStateMachine):
+    @initialize(
+        number=st.integers(2, 4),
+        slots=st.integers(1, 2),
+        first=definitions,
+        second=definitions,
+        only_work=st.booleans(),
+    )
+    def begin(self, number: int, slots: int, first: Definition, second: Definition, only_work: bool) -> None:
+        self.nodes = Nodes(number, slots=slots)
+        self.store = self.nodes.store
+        self.nodes[0].labels = (("zone", "a"),)
+        for rig in self.nodes.rigs[: 1 if only_work else number]:
+            rig.types = frozenset(TYPES)
+        self.nodes.meet()
+        self.segments: dict[str, list[Segment]] = {}
+        self.through: dict[str, int] = {}
+        self.fences: dict[str, int] = {}
+        self.started: dict[tuple[str, int], str] = {}
+        self.seen = [0] * number
+        self.boots = {rig.boot for rig in self.nodes.rigs}
+        self.buried: dict[str, frozenset[tuple[str, int]]] = {}
+        self.late: list[Late] = []
+        self.nodes.on_commit = self.follow
+        self.on(0, lambda rig: rig.create(_spread(first, IDS[0], first.type, first.placement)))
+        self.on(1, lambda rig: rig.create(_spread(second, IDS[1], second.type, second.placement)))
+        self.nodes.deliver()
+
+    # -- what the rules are made of
+
+    def rig(self, which: int) -> SharingRig:
+        return self.nodes[which % len(self.nodes.rigs)]
+
+    def on(self, which: int, act: Callable[[SharingRig], Any]) -> None:
+        """Something is asked of a node, which may refuse it; or of none, if it is dead."""
+        rig = self.rig(which)
+        if rig.alive:
+            try:
+                act(rig)
+            except TocsinError:
+                return
+
+    def follow(self) -> None:
+        """After every commit: which trigger named the nominal times from when until when."""
+        for task_id in IDS:
+            self.note(task_id)
+
+    def note(self, task_id: str) -> None:
+        tasks = self.store.tasks([task_id])
+        if not tasks:
+            for known in (self.segments, self.through, self.fences):
+                known.pop(task_id, None)
+            return
+        state, trigger = tasks[0].state, tasks[0].definition.trigger
+        assert isinstance(trigger, Interval)
+        segments = self.segments.setdefault(task_id, [])
+        if segments and not segments[-1].closed:
+            segments[-1].through = state.settled_through
+            segments[-1].closed = segments[-1].trigger != trigger or state.phase in (Phase.FINISHED, Phase.CANCELLED)
+        if (not segments or segments[-1].closed) and state.phase in (Phase.ACTIVE, Phase.PAUSED):
+            segments.append(Segment(trigger, state.settled_through, state.settled_through))
+
+    # -- people
+
+    @rule(which=nodes, definition=definitions)
+    def create(self, which: int, definition: Definition) -> None:
+        self.on(which, lambda rig: rig.create(definition))
+
+    @rule(which=nodes, definition=definitions)
+    def edit(self, which: int, definition: Definition) -> None:
+        for task in self.store.tasks([definition.id]):
+            changed = attrs.evolve(definition, policies=task.definition.policies, name=task.definition.name)
+            if (changed.placement.where is Where.ALL) is (task.definition.placement.where is Where.ALL):
+                self.on(which, lambda rig, changed=changed: rig.edit(changed))
+
+    @rule(which=nodes, task_id=ids, what=st.sampled_from(["pause", "activate", "activate", "cancel", "delete"]))
+    def command(self, which: int, task_id: str, what: str) -> None:
+        self.on(which, lambda rig: getattr(rig, what)(task_id))
+
+    @rule(which=nodes, task_id=ids)
+    def run_now(self, which: int, task_id: str) -> None:
+        self.on(which, lambda rig: rig.run(task_id))
+
+    @rule(which=nodes, task_id=ids, reset=st.booleans())
+    def retry(self, which: int, task_id: str, reset: bool) -> None:
+        if self.store.tasks([task_id]):
+            self.on(which, lambda rig: rig.retry(task_id, reset=reset))
+
+    @rule(which=nodes, task_id=ids)
+    def resume(self, which: int, task_id: str) -> None:
+        self.on(which, lambda rig: rig.resume(task_id))
+
+    @rule(which=nodes, task_id=ids, one=st.integers(0, 5))
+    def cancel_execution(self, which: int, task_id: str, one: int) -> None:
+        for task in self.store.tasks([task_id]):
+            if task.open:
+                chosen = task.open[one % len(task.open)]
+                self.on(which, lambda rig, chosen=chosen: rig.cancel_execution(chosen.id, task_id))
+
+    @rule(which=nodes, key=st.sampled_from(list(KEYS)))
+    def release_lock(self, which: int, key: str) -> None:
+        self.on(which, lambda rig: rig.release_lock(key))
+
+    @rule(which=nodes, paused=st.booleans(), told=st.booleans())
+    def pause_scheduler(self, which: int, paused: bool, told: bool) -> None:
+        self.on(which, lambda rig: rig.pause_scheduler() if paused else rig.resume_scheduler())
+        if told:
+            self.nodes.look()
+
+    # -- time
+
+    @rule(seconds=st.sampled_from([0, 1, 1, 2, 3, 5, 17]), told=st.sampled_from([True, True, True, False]))
+    def time_passes(self, seconds: int, told: bool) -> None:
+        self.nodes.advance(seconds)
+        if told:
+            for which in range(len(self.nodes.rigs)):
+                self.on(which, SharingRig.fire)
+
+    @rule(which=nodes)
+    def fire(self, which: int) -> None:
+        self.on(which, SharingRig.fire)
+
+    # -- attempts
+
+    @rule(which=nodes, one=st.integers(0, 3), state=ends, retryable=st.booleans(), twice=st.booleans())
+    def attempt_ends(self, which: int, one: int, state: State, retryable: bool, twice: bool) -> None:
+        rig = self.rig(which)
+        if rig.running:
+            end = rig.end(state, execution=list(rig.running.values())[one % len(rig.running)], retryable=retryable)
+            if twice:
+                rig.send(AttemptsEnded((attrs.evolve(end, counted=True),)))
+
+    @rule(which=nodes, state=st.sampled_from([State.TIMED_OUT, State.CANCELLED, State.WAITING]))
+    def handler_is_abandoned(self, which: int, state: State) -> None:
+        if self.rig(which).running:
+            self.rig(which).end(state, holds_slot=True)
+
+    @rule(which=nodes)
+    def handler_returns(self, which: int) -> None:
+        if self.rig(which).abandoned:
+            self.rig(which).handler_returns()
+
+    @rule(which=nodes, asked=nodes)
+    def handler_is_released(self, which: int, asked: int) -> None:
+        if self.rig(which).abandoned:
+            (execution_id, _), task_id = next(iter(self.rig(which).abandoned.items()))
+            self.on(asked, lambda rig: rig.release(execution_id, task_id))
+
+    @rule(which=nodes)
+    def interruptions_arrive(self, which: int) -> None:
+        rig = self.rig(which)
+        interrupted, rig.interrupted = rig.interrupted, []
+        for one in interrupted:
+            if (execution := rig.running.get((one.execution_id, one.fence))) is not None:
+                rig.end(State.CANCELLED, execution=execution, reason=one.reason)
+
+    # -- what nodes tell each other
+
+    @rule()
+    def letters_arrive(self) -> None:
+        self.nodes.deliver()
+
+    @rule()
+    def letters_are_lost(self) -> None:
+        self.nodes.lose()
+
+    @precondition(lambda self: self.nodes.post)
+    @rule(one=st.integers(0, 3), twice=st.booleans())
+    def a_letter_overtakes(self, one: int, twice: bool) -> None:
+        letter = self.nodes.post.pop(one % len(self.nodes.post))
+        self.nodes.hand_over(letter)
+        if twice:
+            self.nodes.hand_over(letter)
+
+    @rule(which=nodes)
+    def look(self, which: int) -> None:
+        self.on(which, SharingRig.look)
+
+    @rule()
+    def gossip(self) -> None:
+        self.nodes.meet()
+
+    # -- nodes
+
+    @rule(which=nodes, slots=st.sets(st.integers(0, PARTITIONS - 1)), told=st.booleans())
+    def take_partitions(self, which: int, slots: set[int], told: bool) -> None:
+        """Their former owners hear of it, or go on believing that they own them."""
+        taker = self.rig(which)
+        if not taker.session or taker.broken:
+            return
+        others = [slot for slot in taker.partitions if slot not in slots]
+        taker.take(others)
+        taker.take({*others, *slots})
+        for rig in self.nodes.rigs:
+            if told and rig is not taker and rig.alive:
+                rig.take([slot for slot in rig.partitions if slot not in slots])
+
+    @rule(which=nodes, how=st.sampled_from(["executor", "drain", "stop"]), on=st.booleans())
+    def switch(self, which: int, how: str, on: bool) -> None:
+        rig = self.rig(which)
+        if how == "executor":
+            rig.executor = on
+        elif how == "drain":
+            rig.draining = on
+        elif rig.alive:
+            rig.draining = True
+            rig.send(StopClaiming())
+
+    @rule(which=nodes)
+    def node_dies(self, which: int) -> None:
+        rig = self.rig(which)
+        if rig.alive:
+            self.bury(rig)
+            rig.die()
+
+    @rule(which=nodes)
+    def node_comes_back(self, which: int) -> None:
+        rig = self.rig(which)
+        if not rig.alive:
+            rig.reborn()
+            self.boots.add(rig.boot)
+
+    @rule(which=nodes)
+    def lease_is_buried(self, which: int) -> None:
+        rig = self.rig(which)
+        if rig.alive and rig.boot not in self.buried:
+            self.bury(rig)
+            rig.lose_lease()
+
+    @rule(which=nodes)
+    def buried_node_learns_of_it(self, which: int) -> None:
+        rig = self.rig(which)
+        if rig.alive and rig.boot in self.buried:
+            rig.begin_anew()
+            self.boots.add(rig.boot)
+
+    def bury(self, rig: SharingRig) -> None:
+        if rig.boot not in self.buried:
+            entries = [entry for task in self.store.tasks(IDS) for entry in task.open]
+            self.buried[rig.boot] = frozenset(
+                (one.id, one.fence) for one in entries if one.state is State.RUNNING and one.boot == rig.boot
+            )
+
+    @rule(which=nodes, late=st.sampled_from([False, False, True]))
+    def recover(self, which: int, late: bool) -> None:
+        rig = self.rig(which)
+        if not rig.alive:
+            return
+        if not late:
+            rig.recover(self.nodes.members)
+        elif (word := rig.word_of_the_dead(self.nodes.members)) is not None:
+            self.late.append(Late(which, rig.link, word))
+
+    @precondition(lambda self: self.late)
+    @rule()
+    def late_word_of_the_dead(self) -> None:
+        word = self.late.pop(0)
+        if self.rig(word.which).alive and self.rig(word.which).link == word.link:
+            self.rig(word.which).send(word.message)
+
+    # -- bad luck
+
+    @rule(which=nodes)
+    def store_breaks(self, which: int) -> None:
+        self.rig(which).broken = self.rig(which).alive
+
+    @rule(which=nodes)
+    def store_heals(self, which: int) -> None:
+        if self.rig(which).broken:
+            self.rig(which).heal()
+
+    @rule(which=nodes)
+    def answer_is_lost(self, which: int) -> None:
+        self.rig(which).unanswered = int(self.rig(which).alive)
+
+    @rule(which=nodes, other=nodes, task_id=ids, what=st.sampled_from(["fire", "end", "run", "cancel", "take", "look"]))
+    def another_node_comes_between(self, which: int, other: int, task_id: str, what: str) -> None:
+        """Between a decision of one node and its commit another one commits about the same."""
+        if self.rig(which) is self.rig(other) or not self.rig(which).alive:
+            return
+
+        def meddle(_: Commit) -> None:
+            self.rig(which).before_commit = None
+            match what:
+                case "fire" | "look":
+                    self.on(other, lambda rig: getattr(rig, what)())
+                case "end":
+                    self.attempt_ends(other, 0, State.COMPLETED, True, False)
+                case "take":
+                    self.take_partitions(other, set(range(PARTITIONS)), False)
+                case _:
+                    self.on(other, lambda rig: getattr(rig, what)(task_id))
+
+        self.rig(which).before_commit = meddle
+
+    @rule(which=nodes, who=st.sampled_from(["keeper", "executor"]))
+    def actor_crashes(self, which: int, who: str) -> None:
+        rig = self.rig(which)
+        if rig.alive and not rig.broken:
+            (rig.restart_keeper if who == "keeper" else rig.restart_executor)()
+            rig.send(rig.told_peers)
+
+    # -- what always holds
+
+    @invariant()
+    def everybody_is_answered(self) -> None:
+        for rig in self.nodes.rigs if hasattr(self, "nodes") else ():
+            assert all(reply.answered for reply in rig.replies)
+            rig.replies.clear()
+
+    @invariant()
+    def each_attempt_starts_once(self) -> None:
+        for which, rig in enumerate(self.nodes.rigs if hasattr(self, "nodes") else ()):
+            for execution in rig.started[self.seen[which] :]:
+                key = (execution.id, execution.fence)
+                assert key not in self.started, f"{key} was started by {self.started[key]} and by {rig.name}"
+                self.started[key] = rig.name
+                assert execution.boot is not None
+            self.seen[which] = len(rig.started)
+
+    @invariant()
+    def executors_have_what_the_store_says(self) -> None:
+        if not hasattr(self, "nodes"):
+            return
+        rows = {
+            (entry.id, entry.fence): entry
+            for task in self.store.tasks(IDS)
+            for entry in task.open
+            if entry.state is State.RUNNING
+        }
+        for rig in self.nodes.rigs:
+            if not rig.alive or rig.broken:
+                continue
+            assert not rig.unrecorded, "an end is lost"
+            rig.check_slots()
+            if rig.boot in self.buried:
+                continue
+            mine = {key for key, entry in rows.items() if entry.boot == rig.boot}
+            assert mine <= rig.running.keys(), f"{rig.name} does not run {mine - rig.running.keys()}"
+            for key, execution in rig.running.items():
+                assert key in mine or not self.is_there(execution), f"{rig.name} runs {key}, which it has not claimed"
+
+    def is_there(self, execution: Execution) -> bool:
+        return self.store.execution(execution.id) is not None
+
+    @invariant()
+    def rows_are_sound(self) -> None:
+        if not hasattr(self, "nodes"):
+            return
+        for task in self.store.tasks(IDS):
+            self.check_task(task)
+        at_work = [entry for task in self.store.tasks(IDS) for entry in task.open if is_at_work(entry)]
+        for name, limit in KEYS.items():
+            assert sum(entry.key == name for entry in at_work) <= limit, f"key {name}"
+        for entry in at_work:
+            assert entry.boot in self.boots, "an attempt of nobody"
+            if entry.state is State.RUNNING and entry.boot in self.buried:
+                assert (entry.id, entry.fence) in self.buried[entry.boot], "a buried boot has claimed"
+
+    def check_task(self, task: Task) -> None:
+        state, policies = task.state, task.definition.policies
+        assert state.fence >= self.fences.get(task.id, 0), "a fence went back"
+        self.fences[task.id] = state.fence
+        assert all(entry.fence <= state.fence for entry in task.open)
+        fences = [entry.fence for entry in task.open if entry.fence]
+        assert len(set(fences)) == len(fences), "a fence was given twice"
+        assert state.settled_through >= self.through.get(task.id, 0), "settled_through went back"
+        self.through[task.id] = state.settled_through
+        assert state.status is status_of(state, task.open)
+        if state.phase is Phase.CANCELLED:
+            assert all(entry.state is not State.WAITING for entry in task.open)
+        if policies.overlap is not Overlap.ALLOW:
+            targets = [entry.target for entry in task.open if is_at_work(entry)]
+            assert len(set(targets)) == len(targets), f"overlap {policies.overlap} ran two"
+            assert None not in targets or len(targets) == 1, f"overlap {policies.overlap} ran two"
+        if policies.overlap is Overlap.SKIP and policies.catch_up is not CatchUp.ALL:
+            targets = [entry.target for entry in task.open if entry.is_open]
+            assert len(set(targets)) == len(targets), "overlap skip let two be open"
+        for entry in task.open:
+            if entry.waits_for is WaitsFor.OVERLAP:
+                assert len(task.open) > 1 or entry.lingers, f"{entry.id} waits for nobody"
+        self.check_ledger(task)
+
+    def check_ledger(self, task: Task) -> None:
+        segments = self.segments.get(task.id, [])
+        rows = self.nodes[0].outcomes(task.id)
+        targets = {entry.id: entry.target for entry in self.store.executions(task.id, offset=0, limit=10_000)[0]}
+        named = [(row.first, targets.get(row.execution_id or "")) for row in rows]
+        assert len(set(named)) == len(named), "a nominal time has two outcomes"
+        if any(segment.trigger.fixed_delay for segment in segments):
+            return
+        assert all(row.last <= task.state.settled_through for row in rows), "an outcome of what is not settled"
+        found = {at for row in rows for at in times_of(row, segments)}
+        expected = {at for segment in segments for at in segment.nominal()}
+        assert found <= expected, "an outcome without a nominal time"
+        # An edit may have changed the end: what lies within every bound that there ever was must be there.
+        assert {at for at in expected if at <= START + 30 * SECOND} <= found, "a nominal time without an outcome"
+        assert all(row.outcome is not None or row.state is State.WAITING for row in rows)
+
+    # -- everything comes to rest
+
+    def teardown(self) -> None:
+        if not hasattr(self, "nodes"):
+            return
+        self.heal()
+        for _ in range(4):
+            self.turn(5)
+        due = [task_id for _, task_id in self.store.due(None, self.nodes.now, 100)]
+        assert not due, f"what is due is not fired: {self.store.tasks(due)}"
+        self.nobody_waits_in_vain()
+        for task_id in IDS:
+            self.on(0, lambda rig, task_id=task_id: rig.pause(task_id))
+        for seconds in (*[5] * 25, FOR_GOOD, 5, 5):
+            self.turn(seconds)
+        for task in self.store.tasks(IDS):
+            left = [entry for entry in task.open if entry.state is not State.CRASHED]
+            assert not left or not self.somebody_may_run(task), f"never came to an end: {left}"
+        for rig in self.nodes.rigs:
+            rig.check_slots()
+
+    def heal(self) -> None:
+        """All nodes are there under boots that live, see each other, and own one partition or two each."""
+        self.nodes.lose()
+        self.late.clear()
+        for rig in self.nodes.rigs:
+            rig.before_commit, rig.unanswered = None, 0
+            if rig.broken:
+                rig.heal()
+            if not rig.alive:
+                rig.reborn()
+            elif rig.boot in self.buried:
+                rig.begin_anew()
+            rig.executor, rig.draining, rig.session = True, False, True
+            while rig.abandoned:
+                rig.handler_returns()
+            rig.restart_keeper()
+        for which, rig in enumerate(self.nodes.rigs):
+            rig.take([])
+            rig.take([slot for slot in range(PARTITIONS) if slot % len(self.nodes.rigs) == which])
+        self.nodes.meet()
+        self.nodes[0].resume_scheduler()
+
+    def turn(self, seconds: int) -> None:
+        """Some time in which no letter arrives, everybody looks once a second, and every handler completes."""
+        self.nodes.advance(seconds)
+        for which in range(3):
+            self.nodes.meet()
+            if which:
+                self.nodes.look()
+            for rig in self.nodes.rigs:
+                rig.recover(self.nodes.members)
+                rig.fire()
+                while rig.running:
+                    rig.end()
+            self.nodes.deliver()
+            for rig in self.nodes.rigs:
+                while rig.running:
+                    rig.end()
+
+    def somebody_may_run(self, task: Task) -> bool:
+        """Whether there is a node on which a task may run."""
+        kind, placement = task.definition.type, task.definition.placement
+        return any(
+            kind in rig.types
+            and (placement.where is not Where.NAMED or rig.name in placement.nodes)
+            and (placement.where is not Where.SELECTOR or set(placement.labels) <= set(rig.labels))
+            for rig in self.nodes.rigs
+        )
+
+    def nobody_waits_in_vain(self) -> None:
+        """Nothing runs any more, so every node has room."""
+        self.nodes.look()
+        self.nodes.deliver()
+        busy = any(rig.running for rig in self.nodes.rigs)
+        for task in self.store.tasks(IDS):
+            for entry in task.open:
+                if entry.waits_for in CLAIMABLE and entry.due is None and not busy:
+                    assert not self.somebody_may_run(task), f"{entry} waits though there is room"
+
+
+def is_at_work(entry: Execution) -> bool:
+    return entry.state is State.RUNNING or entry.lingers
+
+
+TestSharingMachine = SharingMachine.TestCase
+TestSharingMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
