@@ -68,7 +68,7 @@ class Claims:
     """See the module's docstring. `boot` and `node` name the process that claims; `runs`: whether it has a task type.
 
     `queues`: the limits of queues that have one; `recovering`: how much recovery work runs at once; `places`: where else
-    executions may run.
+    executions may run. `in_doubt`: the node may count as dead.
     """
 
     def __init__(
@@ -87,6 +87,8 @@ class Claims:
         self.queues = Queues(queues or {})
         self.paused: SchedulerPause | None = None
         self.pause_span: tuple[Instant, Instant] | None = None
+        self.pauses = 0
+        self.in_doubt = False
         self.wanted: frozenset[str] = frozenset()
         self._recovering = recovering
         self._in_sync = False
@@ -244,7 +246,8 @@ class Claims:
     @property
     def may_claim(self) -> bool:
         """Whether a slot is free and may be taken."""
-        return self.slots > 0 and self._in_sync and not self._draining and self.paused is None
+        ready = self._in_sync and not self._draining and not self.in_doubt
+        return self.slots > 0 and ready and self.paused is None
 
     def _entry(self, definition: Definition, execution: Execution) -> Entry:
         policies = definition.policies

@@ -83,7 +83,7 @@ from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.task import Task, partition_of
 from .rules.catching_up import CATCH_UP_RUNNING, Governor
-from .sharing_messages import Changed, Declined, Observed, Offered, PeersChanged, ZonesSwitched
+from .sharing_messages import Changed, Declined, LeaseDoubted, Observed, Offered, PeersChanged, ZonesSwitched
 from .store.port import Audit, Commit, CommitResult, SchedulerPause
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ class KeeperCore:
                 if self._sharing is not None:
                     self._sharing.own(self._epochs, epochs)
                 self._epochs = epochs
-                self._claims.boot = boot or self._claims.boot
+                if boot is not None and boot != self._claims.boot:
+                    self._sync.begin_anew(boot)
             case Recover(task_ids=ids):
                 for staged in self._tasks.stage_all(ids):
                     if self._sharing is None or staged.partition in self._epochs:
@@ -259,11 +260,9 @@ class KeeperCore:
                 self._directives.append(message)
             case PauseScheduler() | ResumeScheduler() | ReleaseLock():
                 self._lane.carry_out(message, self._tasks.stage, now)
-            case Changed() | Offered() | Declined() | PeersChanged() | Observed() | ZonesSwitched():
+            case Changed() | Offered() | Declined() | PeersChanged() | Observed() | LeaseDoubted() | ZonesSwitched():
                 if self._sharing is not None:
-                    self._directives += self._sharing.hear(
-                        message, self._tasks.stage, self._tasks.as_staged, self._epochs, now
-                    )
+                    self._directives += self._sharing.hear(message, self._tasks, self._epochs, now)
             case _:
                 self._command(message, now)
 

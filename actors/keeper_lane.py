@@ -31,6 +31,7 @@ class Pausable(Protocol):
 
     paused: SchedulerPause | None
     pause_span: tuple[Instant, Instant] | None
+    pauses: int
 
 
 @record
@@ -47,6 +48,7 @@ class LaneChange:
             for reply, value in self.answers
         ]
         if self.former is not None:
+            claims.pauses += 1
             told.append(SchedulerPaused(claims.paused is not None))
         return told
 
@@ -54,6 +56,7 @@ class LaneChange:
         """It was not committed: all is as before."""
         if self.former is not None:
             claims.paused, claims.pause_span = self.former.paused, self.former.span
+            claims.pauses += 1
         return [Refuse(reply, make()) for reply, _ in self.answers]
 
 

@@ -35,7 +35,7 @@ from .keeper_messages import (
 )
 from .keeper_scheduler import LaneCommands
 from .keeper_sync import Sync
-from .sharing_messages import Changed, Declined, Observed, Offered, PeersChanged, ZonesSwitched
+from .sharing_messages import Changed, Declined, LeaseDoubted, Observed, Offered, PeersChanged, ZonesSwitched
 
 
 @record
@@ -115,7 +115,9 @@ def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneComma
                 ahead.calendars_deleted |= {(tenant, name)}
             case Own() | Progress() | Logged() | Counted() | Purge() | StopClaiming() | Delivered() | Proceed():
                 pass
-            case PauseScheduler() | ResumeScheduler() | Declined() | PeersChanged() | ZonesSwitched():
+            case PauseScheduler() | ResumeScheduler():
+                pass
+            case Declined() | PeersChanged() | LeaseDoubted() | ZonesSwitched():
                 pass
             case _:
                 fresh.add(message.task_id)

@@ -72,7 +72,10 @@ class LaneCommands:
         self._answers.append((message.reply, None))
 
     def _change(self, paused: SchedulerPause | None, span: tuple[Instant, Instant] | None) -> None:
-        self._former = self._former or Pauses(self._claims.paused, self._claims.pause_span)
+        if self._former is None:
+            self._former = Pauses(self._claims.paused, self._claims.pause_span)
+            # Odd while it is being committed, so that no look at the store is taken for newer.
+            self._claims.pauses += 1
         self._claims.paused, self._claims.pause_span = paused, span
 
     def _release(self, message: ReleaseLock, stage: Callable[[str], Staged | None], now: Instant) -> None:

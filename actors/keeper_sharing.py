@@ -16,7 +16,7 @@ attempts, are written by any node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
 from runtime.clock import Instant
@@ -29,6 +29,7 @@ from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, Sched
 from .keeper_places import ClusterPlaces
 from .keeper_progression import Progression
 from .keeper_staging import Staged
+from .keeper_tasks import Tasks
 from .model.execution import Execution, WaitsFor
 from .model.lifecycle import State
 from .model.peer import Peer
@@ -39,6 +40,7 @@ from .rules.placing import lost
 from .sharing_messages import (
     Changed,
     Declined,
+    LeaseDoubted,
     Observed,
     Offered,
     PeersChanged,
@@ -48,8 +50,6 @@ from .sharing_messages import (
 )
 from .store.port import Commit
 from .store.shared import Shared
-
-Stage = Callable[[str], Staged | None]
 
 LIMIT: Final = 200
 """Tasks in one wake-up of our own: as many as a slice of others."""
@@ -105,17 +105,16 @@ class Sharing:
     def hear(
         self,
         message: SharingEvent,
-        stage: Stage,
-        tasks: Callable[[Iterable[str]], Iterator[Task]],
+        tasks: Tasks,
         epochs: Mapping[int, int],
         now: Instant,
     ) -> list[Directive]:
         """What follows at once from what is heard of others."""
         match message:
             case Changed(task_ids=ids):
-                return self._look(ids, list(tasks(ids)), epochs, now)
+                return self._look(ids, list(tasks.as_staged(ids)), epochs, now)
             case Offered():
-                return self._take(message, stage, now)
+                return self._take(message, tasks, now)
             case Declined(boot=boot, executions=executions):
                 self._places.declined(boot, [execution_id for _, execution_id in executions])
                 return [Changed(tuple({task_id: None for task_id, _ in executions}))]
@@ -123,7 +122,10 @@ class Sharing:
                 self._learn(peers, now)
                 return []
             case Observed():
-                return self._observe(message, stage, tasks, now)
+                return self._observe(message, tasks, now)
+            case LeaseDoubted(doubted=doubted):
+                self._claims.in_doubt = doubted
+                return []
             case ZonesSwitched():
                 self._calendars.walk_zones()
                 self._zones_switched = True
@@ -155,10 +157,10 @@ class Sharing:
             and execution.cancel_reason is not None
         ]
 
-    def _take(self, message: Offered, stage: Stage, now: Instant) -> list[Directive]:
+    def _take(self, message: Offered, tasks: Tasks, now: Instant) -> list[Directive]:
         left = []
         for task_id, execution_id in message.executions:
-            staged = stage(task_id)
+            staged = tasks.stage(task_id)
             execution = None if staged is None else staged.executions.get(execution_id)
             if staged is None or execution is None or not is_claimable(execution):
                 continue
@@ -170,26 +172,30 @@ class Sharing:
         self._places.learn(peers, now)
         self._governor.rate = self._cluster_rate / max(1, sum(peer.takes_work for peer in peers))
 
-    def _observe(
-        self, message: Observed, stage: Stage, tasks: Callable[[Iterable[str]], Iterator[Task]], now: Instant
-    ) -> list[Directive]:
-        told: list[Directive] = []
-        former = self._claims.paused
-        if (former is None) is not (message.pause is None):
-            told.append(SchedulerPaused(message.pause is not None))
-            if former is not None:
-                self._claims.pause_span = (former.since, max(now, former.since))
-        self._claims.paused = message.pause
+    def _observe(self, message: Observed, tasks: Tasks, now: Instant) -> list[Directive]:
+        told: list[Directive] = self._notice_pause(message, now)
         self.stale = self.stale or message.graph > self.graph or message.calendars > self.calendars
         self._places.forget(now)
         self._claims.unblock_all()
-        self._claims.note_backlog(tasks(message.waiting), now, complete=message.complete)
-        for task in [task for task in tasks(message.waiting) if lost(task.open, self._places.absent, now)]:
-            if (staged := stage(task.id)) is not None:
+        waiting = list(tasks.as_staged(message.waiting))
+        self._claims.note_backlog(waiting, now, complete=message.complete)
+        for task in waiting:
+            if lost(task.open, self._places.absent, now) and (staged := tasks.stage(task.id)) is not None:
                 self._progression.lose_nodes(staged, self._places.absent, now)
-        for task in tasks(message.stopping):
+        for task in tasks.as_staged(message.stopping):
             told += self._to_stop(task)
         return told
+
+    def _notice_pause(self, message: Observed, now: Instant) -> list[Directive]:
+        """Whether the scheduler is paused by now; not if it was paused or resumed here since the look began."""
+        former = self._claims.paused
+        newer = message.pauses != self._claims.pauses or self._claims.pauses % 2
+        if newer or (former is None) is (message.pause is None):
+            return []
+        if former is not None:
+            self._claims.pause_span = (former.since, max(now, former.since))
+        self._claims.paused = message.pause
+        return [SchedulerPaused(message.pause is not None)]
 
     def doubt(self, staged: Staged, *, read: bool) -> None:
         """A task came due and owes nothing, as it is remembered: unless it was read just now, it is looked at again."""

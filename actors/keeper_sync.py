@@ -45,6 +45,11 @@ class Sync:
         self._expected = self._new_id()
         self._wanted = True
 
+    def begin_anew(self, boot: str) -> None:
+        """The node goes on under another boot id: what runs is not its own any more."""
+        self._claims.boot, self._claims.in_doubt = boot, False
+        self.ask_anew()
+
     def is_answer(self, message: InSync) -> bool:
         """Whether this is the word that counts."""
         return message.token == self._expected

@@ -15,6 +15,7 @@ from runtime.supervisor import ChildSpec, Supervisor, TaskChild
 from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
 from runtime.world import World
 
+from .addresses import hint
 from .cluster_config import ClusterConfig
 from .cluster_coordinator import ClusterCoordinator, LeaseCalls
 from .cluster_coordinator_core import Lease
@@ -27,6 +28,7 @@ from .keeper_places import ClusterPlaces
 from .lookout import Lookout
 from .model.retention import Retention
 from .rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
+from .sharing_messages import LeaseDoubted
 from .store.port import DEFAULT_PARTITIONS, DELIVERIES_KEPT, Store
 from .store.shared import SharedStore
 from .timer import Timer
@@ -192,6 +194,16 @@ def new_lane(
     return Lane(name, store, keeper, timer, executor, coordinator, reader)
 
 
+def _doubt(keeper: Keeper, executor: Executor) -> None:
+    """Others may count this process as dead: nothing is begun, and what runs is ended."""
+    hint(keeper.mailbox, LeaseDoubted(True))
+    executor.interrupt_all(LOST_LEASE)
+
+
+def _trust(keeper: Keeper) -> None:
+    hint(keeper.mailbox, LeaseDoubted(False))
+
+
 def _shared_lane(
     name: str,
     config: NodeConfig,
@@ -218,9 +230,9 @@ def _shared_lane(
         reader=reader,
         calls=LeaseCalls(
             new_boot=world.new_id,
-            doubted=lambda: executor.interrupt_all(LOST_LEASE),
-            trusted=lambda: None,
-            lost=lambda former, new: executor.interrupt_all(LOST_LEASE),
+            doubted=lambda: _doubt(keeper, executor),
+            trusted=lambda: _trust(keeper),
+            lost=lambda former, new: _doubt(keeper, executor),
         ),
         lease=sharing.lease,
     )
@@ -231,6 +243,7 @@ def _shared_lane(
         keeper=keeper.mailbox,
         partitions=lambda: keeper.owned,
         boot=lambda: keeper.boot,
+        pauses=lambda: keeper.claims.pauses,
         reader=reader,
     )
     return Lane(name, sharing.store, keeper, timer, executor, coordinator, reader, lookout, sharing.store)

@@ -45,7 +45,8 @@ CHANGED_AT_ONCE: Final = 256
 
 
 class Lookout:
-    """See the module's docstring. `partitions` and `boot`: what the node owns and is, at the time of the look."""
+    """See the module's docstring. `partitions`, `boot`, `pauses`: what the node owns and is, and how often it was paused or
+    resumed, at the time of the look."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Lookout:
         keeper: Mailbox[KeeperEvent],
         partitions: Callable[[], tuple[int, ...]],
         boot: Callable[[], str],
+        pauses: Callable[[], int],
         reader: str,
     ) -> None:
         self.name = name
@@ -64,6 +66,7 @@ class Lookout:
         self._keeper = keeper
         self._partitions = partitions
         self._boot = boot
+        self._pauses = pauses
         self._reader = reader
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -82,12 +85,13 @@ class Lookout:
             logger.warning("the store cannot be looked at: %s", error)
 
     def _observe(self) -> Observed:
+        pauses = self._pauses()
         shared = self._store.shared()
         owned = self._partitions()
         waiting = self._store.waiting(WAITING_READ, None, owned) if owned else []
         stopping = self._store.told_to_stop(self._boot(), STOPPING_READ)
         complete = len(waiting) < WAITING_READ
-        return Observed(shared.pause, shared.graph, shared.calendars, tuple(waiting), complete, tuple(stopping))
+        return Observed(shared.pause, shared.graph, shared.calendars, tuple(waiting), complete, tuple(stopping), pauses)
 
     async def _listen(self) -> None:
         while True:

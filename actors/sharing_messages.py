@@ -49,8 +49,8 @@ class Observed:
     """What the store said when it was looked at: what holds for all nodes, and who waits in the partitions of this one.
 
     `graph`, `calendars`: as in `store/shared.py`. `waiting`: tasks with claimable executions, those that come first;
-    `complete`: there are no others. `stopping`: tasks whose attempts here were told to stop. `epochs`: the partitions that
-    were asked about.
+    `complete`: there are no others. `stopping`: tasks whose attempts here were told to stop. `pauses`: how often the scheduler
+    had been paused or resumed here when the look began.
     """
 
     pause: SchedulerPause | None
@@ -59,6 +59,14 @@ class Observed:
     waiting: tuple[str, ...]
     complete: bool
     stopping: tuple[str, ...] = ()
+    pauses: int = 0
+
+
+@record
+class LeaseDoubted:
+    """The coordinator: the node's lease may have lapsed, so nothing may be claimed; or it was renewed."""
+
+    doubted: bool
 
 
 @record
@@ -85,5 +93,5 @@ class SendDeclined:
     executions: tuple[tuple[str, str], ...]
 
 
-SharingEvent = Changed | Offered | Declined | PeersChanged | Observed | ZonesSwitched
+SharingEvent = Changed | Offered | Declined | PeersChanged | Observed | LeaseDoubted | ZonesSwitched
 SharingDirective = SendOffer | SendDeclined
