@@ -5,7 +5,7 @@ A concurrency key and a queue's limit hold within a lane: memory tasks are count
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runtime.errors import NotFound
 from runtime.mailbox import ask
@@ -16,7 +16,8 @@ from .keeper_messages import PauseScheduler, ReleaseLock, ResumeScheduler
 from .keeper_queues import Lock, QueueUse
 from .lanes import ASK_SECONDS, Lane
 from .model.execution import CLAIMABLE, Execution, WaitsFor
-from .model.task import Definition
+from .model.task import Definition, Task
+from .store.answers import TaskFilter, TaskPage
 from .store.port import SchedulerPause
 
 
@@ -69,6 +70,29 @@ class LaneControl:
                 if lane is self._memory and not released:
                     raise
         return released
+
+    async def pages(self, *, memory: TaskFilter | None = None, stored: TaskFilter | None = None) -> list[TaskPage]:
+        """Pages of memory tasks, of stored tasks, or of both, each by itself."""
+        wanted = ((self._memory, memory), (self._durable, stored))
+        return [
+            await self._world.blocking(lane.store.page, some, lane=lane.reader)
+            for lane, some in wanted
+            if some is not None
+        ]
+
+    async def in_memory(self, ids: Sequence[str]) -> list[Task]:
+        """The memory tasks of this node among these."""
+        return await self._world.blocking(self._memory.store.tasks, ids, lane=self._memory.reader)
+
+    async def named_in_memory(self, tenant: str, name: str) -> list[Task]:
+        """The memory task of this node that has the name, if there is one."""
+        task_id = await self._world.blocking(self._memory.store.find, tenant, name, lane=self._memory.reader)
+        return [] if task_id is None else await self.in_memory([task_id])
+
+    async def runs_in_memory(self, execution_id: str) -> bool:
+        """Whether this is an execution of a memory task of this node."""
+        found = await self._world.blocking(self._memory.store.execution, execution_id, lane=self._memory.reader)
+        return found is not None
 
     def load(self) -> tuple[int, int, int]:
         """Of stored tasks: all slots, those that are free, and the attempts that run."""

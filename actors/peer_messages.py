@@ -23,20 +23,28 @@ class Declined:
 
 @record
 class Call:
-    """Carry out an operation of the table of operations on your own node. `arguments`: JSON text. Asked, not told."""
+    """Carry out an operation of the table of operations on your own node. `arguments`: JSON text. Asked, not told.
+
+    `actor`: who asked for it; `channel`: through what.
+    """
 
     operation: str
     arguments: str
     actor: str
+    channel: str = "node"
 
 
 @record
 class Result:
-    """What an operation answered: JSON text; or the title and text of its error."""
+    """What an operation answered: JSON text; or the title and text of its error.
+
+    `more`: the text goes on, and the rest is asked for under this key; one message does not hold all of it.
+    """
 
     value: str | None = None
     title: str | None = None
     message: str = ""
+    more: str | None = None
 
 
 MESSAGES: Final = (Offer, Declined, Call, Result)

@@ -14,7 +14,7 @@ from runtime.clock import Micros
 from runtime.coordination import CoordinationStatus
 from runtime.errors import Conflict, NotFound
 
-from .error_table import error_of, row_titled
+from .peer_calls import value_of
 from .views import Json
 
 if TYPE_CHECKING:
@@ -142,9 +142,7 @@ class SharedView:
 
     async def _forward(self, peer: Peer, operation: str, arguments: Mapping[str, object], actor: str) -> Json:
         call = Call(operation, json.dumps({"node": peer.name, **arguments}), actor)
-        result = await self._cluster.ask(peer.boot, call, FORWARD_SECONDS)
-        if result.title is not None:
-            raise error_of(result.title, row_titled(result.title).status, result.message)
+        result = value_of(await self._cluster.ask(peer.boot, call, FORWARD_SECONDS))
         said: Json = json.loads(result.value or "{}")
         return said
 

@@ -24,9 +24,9 @@ from runtime.records import evolve
 from .calls import Call
 from .checks import known_type, parameters_text
 from .config import suggestion
-from .fields import show, whole_number
+from .dispatch import Dispatcher
+from .fields import parse_instant, show, whole_number
 from .operations import BY_NAME, Argument
-from .services import SERVICES
 
 CHANNEL: Final = "task"
 """How an execution that a handler asked for came to be."""
@@ -51,6 +51,7 @@ class ContextTools:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._dispatch = Dispatcher(node)
 
     async def call(self, asker: Asker, operation: str, arguments: dict[str, Any]) -> Any:
         if operation == INVOKE:
@@ -60,7 +61,7 @@ class ContextTools:
         found = read_arguments(BY_NAME[operation].arguments, arguments)
         if operation == "run_task":
             found["body"] = {"correlation": asker.correlation[:MAX_CORRELATION], **(found["body"] or {})}
-        return await SERVICES[operation](self._node, Call(found, asker.name, CHANNEL))
+        return await self._dispatch(operation, Call(found, asker.name, CHANNEL))
 
     async def _invoke(
         self, asker: Asker, task: str, parameters: dict[str, Any] | None, wait: bool, timeout: float
@@ -174,6 +175,8 @@ def _checked(argument: Argument, value: Any) -> Any:
             return whole_number(value, argument.name, argument.low, argument.high)
         case "flag" if not isinstance(value, bool):
             raise InvalidRequest(f"{argument.name}: true or false, not {show(value)}")
-        case "text" | "instant" if not isinstance(value, str):
+        case "instant":
+            return parse_instant(value, argument.name)
+        case "text" if not isinstance(value, str):
             raise InvalidRequest(f"{argument.name}: a text, not {show(value)}")
     return value

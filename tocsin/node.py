@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -54,7 +53,7 @@ from .definitions import definition_from_json
 from .development import with_servers
 from .durations import Duration
 from .fields import show
-from .forwarding import answer
+from .forwarding import Answers
 from .loading import load_catalogue
 from .node_control import NodeControl
 from .references import references_in, resolve
@@ -363,7 +362,7 @@ async def open_configured(config: Config, catalogue: Catalogue, world: World | N
         composition.open_node(node_config(config), catalogue, world, tools=ContextTools, actions=actions) as node,
     ):
         if node.cluster is not None:
-            node.cluster.answer = partial(answer, node)
+            node.cluster.answer = Answers(node)
         face = LocalNode(node)
         await make_declared(face, DECLARED_TASKS.values())
         yield face

@@ -94,12 +94,12 @@ _MAX_WORD: Final = 128
 """Characters of a correlation id or a filter's text."""
 
 
-async def list_tasks(node: Node, call: Call) -> Json:
-    """One page of tasks."""
+def task_filter(call: Call) -> TaskFilter:
+    """Which tasks a list holds. Raises InvalidRequest."""
     sort, _, direction = (call["sortBy"] or "itemId").partition(":")
     if sort not in SORTS or direction.lower() not in ("", "asc", "desc"):
         raise InvalidRequest(f"sortBy: one of {', '.join(SORTS)}, with :asc or :desc, not {show(call['sortBy'])}")
-    wanted = TaskFilter(
+    return TaskFilter(
         status=None if call["status"] is None else parse_status(call["status"]),
         type=call["type"],
         text=call["text"],
@@ -108,8 +108,14 @@ async def list_tasks(node: Node, call: Call) -> Json:
         offset=call["offset"],
         limit=call["limit"],
     )
+
+
+async def list_tasks(node: Node, call: Call) -> Json:
+    """One page of the tasks in the store and on this node."""
+    wanted = task_filter(call)
     page = await node.page(wanted)
-    return page_view([task_view(task) for task in page.tasks], wanted.offset, wanted.limit, page.total)
+    rows = [task_view(task, node.config.name) for task in page.tasks]
+    return page_view(rows, wanted.offset, wanted.limit, page.total)
 
 
 async def add_task(node: Node, call: Call) -> Json:
@@ -143,7 +149,7 @@ async def _full(node: Node, task: Task) -> Json:
     found = node.catalogue.get(task.definition.type)
     sources = policy_sources(task.definition.policies, found.policies if found is not None else None)
     relatives = {"parents": await _parents(node, task), "children": await _children(node, task)}
-    return task_detail_view(task, await telling(node, task)) | {"policySources": sources} | relatives
+    return task_detail_view(task, await telling(node, task), node.config.name) | {"policySources": sources} | relatives
 
 
 async def _parents(node: Node, task: Task) -> list[Json]:

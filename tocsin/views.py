@@ -24,8 +24,8 @@ from .why import trigger_words
 Json = dict[str, Any]
 
 
-def task_view(task: Task) -> Json:
-    """A task as a list shows it."""
+def task_view(task: Task, node: str) -> Json:
+    """A task as a list shows it. node: the one that has it, if it is a memory task."""
     definition, state = task.definition, task.state
     extra = definition.extra
     return {
@@ -37,6 +37,8 @@ def task_view(task: Task) -> Json:
         "lastExecutionDate": show_instant(state.last_started_at),
         "failureCount": state.failure_count,
         "persistent": definition.persistent,
+        "node": None if definition.persistent else node,
+        "runsOn": sorted({one.node for one in task.open if one.state is State.RUNNING and one.node}),
         "parameters": json.loads(definition.parameters),
         "maxRetries": definition.policies.retry.max_retries,
         "retryDelay": definition.policies.retry.delay // MILLISECOND,
@@ -67,9 +69,9 @@ def task_view(task: Task) -> Json:
     }
 
 
-def task_detail_view(task: Task, detail: ExecutionDetail | None) -> Json:
+def task_detail_view(task: Task, detail: ExecutionDetail | None, node: str) -> Json:
     """A task in full: with step, details and checkpoint of the execution that is open, held or failed."""
-    shown = task_view(task)
+    shown = task_view(task, node)
     progress = _loads(detail.progress) if detail is not None else None
     if isinstance(progress, dict):
         counts = {

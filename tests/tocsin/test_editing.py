@@ -31,7 +31,7 @@ async def test_a_task_is_changed_part_by_part(tmp_path: Path) -> None:
         assert isinstance(made.definition.trigger, CalendarInterval)
         edited = await node.edit("a", {"policies": {"timeout": "5m"}, "labels": {"team": "x"}})
         assert (edited.definition.policies.timeout, edited.definition.trigger) == (5 * MINUTE, made.definition.trigger)
-        assert task_view(edited)["labels"] == {"team": "x"}
+        assert task_view(edited, "node-1")["labels"] == {"team": "x"}
         with pytest.raises(InvalidRequest, match="unknown field 'policy'"):
             await node.edit("a", {"policy": {}})
         await node.new_task("greet").named("b").with_period("1d").depends_on("a").schedule()

@@ -25,7 +25,7 @@ from tocsin.calls import Call
 from tocsin.client import Client
 from tocsin.cluster_view import SharedView, SoloView, facade_of, find
 from tocsin.config import Config
-from tocsin.forwarding import answer
+from tocsin.forwarding import Answers
 from tocsin.node import LocalNode, open_node
 
 __all__ = ["shell"]
@@ -228,7 +228,7 @@ async def test_what_other_nodes_ask_is_answered(tmp_path: Path) -> None:
         stood = await stand(local)
 
         async def told(operation: str, arguments: str) -> Result:
-            return await answer(stood.node, "b2", Asked(operation, arguments, "ada"))
+            return await Answers(stood.node)("b2", Asked(operation, arguments, "ada"))
 
         done = await told("switch_executor", '{"node": "a", "on": false}')
         assert done.title is None and json.loads(done.value or "")["executor"] is False

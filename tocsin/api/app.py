@@ -16,9 +16,9 @@ from litestar.handlers import HTTPRouteHandler
 from runtime.errors import InvalidRequest, TooLarge, Unauthenticated
 
 from ..calls import Call
+from ..dispatch import Dispatcher
 from ..error_table import ErrorRow, row_of, title_of_status
 from ..operations import OPERATIONS, Operation
-from ..services import SERVICES
 from .requests import read_arguments
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Api:
     """What all routes share: the node, the token, and the limit of a body in bytes."""
 
     def __init__(self, node: Node, token: str, body_limit: int) -> None:
-        self._node = node
+        self._dispatch = Dispatcher(node)
         self._token = token.encode()
         self._body_limit = body_limit
 
@@ -63,13 +63,11 @@ class Api:
         )
 
     def _handler(self, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
-        service = SERVICES[operation.name]
-
         async def handle(request: AnyRequest) -> Response[bytes]:
             try:
                 actor = self._actor(request) if operation.permission != "none" else self._anybody(request)
                 call = Call(await self._arguments(operation, request), actor, _channel(request))
-                answer = await service(self._node, call)
+                answer = await self._dispatch(operation.name, call)
             except Exception as error:
                 return error_response(error, f"{operation.method} {operation.path}")
             content = b"" if operation.status == 204 else encoded(answer)

@@ -79,6 +79,7 @@ def _history_row(row: dict[str, Any], utc: bool) -> tuple[object, ...]:
 
 
 def _print_ledger(rows: list[dict[str, Any]], utc: bool) -> None:
+    columns = ("Nominal", "Through", "Count", "Outcome", "Reason", "State", "Execution")
     shown = [
         (
             show_time(row["first"], utc),
@@ -87,12 +88,14 @@ def _print_ledger(rows: list[dict[str, Any]], utc: bool) -> None:
             row["outcome"] or "open",
             row["reason"],
             row["state"],
-            row["target"],
             row["executionId"],
         )
         for row in rows
     ]
-    print_table(("Nominal", "Through", "Count", "Outcome", "Reason", "State", "For node", "Execution"), shown)
+    if any(row["target"] for row in rows):
+        print_table((*columns, "Node"), [(*cells, row["target"]) for cells, row in zip(shown, rows, strict=True)])
+    else:
+        print_table(columns, shown)
 
 
 def logs(reference: str, /, *, follow: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False) -> int:

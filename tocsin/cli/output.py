@@ -118,13 +118,29 @@ def print_tasks(page: dict[str, Any], utc: bool, status: str | None, type_name: 
     tasks = page["list"]
     if not tasks and not page["totalSize"]:
         print("No tasks found.")
+        _print_unreachable(page.get("unreachable", []))
         return
-    print_table(TASK_COLUMNS, [_task_row(task, utc) for task in tasks])
+    unreachable = page.get("unreachable", [])
+    if len(page.get("covers", [])) + len(unreachable) > 1:
+        print_table((*TASK_COLUMNS, "Node"), [(*_task_row(task, utc), where(task)) for task in tasks])
+    else:
+        print_table(TASK_COLUMNS, [_task_row(task, utc) for task in tasks])
     stored = sum(task["persistent"] for task in tasks)
     footer = f"Showing {len(tasks)} task(s) ({stored} in storage, {len(tasks) - stored} in memory)"
     footer += f" with status {status.upper()}" if status else ""
     footer += f" of type {type_name}" if type_name else ""
     print(f"{footer}; {page['totalSize']} in all, from {page['offset']}" if len(tasks) < page["totalSize"] else footer)
+    _print_unreachable(unreachable)
+
+
+def where(task: dict[str, Any]) -> str | None:
+    """The node that has a memory task, or those on which a stored one runs now."""
+    return task["node"] or ", ".join(task["runsOn"]) or None
+
+
+def _print_unreachable(names: Sequence[str]) -> None:
+    if names:
+        print(printable(f"Not answering, so without the memory tasks there: {', '.join(names)}"))
 
 
 def _task_row(task: dict[str, Any], utc: bool) -> tuple[object, ...]:

@@ -198,7 +198,7 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Type", found["taskType"]),
             ("Status", found["status"]),
             ("State", found["phase"] + (f" ({found['note']})" if found["note"] else "")),
-            ("Persistent", "Storage" if found["persistent"] else "Memory"),
+            ("Persistent", "Storage" if found["persistent"] else f"Memory of {found['node']}"),
             ("Trigger", found["triggerWords"]),
             ("Next run", show_time(found["nextScheduledExecution"], utc)),
             ("Last run", show_time(found["lastExecutionDate"], utc)),
@@ -225,6 +225,7 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ),
             ("Checkpoint", found["checkpointData"]),
             ("Open", ", ".join(found["open"]) or None),
+            ("Running on", ", ".join(found["runsOn"]) or None),
             ("Created", f"{show_time(found['createdAt'], utc)} by {found['owner'] or 'nobody known'}"),
             ("Version", f"{found['version']}, revision {found['revision']}"),
         ]
