@@ -426,7 +426,8 @@ class KeeperCore:
             changed += [staged.executions[key] for key in staged.changed]
             tasks.append(task)
             settled += staged.settled
-            due.append((task_id, None if staged.deleted else task.due))
+            ours = not staged.deleted and staged.partition in self._epochs
+            due.append((task_id, task.due if ours else None))
         created, anew = keeper_creations.answers(plan, result)
         told, left = answers(plan.delivered, result.refused)
         directives += [*created, *told, *plan.change.committed(self._claims), *self.calendars.committed(plan.calendars)]
