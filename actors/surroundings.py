@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from runtime.tcp import TcpNetwork
 from runtime.world import World
 from runtime.zookeeper import ZooKeeperRegistry
@@ -11,11 +13,15 @@ from .cluster import Surroundings
 from .cluster_config import ClusterConfig
 from .lanes import NodeConfig
 from .store.postgres import PostgresStore
+from .store.postgres_link import PostgresLimits
 
 
 def real_surroundings(config: NodeConfig, cluster: ClusterConfig, world: World) -> Surroundings:
     """PostgreSQL, ZooKeeper and TCP, as configured."""
-    store = PostgresStore(cluster.store_url, deliveries_kept=config.deliveries_kept)
+    usual = PostgresLimits()
+    # A node that hangs in a transaction must have let go of its rows before another one takes its partitions.
+    limits = attrs.evolve(usual, wait=min(usual.wait, cluster.session_seconds / 2))
+    store = PostgresStore(cluster.store_url, deliveries_kept=config.deliveries_kept, limits=limits)
     settings = ZooKeeperSettings(
         cluster.servers,
         root=cluster.root,
