@@ -124,6 +124,7 @@ class PostgresStore:
         self._write(postgres_shared.leave, boot)
 
     def bury(self, members: Sequence[str]) -> tuple[str, ...]:
+        self._read(postgres_shared.end_silent, self._limits.lock)
         return self._write(lambda connection: postgres_shared.bury(connection, members, self._now(connection)))
 
     def _now(self, connection: Connection) -> Instant:

@@ -37,13 +37,15 @@ logging.getLogger("psycopg").setLevel(logging.ERROR)
 class PostgresLimits:
     """How long anything may take, in seconds.
 
-    `wait`: a statement, a lock, and a pause inside a transaction, kept by the server; under half of the session timeout, so that
-    a node that stops inside a transaction has lost it when another one takes over. `answer`: a whole transaction, kept by this
-    side; then the server is taken for gone. `read`: one question. `connect`: the making of a connection. `doubt`: how long it is
-    tried to learn whether a COMMIT without an answer was carried out.
+    `wait`: a statement, kept by the server. `lock`: the wait for a lock, and a pause inside a transaction: so short that the
+    writing of leases behind a commit that waits comes in time, and that a node which stops inside a transaction has lost it
+    long before another one takes over. `answer`: a whole transaction, kept by this side; then the server is taken for gone.
+    `read`: one question. `connect`: the making of a connection. `doubt`: how long it is tried to learn whether a COMMIT without
+    an answer was carried out.
     """
 
     wait: float = 2.0
+    lock: float = 0.8
     answer: float = 3.0
     read: float = 10.0
     connect: float = 2.0
@@ -121,8 +123,9 @@ def connect(dsn: str, limits: PostgresLimits, name: str, *, writes: bool) -> Con
     try:
         connection.seconds = limits.answer if writes else limits.read + 1.0
         timeout, planner = f"{round(seconds * 1000)}ms", "off" if writes else "on"
+        lock = f"{round(limits.lock * 1000)}ms" if writes else timeout
         plans = "force_generic_plan" if writes else "auto"
-        connection.execute(_SETTINGS, (SCHEMA, timeout, timeout, timeout, plans, planner, planner, planner))
+        connection.execute(_SETTINGS, (SCHEMA, timeout, lock, lock, plans, planner, planner, planner))
     except BaseException:
         connection.close()
         raise

@@ -33,6 +33,13 @@ _FLOOR: Final = bulk.Bulk(
     "ON CONFLICT (id) DO UPDATE SET epoch = greatest(p.epoch, excluded.epoch)",
     ("partition", "attempt"),
 )
+# A client that was stopped while it was sending: no timeout of the server ends what it has begun, for the server takes the
+# pause between two messages for work of the client.
+_END_SILENT: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND usename = current_user AND application_name LIKE 'tocsin %%' AND pid <> pg_backend_pid() AND state = 'active' "
+    "AND wait_event_type = 'Client' AND query_start < clock_timestamp() - make_interval(secs => %s)"
+)
 _ENROL: Final = (
     "INSERT INTO leases AS l VALUES (%s, %s, %s, false) ON CONFLICT (boot) DO UPDATE SET until = excluded.until "
     "WHERE NOT l.buried"
@@ -103,6 +110,11 @@ def bury(connection: Connection, members: Sequence[str], now: Instant) -> tuple[
     )
     rows = dict(connection.execute("SELECT boot, NOT buried FROM leases").fetchall())
     return tuple(sorted(boot for boot in {*members, *rows} if rows.get(boot, True)))
+
+
+def end_silent(connection: Connection, seconds: float) -> None:
+    """Roll back the transactions of nodes that have stopped in the middle of one: it may hold what the others wait for."""
+    connection.execute(_END_SILENT, (seconds,))
 
 
 # -- what holds for all

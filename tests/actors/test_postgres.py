@@ -447,3 +447,34 @@ def test_a_task_may_have_a_definition_of_any_size(store: PostgresStore) -> None:
     edited = Update("t1", 0, 1, attrs.evolve(stored(store).state, version=2, revision=2), None, definition=definition())
     assert commit(store, edited) == {}
     assert [one.definition for one in store.revisions("t1")] == [made, definition()]
+
+
+def test_a_client_that_stopped_while_it_was_sending_holds_nothing_for_long(store: PostgresStore, database: str) -> None:
+    assert commit(store, create("t")) == {}
+    stopped = psycopg.connect(database, autocommit=True, application_name="tocsin stopped")
+    try:
+        stopped.execute("SET idle_in_transaction_session_timeout = '100ms'; SET statement_timeout = '100ms'")
+        sending = stopped.pgconn
+        sending.enter_pipeline_mode()
+        sending.send_query_params(b"BEGIN", None)
+        sending.send_query_params(b"UPDATE tocsin.tasks SET version = 7", None)
+        sending.send_flush_request()
+        while sending.flush():
+            pass
+        holding = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tocsin stopped' AND state = 'active'"
+        patiently(lambda: _true(execute(database, holding) == [(1,)]))
+        time.sleep(0.3)
+        assert execute(database, holding) == [(1,)], "the server ends it by itself: nobody else needs to"
+        until = time.monotonic() + HANG
+        while execute(database, holding) != [(0,)]:
+            store.bury([])
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        stopped.close()
+    assert execute(database, "SELECT version FROM tocsin.tasks") == [(1,)]
+
+
+def _true(holds: bool) -> None:
+    if not holds:
+        raise StoreUnavailable("not yet")
