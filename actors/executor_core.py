@@ -247,7 +247,7 @@ class ExecutorCore:
     def _sync(self, token: str, directives: list[Directive]) -> None:
         held = sum(not end.holds_slot for end in self._unrecorded.values())
         free = max(0, self._slots - len(self._running) - len(self._abandoned) - held)
-        known = frozenset(key[0] for key in (*self._running, *self._unrecorded))
+        known = frozenset((*self._running, *self._unrecorded))
         directives.append(Report(InSync(free, known, token, frozenset(self._abandoned))))
         if self._unrecorded:
             directives.append(Report(AttemptsEnded(tuple(self._unrecorded.values()))))

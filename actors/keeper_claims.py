@@ -52,7 +52,8 @@ PREFETCH: Final = 256
 """Tasks read ahead when those whose turn comes are not in the cache."""
 
 ASIDE: Final = 256
-"""Of those whose turn it is, so many are passed over in one batch because no node that may run them has room."""
+"""Of those whose turn it is, so many are passed over in one batch because no node that may run them has room, and tried again
+when the load of a node has changed."""
 
 ELSEWHERE: Final = "elsewhere"
 """Stands for the holders of a key on other nodes; no execution has such an id."""
@@ -98,6 +99,9 @@ class Claims:
         self._hidden: dict[str, Rank] = {}
         self._reach = BACKLOG_SIZE
         self._in_vain = False
+        self._aside: list[Entry] = []
+        self._aside_here: list[Entry] = []
+        self._free_then = 0
 
     # -- what the executor has
 
@@ -306,12 +310,15 @@ class Claims:
         """Give what is free to those who wait, in their order.
 
         It ends at one whose task is being committed or was not read for this batch: `wanted` says which have to be at hand
-        to go on. read: tasks that were asked for; what of them is not there is gone.
+        to go on. read: tasks that were asked for; what of them is not there is gone. Those for whom no node has room are kept
+        aside until there may be some: they must not stand in the way of others, nor of what is offered.
         """
         self.wanted = frozenset()
-        aside: list[Entry] = []
-        while self._may_serve and len(aside) < ASIDE and (entry := self.queues.next()) is not None:
-            if entry.task_id in in_flight:
+        if self._free > self._free_then:
+            self._aside_here = self._back(self._aside_here, len(self._aside_here))
+        passed_over = 0
+        while self._may_serve and (entry := self.queues.next()) is not None:
+            if entry.task_id in in_flight or passed_over >= ASIDE:
                 self.wanted = frozenset({entry.task_id})
                 break
             staged = stage(entry.task_id)
@@ -325,9 +332,25 @@ class Claims:
             elif (fresh := self._entry(staged.definition, execution)) != entry:
                 self.queues.enter(fresh)
             elif not self._serve(staged, execution, entry, now):
-                aside.append(entry)
-        for entry in aside:
-            self.queues.enter(entry)
+                passed_over += 1
+                here = self.places.may_run_here(staged.definition, execution)
+                (self._aside_here if here else self._aside).append(entry)
+        self._free_then = self._free
+
+    @property
+    def _free(self) -> int:
+        return self.slots if self.may_claim else 0
+
+    def _back(self, aside: list[Entry], most: int) -> list[Entry]:
+        """Have some of those who were passed over wait as before, the first ones; answers the others."""
+        for entry in aside[:most]:
+            if entry.execution_id not in self.queues:
+                self.queues.enter(entry)
+        return aside[most:]
+
+    def room_elsewhere(self, most: int) -> None:
+        """Other nodes may have room for some of those who were passed over."""
+        self._aside, self._aside_here = self._back(self._aside, most), self._back(self._aside_here, most)
 
     @property
     def _may_serve(self) -> bool:
@@ -336,7 +359,7 @@ class Claims:
 
     def _serve(self, staged: Staged, execution: Execution, entry: Entry, now: Instant) -> bool:
         """Claim or offer the one whose turn it is. False if no node that may run it has room."""
-        place = self.places.choose(staged.definition, execution, self.slots if self.may_claim else 0)
+        place = self.places.choose(staged.definition, execution, self._free)
         if place is Room.HERE and self.may_claim:
             self._claim(staged, execution, now, entry, waited=True)
             return True
@@ -367,7 +390,9 @@ class Claims:
     def wants_backlog(self) -> bool:
         """Whether executions wait in the store that should be read now, because nobody in memory can run."""
         everything = self._complete and not self._hidden
-        return not everything and not self._in_vain and self.may_claim and self.queues.next() is None
+        idle = self.may_claim and self.queues.next() is None
+        idle = idle and not self._aside and not self._aside_here
+        return idle and not everything and not self._in_vain
 
     @property
     def room(self) -> int:

@@ -58,14 +58,15 @@ class Recover:
 
 @record
 class InSync:
-    """The executor: what it has. `slots`: free ones; `running`: executions it is running now; all others of this boot are not.
+    """The executor: what it has. `slots`: free ones; `running`: the attempts (execution, fence) that it runs now, or whose ends
+    are not recorded; all others of this boot are not.
 
-    `abandoned`: attempts (execution, fence) that have ended and whose handlers still sit on their slots. `token` is that of
-    the `RequestSync` it answers, empty when the executor says by itself that it has started.
+    `abandoned`: attempts that have ended and whose handlers still sit on their slots. `token` is that of the `RequestSync` it
+    answers, empty when the executor says by itself that it has started.
     """
 
     slots: int
-    running: frozenset[str]
+    running: frozenset[tuple[str, int]]
     token: str = ""
     abandoned: frozenset[tuple[str, int]] = frozenset()
 

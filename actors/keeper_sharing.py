@@ -23,7 +23,7 @@ from runtime.clock import Instant
 from runtime.records import evolve
 
 from .keeper_calendars import Calendars
-from .keeper_claims import is_claimable
+from .keeper_claims import ASIDE, BACKLOG_SIZE, is_claimable
 from .keeper_dependencies import Waits
 from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, SchedulerPaused
 from .keeper_places import ClusterPlaces
@@ -170,6 +170,7 @@ class Sharing:
 
     def _learn(self, peers: tuple[Peer, ...], now: Instant) -> None:
         self._places.learn(peers, now)
+        self._claims.room_elsewhere(ASIDE)
         self._governor.rate = self._cluster_rate / max(1, sum(peer.takes_work for peer in peers))
 
     def _observe(self, message: Observed, tasks: Tasks, now: Instant) -> list[Directive]:
@@ -177,6 +178,7 @@ class Sharing:
         self.stale = self.stale or message.graph > self.graph or message.calendars > self.calendars
         self._places.forget(now)
         self._claims.unblock_all()
+        self._claims.room_elsewhere(BACKLOG_SIZE)
         waiting = list(tasks.as_staged(message.waiting))
         self._claims.note_backlog(waiting, now, complete=message.complete)
         for task in waiting:

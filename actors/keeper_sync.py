@@ -87,7 +87,7 @@ class Sync:
         if execution.lingers and (execution.id, execution.fence) not in message.abandoned:
             self._progression.returned(staged, execution, now)
         elif execution.state is State.RUNNING:
-            if execution.id not in message.running:
+            if (execution.id, execution.fence) not in message.running:
                 end(attempts.lost(execution, now))
             elif execution.cancel_reason is not None:
                 staged.directives += (Interrupt(execution.id, execution.fence, execution.cancel_reason),)

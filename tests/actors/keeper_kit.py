@@ -147,7 +147,7 @@ class Rig:
 
     def _in_sync(self, token: str) -> InSync:
         held = sum(not end.holds_slot for end in self.unrecorded.values())
-        known = frozenset(key[0] for key in (*self.running, *self.unrecorded))
+        known = frozenset((*self.running, *self.unrecorded))
         free = self.slots - len(self.running) - len(self.abandoned) - held
         return InSync(free, known, token, frozenset(self.abandoned))
 

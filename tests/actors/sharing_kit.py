@@ -31,6 +31,7 @@ class Nodes:
         self.store = MemoryStore(clock=lambda: Instant(self.now))
         self.store.open(new_cluster_id="c", partitions=PARTITIONS, timezone_database="2026f")
         self.woken: list[str] = []
+        self.epochs: dict[int, int] = {}
         self.post: list[tuple[str, str, SendOffer | SendDeclined]] = []
         self.on_commit: Callable[[], None] = lambda: None
         self.rigs = [SharingRig(self, f"n{one}", slots) for one in range(1, number + 1)]
@@ -133,9 +134,10 @@ class SharingRig(Rig):
         wanted = tuple(partitions)
         former = self.store.last_grants()
         epochs = dict(self.own.epochs)
-        epochs |= self.store.raise_epochs(
-            {slot: former.get(slot, 0) + 1 for slot in wanted if slot not in epochs}, self.boot
-        )
+        grants = {slot: former.get(slot, 0) + 1 for slot in wanted if slot not in epochs}
+        raised = self.store.raise_epochs(grants, self.boot)
+        self.nodes.epochs |= raised
+        epochs |= raised
         self.own = Own({slot: epoch for slot, epoch in epochs.items() if slot in wanted}, self.boot)
         self.partitions = wanted
         self.send(self.own)
@@ -168,13 +170,22 @@ class SharingRig(Rig):
         )
 
     def _store(self, commit: Commit) -> CommitResult:
+        stale = self._claims_partitions_of_others(commit)
         result = super()._store(commit)
+        accepted = stale - result.refused.keys()
+        assert not accepted, f"{self.name} decided about {accepted} under an epoch that is over"
         self.nodes.woken += commit.wakes
         self.nodes.on_commit()
         if self.unanswered:
             self.unanswered -= 1
             raise StoreUnavailable("the answer is lost")
         return result
+
+    def _claims_partitions_of_others(self, commit: Commit) -> set[str]:
+        """The tasks that a commit changes in the name of partitions that others own by now."""
+        known = self.nodes.epochs
+        over = {slot for slot, epoch in commit.epochs.items() if known[slot] != epoch}
+        return {update.task_id for update in commit.updates if update.partition in over}
 
     def perform(self, directives: Iterable[Directive]) -> list[Event]:
         told = list(directives)

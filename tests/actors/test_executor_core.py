@@ -292,9 +292,9 @@ def test_in_sync_tells_free_slots_and_what_there_is() -> None:
     for number in (1, 2, 3):
         core(start(number))
     ended = core.end(completed(2))
-    assert core(Resync()) == [Report(InSync(1, frozenset({"e1", "e2", "e3"}))), Report(AttemptsEnded((ended,)))]
+    assert core(Resync()) == [Report(InSync(1, frozenset({("e1", 1), ("e2", 1), ("e3", 1)}))), Report(AttemptsEnded((ended,)))]
     core(Recorded((("e2", 1),)))
-    assert core(Resync()) == [Report(InSync(2, frozenset({"e1", "e3"})))]
+    assert core(Resync()) == [Report(InSync(2, frozenset({("e1", 1), ("e3", 1)})))]
 
 
 def test_an_abandoned_handler_keeps_its_slot_in_sync() -> None:
@@ -304,11 +304,11 @@ def test_an_abandoned_handler_keeps_its_slot_in_sync() -> None:
     core(AlarmRang(), ABANDON_SECONDS)
     sync = core(Resync())[0]
     assert isinstance(sync, Report)
-    assert sync.message == InSync(3, frozenset({"e1"}), abandoned=frozenset({("e1", 1)}))
+    assert sync.message == InSync(3, frozenset({("e1", 1)}), abandoned=frozenset({("e1", 1)}))
     core(completed())
     sync, again = core(Resync())
     assert isinstance(sync, Report)
-    assert sync.message == InSync(3, frozenset({"e1"}))
+    assert sync.message == InSync(3, frozenset({("e1", 1)}))
     assert isinstance(again, Report)
     assert isinstance(again.message, AttemptsEnded)
     assert not again.message.ends[0].holds_slot, "the keeper counts the slot when it hears the end again"

@@ -95,7 +95,7 @@ def decided(task: Task, message: Settle | AttemptsEnded, slots: int, now: Instan
         runs=lambda name: name < "M",
     )
     core.learn([task])
-    synced = InSync(slots, frozenset(entry.id for entry in task.open), core.sync_request.token)
+    synced = InSync(slots, frozenset((entry.id, entry.fence) for entry in task.open), core.sync_request.token)
     plan, _ = core.decide([Own(dict.fromkeys(range(4), 1)), synced], [], now)
     core.committed(plan, CommitResult())
     plan, commit = core.decide([message], [], now)

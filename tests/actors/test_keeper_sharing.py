@@ -273,3 +273,104 @@ def test_a_boot_that_came_after_the_dead_were_counted_is_not_taken_for_one():
     detail = nodes.store.execution(run.id)
     assert detail is not None
     assert detail.execution.state is State.RUNNING
+
+
+def test_one_who_can_run_nowhere_stands_in_nobodys_way():
+    nodes = Nodes(2, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", placement=Placement(Where.NAMED, nodes=("n3",))))
+    nodes.advance(10)
+    nodes[0].fire()
+    # As after a crash of its keeper, the other node has read who waits.
+    nodes[1].restart_keeper()
+    nodes.meet()
+    nodes[0].create(definition("t2"), definition("t3"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    assert [len(rig.started) for rig in nodes.rigs] == [1, 1]
+
+
+def test_many_who_can_run_nowhere_are_passed_over_and_found_again():
+    nodes = Nodes(1, slots=1)
+    only_there = Placement(Where.SELECTOR, labels=(("zone", "a"),))
+    nodes[0].create(*[definition(f"s{n:03}", placement=only_there) for n in range(300)], definition("t1"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes[0].restart_keeper()
+    nodes.meet()
+    assert [one.task_id for one in nodes[0].started] == ["t1"]
+    nodes[0].labels = (("zone", "a"),)
+    nodes[0].look()
+    nodes[0].end()
+    assert len(nodes[0].started) == 2
+
+
+def test_a_late_offer_is_not_taken_for_one_that_waits_for_its_retry():
+    nodes = Nodes(2, slots=1, owners=[0, 0, 0, 0])
+    retry = Policies(retry=Retry(max_retries=1, delay=Micros(60 * SECOND)))
+    nodes[0].create(definition("t1", policies=retry), definition("t2", policies=retry))
+    nodes.advance(10)
+    nodes[0].fire()
+    (letter,) = nodes.post
+    nodes.hand_over(letter)
+    nodes.hand_over(letter)
+    assert len(nodes[1].started) == 1
+    nodes[1].end(State.FAILED)
+    nodes.hand_over(letter)
+    assert len(nodes[1].started) == 1
+
+
+def test_who_does_not_own_a_partition_recovers_nothing_in_it():
+    nodes = Nodes(3, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"), definition("t2"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    victim = next(rig for rig in nodes.rigs[1:] if rig.running)
+    (run,) = victim.running.values()
+    victim.die()
+    word = nodes[0].word_of_the_dead(nodes.members)
+    assert word is not None
+    other = next(rig for rig in nodes.rigs[1:] if rig is not victim)
+    other.send(word)
+    detail = nodes.store.execution(run.id)
+    assert detail is not None and detail.execution.state is State.RUNNING
+
+
+def test_a_key_that_was_given_back_elsewhere_is_found_by_the_next_look():
+    nodes = Nodes(2, slots=1)
+    policies = Policies(concurrency=Concurrency("one", 1))
+    (first,), (second,) = named(0), named(1)
+    nodes[0].create(definition(first, policies=policies), definition(second, policies=policies))
+    nodes.deliver()
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes[1].fire()
+    assert [len(rig.started) for rig in nodes.rigs] == [1, 0]
+    nodes[0].end()
+    nodes.lose()
+    assert nodes[1].started == []
+    nodes[1].look()
+    assert [one.task_id for one in nodes[1].started] == [second]
+
+
+def test_a_claim_of_which_nobody_heard_is_found_and_made_again():
+    nodes = Nodes(1)
+    nodes[0].create(definition("t1"))
+    nodes.advance(10)
+    nodes[0].unanswered = 1
+    nodes[0].fire()
+    (run,) = nodes[0].running.values()
+    assert nodes[0].task().open[0].fence == run.fence == 2
+
+
+def test_an_end_and_the_claim_that_follows_it_may_be_committed_without_an_answer():
+    nodes = Nodes(1, slots=1)
+    nodes[0].create(definition("t1"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes[0].unanswered = 1
+    nodes[0].end(State.WAITING)
+    (run,) = nodes[0].running.values()
+    (execution,) = nodes[0].task().open
+    assert (execution.state, execution.fence) == (State.RUNNING, run.fence)

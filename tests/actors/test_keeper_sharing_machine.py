@@ -17,17 +17,17 @@ from actors.keeper_messages import AttemptsEnded, Recover, StopClaiming
 from actors.model.execution import CLAIMABLE, Execution, WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.placement import ANYWHERE, Placement, Where
-from actors.model.policy import CatchUp, Overlap
+from actors.model.policy import CatchUp, Concurrency, Overlap
 from actors.model.task import Definition, Task, partition_of, status_of
 from actors.model.trigger import Interval
 from actors.rules.placing import NODE_GONE_AFTER
 from actors.store.port import Commit
-from runtime.clock import SECOND, Instant
+from runtime.clock import SECOND
 from runtime.errors import TocsinError
 
 from .keeper_kit import START
 from .sharing_kit import PARTITIONS, Nodes, SharingRig
-from .test_keeper_machine import KEYS, Segment, ends, intervals, times_of
+from .test_keeper_machine import KEYS, Segment, ends, times_of
 from .test_keeper_machine import definitions as usual_definitions
 
 IDS = tuple(next(f"t{n}" for n in range(99) if partition_of(f"t{n}", PARTITIONS) == slot) for slot in range(3))
@@ -77,8 +77,12 @@ class SharingMachine(RuleBasedStateMachine):
         first=definitions,
         second=definitions,
         only_work=st.booleans(),
+        keyed=st.booleans(),
     )
-    def begin(self, number: int, slots: int, first: Definition, second: Definition, only_work: bool) -> None:
+    def begin(
+        self, number: int, slots: int, first: Definition, second: Definition, only_work: bool, keyed: bool
+    ) -> None:
+        key = Concurrency("one", 1) if keyed else None
         self.nodes = Nodes(number, slots=slots)
         self.store = self.nodes.store
         self.nodes[0].labels = (("zone", "a"),)
@@ -93,9 +97,12 @@ class SharingMachine(RuleBasedStateMachine):
         self.boots = {rig.boot for rig in self.nodes.rigs}
         self.buried: dict[str, frozenset[tuple[str, int]]] = {}
         self.late: list[Late] = []
+        self.stopped: list[SharingRig] = []
         self.nodes.on_commit = self.follow
-        self.on(0, lambda rig: rig.create(_spread(first, IDS[0], first.type, first.placement)))
-        self.on(1, lambda rig: rig.create(_spread(second, IDS[1], second.type, second.placement)))
+        for which, made in enumerate((first, second)):
+            policies = made.policies if key is None else attrs.evolve(made.policies, concurrency=key)
+            named = attrs.evolve(made, id=IDS[which], name=f"name of {IDS[which]}", policies=policies)
+            self.on(which, lambda rig, named=named: rig.create(named))
         self.nodes.deliver()
 
     # -- what the rules are made of
@@ -188,9 +195,14 @@ class SharingMachine(RuleBasedStateMachine):
             for which in range(len(self.nodes.rigs)):
                 self.on(which, SharingRig.fire)
 
-    @rule(which=nodes)
-    def fire(self, which: int) -> None:
-        self.on(which, SharingRig.fire)
+    @rule(seconds=st.integers(1, 4), lost=st.sampled_from([False, False, True]))
+    def all_goes_well(self, seconds: int, lost: bool) -> None:
+        """A while in which nothing is in the way, but that letters may be lost."""
+        self.nodes.advance(seconds)
+        self.nodes.meet()
+        for which in range(len(self.nodes.rigs)):
+            self.on(which, SharingRig.fire)
+        self.letters(lost)
 
     # -- attempts
 
@@ -207,14 +219,14 @@ class SharingMachine(RuleBasedStateMachine):
         if self.rig(which).running:
             self.rig(which).end(state, holds_slot=True)
 
-    @rule(which=nodes)
-    def handler_returns(self, which: int) -> None:
-        if self.rig(which).abandoned:
+    @rule(which=nodes, asked=st.none() | nodes)
+    def handler_returns(self, which: int, asked: int | None) -> None:
+        """By itself, or its slot is released by an operator."""
+        if not self.rig(which).abandoned:
+            return
+        if asked is None:
             self.rig(which).handler_returns()
-
-    @rule(which=nodes, asked=nodes)
-    def handler_is_released(self, which: int, asked: int) -> None:
-        if self.rig(which).abandoned:
+        else:
             (execution_id, _), task_id = next(iter(self.rig(which).abandoned.items()))
             self.on(asked, lambda rig: rig.release(execution_id, task_id))
 
@@ -228,13 +240,9 @@ class SharingMachine(RuleBasedStateMachine):
 
     # -- what nodes tell each other
 
-    @rule()
-    def letters_arrive(self) -> None:
-        self.nodes.deliver()
-
-    @rule()
-    def letters_are_lost(self) -> None:
-        self.nodes.lose()
+    @rule(lost=st.sampled_from([False, False, True]))
+    def letters(self, lost: bool) -> None:
+        (self.nodes.lose if lost else self.nodes.deliver)()
 
     @precondition(lambda self: self.nodes.post)
     @rule(one=st.integers(0, 3), twice=st.booleans())
@@ -276,35 +284,24 @@ class SharingMachine(RuleBasedStateMachine):
             rig.draining = on
         elif rig.alive:
             rig.draining = True
+            self.stopped.append(rig)
             rig.send(StopClaiming())
 
-    @rule(which=nodes)
-    def node_dies(self, which: int) -> None:
+    @rule(which=nodes, what=st.sampled_from(["dies", "is buried", "goes on"]))
+    def node(self, which: int, what: str) -> None:
+        """One that is buried does not know it before it goes on, under another boot id."""
         rig = self.rig(which)
-        if rig.alive:
+        if what == "goes on" and not rig.alive:
+            rig.reborn()
+        elif what == "goes on" and rig.boot in self.buried:
+            rig.begin_anew()
+        elif what == "dies" and rig.alive:
             self.bury(rig)
             rig.die()
-
-    @rule(which=nodes)
-    def node_comes_back(self, which: int) -> None:
-        rig = self.rig(which)
-        if not rig.alive:
-            rig.reborn()
-            self.boots.add(rig.boot)
-
-    @rule(which=nodes)
-    def lease_is_buried(self, which: int) -> None:
-        rig = self.rig(which)
-        if rig.alive and rig.boot not in self.buried:
+        elif what == "is buried" and rig.alive and rig.boot not in self.buried:
             self.bury(rig)
             rig.lose_lease()
-
-    @rule(which=nodes)
-    def buried_node_learns_of_it(self, which: int) -> None:
-        rig = self.rig(which)
-        if rig.alive and rig.boot in self.buried:
-            rig.begin_anew()
-            self.boots.add(rig.boot)
+        self.boots.add(rig.boot)
 
     def bury(self, rig: SharingRig) -> None:
         if rig.boot not in self.buried:
@@ -332,18 +329,15 @@ class SharingMachine(RuleBasedStateMachine):
 
     # -- bad luck
 
-    @rule(which=nodes)
-    def store_breaks(self, which: int) -> None:
-        self.rig(which).broken = self.rig(which).alive
-
-    @rule(which=nodes)
-    def store_heals(self, which: int) -> None:
-        if self.rig(which).broken:
-            self.rig(which).heal()
-
-    @rule(which=nodes)
-    def answer_is_lost(self, which: int) -> None:
-        self.rig(which).unanswered = int(self.rig(which).alive)
+    @rule(which=nodes, what=st.sampled_from(["breaks", "heals", "answer lost", "answer lost"]))
+    def store(self, which: int, what: str) -> None:
+        rig = self.rig(which)
+        if what == "breaks":
+            rig.broken = rig.alive
+        elif what == "answer lost":
+            rig.unanswered = int(rig.alive)
+        elif rig.broken:
+            rig.heal()
 
     @rule(which=nodes, other=nodes, task_id=ids, what=st.sampled_from(["fire", "end", "run", "cancel", "take", "look"]))
     def another_node_comes_between(self, which: int, other: int, task_id: str, what: str) -> None:
@@ -505,7 +499,9 @@ class SharingMachine(RuleBasedStateMachine):
             rig.executor, rig.draining, rig.session = True, False, True
             while rig.abandoned:
                 rig.handler_returns()
-            rig.restart_keeper()
+            if rig in self.stopped:
+                rig.restart_keeper()
+        self.stopped.clear()
         for which, rig in enumerate(self.nodes.rigs):
             rig.take([])
             rig.take([slot for slot in range(PARTITIONS) if slot % len(self.nodes.rigs) == which])
@@ -513,18 +509,18 @@ class SharingMachine(RuleBasedStateMachine):
         self.nodes[0].resume_scheduler()
 
     def turn(self, seconds: int) -> None:
-        """Some time in which no letter arrives, everybody looks once a second, and every handler completes."""
+        """Some time in which letters are lost, then arrive; everybody looks into the store, and every handler completes."""
         self.nodes.advance(seconds)
-        for which in range(3):
+        for arrives in (False, False, True):
+            self.nodes.advance(2)
             self.nodes.meet()
-            if which:
-                self.nodes.look()
+            self.nodes.look()
             for rig in self.nodes.rigs:
                 rig.recover(self.nodes.members)
                 rig.fire()
                 while rig.running:
                     rig.end()
-            self.nodes.deliver()
+            self.letters(not arrives)
             for rig in self.nodes.rigs:
                 while rig.running:
                     rig.end()
