@@ -1,9 +1,11 @@
 """The consoles of a page: `$ tocsin ...` lines are run against a node of the page's own, and what they show is compared.
 
     <!-- file: jobs.py -->      the block that follows is such a file, in the directory of the page
+    <!-- cluster: 3 -->         the page is about a development cluster of three nodes, whose first node is asked
+    <!-- kill: node-2 -->       that node of it is killed before the block that follows, and what it owned was taken over
 
 Output that is shown is compared with what is printed, `...` standing for anything; a command under which nothing is shown has
-only to end well. Other commands than `tocsin` are not run, and `up` is what the node was started with.
+only to end well. Other commands than `tocsin` are not run; `up` and `cluster` are what the nodes were started with.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import json
 import os
 import re
 import shlex
@@ -18,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +29,12 @@ import attrs
 
 from tocsin.cli.main import run
 
-BLOCK: Final = re.compile(r"(?:<!-- (file): ([^\n]*?) -->\n)?^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK: Final = re.compile(r"(?:<!-- (file|kill): ([^\n]*?) -->\n)?^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+CLUSTER: Final = re.compile(r"^<!-- cluster: (\d+) -->$", re.MULTILINE)
+
+DIRECTORY: Final = ".tocsin-cluster"
+"""Where `tocsin cluster` keeps everything if nothing is said."""
 
 UP_SECONDS: Final = 60.0
 """For a node to be up, on a machine that has much else to do."""
@@ -40,6 +48,10 @@ class Command:
 
     words: tuple[str, ...]
     shows: str
+    kills: str = ""
+    """The node that is killed before."""
+    data: str = ""
+    """The data directory of the node that is asked, if it is another one than usual."""
 
 
 def files(page: str) -> dict[str, str]:
@@ -55,63 +67,102 @@ def without_files(page: str) -> str:
 def commands(page: str) -> list[Command]:
     """The commands of a page that are run."""
     found = []
-    for _, _, language, text in BLOCK.findall(page):
+    for kind, name, language, text in BLOCK.findall(page):
         if language != "console":
             continue
+        kills = name if kind == "kill" else ""
         for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
             line, _, shows = part.partition("\n")
-            words = tuple(shlex.split(line, comments=True))
-            if words[0] == "tocsin" and words[1] != "up":
-                found.append(Command(words[1:], shows.strip()))
+            asked = re.match(r"TOCSIN_DATA=(\S+) ", line)
+            words = tuple(shlex.split(line[asked.end() if asked else 0 :], comments=True))
+            if words[0] == "tocsin" and words[1] not in ("up", "cluster"):
+                found.append(Command(words[1:], shows.strip(), kills, asked[1] if asked else ""))
+                kills = ""
     return found
 
 
+def nodes(page: str) -> int:
+    """How many nodes a page's cluster has; 0: it is about one node."""
+    found = CLUSTER.search(page)
+    return 0 if found is None else int(found[1])
+
+
 @contextlib.contextmanager
-def node(home: Path, modules: list[str]) -> Iterator[None]:
-    """A node with its data in `home`, which is the current directory and UTC its zone meanwhile."""
+def running(home: Path, modules: list[str], nodes: int) -> Iterator[None]:
+    """A node or a cluster with its data in `home`, which is the current directory and UTC its zone meanwhile."""
     kept = dict(os.environ)
     former = Path.cwd()
-    os.environ |= {"TOCSIN_DATA": str(home / "data"), "TZ": "UTC", "TOCSIN_STORE_SYNCHRONOUS": "NORMAL"}
+    data = home / DIRECTORY / "node-1" if nodes else home / "data"
+    os.environ |= {"TOCSIN_DATA": str(data), "TZ": "UTC", "TOCSIN_STORE_SYNCHRONOUS": "NORMAL"}
     for name in ("TOCSIN_URL", "TOCSIN_TOKEN"):
         os.environ.pop(name, None)
     os.chdir(home)
     time.tzset()
-    started = subprocess.Popen(
-        [sys.executable, "-m", "tocsin", "up", *modules, "--listen", "127.0.0.1:0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-    )
+    flags = ["--nodes", str(nodes), "--port", "0"] if nodes else ["--listen", "127.0.0.1:0"]
+    with (home / "printed").open("wb") as printed:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "tocsin", "cluster" if nodes else "up", *modules, *flags],
+            stdout=printed,
+            stderr=printed,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+        )
     try:
-        _wait_until_it_answers(started)
+        _wait(started, lambda: carry_out(Command(("task", "list"), ""))[0] == 0 and is_balanced(nodes))
         yield
     finally:
         started.send_signal(signal.SIGTERM)
-        started.communicate(timeout=UP_SECONDS)
+        started.wait(timeout=UP_SECONDS)
         os.chdir(former)
         os.environ.clear()
         os.environ.update(kept)
         time.tzset()
 
 
-def _wait_until_it_answers(started: subprocess.Popen[bytes]) -> None:
+def _wait(started: subprocess.Popen[bytes], holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + UP_SECONDS
-    while carry_out(Command(("task", "list"), ""))[0] != 0:
-        assert started.poll() is None, (started.stdout.read() if started.stdout else b"").decode()
-        assert time.monotonic() < deadline
+    while not holds():
+        assert started.poll() is None, Path("printed").read_text("utf-8", "replace")
+        assert time.monotonic() < deadline, Path("printed").read_text("utf-8", "replace")
+        time.sleep(0.1)
+
+
+def is_balanced(nodes: int) -> bool:
+    """Whether so many nodes share all partitions equally."""
+    if not nodes:
+        return True
+    found = json.loads(carry_out(Command(("node", "list", "--json"), ""))[1])
+    shares = [node["partitions"] for node in found["list"] if node["state"] == "alive"]
+    return len(shares) == nodes and sum(shares) == found["coordination"]["partitions"] and max(shares) - min(shares) < 2
+
+
+def kill(name: str) -> None:
+    """Kill a node of the cluster, and wait until the others have what it owned."""
+    found = json.loads(carry_out(Command(("node", "list", "--json"), ""))[1])
+    living = sum(node["state"] == "alive" for node in found["list"])
+    os.kill(json.loads((Path(DIRECTORY) / name / "node.json").read_text("utf-8"))["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + UP_SECONDS
+    while not is_balanced(living - 1):
+        assert time.monotonic() < deadline, name
         time.sleep(0.1)
 
 
 def carry_out(command: Command) -> tuple[int, str]:
     """Its exit code and what it printed."""
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = run(list(command.words))
+    usual = os.environ["TOCSIN_DATA"]
+    os.environ["TOCSIN_DATA"] = command.data or usual
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = run(list(command.words))
+    finally:
+        os.environ["TOCSIN_DATA"] = usual
     return code, said.getvalue()
 
 
 def differs(command: Command) -> str | None:
     """What is wrong with what a page says about a command; None if nothing is. One that shows an error has to fail."""
+    if command.kills:
+        kill(command.kills)
     code, printed = carry_out(command)
     told = f"$ tocsin {shlex.join(command.words)}\n{printed}"
     if (code != 0) != command.shows.startswith("tocsin: "):

@@ -13,6 +13,7 @@ import pytest
 from actors.model.lifecycle import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
 from actors.model.occurrence import Outcome, Reason
 from tests import docs_console, docs_reference
+from tests.servers import server_directory
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -54,14 +55,16 @@ GUIDES = [page for page in PAGES if docs_console.commands(page.read_text("utf-8"
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=named)
-def test_commands_do_what_is_shown(page: Path, tmp_path: Path) -> None:
+def test_commands_do_what_is_shown(page: Path) -> None:
     text = page.read_text("utf-8")
     files = docs_console.files(text)
-    for name, content in files.items():
-        (tmp_path / name).write_text(content, "utf-8")
-    with docs_console.node(tmp_path, [name for name in files if name.endswith(".py")]):
-        for command in docs_console.commands(text):
-            assert (wrong := docs_console.differs(command)) is None, wrong
+    with server_directory("docs") as home:
+        for name, content in files.items():
+            (home / name).write_text(content, "utf-8")
+        modules = [name for name in files if name.endswith(".py")]
+        with docs_console.running(home, modules, docs_console.nodes(text)):
+            for command in docs_console.commands(text):
+                assert (wrong := docs_console.differs(command)) is None, wrong
 
 
 def test_a_console_that_is_wrong_is_seen() -> None:
@@ -74,7 +77,7 @@ def test_a_console_that_is_wrong_is_seen() -> None:
 
 
 def test_the_guides_have_commands() -> None:
-    assert {"triggers.md", "late.md", "retries.md"} <= {page.name for page in GUIDES}
+    assert {"triggers.md", "late.md", "retries.md", "cluster.md"} <= {page.name for page in GUIDES}
 
 
 @pytest.mark.parametrize("name", docs_reference.TABLES)

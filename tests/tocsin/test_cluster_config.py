@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +211,23 @@ def test_no_command_shows_the_password(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "secret" not in said.out.replace("the secret that", "") + said.err
     secrets = cluster_config(load_config({}, None, CLUSTERED).config, "n")
     assert "secret" not in repr(secrets)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = (ROOT / "examples/cluster.toml").read_text("utf-8")
+SHOWN = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/guides/cluster.md").read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [EXAMPLE, *SHOWN])
+def test_the_files_that_the_documents_show_are_those_of_a_cluster(tmp_path: Path, text: str) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef")
+    (tmp_path / "node.toml").write_text(text.replace("/etc/tocsin/cluster-key", str(tmp_path / "key")))
+    config = load_config({}, tmp_path / "node.toml").config
+    cluster = cluster_config(config, config.name)
+    assert (cluster.name, len(cluster.servers), cluster.min_nodes) == ("node-a", 3, 2)
+    assert (cluster.session_seconds, cluster.lease_seconds, cluster.key) == (5.0, 5.0, b"0123456789abcdef")
+
+
+def test_what_may_be_left_out_of_the_example_may_be_said_too() -> None:
+    said = "\n".join(re.sub(r"^# (?=\[\w+\.tls\]|\w+ = )", "", line) for line in EXAMPLE.splitlines())
+    assert tomllib.loads(said)["cluster"]["tls"].keys() == {"ca", "certificate", "key"}
