@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from runtime.errors import NotFound, PeerUnreachable
+from runtime.errors import NotFound, PeerUnreachable, StoreUnavailable
 from tests.cluster.harness import Cluster, cluster
 from tests.e2e.harness import wait_for
 from tocsin.client import Client
@@ -184,6 +184,28 @@ def test_a_frozen_node_is_named_and_its_tasks_return(made: Made) -> None:
     finally:
         made.cluster.thaw("n3")
     wait_for(lambda: names(client.call("list_tasks", text="frozen")) == [("frozen", "n3")], SECONDS, "its return")
+
+
+def complaints(client: Client) -> str:
+    """What a node complains of; nothing if it is ready."""
+    try:
+        client.call("ready")
+    except StoreUnavailable as error:
+        return str(error)
+    return ""
+
+
+def test_health_tells_what_goes_on_without_coordination(made: Made) -> None:
+    client = made.client("n1")
+    wait_for(lambda: complaints(client) == "", SECONDS, "a healthy node")
+    server = made.cluster.zookeeper.leader()
+    server.freeze()
+    try:
+        wait_for(lambda: "running work finishes" in complaints(client), SECONDS, "a complaint")
+        assert "no coordination server answers" in complaints(client)
+    finally:
+        server.thaw()
+    wait_for(lambda: complaints(client) == "", SECONDS, "health again")
 
 
 def test_a_node_that_is_killed_is_named_until_it_is_gone(made: Made) -> None:

@@ -24,6 +24,7 @@ from tocsin.why import (
     newest_lines,
     nothing_ahead,
     of_execution,
+    of_nodes,
     phase_lines,
     trigger_words,
 )
@@ -330,3 +331,16 @@ def test_a_paused_task_is_told_with_the_way_out() -> None:
 def test_who_cancelled_the_newest_execution_is_told() -> None:
     cancelled = execution(State.CANCELLED, cancel_reason="cancelled by alice")
     assert newest_lines(task(), cancelled) == ("Its last execution e1 ended CANCELLED: cancelled by alice.",)
+
+
+def test_each_node_of_a_slot_is_told_of() -> None:
+    done = ran(execution(State.COMPLETED, attempt=1, outcome=Outcome.FIRED, target="n1"))
+    lost = ran(execution(State.CRASHED, outcome=Outcome.MISSED, reason=Reason.NODE_LOST, target="n2"))
+    told = of_nodes([("n1", done), ("n2", lost)])
+    assert (told.verdict, told.nominal) == ("mixed", at(3))
+    assert told.lines[0] == done.lines[0] and told.lines.count(done.lines[0]) == 1
+    assert any(line.startswith("n1: Attempt 1") for line in told.lines)
+    assert any(line.startswith("n2: ") and "the node that it was for is gone" in line for line in told.lines)
+    assert told.view()["nodes"] == {"n1": "fired", "n2": "missed"}
+    assert of_nodes([("n1", done), ("n3", done)]).verdict == "fired"
+    assert "nodes" not in done.view()
