@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import secrets
 import sys
@@ -19,15 +18,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
-from runtime.errors import Conflict
+from runtime.errors import TocsinError
 from tests.cluster import judge
-from tests.cluster.harness import PARTITIONS, Cluster, cluster
+from tests.cluster.harness import Cluster, cluster
 from tests.cluster.network import Kind, Way, Wired, wire
-from tests.cluster.operators import Asked, Operators, pause_all, resume_held
+from tests.cluster.operators import Operators, pause_all, resume_held
 from tests.cluster.workload import LABELS, Planned, rate, tasks
 from tests.e2e.harness import wait_for
 from tests.e2e.record import append
@@ -176,7 +175,9 @@ class Nemesis:
         with self.cluster.record.open("rb") as record:
             record.seek(max(0, self.cluster.record.stat().st_size - 100_000))
             lines = record.read().split(b"\n")[1:-1]
-        begun = Counter(line["pid"] for line in map(json.loads, lines) if line["kind"] == "start" and line["pid"] in pids)
+        begun = Counter(
+            line["pid"] for line in map(json.loads, lines) if line["kind"] == "start" and line["pid"] in pids
+        )
         return pids[begun.most_common(1)[0][0]] if begun else self._rng.choice(sorted(self.cluster.nodes))
 
     # -- ways
@@ -232,24 +233,35 @@ def start(
             operators.stop()
 
 
-def finish(run: Run) -> judge.Evidence:
+def finish(run: Run, drain_seconds: float = DRAIN_SECONDS) -> judge.Evidence:
     """After the last fault: every partition has one owner, nothing is left undone; then what the judge looks at."""
-    made = run.cluster
+    made, late = run.cluster, []
     healed = time.monotonic()
-    made.wait_balanced(HEAL_SECONDS)
+    try:
+        made.wait_balanced(HEAL_SECONDS)
+    except AssertionError:
+        late.append(f"partitions were not divided {HEAL_SECONDS:g} s after the last fault: {made.shares('n1')}")
     run.nemesis.log.append(f"{time.time():.3f} balanced {time.monotonic() - healed:.1f} s after the last fault")
     run.operators.stop()
     time.sleep(2 * SESSION)
     owners = judge.owners(made)
-    with made.client("n1") as client:
-        stopped_at = pause_all(client)
+    stopped_at = pause_all(made)
+    left: list[str] = []
 
-        def ended() -> bool:
+    def ended() -> bool:
+        with suppress(TocsinError), made.client("n1") as client:
             resume_held(client, run.operators.asked)
-            return not any(task["open"] for task in client.tasks())
+            left[:] = [task["name"] for task in client.tasks() if task["open"]]
+            return not left
+        return False
 
-        wait_for(ended, DRAIN_SECONDS, "all that is open to end", made.nodes["n1"], poll=1.0)
-    return judge.read(made, run.planned, run.operators.asked, stopped_at, owners)
+    try:
+        wait_for(ended, drain_seconds, "all that is open to end", made.nodes["n1"], poll=1.0)
+    except AssertionError:
+        late.append(
+            f"{len(left)} tasks have not come to an end {drain_seconds:g} s after they were paused: {left[:10]}"
+        )
+    return judge.read(made, run.planned, run.operators.asked, stopped_at, owners, late)
 
 
 def storm(run: Run, rng: random.Random, seconds: float, rounds: int) -> judge.Evidence:

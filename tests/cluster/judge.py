@@ -77,7 +77,8 @@ class Ledger:
 
 @attrs.frozen
 class Evidence:
-    """Everything that is judged. owners: who owned each partition after healing, as each node saw it."""
+    """Everything that is judged. owners: who owned each partition after healing, as each node saw it; epochs: the boots that
+    have them in the store; live: the boots that live, with their nodes; late: what did not come about in time."""
 
     planned: dict[str, Planned]
     asked: Asked
@@ -87,6 +88,7 @@ class Evidence:
     owners: dict[str, dict[int, str]]
     epochs: dict[int, str]
     live: dict[str, str]
+    late: list[str]
 
 
 @attrs.define
@@ -137,7 +139,12 @@ def owners(made: Cluster) -> dict[str, dict[int, str]]:
 
 
 def read(
-    made: Cluster, planned: list[Planned], asked: Asked, stopped_at: int, owned: dict[str, dict[int, str]]
+    made: Cluster,
+    planned: list[Planned],
+    asked: Asked,
+    stopped_at: int,
+    owned: dict[str, dict[int, str]],
+    late: list[str],
 ) -> Evidence:
     """The evidence; the tables are read as they are."""
     with psycopg.connect(made.url, options="-c search_path=tocsin") as connection:
@@ -147,7 +154,7 @@ def read(
         folded = connection.execute("SELECT count(*) FROM folded").fetchone()
     assert folded == (0,), "rows of the ledger were folded: the nodes of a storm have to keep all"
     lines = [Line(**json.loads(text)) for text in made.record.read_text().splitlines()]
-    return Evidence({one.name: one for one in planned}, asked, tasks, lines, stopped_at, owned, epochs, live)
+    return Evidence({one.name: one for one in planned}, asked, tasks, lines, stopped_at, owned, epochs, live, late)
 
 
 def _tasks(connection: psycopg.Connection[Any]) -> Iterable[Ledger]:
@@ -206,7 +213,7 @@ def _executions(connection: psycopg.Connection[Any], attempts: dict[str, list[At
 
 def judge(evidence: Evidence) -> Verdict:
     """All checks."""
-    verdict = Verdict()
+    verdict = Verdict(violations=list(evidence.late))
     by_task: dict[str, list[Line]] = defaultdict(list)
     for line in evidence.lines:
         by_task[line.task].append(line)
@@ -262,7 +269,7 @@ def _judge_ledger(verdict: Verdict, evidence: Evidence, task: Ledger, planned: P
 
 
 def _pace(trigger: dict[str, Any]) -> int:
-    if "every" in trigger:
+    if "every" in trigger and "unit" not in trigger:
         return int(trigger["every"])
     return 2 * SECOND if "cron" in trigger else DAY
 
@@ -280,19 +287,19 @@ def expected_times(task: Ledger) -> list[int]:
 
 def times(trigger: dict[str, Any], after: int, through: int) -> list[int]:
     """The nominal times of a stored trigger in (after, through]."""
-    if "every" in trigger:
+    if "anchor" in trigger and "unit" not in trigger:
         return checker.interval_times(int(trigger["anchor"]), int(trigger["every"]), after, through)
     if "cron" in trigger:
         step = {"* * * * * *": SECOND, "*/2 * * * * *": 2 * SECOND}[trigger["cron"]]
         return checker.interval_times(after - after % step, step, after, through)
-    if "at" in trigger and "count" not in trigger and "unit" not in trigger:
+    if "unit" not in trigger:
         return [int(trigger["at"])] if int(trigger["at"]) <= through else []
     return daily_times(trigger, after, through)
 
 
 def daily_times(trigger: dict[str, Any], after: int, through: int) -> list[int]:
     """Once a day in UTC, at a time of day in microseconds."""
-    at = int(trigger["at"])
+    at = int(trigger["time_of_day"])
     return checker.interval_times(after - after % DAY - DAY + at, DAY, after, through)
 
 
@@ -495,14 +502,20 @@ def check_held(task: Ledger, resumes: int) -> list[str]:
     again = 0
     for one in task.executions:
         again += sum(former.state == "CRASHED" for former in one.attempts[:-1])
-    return [f"{task.name}: {again} crashed attempts were followed by others, {resumes} resumed"] if again > resumes else []
+    return (
+        [f"{task.name}: {again} crashed attempts were followed by others, {resumes} resumed"] if again > resumes else []
+    )
 
 
 def check_asked(evidence: Evidence) -> list[str]:
     """What was answered took effect and stays; what was cancelled never starts again."""
     asked, tasks, found = evidence.asked, evidence.tasks, []
     executions = {one.id: one for task in tasks.values() for one in task.executions}
-    found += [f"run {key} of {task} was promised and is not there" for key, task in asked.runs.items() if key not in executions]
+    found += [
+        f"run {key} of {task} was promised and is not there"
+        for key, task in asked.runs.items()
+        if key not in executions
+    ]
     for name in asked.added:
         ran = tasks[name].executions if name in tasks else ()
         if [one.state for one in ran] != ["COMPLETED"] or ran[0].outcome not in checker.RAN:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import attrs
 
@@ -22,6 +24,8 @@ PACE_SECONDS = (0.1, 0.5)
 """Between two requests of one operator."""
 
 MAKE_SECONDS = 60.0
+
+TYPES = ("brief", "lasting", "marked", "failing", "in a thread", "in a process", "long")
 
 
 def now() -> int:
@@ -153,13 +157,21 @@ def resume_held(client: Client, asked: Asked) -> None:
             client.call("resume_task", task=task["itemId"])
 
 
-def pause_all(client: Client) -> int:
-    """Let nothing new begin. Answers when all that was due before had to be settled."""
+def pause_all(cluster: Cluster) -> int:
+    """Let nothing new begin, each node taking its share. Answers when all that was due before had to be settled."""
     since = now()
-    for task in client.tasks():
-        if task["phase"] == "active" and not task["name"].startswith("tocsin"):
-            wait_for(lambda task=task: _pause(client, task["itemId"]), MAKE_SECONDS, f"{task['name']} to pause")
+    with cluster.client(cluster.living()[0]) as client:
+        left = [task["itemId"] for task in client.tasks() if task["phase"] == "active" and task["taskType"] in TYPES]
+    names = cluster.living()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(partial(_pause_some, cluster), names, [left[n :: len(names)] for n in range(len(names))]))
     return since
+
+
+def _pause_some(cluster: Cluster, name: str, tasks: list[str]) -> None:
+    with cluster.client(name) as client:
+        for task in tasks:
+            wait_for(partial(_pause, client, task), MAKE_SECONDS, f"{task} to pause")
 
 
 def _pause(client: Client, task: str) -> bool:

@@ -74,7 +74,7 @@ def tasks(scale: float = 1.0) -> list[Planned]:
 
 
 def _tasks(scale: float) -> Iterator[Planned]:
-    yield from (Planned(f"tick {n}", "brief", every(scale)) for n in range(30))
+    yield from (Planned(f"tick {n}", "brief", every(0.8 * scale)) for n in range(30))
     yield from (Planned(f"quick {n}", "brief", every(0.4 * scale)) for n in range(4))
     yield from (Planned(f"cron {n}", "brief", {"cron": "* * * * * *"}) for n in range(10))
     yield from (Planned(f"even cron {n}", "brief", {"cron": "*/2 * * * * *"}) for n in range(10))
@@ -108,7 +108,7 @@ def _limited(scale: float) -> Iterator[Planned]:
     for key, limit in (("one", 1), ("two", 2), ("three", 3)):
         for n in range(6):
             policies = {"concurrency": {"key": key, "limit": limit}}
-            yield Planned(f"key {key} {n}", "lasting", every(2 * scale), policies, {"seconds": 0.15})
+            yield Planned(f"key {key} {n}", "lasting", every(6 * scale), policies, {"seconds": 0.15})
 
 
 def _placed(scale: float) -> Iterator[Planned]:

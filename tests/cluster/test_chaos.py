@@ -1,0 +1,60 @@
+"""Faults of every kind over a cluster of real processes under load, judged from outside; and the judge is no rubber stamp."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import chaos, judge
+from tests.cluster.workload import tasks
+from tests.servers import server_directory
+from tocsin.embedded.postgres import EmbeddedPostgres
+from tocsin.embedded.zookeeper import EmbeddedZooKeeper
+
+MINUTES = 4.0
+ROUNDS = 3
+
+
+@pytest.fixture
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """Of its own: it is restarted under load."""
+    with server_directory("postgres") as directory, EmbeddedPostgres(directory / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def zookeeper() -> Iterator[EmbeddedZooKeeper]:
+    """Of its own: its leaders are killed."""
+    with server_directory("ensemble") as directory, EmbeddedZooKeeper(directory, servers=3) as ensemble:
+        yield ensemble
+
+
+@pytest.mark.timeout(900)
+def test_a_storm_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, run_seed: int, postgres: EmbeddedPostgres, zookeeper: EmbeddedZooKeeper
+) -> None:
+    rng = random.Random(run_seed)
+    with chaos.start(tmp_path, postgres, zookeeper, tasks(), rng) as run:
+        verdict = judge.judge(chaos.storm(run, rng, 60 * MINUTES, ROUNDS))
+    chaos.tell(run, verdict, print)
+    assert not verdict.violations, verdict.report()
+    assert set(run.nemesis.done) == {*chaos.PROCESSES, *chaos.CUTS}
+    assert min(run.nemesis.done.values()) >= ROUNDS
+    assert verdict.due > 5_000
+    assert verdict.resumed > 0
+    assert verdict.crashed > 0
+
+
+@pytest.mark.timeout(600)
+def test_without_the_fence_check_the_judge_finds_it(
+    tmp_path: Path, run_seed: int, postgres: EmbeddedPostgres, zookeeper: EmbeddedZooKeeper
+) -> None:
+    rng = random.Random(run_seed)
+    with chaos.start(tmp_path, postgres, zookeeper, tasks(), rng, chaos.UNFENCED) as run:
+        run.nemesis.run([chaos.Fault("freeze a node", 3 * chaos.SESSION, 4.0)] * 2, [])
+        verdict = judge.judge(chaos.finish(run, drain_seconds=10.0))
+    found = [one for one in verdict.violations if "outcomes" in one or "fence" in one or "both are valid" in one]
+    assert found, "acts under stale fences were accepted, and the judge has not seen it"
