@@ -145,7 +145,7 @@ class KeeperCore:
         ahead.task_ids.update(task_id for message in self._carried_returns for task_id, *_ in message.ended)
         ahead.task_ids.update(self._claims.wanted)
         self._asked = frozenset(ahead.task_ids)
-        conflicts = ahead.conflicts(self._in_flight, self.calendars.in_flight)
+        conflicts = ahead.conflicts(self._in_flight, self.calendars.in_flight, self._claims.pauses % 2 == 1)
         sharing, pause = self._sharing, not self._pause_known
         graph = not self.waits.loaded or (sharing is not None and sharing.stale)
         return ahead.needs(self._tasks.cache, conflicts, graph=graph, pause=pause, shared=sharing is not None)

@@ -58,24 +58,27 @@ class Needs:
 class Ahead:
     """What a batch is about. `calendars_deleted`: by tenant and name.
 
-    `fresh`: of the tasks, those that are decided on as they are in the store, where others may have written them.
+    `fresh`: of the tasks, those that are decided on as they are in the store, where others may have written them;
+    `about_pause`: the same for the scheduler's pause.
     """
 
     task_ids: set[str] = attrs.field(factory=set)
     fresh: set[str] = attrs.field(factory=set)
     running: bool = False
     about_calendars: bool = False
+    about_pause: bool = False
     calendars_deleted: frozenset[tuple[str, str]] = frozenset()
 
-    def conflicts(self, in_flight: Set[str], calendars_in_flight: bool) -> bool:
+    def conflicts(self, in_flight: Set[str], calendars_in_flight: bool, pause_in_flight: bool) -> bool:
         """Whether a commit under way is about the same."""
-        about_calendars = self.about_calendars and calendars_in_flight
-        return self.running or about_calendars or not in_flight.isdisjoint(self.task_ids)
+        about_all = (self.about_calendars and calendars_in_flight) or (self.about_pause and pause_in_flight)
+        return self.running or about_all or not in_flight.isdisjoint(self.task_ids)
 
     def needs(self, cache: Container[str], conflicts: bool, *, graph: bool, pause: bool, shared: bool) -> Needs:
         """What has to be read; of the tasks, those that the cache does not have, or may not have as they are."""
         fresh = self.fresh if shared else ()
         unread = frozenset([task_id for task_id in self.task_ids if task_id in fresh or task_id not in cache])
+        pause = pause or (shared and self.about_pause)
         return Needs(unread, self.running, conflicts, graph, pause, self.calendars_deleted)
 
 
@@ -116,7 +119,7 @@ def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneComma
             case Own() | Progress() | Logged() | Counted() | Purge() | StopClaiming() | Delivered() | Proceed():
                 pass
             case PauseScheduler() | ResumeScheduler():
-                pass
+                ahead.about_pause = True
             case Declined() | PeersChanged() | LeaseDoubted() | ZonesSwitched():
                 pass
             case _:

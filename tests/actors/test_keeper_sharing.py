@@ -374,3 +374,13 @@ def test_an_end_and_the_claim_that_follows_it_may_be_committed_without_an_answer
     (run,) = nodes[0].running.values()
     (execution,) = nodes[0].task().open
     assert (execution.state, execution.fence) == (State.RUNNING, run.fence)
+
+
+def test_a_pause_is_ended_or_made_on_a_node_that_has_not_heard_of_the_last_one():
+    nodes = Nodes(2)
+    nodes[0].pause_scheduler("maintenance")
+    nodes[1].resume_scheduler()
+    assert nodes.store.scheduler_pause() is None
+    nodes[0].pause_scheduler("more of it")
+    pause = nodes.store.scheduler_pause()
+    assert pause is not None and pause.note == "more of it"
