@@ -110,12 +110,20 @@ def running(home: Path, modules: list[str], nodes: int) -> Iterator[None]:
         _wait(started, lambda: carry_out(Command(("task", "list"), ""))[0] == 0 and is_balanced(nodes))
         yield
     finally:
-        started.send_signal(signal.SIGTERM)
-        started.wait(timeout=UP_SECONDS)
         os.chdir(former)
         os.environ.clear()
         os.environ.update(kept)
         time.tzset()
+        started.send_signal(signal.SIGTERM)
+        _end(started)
+
+
+def _end(started: subprocess.Popen[bytes]) -> None:
+    try:
+        started.wait(timeout=UP_SECONDS)
+    finally:
+        # What is a child of it ends with it.
+        started.kill()
 
 
 def _wait(started: subprocess.Popen[bytes], holds: Callable[[], bool]) -> None:
@@ -149,14 +157,22 @@ def kill(name: str) -> None:
 def carry_out(command: Command) -> tuple[int, str]:
     """Its exit code and what it printed."""
     said = io.StringIO()
-    usual = os.environ["TOCSIN_DATA"]
-    os.environ["TOCSIN_DATA"] = command.data or usual
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = run(list(command.words))
-    finally:
-        os.environ["TOCSIN_DATA"] = usual
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _asking(command.data):
+        code = run(list(command.words))
     return code, said.getvalue()
+
+
+@contextlib.contextmanager
+def _asking(data: str) -> Iterator[None]:
+    """The node with this data directory is asked, not the usual one; nothing for an empty text."""
+    kept = dict(os.environ)
+    if data:
+        os.environ["TOCSIN_DATA"] = data
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
 
 
 def differs(command: Command) -> str | None:
