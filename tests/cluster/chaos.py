@@ -32,7 +32,7 @@ from tests.e2e.harness import wait_for
 from tests.e2e.record import append
 from tests.servers import server_directory
 from tocsin.embedded.postgres import EmbeddedPostgres
-from tocsin.embedded.zookeeper import EmbeddedZooKeeper
+from tocsin.embedded.zookeeper import EmbeddedZooKeeper, ZooKeeperServer
 
 HANDLERS: Final = Path(__file__).with_name("handlers.py")
 UNFENCED: Final = Path(__file__).with_name("unfenced.py")
@@ -159,6 +159,25 @@ class Nemesis:
         node.wait_ready()
         self._say(f"  {name} lives again as process {node.pid}")
 
+    def restart(self, name: str, rest: float) -> None:
+        """A stop in order, another life at once, and some seconds of rest."""
+        node = self.cluster.nodes[name]
+        self._say(f"restart {name}, process {node.pid}")
+        pid = node.pid
+        assert node.terminate() == 0, node.log()
+        self.note("dead", pid)
+        node.start()
+        node.wait_ready()
+        self.done["restart of a node"] += 1
+        time.sleep(rest)
+
+    def restart_server(self, server: ZooKeeperServer, rest: float) -> None:
+        """The same for a server of the ensemble."""
+        self._say(f"restart ZooKeeper server {server.number}, the {server.mode()}")
+        server.restart()
+        self.done["restart of a ZooKeeper server"] += 1
+        time.sleep(rest)
+
     def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after so long."""
         pid = self.cluster.nodes[name].pid
@@ -270,11 +289,17 @@ def storm(run: Run, rng: random.Random, seconds: float, rounds: int) -> judge.Ev
     return finish(run)
 
 
-def tell(run: Run, verdict: judge.Verdict, out: Callable[[str], None]) -> None:
+def say(text: str) -> None:
+    """To whoever watches."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def tell(run: Run, verdict: judge.Verdict) -> None:
     """What was done, and what was found."""
     for name, number in sorted(run.nemesis.done.items()):
-        out(f"{number:5d} x {name}")
-    out(verdict.report())
+        say(f"{number:5d} x {name}")
+    say(verdict.report())
 
 
 def main() -> int:
@@ -288,9 +313,9 @@ def main() -> int:
     given = parser.parse_args()
     seed = secrets.randbelow(2**32) if given.seed is None else given.seed
     rounds = max(1, round(3 * given.minutes / 4))
-    print(f"seed {seed}, {rounds} rounds of faults in {given.minutes:g} minutes", flush=True)
+    say(f"seed {seed}, {rounds} rounds of faults in {given.minutes:g} minutes")
     rng, planned = random.Random(seed), tasks(given.scale)
-    print(f"{len(planned)} tasks, {rate(planned):.0f} nominal times per second", flush=True)
+    say(f"{len(planned)} tasks, {rate(planned):.0f} nominal times per second")
     modules = (UNFENCED,) if given.unfenced else ()
     with (
         server_directory("chaos") as directory,
@@ -304,9 +329,9 @@ def main() -> int:
             try:
                 evidence = storm(run, rng, given.minutes * 60, rounds)
             finally:
-                print("\n".join(run.nemesis.log), flush=True)
+                say("\n".join(run.nemesis.log))
             verdict = judge.judge(evidence)
-            tell(run, verdict, print)
+            tell(run, verdict)
     return 1 if verdict.violations else 0
 
 

@@ -39,7 +39,7 @@ def test_a_storm_loses_nothing_and_doubles_nothing(
     rng = random.Random(run_seed)
     with chaos.start(tmp_path, postgres, zookeeper, tasks(), rng) as run:
         verdict = judge.judge(chaos.storm(run, rng, 60 * MINUTES, ROUNDS))
-    chaos.tell(run, verdict, print)
+    chaos.tell(run, verdict)
     assert not verdict.violations, verdict.report()
     assert set(run.nemesis.done) == {*chaos.PROCESSES, *chaos.CUTS}
     assert min(run.nemesis.done.values()) >= ROUNDS
