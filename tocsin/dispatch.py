@@ -7,7 +7,8 @@ be reached can be named. What another node has forwarded is not dispatched again
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from actors.node import Node
 
 
+RELEASE: Final = "release_execution"
+"""The operation that concerns the node where the handler is, whoever may decide about the execution."""
+
+
 class Dispatcher:
     """Carries out operations for those who ask this node: programs, people and its own handlers."""
 
@@ -43,6 +48,9 @@ class Dispatcher:
             return await SERVICES[operation](self._node, call)
         if operation == "list_tasks":
             return await self._list(cluster, call)
+        if operation == RELEASE and (runner := await self._runner(cluster, call)) is not None:
+            with suppress(PeerUnreachable):
+                return await self._forward(cluster, runner, call[REFERENCES[RELEASE]], operation, call)
         try:
             return await SERVICES[operation](self._node, call)
         except NotFound as error:
@@ -50,6 +58,14 @@ class Dispatcher:
                 raise
             unknown = error
         return await self._elsewhere(cluster, operation, call, unknown)
+
+    async def _runner(self, cluster: Cluster, call: Call) -> Peer | None:
+        """The other node on which an execution runs or ran, which has the slot of an abandoned handler to give back."""
+        try:
+            execution = (await self._node.execution(call[REFERENCES[RELEASE]])).execution
+        except NotFound:
+            return None
+        return next((peer for peer in cluster.others() if peer.name == execution.node), None)
 
     async def _list(self, cluster: Cluster, call: Call) -> Any:
         page = await cluster_page(self._node, cluster, task_filter(call), call.actor)
@@ -68,7 +84,7 @@ class Dispatcher:
         place = self._places.known(reference)
         if place is not None and place.boot in peers:
             try:
-                return await self._forward(cluster, peers[place.boot], place, operation, call)
+                return await self._forward(cluster, peers[place.boot], place.id, operation, call)
             except NotFound:
                 self._places.forget(reference)
         found, silent = await self._find(cluster, peers.values(), operation, reference, call.actor)
@@ -79,7 +95,7 @@ class Dispatcher:
             names = ", ".join(sorted({one.node for one in found}))
             raise NotFound(f"{len(found)} tasks with the id or name {reference!r}, in the memory of {names}") from None
         self._places.learn(found[0], (reference, found[0].id))
-        return await self._forward(cluster, peers[found[0].boot], found[0], operation, call)
+        return await self._forward(cluster, peers[found[0].boot], found[0].id, operation, call)
 
     async def _is_ambiguous(self, reference: str) -> bool:
         """Whether tasks of this node and of the store are meant, more than one."""
@@ -106,15 +122,14 @@ class Dispatcher:
                 found.append(Place(peer.boot, peer.name, reference))
         return found, [peer.name for peer in peers if peer.boot not in told]
 
-    async def _forward(self, cluster: Cluster, peer: Peer, place: Place, operation: str, call: Call) -> Any:
-        about = attrs.evolve(call, arguments={**call.arguments, REFERENCES[operation]: place.id})
+    async def _forward(self, cluster: Cluster, peer: Peer, reference: str, operation: str, call: Call) -> Any:
+        """Have a peer carry out an operation about what is there. Raises what it raises, PeerUnreachable, ReplyTimeout."""
+        about = attrs.evolve(call, arguments={**call.arguments, REFERENCES[operation]: reference})
         arguments = arguments_of(BY_NAME[operation], about)
         try:
             return await ask_node(cluster, peer, operation, arguments, actor=call.actor, channel=call.channel)
         except (PeerUnreachable, ReplyTimeout) as error:
-            raise type(error)(
-                f"{place.id} is in the memory of node {peer.name!r}, which does not answer: {error}"
-            ) from None
+            raise type(error)(f"{reference} is on node {peer.name!r}, which does not answer: {error}") from None
 
 
 def _where_not(gone: Place | None, silent: list[str]) -> str:

@@ -159,7 +159,7 @@ def test_a_task_on_all_nodes_tells_of_each(made: Made) -> None:
 
     def each() -> bool:
         rows = client.call("list_outcomes", task="everywhere")["list"]
-        return sum(row["outcome"] == "fired" for row in rows) >= 6
+        return bool(sum(row["outcome"] == "fired" for row in rows) >= 6)
 
     wait_for(each, SECONDS, "outcomes on all nodes")
     client.call("pause_task", task="everywhere")

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import attrs
 import pytest
@@ -19,7 +20,7 @@ from actors.model.peer import Peer
 from actors.peer_messages import Call as Asked
 from actors.peer_messages import Result
 from actors.store.answers import TaskFilter, TaskPage
-from runtime.errors import InvalidRequest, NotFound, PeerUnreachable, ReplyTimeout, TocsinError
+from runtime.errors import Conflict, InvalidRequest, NotFound, PeerUnreachable, ReplyTimeout, TocsinError
 from tocsin import forwarding, open_node
 from tocsin.api.requests import read_arguments
 from tocsin.calls import Call
@@ -268,7 +269,7 @@ async def test_a_known_node_that_cannot_be_reached_is_named(tmp_path: Path) -> N
             for name, value in links.items():
                 setattr(nodes.links, name, value)
             for reference in (task_id, "t-cache"):
-                with pytest.raises((PeerUnreachable, ReplyTimeout), match="in the memory of node 'b', which does not"):
+                with pytest.raises((PeerUnreachable, ReplyTimeout), match="is on node 'b', which does not answer"):
                     await nodes.call("a", "run_task", task=reference)
         nodes.links.gone = {"b"}
         with pytest.raises(NotFound, match="it was in the memory of node 'b', which is gone"):
@@ -369,3 +370,21 @@ def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [places.known(name) is not None for name in "xyz"] == [False, True, True]
     places.forget("z")
     assert places.known("z") is None
+
+
+async def test_an_abandoned_handler_is_released_where_it_is(tmp_path: Path) -> None:
+    async with three(tmp_path) as nodes:
+        await nodes.add("b", "cache")
+        execution = (await nodes.call("b", "run_task", task="cache"))["id"]
+        await _until_ended(nodes, "b", execution)
+        shown = await nodes.nodes["b"].execution(execution)
+        asked = AsyncMock(return_value=shown)
+        nodes.nodes["a"].inner.execution = asked  # type: ignore[method-assign]
+        nodes.links.asked.clear()
+        with pytest.raises(Conflict, match="only an abandoned handler can be released"):
+            await nodes.call("a", "release_execution", execution=execution)
+        assert nodes.links.asked == [("b", "release_execution", "ada", "rest")]
+        nodes.links.down = {"b"}
+        with pytest.raises(TocsinError):
+            await nodes.call("a", "release_execution", execution=execution)
+        assert asked.await_count == 3
