@@ -32,7 +32,6 @@ def ran(key: str, *attempts: Attempt, state: str = "COMPLETED", **more: Any) -> 
 
 
 def ledger(*executions: Ran, **more: Any) -> Ledger:
-    revisions = ((0, {"every": 100, "anchor": 100}),)
     given: dict[str, Any] = {
         "parameters": "{}",
         "created_at": 50,
@@ -40,7 +39,8 @@ def ledger(*executions: Ran, **more: Any) -> Ledger:
         "phase": "paused",
         "fence": 9,
     }
-    return Ledger("id", "t", revisions=revisions, settled=(), executions=executions, **given | more)
+    given["revisions"] = ((0, {"every": 100, "anchor": 100}),)
+    return Ledger("id", "t", settled=(), executions=executions, **given | more)
 
 
 SUPERSEDED = ledger(
