@@ -5,7 +5,8 @@ commit that creates it. The newest attempt's data stand in the execution's own r
 one is archived as an `Attempt`. The transition table in `model/lifecycle.py` is consulted for every change of state.
 
 Budgets: a failure or time-out counts against `max_retries`. A crash counts in `crashes`, which a new checkpoint sets to 0;
-one that happened before any checkpoint counts as a failure too. An interruption (drain, lost lease, operator) costs nothing.
+one that happened before any checkpoint counts as a failure too. The death of a process that a handler has for itself is a failure
+of the handler, tried again as such, and counts in `crashes` too. An interruption (drain, lost lease, operator) costs nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = "Interrupted"
 """The type in the failure of an attempt that was interrupted and cost nothing; its state is CANCELLED."""
+
+WORKER_DIED: Final = "WorkerDied"
+"""The type in the failure of an attempt whose own process ended otherwise than by an answer."""
 
 NODE_LOST: Final = "NodeLost"
 """The type in the failure of an execution whose node is gone for good."""
@@ -118,6 +122,8 @@ def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Ra
     match state:
         case State.COMPLETED:
             return Ended(evolve(ended, cancel_reason=None), drop_checkpoint=execution.checkpoints > 0)
+        case State.FAILED if report.failure is not None and report.failure.type == WORKER_DIED:
+            return _worker_died(execution, ended, policies.retry, report.retryable, random)
         case State.FAILED | State.TIMED_OUT:
             return _failed(ended, policies.retry, report.retryable, random)
         case State.WAITING:
@@ -127,6 +133,14 @@ def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Ra
             )
         case _:
             return Ended(evolve(ended, cancel_reason=execution.cancel_reason or report.reason))
+
+
+def _worker_died(running: Execution, ended: Execution, retry: Retry, retryable: bool, random: Random) -> Ended:
+    """Tried again like any failure, but for the last of too many in a row."""
+    crashes = running.crashes + 1
+    if crashes < MAX_CRASHES or running.cancel_reason is not None:
+        return _failed(evolve(ended, crashes=crashes), retry, retryable, random)
+    return _poisonous(evolve(ended, state=running.state, crashes=crashes, failures=running.failures + 1))
 
 
 def _failed(execution: Execution, retry: Retry, retryable: bool, random: Random) -> Ended:
@@ -171,14 +185,20 @@ def crash(execution: Execution, policies: Policies, now: Instant) -> Ended:
     if policies.on_crash is OnCrash.HOLD:
         return Ended(crashed)
     if crashed.crashes >= MAX_CRASHES:
-        poison = Failure("Poison", f"{crashed.crashes} crashes in a row without a new checkpoint")
-        return Ended(evolve(crashed, failure=poison))
+        return _poisonous(crashed)
     if not execution.checkpoints and crashed.failures > policies.retry.max_retries:
         return Ended(crashed)
     again = evolve(crashed, state=change_state(crashed.state, Event.RESUME), waits_for=WaitsFor.SLOT, boot=None)
     if policies.on_crash is OnCrash.RERUN:
         return Ended(evolve(again, checkpoints=0), archive, drop_checkpoint=True)
     return Ended(again, archive)
+
+
+def _poisonous(execution: Execution) -> Ended:
+    """It kills the process each time: held until an operator looks at it."""
+    state = State.CRASHED if execution.state is State.CRASHED else change_state(execution.state, Event.CRASH)
+    poison = Failure("Poison", f"{execution.crashes} crashes in a row without a new checkpoint")
+    return Ended(evolve(execution, state=state, failure=poison))
 
 
 def node_lost(execution: Execution, now: Instant) -> Ended:

@@ -147,6 +147,27 @@ def test_a_crash_without_checkpoint_uses_the_retry_budget():
     assert attempts.crash(running(checkpoints=1), Policies(Retry(max_retries=0)), NOW).execution.state is State.WAITING
 
 
+def test_a_handler_that_kills_its_own_process_is_tried_again_and_then_poison():
+    died = report(State.FAILED, failure=Failure(attempts.WORKER_DIED, "signal 9"))
+    policies = Policies(retry=Retry(max_retries=50))
+    execution = running()
+    for crashes in range(1, MAX_CRASHES):
+        execution = attempts.end(execution, died, policies, Random(1)).execution
+        assert (execution.state, execution.crashes, execution.failures) == (State.WAITING, crashes, crashes)
+        execution = attempts.claim(execution, 10 + crashes, "boot", "node", NOW)
+    ended = attempts.end(execution, died, policies, Random(1))
+    assert (ended.execution.state, ended.execution.crashes) == (State.CRASHED, MAX_CRASHES)
+    assert ended.execution.failure.type == "Poison"
+    assert ended.archive is None
+
+
+def test_a_handler_that_kills_its_own_process_has_no_more_retries_than_others():
+    died = report(State.FAILED, failure=Failure(attempts.WORKER_DIED, "signal 9"))
+    assert (
+        attempts.end(running(), died, Policies(retry=Retry(max_retries=0)), Random(1)).execution.state is State.FAILED
+    )
+
+
 def test_too_many_crashes_in_a_row_are_poison():
     held = attempts.crash(running(crashes=MAX_CRASHES - 1, checkpoints=1), Policies(), NOW).execution
     assert (held.state, held.failure.type) == (State.CRASHED, "Poison")
