@@ -3,7 +3,7 @@
 Theory of operation. Every decision about a task is a compare-and-set on the version of its row, so what another node has written
 can make a decision void, but never wrong: it is read again and decided again. What remains is to notice:
 
-- What a message says about tasks that others may have written is decided on rows that were read for it (`fresh`), never on
+- What a message says about tasks that others may have written is decided on rows that were read for it (`Ahead.fresh`), never on
   remembered ones; a task that came due and owes nothing as it is remembered is looked at once more.
 - A commit wakes other nodes (`Commit.wakes`) where it concerns them: the owner of a partition that is not ours, when the task
   is new, gone, due at another instant or has somebody waiting for a slot; the node that runs an attempt which is to stop; and
@@ -78,18 +78,6 @@ class Sharing:
         self._calendars = calendars
         self._zones_switched = False
         self._doubtful: dict[str, None] = {}
-
-    def fresh(self, message: object) -> Iterable[str]:
-        """The tasks of a message that have to be read whatever is remembered of them."""
-        match message:
-            case Changed(task_ids=ids):
-                return ids
-            case Offered(executions=executions):
-                return [task_id for task_id, _ in executions]
-            case Observed(waiting=waiting, stopping=stopping):
-                return (*waiting, *stopping)
-            case _:
-                return ()
 
     def own(self, former: Mapping[int, int], epochs: Mapping[int, int]) -> None:
         """Other partitions are owned. What their former owner had not walked through yet is walked through again."""

@@ -8,6 +8,8 @@ from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
 from actors.model.task import Dependencies, partition_of
+from actors.rules.placing import NODE_GONE_AFTER
+from actors.sharing_messages import LeaseDoubted, ZonesSwitched
 from runtime.clock import SECOND, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve
@@ -384,3 +386,59 @@ def test_a_pause_is_ended_or_made_on_a_node_that_has_not_heard_of_the_last_one()
     nodes[0].pause_scheduler("more of it")
     pause = nodes.store.scheduler_pause()
     assert pause is not None and pause.note == "more of it"
+
+
+def test_nothing_is_claimed_while_the_lease_is_in_doubt():
+    nodes = Nodes(1)
+    nodes[0].create(definition("t1"))
+    nodes[0].send(LeaseDoubted(True))
+    nodes.advance(10)
+    nodes[0].fire()
+    assert nodes[0].started == []
+    nodes[0].send(LeaseDoubted(False))
+    assert len(nodes[0].started) == 1
+
+
+def test_another_zone_database_is_walked_through_by_those_who_own_and_by_those_who_own_later():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"))
+    nodes[1].look()
+    for rig in nodes.rigs:
+        rig.send(ZonesSwitched())
+        assert rig.core.calendars.next_step() is None
+        assert not rig.core.calendars.zones_changing
+    nodes[1].take(range(PARTITIONS))
+    assert [one.outcome for one in nodes[1].outcomes()] == []
+    nodes.advance(10)
+    nodes[1].fire()
+    assert len(nodes[1].started) == 1
+
+
+def test_an_execution_whose_node_is_gone_for_good_is_held():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", placement=Placement(Where.ALL)))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.lose()
+    nodes[1].die()
+    nodes.meet()
+    nodes.advance(NODE_GONE_AFTER / SECOND)
+    nodes[0].look()
+    (left,) = [one for one in nodes[0].task().open if one.target == "n2"]
+    assert left.state is State.CRASHED
+    assert left.failure is not None and left.failure.type == "NodeLost"
+
+
+def test_a_pinned_task_stays_where_it_ran():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].executor = False
+    nodes.meet()
+    nodes[0].create(definition("t1", placement=Placement(strategy="pinned")))
+    for _ in range(2):
+        nodes.advance(10)
+        nodes[0].fire()
+        nodes.deliver()
+        nodes[1].end()
+        nodes[0].executor = True
+        nodes.meet()
+    assert [len(rig.started) for rig in nodes.rigs] == [0, 2]
