@@ -130,9 +130,16 @@ def decode_plan(data: bytes) -> Plan | None:
 
 
 def is_cold(plan: Plan, records: Iterable[MemberRecord]) -> bool:
-    """Whether no slot has a holder that lives: a cluster that starts."""
-    live = {record.session for record in records}
-    return not any(seat.session in live for seat in plan.seats.values())
+    """Whether no slot has a holder that lives: a cluster that starts.
+
+    A holder that has lost its session and goes on under its boot id lives: an outage of the servers is no cold start.
+    """
+    here = list(records)
+    live = {record.session for record in here}
+    boots = {record.member.boot for record in here}
+    holders = {seat.session for seat in plan.seats.values()}
+    former = {plan.members[session].boot for session in holders if session in plan.members}
+    return live.isdisjoint(holders) and boots.isdisjoint(former)
 
 
 def waits_for(plan: Plan, records: Iterable[MemberRecord], settings: CoordinationSettings) -> str | None:

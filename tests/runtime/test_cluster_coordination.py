@@ -366,6 +366,20 @@ async def test_a_warm_cluster_has_no_gate(autojump_clock):
         await made.settle(1)
 
 
+async def test_an_outage_that_ends_every_session_is_no_cold_start(autojump_clock):
+    async with cluster() as made:
+        await made.add("a", "b", min_nodes=2)
+        await made.settle()
+        made.kill("b")
+        await made.settle()
+        for session in list(made.service.sessions()):
+            made.service.expire(session)
+        assert await made.settle() < 5
+        a = made.nodes["a"]
+        assert a.heard(SessionLost)
+        assert len(a.grants) == made.slots
+
+
 # -- epochs beside the slots
 
 
