@@ -8,8 +8,9 @@ from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
 from actors.model.task import Dependencies, partition_of
+from actors.sharing_messages import EndTasks
 from actors.rules.placing import NODE_GONE_AFTER
-from actors.sharing_messages import LeaseDoubted, ZonesSwitched
+from actors.sharing_messages import LeaseDoubted, Offered, SendDeclined, ZonesSwitched
 from runtime.clock import SECOND, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve
@@ -336,7 +337,7 @@ def test_who_does_not_own_a_partition_recovers_nothing_in_it():
     other = next(rig for rig in nodes.rigs[1:] if rig is not victim)
     other.send(word)
     detail = nodes.store.execution(run.id)
-    assert detail is not None and detail.execution.state is State.RUNNING
+    assert detail is not None and (detail.execution.state, detail.execution.fence) == (State.RUNNING, run.fence)
 
 
 def test_a_key_that_was_given_back_elsewhere_is_found_by_the_next_look():
@@ -442,3 +443,43 @@ def test_a_pinned_task_stays_where_it_ran():
         nodes[0].executor = True
         nodes.meet()
     assert [len(rig.started) for rig in nodes.rigs] == [0, 2]
+
+
+def test_what_was_offered_and_is_gone_by_now_is_no_business_of_anybody():
+    nodes = Nodes(2, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"), definition("t2"))
+    nodes.advance(10)
+    nodes[0].fire()
+    (letter,) = nodes.post
+    ((task_id, _),) = letter[2].executions
+    nodes[0].delete(task_id)
+    nodes.lose()
+    nodes.hand_over(letter)
+    assert (nodes[1].started, nodes.post) == ([], [])
+
+
+def test_an_offer_that_finds_no_room_is_declined_and_made_to_another_node():
+    nodes = Nodes(2, slots=1, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"), definition("t2"), definition("t3"))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    (waiting,) = nodes.store.waiting(10)
+    (execution,) = nodes[0].task(waiting).open
+    nodes[1].send(Offered(nodes[0].link, ((waiting, execution.id),)))
+    assert [type(letter[2]) for letter in nodes.post] == [SendDeclined]
+    nodes.deliver()
+    nodes[0].end()
+    assert nodes[0].started[-1].id == execution.id
+
+
+def test_what_runs_of_a_task_that_another_node_deletes_is_ended():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", placement=Placement(Where.NAMED, nodes=("n2",))))
+    nodes.advance(10)
+    nodes[0].fire()
+    nodes.deliver()
+    assert nodes[1].running
+    nodes[0].delete()
+    nodes.deliver()
+    assert EndTasks(("t1",)) in nodes[1].told

@@ -556,4 +556,4 @@ def is_at_work(entry: Execution) -> bool:
 
 
 TestSharingMachine = SharingMachine.TestCase
-TestSharingMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestSharingMachine.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
