@@ -59,6 +59,7 @@ from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recor
 from .model.execution import Failure
 from .model.lifecycle import State
 from .model.policy import Retry
+from .sharing_messages import EndTasks
 
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
@@ -159,6 +160,9 @@ class ExecutorCore:
             case Interrupt(execution_id=execution_id, fence=fence, reason=reason):
                 state = State.CANCELLED if reason.startswith("cancel") else State.WAITING
                 self._interrupt((execution_id, fence), state, reason, monotonic, directives)
+            case EndTasks(task_ids=ids):
+                for key in [key for key, attempt in self._running.items() if attempt.task_id in ids]:
+                    self._interrupt(key, State.CANCELLED, "cancelled: the task was deleted", monotonic, directives)
             case InterruptAll(reason=reason):
                 for key in list(self._running):
                     self._interrupt(key, State.WAITING, reason, monotonic, directives)

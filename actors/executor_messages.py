@@ -10,6 +10,7 @@ from runtime.records import record
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed, Start
 from .model.execution import Execution, Failure
 from .model.task import Definition
+from .sharing_messages import EndTasks
 
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
@@ -42,7 +43,7 @@ class Drain:
     reply: Reply[None]
 
 
-Message = Start | Interrupt | InterruptAll | Recorded | Release | Resync | Drain
+Message = Start | Interrupt | InterruptAll | EndTasks | Recorded | Release | Resync | Drain
 """What comes through its mailbox."""
 
 

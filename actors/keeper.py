@@ -50,7 +50,7 @@ from .keeper_messages import (
 from .keeper_needs import Needs
 from .keeper_staging import Plan
 from .model.lifecycle import State
-from .sharing_messages import Changed, Observed, PeersChanged, SendDeclined, SendOffer, SharingDirective
+from .sharing_messages import Changed, EndTasks, Observed, PeersChanged, SendDeclined, SendOffer, SharingDirective
 from .store.port import Commit, CommitResult, Store
 from .store.shared import SharedStore
 from .timer_messages import Event as TimerEvent
@@ -407,7 +407,7 @@ class Keeper(Actor[Event]):
 
     def _perform(self, directive: Directive) -> None:
         match directive:
-            case Start() | Interrupt() | Release() | Recorded():
+            case Start() | Interrupt() | Release() | Recorded() | EndTasks():
                 self._tell_executor(directive)
             case RequestSync(token=token):
                 self._tell_executor(Resync(token))
@@ -430,7 +430,7 @@ class Keeper(Actor[Event]):
             case _:
                 assert_never(directive)
 
-    def _tell_executor(self, directive: Start | Interrupt | Release | Recorded | Resync) -> None:
+    def _tell_executor(self, directive: Start | Interrupt | Release | Recorded | EndTasks | Resync) -> None:
         try:
             self._executor.tell_nowait(directive)
         except ActorStopped:

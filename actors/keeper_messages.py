@@ -15,7 +15,7 @@ from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.retention import Purged, Slice
 from .model.task import Definition, Task
-from .sharing_messages import Changed, SharingDirective, SharingEvent
+from .sharing_messages import Changed, EndTasks, SharingDirective, SharingEvent
 
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
@@ -370,5 +370,6 @@ Directive = (
     | Refuse
     | Purge
     | Changed
+    | EndTasks
     | SharingDirective
 )

@@ -40,6 +40,7 @@ from .rules.placing import lost
 from .sharing_messages import (
     Changed,
     Declined,
+    EndTasks,
     LeaseDoubted,
     Observed,
     Offered,
@@ -128,6 +129,8 @@ class Sharing:
         due = [*((task.id, task.due) for task in mine), *((task_id, None) for task_id in sorted(gone))]
         if due:
             told.append(Reschedule(tuple(due)))
+        if gone:
+            told.append(EndTasks(tuple(sorted(gone))))
         for task in found:
             self._claims.unblock(task.definition)
             told += self._to_stop(task)

@@ -93,5 +93,12 @@ class SendDeclined:
     executions: tuple[tuple[str, str], ...]
 
 
+@record
+class EndTasks:
+    """The executor: these tasks are gone for good, deleted on another node. End what runs of them."""
+
+    task_ids: tuple[str, ...]
+
+
 SharingEvent = Changed | Offered | Declined | PeersChanged | Observed | LeaseDoubted | ZonesSwitched
 SharingDirective = SendOffer | SendDeclined

@@ -17,6 +17,7 @@ from actors.executor_messages import (
     Drain,
     Drained,
     HandlerEnded,
+    InterruptAll,
     Notify,
     Replace,
     Report,
@@ -29,6 +30,7 @@ from actors.keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt,
 from actors.model.execution import Failure
 from actors.model.lifecycle import State
 from actors.model.policy import Policies, Retry
+from actors.sharing_messages import EndTasks
 from runtime.clock import SECOND, Instant, Micros
 from runtime.mailbox import Reply
 from tests.actors.executor_kit import start
@@ -114,6 +116,26 @@ def test_an_interrupt_ends_the_attempt_by_its_reason(reason: str, state: State) 
     assert core(Interrupt("e1", 1, reason))[0] == Cancel("e1", 1, reason)
     end = core.end(GONE)
     assert (end.state, end.reason, end.holds_slot) == (state, reason, False)
+
+
+def test_all_that_runs_is_ended_at_no_cost() -> None:
+    core = Driver()
+    core(start(1))
+    core(start(2))
+    told = core(InterruptAll("lost_lease"))
+    assert [one for one in told if isinstance(one, Cancel)] == [
+        Cancel("e1", 1, "lost_lease"),
+        Cancel("e2", 1, "lost_lease"),
+    ]
+    assert core.end(GONE).state is State.WAITING
+
+
+def test_what_runs_of_tasks_that_are_gone_is_ended() -> None:
+    core = Driver()
+    core(start(1))
+    core(start(2))
+    told = core(EndTasks(("t2", "t9")))
+    assert [one.execution_id for one in told if isinstance(one, Cancel)] == ["e2"]
 
 
 def test_the_first_interruption_decides() -> None:
@@ -292,7 +314,10 @@ def test_in_sync_tells_free_slots_and_what_there_is() -> None:
     for number in (1, 2, 3):
         core(start(number))
     ended = core.end(completed(2))
-    assert core(Resync()) == [Report(InSync(1, frozenset({("e1", 1), ("e2", 1), ("e3", 1)}))), Report(AttemptsEnded((ended,)))]
+    assert core(Resync()) == [
+        Report(InSync(1, frozenset({("e1", 1), ("e2", 1), ("e3", 1)}))),
+        Report(AttemptsEnded((ended,))),
+    ]
     core(Recorded((("e2", 1),)))
     assert core(Resync()) == [Report(InSync(2, frozenset({("e1", 1), ("e3", 1)})))]
 

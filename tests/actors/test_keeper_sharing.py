@@ -8,9 +8,8 @@ from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
 from actors.model.task import Dependencies, partition_of
-from actors.sharing_messages import EndTasks
 from actors.rules.placing import NODE_GONE_AFTER
-from actors.sharing_messages import LeaseDoubted, Offered, SendDeclined, ZonesSwitched
+from actors.sharing_messages import EndTasks, LeaseDoubted, Offered, SendDeclined, ZonesSwitched
 from runtime.clock import SECOND, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve
