@@ -23,7 +23,7 @@ from typing import Final
 import attrs
 
 from runtime.errors import TocsinError
-from tests.cluster import judge
+from tests.cluster import evidence, judge
 from tests.cluster.harness import Cluster, cluster
 from tests.cluster.network import Kind, Way, Wired, wire
 from tests.cluster.operators import Operators, pause_all, resume_held
@@ -252,7 +252,7 @@ def start(
             operators.stop()
 
 
-def finish(run: Run, drain_seconds: float = DRAIN_SECONDS) -> judge.Evidence:
+def finish(run: Run, drain_seconds: float = DRAIN_SECONDS) -> evidence.Evidence:
     """After the last fault: every partition has one owner, nothing is left undone; then what the judge looks at."""
     made, late = run.cluster, []
     healed = time.monotonic()
@@ -263,7 +263,7 @@ def finish(run: Run, drain_seconds: float = DRAIN_SECONDS) -> judge.Evidence:
     run.nemesis.log.append(f"{time.time():.3f} balanced {time.monotonic() - healed:.1f} s after the last fault")
     run.operators.stop()
     time.sleep(2 * SESSION)
-    owners = judge.owners(made)
+    owners = evidence.owners(made)
     stopped_at = pause_all(made)
     left: list[str] = []
 
@@ -280,10 +280,10 @@ def finish(run: Run, drain_seconds: float = DRAIN_SECONDS) -> judge.Evidence:
         late.append(
             f"{len(left)} tasks have not come to an end {drain_seconds:g} s after they were paused: {left[:10]}"
         )
-    return judge.read(made, run.planned, run.operators.asked, stopped_at, owners, late)
+    return evidence.read(made, run.planned, run.operators.asked, stopped_at, owners, late)
 
 
-def storm(run: Run, rng: random.Random, seconds: float, rounds: int) -> judge.Evidence:
+def storm(run: Run, rng: random.Random, seconds: float, rounds: int) -> evidence.Evidence:
     """Every kind of fault so many times within about so many seconds, and what the judge looks at."""
     run.nemesis.run(plan(rng, PROCESSES, rounds, seconds), plan(rng, CUTS, rounds, seconds))
     return finish(run)
@@ -327,10 +327,10 @@ def main() -> int:
         place.mkdir(parents=True, exist_ok=True)
         with start(place, postgres, zookeeper, planned, rng, *modules) as run:
             try:
-                evidence = storm(run, rng, given.minutes * 60, rounds)
+                left = storm(run, rng, given.minutes * 60, rounds)
             finally:
                 say("\n".join(run.nemesis.log))
-            verdict = judge.judge(evidence)
+            verdict = judge.judge(left)
             tell(run, verdict)
     return 1 if verdict.violations else 0
 

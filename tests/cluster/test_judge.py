@@ -8,7 +8,8 @@ import attrs
 import pytest
 
 from tests.cluster import judge
-from tests.cluster.judge import SECOND, Evidence, Frozen, Ledger, Ran
+from tests.cluster.evidence import Evidence, Ledger, Ran
+from tests.cluster.judge import SECOND, Frozen
 from tests.cluster.operators import Asked
 from tests.cluster.workload import Planned, every
 from tests.e2e.checker import Attempt, Line, Row
