@@ -14,7 +14,7 @@ from functools import partial
 
 import attrs
 
-from runtime.errors import TocsinError
+from runtime.errors import Conflict, TocsinError
 from tests.cluster.harness import Cluster
 from tests.cluster.workload import Planned
 from tests.e2e.harness import wait_for
@@ -69,10 +69,20 @@ class Operators:
         """All of the workload, each over another node."""
         clients = [self.cluster.client(name) for name in self.cluster.nodes]
         for number, one in enumerate(self._planned):
-            made = clients[number % len(clients)].call("add_task", body=one.body)
-            self._ids[one.name] = made["itemId"]
+            client = clients[number % len(clients)]
+            wait_for(partial(self._make, client, one), MAKE_SECONDS, f"{one.name} to be made", poll=0.5)
         for client in clients:
             client.close()
+
+    def _make(self, client: Client, one: Planned) -> bool:
+        """Also where a machine is so slow that a request goes without an answer."""
+        try:
+            with suppress(Conflict):
+                client.call("add_task", body=one.body)
+            self._ids[one.name] = client.call("find_task", reference=one.name)["itemId"]
+        except TocsinError:
+            return False
+        return True
 
     def start(self) -> None:
         """Begin to work."""
