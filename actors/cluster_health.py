@@ -35,7 +35,7 @@ def _complaints(
     if not status.connected:
         yield f"no coordination server answers: {AWAY if status.session is not None else OVER}"
     elif not status.trusted:
-        yield "the coordination servers have not confirmed the session in time: this node leads nothing and offers no work"
+        yield "the coordination servers have not confirmed the session in time: this node leads nothing"
     elif status.gate is not None:
         yield f"nobody owns anything yet: {status.gate}"
     elif status.problem is None and not draining and nodes <= partitions and name not in status.owners.values():

@@ -20,7 +20,7 @@ from .coordination_messages import CoordinationEvent, Granted, Member
 class CoordinationStatus:
     """What there is to see of the coordination.
 
-    `connected`: a server answers. `trusted`: the trust window is open: this node may lead and make direct offers. `leader`: the
+    `connected`: a server answers. `trusted`: the trust window is open: this node may lead. `leader`: the
     name of the leading node. `owners`: slot to the name of the node that holds its owner node. `gate`: what a cold start waits
     for. `problem`: why this node does not take part.
     """
@@ -60,7 +60,7 @@ class Coordination(Protocol):
         ...
 
     async def recorded(self) -> Mapping[int, int]:
-        """The highest epoch recorded of every slot."""
+        """The highest epoch recorded of every slot. Raises Conflict where the service is another cluster's."""
         ...
 
     async def describe(self, member: Member) -> None:
