@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import attrs
@@ -67,12 +67,11 @@ class Operators:
 
     def make_tasks(self) -> None:
         """All of the workload, each over another node."""
-        clients = [self.cluster.client(name) for name in self.cluster.nodes]
-        for number, one in enumerate(self._planned):
-            client = clients[number % len(clients)]
-            wait_for(partial(self._make, client, one), MAKE_SECONDS, f"{one.name} to be made", poll=0.5)
-        for client in clients:
-            client.close()
+        with ExitStack() as stack:
+            clients = [stack.enter_context(self.cluster.client(name)) for name in self.cluster.nodes]
+            for number, one in enumerate(self._planned):
+                client = clients[number % len(clients)]
+                wait_for(partial(self._make, client, one), MAKE_SECONDS, f"{one.name} to be made", poll=0.5)
 
     def _make(self, client: Client, one: Planned) -> bool:
         """Also where a machine is so slow that a request goes without an answer."""
