@@ -217,7 +217,10 @@ class ClusterCoordinator(Actor[Event]):
                     return words.Renewed(boot, sent)
                 return words.Buried(boot, self._calls.new_boot())
             case words.Compare():
-                return await self._compare()
+                try:
+                    return await self._compare()
+                except Conflict as error:
+                    return words.Foreign(str(error))
             case words.See():
                 shared = await self._world.blocking(self._store.shared, lane=self._reader)
                 return words.Seen(shared.timezone_database)

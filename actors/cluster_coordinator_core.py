@@ -74,6 +74,7 @@ class ClusterCoordinatorCore:
         self._answered = 0.0
         self._refusal: str | None = None
         self._barred: str | None = None
+        self._foreign: str | None = None
         self._authority: str | None = None
         self._compared = False
         self._compare_again = False
@@ -105,7 +106,7 @@ class ClusterCoordinatorCore:
         zones = None
         if self._zones is not None and not self._same_zones:
             zones = f"the cluster uses the time zone database {self._zones}, this node has {self._own_zones}"
-        return self._barred or self._authority or self._refusal or zones
+        return self._barred or self._foreign or self._authority or self._refusal or zones
 
     @property
     def in_doubt(self) -> bool:
@@ -181,6 +182,9 @@ class ClusterCoordinatorCore:
                 self._finish(words.Enrol, now)
                 if boot == self.boot:
                     self._begin_anew(fresh)
+            case words.Foreign(reason=reason):
+                self._finish(words.Compare, now + COMPARE_EVERY)
+                self._foreign = reason
             case words.Compared() if self._outdated:
                 self._finish(words.Compare, now)
             case words.Compared():
@@ -264,7 +268,7 @@ class ClusterCoordinatorCore:
 
     def _compare(self, found: words.Compared) -> None:
         """See what was read first against what was read later, so that what happens meanwhile is no contradiction."""
-        self._recorded = dict(found.recorded)
+        self._foreign, self._recorded = None, dict(found.recorded)
         restored = {slot for slot, epoch in found.recorded.items() if found.after.get(slot, 0) < epoch}
         wiped = {slot for slot, epoch in found.before.items() if epoch > 0 and slot not in found.recorded}
         self._compared, self._authority, self._compare_again = True, None, False

@@ -72,6 +72,13 @@ class Compared:
 
 
 @attrs.frozen
+class Foreign:
+    """The coordination belongs to another cluster: what it has recorded says nothing about this one."""
+
+    reason: str
+
+
+@attrs.frozen
 class Seen:
     """The cluster's time zone database, as the store has it."""
 
@@ -119,8 +126,8 @@ class Unanswered:
 
 
 Event = (
-    CoordinationEvent | Tick | Describe | Drain | Enrolled | Refused | Renewed | Buried | Compared | Seen | Asked | Raised
-    | Recorded | Swept | Switched | Unanswered
+    CoordinationEvent | Tick | Describe | Drain | Enrolled | Refused | Renewed | Buried | Compared | Foreign | Seen | Asked
+    | Raised | Recorded | Swept | Switched | Unanswered
 )  # fmt: skip
 
 # What the coordinator wants done: work of store and coordination, which takes its time; each kind is under way once at most.

@@ -13,11 +13,11 @@ import trio
 
 from . import coordination_steps as steps
 from .coordination import CoordinationStatus
-from .coordination_core import BATCH, CoordinationCore
+from .coordination_core import BATCH, CoordinationCore, other_cluster
 from .coordination_messages import Barred, CoordinationEvent, Member
 from .coordination_plan import CoordinationSettings, Plan, decode_member, decode_plan
 from .coordination_steps import CHANGES, CLUSTER, LEADER, MEMBERS, PLAN, SLOTS, member_path, owner_path, slot_path
-from .errors import TooLarge
+from .errors import Conflict, TooLarge
 from .registry import Registry
 from .registry_messages import (
     AccessDenied,
@@ -64,6 +64,7 @@ class ClusterCoordination:
         self._world = world
         self._slots = slots
         self._settings = settings or CoordinationSettings()
+        self._cluster_id = cluster_id
         self._core = CoordinationCore(cluster_id, slots, self._settings)
         self._nursery: trio.Nursery | None = None
         self._outbox: deque[CoordinationEvent] = deque()
@@ -96,8 +97,12 @@ class ClusterCoordination:
             await self._record(dict(wanted[start : start + BATCH]))
 
     async def recorded(self) -> Mapping[int, int]:
-        """The highest epoch recorded of every slot that has one. Raises RegistryUnavailable."""
+        """The highest epoch recorded of every slot that has one. Raises RegistryUnavailable, and Conflict at another cluster."""
         await self._registry.sync()
+        with suppress(NoNode):
+            owner = _identity((await self._registry.get(CLUSTER)).data).cluster_id
+            if owner != self._cluster_id:
+                raise Conflict(other_cluster(owner, self._cluster_id))
         found = await self._each(range(self._slots), self._kept)
         return {slot: kept[0] for slot, kept in found.items() if kept is not None and kept[0] >= 0}
 
@@ -167,7 +172,7 @@ class ClusterCoordination:
 
     def _tell(self, event: CoordinationEvent) -> None:
         if isinstance(event, Barred):
-            logger.error("This node does not take part in the cluster: %s", event.reason)
+            logger.info("This node does not take part in the cluster: %s", event.reason)
         if self._send is not None:
             self._outbox.append(event)
             self._news.set()
@@ -235,11 +240,7 @@ class ClusterCoordination:
         except NoNode:
             await self._make(identity, step.slots)
             stat = await self._registry.get(CLUSTER)
-        try:
-            found = json.loads(stat.data)
-            return steps.Founded(str(found["cluster"]), int(found["slots"]))
-        except (ValueError, KeyError, TypeError):
-            return steps.Founded("unreadable", 0)
+        return _identity(stat.data)
 
     async def _make(self, identity: bytes, slots: int) -> None:
         """Lay everything out, the root's identity last: where it stands, the rest does."""
@@ -363,3 +364,12 @@ class ClusterCoordination:
             await self._registry.transact(ops)
         except (VersionMismatch, NoNode) as error:
             raise RegistryUnavailable(f"epochs were written or removed by somebody else meanwhile: {error}") from error
+
+
+def _identity(data: bytes) -> steps.Founded:
+    """Whose cluster it is, and of how many slots."""
+    try:
+        found = json.loads(data)
+        return steps.Founded(str(found["cluster"]), int(found["slots"]))
+    except (ValueError, KeyError, TypeError):
+        return steps.Founded("unreadable", 0)

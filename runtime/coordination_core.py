@@ -47,6 +47,11 @@ BARRED_SECONDS: Final = 5.0
 """How often a barred node looks whether its name has become free; the watch tells it sooner."""
 
 
+def other_cluster(found: str, own: str) -> str:
+    """What is wrong where another cluster lives."""
+    return f"the coordination service belongs to cluster {found!r}, this node to {own!r}"
+
+
 class CoordinationCore:
     """See the module's docstring. Times are monotonic seconds."""
 
@@ -396,9 +401,7 @@ class CoordinationCore:
         """Is this the cluster that the node belongs to?"""
         problem = None
         if found.cluster_id != self._cluster_id:
-            problem = (
-                f"the coordination service belongs to cluster {found.cluster_id!r}, this node to {self._cluster_id!r}"
-            )
+            problem = other_cluster(found.cluster_id, self._cluster_id)
         elif found.slots != self._slots:
             problem = f"the cluster was founded with {found.slots} partitions, this node is set to {self._slots}"
         if problem is not None:

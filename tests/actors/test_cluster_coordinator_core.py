@@ -67,6 +67,24 @@ def test_a_lease_comes_first_and_nothing_is_joined_before_everything_is_known():
     assert driver.feed(words.Compared({}, {}, {})) == [words.Join(ME), words.Ask()]
 
 
+def test_what_another_cluster_has_recorded_is_not_compared_with_and_said_once():
+    driver = Driver()
+    driver.feed(words.Tick(), words.Enrolled("a-1", 0.0), words.Seen("2026f"))
+    assert words.Complain("of others") in driver.feed(words.Foreign("of others"))
+    for _ in range(2):
+        driver.tick(1.0)
+        driver.feed(words.Renewed("a-1", driver.now))
+        assert words.Compare() in driver.tick(1.1)
+        assert words.Complain("of others") not in driver.feed(words.Foreign("of others"))
+        driver.feed(words.Renewed("a-1", driver.now))
+    driver.tick(1.0)
+    driver.feed(words.Renewed("a-1", driver.now))
+    driver.tick(1.1)
+    joined = driver.feed(words.Compared({}, {}, {}))
+    assert joined[0] == words.Join(ME)
+    assert joined[-1] == words.Complain(None)
+
+
 def test_a_slot_is_marked_then_raised_then_owned_then_recorded():
     driver = Driver()
     driver.begin()

@@ -22,6 +22,7 @@ from runtime.coordination_messages import (
     Revoked,
     SessionLost,
 )
+from runtime.errors import Conflict
 from runtime.simulation import SimulatedWorld
 from runtime.world import RealWorld
 
@@ -247,6 +248,9 @@ async def test_the_service_of_another_cluster_is_refused(rig: Rig) -> None:
     await stranger.until(lambda: any(isinstance(event, Barred) for event in stranger.history))
     assert stranger.grants == {}
     assert len(a.coordination.members()) == 1
+    await a.coordination.record({1: 7})
+    with pytest.raises(Conflict, match="belongs to cluster 'c1'"):
+        await stranger.coordination.recorded()
 
 
 @contract

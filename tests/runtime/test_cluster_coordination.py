@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -292,6 +293,7 @@ async def test_ones_own_earlier_session_is_waited_for_and_not_adopted(autojump_c
 
 
 async def test_a_second_node_of_one_name_is_barred_while_the_first_lives(autojump_clock, caplog):
+    caplog.set_level(logging.INFO)
     async with cluster("a", "b") as made:
         first = made.nodes["b"]
         second = made.node("b", "b-second", client="b2")
