@@ -59,28 +59,42 @@ class Ledger:
 
 
 @attrs.frozen
+class Ownership:
+    """Who owns the partitions. said: their owners, as each living node sees them; stored: the boot that has each in the store;
+    live: the boots whose leases hold, with their nodes."""
+
+    said: dict[str, dict[int, str]]
+    stored: dict[int, str]
+    live: dict[str, str]
+
+
+@attrs.frozen
 class Evidence:
-    """Everything that is judged. owners: who owned each partition after healing, as each node saw it; epochs: the boots that
-    have them in the store; live: the boots that live, with their nodes; late: what did not come about in time."""
+    """Everything that is judged. owners: after healing; late: what did not come about in time."""
 
     planned: dict[str, Planned]
     asked: Asked
     tasks: dict[str, Ledger]
     lines: list[Line]
     stopped_at: int
-    owners: dict[str, dict[int, str]]
-    epochs: dict[int, str]
-    live: dict[str, str]
+    owners: Ownership
     late: list[str]
 
 
-def owners(made: Cluster) -> dict[str, dict[int, str]]:
-    """Who owns each partition, as each living node sees it."""
-    found = {}
+def ownership(made: Cluster) -> Ownership:
+    """As it is now."""
+    said = {}
     for name in made.living():
         with made.client(name) as client:
-            found[name] = {one["number"]: one["owner"] for one in client.call("list_partitions")["list"]}
-    return found
+            said[name] = {one["number"]: one["owner"] for one in client.call("list_partitions")["list"]}
+    with _connect(made) as connection:
+        stored = dict(connection.execute("SELECT id, boot FROM partitions").fetchall())
+        live = dict(connection.execute("SELECT boot, node FROM leases WHERE NOT buried").fetchall())
+    return Ownership(said, stored, live)
+
+
+def _connect(made: Cluster) -> psycopg.Connection[Any]:
+    return psycopg.connect(made.url, options="-c search_path=tocsin")
 
 
 def read(
@@ -88,18 +102,16 @@ def read(
     planned: list[Planned],
     asked: Asked,
     stopped_at: int,
-    owned: dict[str, dict[int, str]],
+    owners: Ownership,
     late: list[str],
 ) -> Evidence:
     """The evidence; the tables are read as they are."""
-    with psycopg.connect(made.url, options="-c search_path=tocsin") as connection:
+    with _connect(made) as connection:
         tasks = {task.name: task for task in _tasks(connection)}
-        epochs = dict(connection.execute("SELECT id, boot FROM partitions").fetchall())
-        live = dict(connection.execute("SELECT boot, node FROM leases WHERE NOT buried").fetchall())
         folded = connection.execute("SELECT count(*) FROM folded").fetchone()
     assert folded == (0,), "rows of the ledger were folded: the nodes of a storm have to keep all"
     lines = [Line(**json.loads(text)) for text in made.record.read_text().splitlines()]
-    return Evidence({one.name: one for one in planned}, asked, tasks, lines, stopped_at, owned, epochs, live, late)
+    return Evidence({one.name: one for one in planned}, asked, tasks, lines, stopped_at, owners, late)
 
 
 def _tasks(connection: psycopg.Connection[Any]) -> Iterable[Ledger]:

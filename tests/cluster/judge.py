@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from tests.cluster.evidence import Evidence, Ledger
+from tests.cluster.evidence import Evidence, Ledger, Ownership
 from tests.cluster.harness import PARTITIONS
 from tests.cluster.workload import Planned
 from tests.e2e import checker
@@ -93,7 +93,7 @@ def judge(evidence: Evidence) -> Verdict:
             _judge_attempts(verdict, task_added, None, by_task[name])
     verdict.violations += check_keys(evidence, frozen)
     verdict.violations += check_asked(evidence)
-    verdict.violations += check_owners(evidence)
+    verdict.violations += check_owners(evidence.owners)
     started = [line for line in evidence.lines if line.kind == "start"]
     verdict.lateness = [line.at - line.nominal for line in started if line.nominal is not None and line.attempt == 1]
     verdict.starts = len(started)
@@ -396,12 +396,12 @@ def check_asked(evidence: Evidence) -> list[str]:
     return found
 
 
-def check_owners(evidence: Evidence) -> list[str]:
+def check_owners(owners: Ownership) -> list[str]:
     """Every partition has one owner, all nodes agree, and the store has it under a boot of that node that lives."""
     found: list[str] = []
     for partition in range(PARTITIONS):
-        said = {owned.get(partition) for owned in evidence.owners.values()}
-        stored = evidence.live.get(evidence.epochs.get(partition, ""))
+        said = {owned.get(partition) for owned in owners.said.values()}
+        stored = owners.live.get(owners.stored.get(partition, ""))
         if said != {stored} or stored is None:
             found.append(f"partition {partition}: owner by the nodes {said}, in the store {stored}")
     return found

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from tests.cluster import judge
-from tests.cluster.evidence import Evidence, Ledger, Ran
+from tests.cluster.evidence import Evidence, Ledger, Ownership, Ran
 from tests.cluster.judge import SECOND, Frozen
 from tests.cluster.operators import Asked
 from tests.cluster.workload import Planned, every
@@ -145,7 +145,8 @@ def test_a_held_execution_goes_on_only_when_asked() -> None:
 def evidence(task: Ledger, asked: Asked, planned: Planned = PLANNED, lines: list[Line] | None = None) -> Evidence:
     owned = {"n1": dict.fromkeys(range(judge.PARTITIONS), "n1")}
     epochs = dict.fromkeys(range(judge.PARTITIONS), "boot")
-    return Evidence({"t": planned}, asked, {"t": task}, lines or [], 0, owned, epochs, {"boot": "n1"}, [])
+    owners = Ownership(owned, epochs, {"boot": "n1"})
+    return Evidence({"t": planned}, asked, {"t": task}, lines or [], 0, owners, [])
 
 
 def test_what_was_answered_has_to_hold() -> None:
@@ -171,10 +172,10 @@ def test_a_key_that_too_many_hold_is_caught() -> None:
 
 
 def test_partitions_without_one_owner_are_caught() -> None:
-    good = evidence(ledger(), Asked())
+    good = evidence(ledger(), Asked()).owners
     assert judge.check_owners(good) == []
     assert len(judge.check_owners(attrs.evolve(good, live={}))) == judge.PARTITIONS
-    torn = attrs.evolve(good, owners={**good.owners, "n2": dict.fromkeys(range(judge.PARTITIONS), "n2")})
+    torn = attrs.evolve(good, said={**good.said, "n2": dict.fromkeys(range(judge.PARTITIONS), "n2")})
     assert len(judge.check_owners(torn)) == judge.PARTITIONS
 
 
