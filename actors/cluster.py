@@ -298,6 +298,10 @@ class Cluster:
 
     def drain(self, on: bool = True) -> None:
         """Take nothing new and give the partitions up, or take part again; what runs goes on."""
+        if on != self._draining:
+            logger.info(
+                "this node %s", "drains: it takes nothing new and gives its partitions up" if on else "takes part again"
+            )
         self._draining = on
         self._tell_keeper()
         hint(self._coordinator.mailbox, Drain(on))

@@ -189,7 +189,7 @@ class ClusterCoordinator(Actor[Event]):
 
     def _complain(self, problem: str | None) -> None:
         if problem is None:
-            logger.warning("What stood against this node's part in the cluster is over")
+            logger.warning("What kept this node from owning anything is over")
         else:
             logger.error("This node owns nothing: %s", problem)
 
@@ -269,7 +269,7 @@ class ClusterCoordinator(Actor[Event]):
                 self._store.orphans, alive, RECOVERY_LIMIT, sweep.partitions, lane=self._reader
             )
             if orphans:
-                logger.info("%d tasks were running under a process that died", len(orphans))
+                logger.info("Tasks that ran under a process that died: %d", len(orphans))
             for start in range(0, len(orphans), SLICE):
                 await self._keeper.tell(Recover(tuple(orphans[start : start + SLICE]), frozenset(alive), dead))
         return words.Swept(alive)

@@ -103,6 +103,6 @@ class Coordinator(Actor[Event]):
         live = [member.boot for member in self._coordination.members()]
         orphans = await self._world.blocking(self._store.orphans, live, RECOVERY_LIMIT, lane=self._reader)
         if orphans:
-            logger.info("%d tasks were running under a process that died", len(orphans))
+            logger.info("Tasks that ran under a process that died: %d", len(orphans))
         for start in range(0, len(orphans), SLICE):
             await self._keeper.tell(Recover(tuple(orphans[start : start + SLICE]), frozenset(live)))

@@ -177,7 +177,8 @@ class Gossip(Actor[Event]):
                 self._peers = peers
                 tell_all(self._watchers, peers)
             case Gone(boot=boot):
-                logger.info("the node with boot id %s seems to be gone", boot)
+                name = next((peer.name for peer in self._peers if peer.boot == boot), "a node")
+                logger.info("%s (%s) seems to be gone", name, boot)
                 tell_all(self._gone_watchers, boot)
             case _:
                 assert_never(directive)

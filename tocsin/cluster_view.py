@@ -12,7 +12,7 @@ from actors.peer_messages import Call
 from actors.when.zones import database_version
 from runtime.clock import Micros
 from runtime.coordination import CoordinationStatus
-from runtime.errors import Conflict, NotFound
+from runtime.errors import Conflict, NotFound, PeerUnreachable
 
 from .peer_calls import value_of
 from .views import Json
@@ -141,6 +141,8 @@ class SharedView:
         await self._cluster.raise_fence()
 
     async def _forward(self, peer: Peer, operation: str, arguments: Mapping[str, object], actor: str) -> Json:
+        if peer.standing is Standing.DEAD:
+            raise PeerUnreachable(f"{peer.name} is dead")
         call = Call(operation, json.dumps({"node": peer.name, **arguments}), actor)
         result = value_of(await self._cluster.ask(peer.boot, call, FORWARD_SECONDS))
         said: Json = json.loads(result.value or "{}")

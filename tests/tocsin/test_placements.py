@@ -206,6 +206,8 @@ def test_a_task_type_may_say_where_its_tasks_run(monkeypatch: pytest.MonkeyPatch
     ("typed", "complaint"),
     [
         (Beside(on="nodes=a"), "--on: any, all, node=NAME,NAME or label=NAME:VALUE,NAME:VALUE, not 'nodes=a'"),
+        (Beside(on="node-1"), "--on: any, all, node=NAME,NAME or label=NAME:VALUE,NAME:VALUE, not 'node-1'"),
+        (Beside(on="node="), "not 'node='"),
         (Beside(on="label=zone"), "each name once, not 'zone'"),
         (Beside(on="label=a:1,a:2"), "each name once, not 'a:2'"),
         (Beside(on="label="), "each name once, not ''"),

@@ -336,10 +336,10 @@ def _placement(on: str | None, strategy: str | None) -> dict[str, Any] | None:
     """Where it runs: a word, or what the nodes are called or labelled."""
     body = _given(strategy=strategy)
     if on is not None:
-        kind, equals, rest = on.partition("=")
-        if not equals:
+        kind, _, rest = on.partition("=")
+        if on in ("any", "all"):
             body["on"] = on
-        elif kind == "node":
+        elif kind == "node" and rest:
             body |= {"on": "nodes", "nodes": rest.split(",")}
         elif kind == "label":
             body |= {"on": "selector", "labels": _node_labels(rest)}

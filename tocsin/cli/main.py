@@ -111,13 +111,14 @@ def cluster(
     modules
         Modules or files with task handlers, for every node.
     nodes
-        How many nodes.
+        How many nodes; 3 if not said.
     port
-        Where the first node listens, on loopback; the others follow. 0 takes free ones.
+        Where the first node listens, on loopback, 7400 if not said; the others follow. 0 takes free ones.
     data
-        The directory of everything: the nodes' data directories, the servers, the key that the nodes share.
+        The directory of everything, .tocsin-cluster if not said: the nodes' data directories, the servers, the key that the
+        nodes share.
     zookeeper_servers
-        How many ZooKeeper servers: 1, 3 or 5.
+        How many ZooKeeper servers: 1, 3 or 5; 1 if not said.
     config
         A TOML file for every node; what makes them a cluster is added.
     verbose
