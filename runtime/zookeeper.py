@@ -168,6 +168,7 @@ class ZooKeeperRegistry:
         try:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._doubt)
+                self._nursery.start_soon(self._miss)
                 task_status.started()
                 while True:
                     self._over = trio.Event()
@@ -179,6 +180,12 @@ class ZooKeeperRegistry:
             self._connected, self._session = False, None
             with trio.CancelScope(shield=True):
                 await self._dispose(client)
+
+    async def _miss(self) -> None:
+        """Say that nobody has answered since the start: a connection that never was is not lost."""
+        await trio.sleep(self._settings.session_seconds)
+        if self._session is None:
+            logger.warning("ZooKeeper: no session yet from %s", ", ".join(self._settings.servers))
 
     def _make(self) -> KazooClient:
         """A client that does nothing yet."""

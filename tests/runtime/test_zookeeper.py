@@ -277,3 +277,12 @@ def test_a_root_is_a_path(root: str) -> None:
 
 def test_a_password_is_not_shown() -> None:
     assert "secret" not in repr(ZooKeeperSettings(("a:1",), credentials=Credentials("node", "secret")))
+
+
+async def test_servers_that_never_answered_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with trio.open_nursery() as nursery:
+        await begin(nursery, ZooKeeperSettings((address,), "/nobody", 0.5))
+        await trio.sleep(1.5)
+        assert f"ZooKeeper: no session yet from {address}" in caplog.text
+        nursery.cancel_scope.cancel()

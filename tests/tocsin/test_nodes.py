@@ -16,7 +16,7 @@ from actors.peer_messages import Call as Asked
 from actors.peer_messages import Result
 from runtime.clock import Micros
 from runtime.coordination import CoordinationStatus
-from runtime.errors import Conflict, Forbidden, NotFound
+from runtime.errors import Conflict, Forbidden, NotFound, PeerUnreachable
 from runtime.records import evolve
 from runtime.world import RealWorld
 from tests.tocsin.test_cli import Shell, shell
@@ -181,6 +181,21 @@ async def test_what_is_seen_of_a_cluster(tmp_path: Path) -> None:
             {"number": 2, "owner": None, "epoch": None},
         ]  # fmt: skip
         stood.node.cluster = None
+
+
+async def test_a_dead_node_is_told_by_its_name_and_asked_for_nothing(tmp_path: Path) -> None:
+    async with open_node(data=tmp_path, name="a") as local:
+        node = local.inner
+        node.cluster = cast(
+            "Any", MadeUp("a1", [Peer("a", "a1"), Peer("b", "b1", standing=Standing.DEAD)], unreachable)
+        )
+        for operation, switch in (
+            (services_cluster.drain_node, {"undo": False}),
+            (services_cluster.switch_executor, {"on": False}),
+        ):
+            with pytest.raises(PeerUnreachable, match=r"^b is dead$"):
+                await operation(node, Call({"node": "b", **switch}, "ada", "test"))
+        node.cluster = None
 
 
 async def test_switches_work_here_and_are_forwarded(tmp_path: Path) -> None:
