@@ -20,6 +20,7 @@ from runtime.codec import Codec
 from runtime.coordination import CoordinationStatus
 from runtime.coordination_messages import Member
 from runtime.fabric import Fabric
+from runtime.fabric_core import mark
 from runtime.fabric_messages import Identity, Limits, Security, Tls
 from runtime.registry import Registry
 from runtime.supervisor import ChildSpec, TaskChild
@@ -29,7 +30,7 @@ from runtime.world import World
 from .addresses import hint
 from .cluster_config import ClusterConfig
 from .cluster_coordinator import ClusterCoordinator
-from .cluster_coordinator_messages import Drain
+from .cluster_coordinator_messages import Drain, Estranged
 from .cluster_health import complaints
 from .gossip import Gossip
 from .gossip_messages import Members
@@ -109,6 +110,7 @@ class Cluster:
         self._load: Load = lambda: (0, 0, 0)
         self._peers: tuple[Peer, ...] = ()
         self._known: tuple[Member, ...] = ()
+        self._estranged: str | None = None
         self._keeper: Keeper
         self._coordinator: ClusterCoordinator
         limits = Limits()
@@ -191,6 +193,7 @@ class Cluster:
             "timezone_database": self._timezone_database,
             "version": self._version,
             "labels": json.dumps(dict(self.config.labels)),
+            "mark": mark(self.config.key or b"", self.fabric.identity.cluster_id, self.boot),
         }
 
     # -- what is heard of others
@@ -202,10 +205,23 @@ class Cluster:
             members = self.coordination.members()
             if members != self._known:
                 self._know(members)
+            self._judge_key()
             if (me := self.me()) != told:
                 told = me
                 self.gossip.describe(**attrs.asdict(me, recurse=False, filter=_is_ours))
             await trio.sleep(TELL_SECONDS)
+
+    def _judge_key(self) -> None:
+        """A node that has another key than the leader can link with nobody: it must not own what others run."""
+        leader = next((one for one in self._known if one.name == self.coordination.status().leader), None)
+        shown = "" if leader is None else leader.attributes.get("mark", "")
+        reason = None
+        if leader is not None and self.config.key and shown:
+            boot = leader.attributes.get("link", leader.boot)
+            if shown != mark(self.config.key, self.fabric.identity.cluster_id, boot):
+                reason = f"it has another cluster key than {leader.name}, which leads: nobody makes links with it"
+        if reason != self._estranged and hint(self._coordinator.mailbox, Estranged(reason)):
+            self._estranged = reason
 
     def _know(self, members: tuple[Member, ...]) -> None:
         self._known = members

@@ -10,6 +10,7 @@ before its epoch is raised. What stands against owning makes the member's weight
   copy, none recorded where the store has some mean that the coordination has lost its data. Both hold until an operator raises
   the fence;
 - the cluster uses another time zone database than this node; when all members have the same one, the leader switches it;
+- the nodes have another key for their links than this one, by what the leader shows beside its membership;
 - the node drains.
 
 A lease that is not renewed for two thirds of its length is in doubt: what runs is ended, since others may soon count it as dead.
@@ -75,6 +76,7 @@ class ClusterCoordinatorCore:
         self._refusal: str | None = None
         self._barred: str | None = None
         self._foreign: str | None = None
+        self._estranged: str | None = None
         self._authority: str | None = None
         self._compared = False
         self._compare_again = False
@@ -106,7 +108,7 @@ class ClusterCoordinatorCore:
         zones = None
         if self._zones is not None and not self._same_zones:
             zones = f"the cluster uses the time zone database {self._zones}, this node has {self._own_zones}"
-        return self._barred or self._foreign or self._authority or self._refusal or zones
+        return self._barred or self._foreign or self._authority or self._refusal or self._estranged or zones
 
     @property
     def in_doubt(self) -> bool:
@@ -151,6 +153,8 @@ class ClusterCoordinatorCore:
             case words.Describe(attributes=attributes):
                 zones = {ZONES_ATTRIBUTE: self._own_zones}
                 self._member = attrs.evolve(self._member, attributes={**attributes, **zones})
+            case words.Estranged(reason=reason):
+                self._estranged = reason
             case words.Drain(on=on):
                 self._drained = on
             case words.Tick():
@@ -263,7 +267,7 @@ class ClusterCoordinatorCore:
 
     @property
     def _may_own(self) -> bool:
-        sound = self._compared and self._authority is None and self._same_zones
+        sound = self._compared and self._authority is None and self._estranged is None and self._same_zones
         return self._enrolled and sound and not self._trouble and not self._drained
 
     def _compare(self, found: words.Compared) -> None:

@@ -24,6 +24,13 @@ class Describe:
 
 
 @attrs.frozen
+class Estranged:
+    """The other nodes will have no links with this one, for this reason; None: nothing is known against it."""
+
+    reason: str | None
+
+
+@attrs.frozen
 class Drain:
     """Give everything up and take nothing, or (`on` False) take part again."""
 
@@ -126,8 +133,8 @@ class Unanswered:
 
 
 Event = (
-    CoordinationEvent | Tick | Describe | Drain | Enrolled | Refused | Renewed | Buried | Compared | Foreign | Seen | Asked
-    | Raised | Recorded | Swept | Switched | Unanswered
+    CoordinationEvent | Tick | Describe | Estranged | Drain | Enrolled | Refused | Renewed | Buried | Compared | Foreign | Seen
+    | Asked | Raised | Recorded | Swept | Switched | Unanswered
 )  # fmt: skip
 
 # What the coordinator wants done: work of store and coordination, which takes its time; each kind is under way once at most.

@@ -65,6 +65,11 @@ def transcript(dialler: bytes, accepter: bytes) -> bytes:
     return hashlib.sha256(hashlib.sha256(dialler).digest() + hashlib.sha256(accepter).digest()).digest()
 
 
+def mark(key: bytes, cluster_id: str, boot: str) -> str:
+    """What a node that has the key can show without a link: others that have it can tell. Empty without a key."""
+    return hmac.digest(key, f"tocsin member {cluster_id} {boot}".encode(), "sha256").hex() if key else ""
+
+
 def proof(key: bytes, role: Role, said: bytes) -> bytes:
     """The code by which the one in this role shows that it has the key."""
     return hmac.digest(key, b"tocsin link, " + role.encode() + said, "sha256")

@@ -78,7 +78,7 @@ class ClusterNode:
         self.own = Own({})
         self.scope = trio.CancelScope()
         world = SimulatedWorld(seed=sum(map(ord, name)), origin=0.0)
-        config = ClusterConfig(name, ("s:1",), "", key=KEY, **settings)
+        config = ClusterConfig(name, ("s:1",), "", **{"key": KEY, **settings})
         self.cluster = Cluster(
             config,
             Surroundings(grid.store, SimulatedRegistry(grid.service, name), grid.network.host(name)),
@@ -207,6 +207,18 @@ async def test_a_node_that_drains_gives_its_partitions_up_and_takes_them_again(a
         a.cluster.drain(False)
         await until(grid.settled)
         assert a.own.epochs
+
+
+async def test_a_node_with_another_key_than_the_leader_owns_nothing(autojump_clock):
+    async with clustered("n1", "n2") as grid:
+        stranger = ClusterNode(grid, "n3", listen="n3:7409", advertise="n3:7409", key=b"x" * 32)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(stranger.run)
+            await trio.sleep(20)
+            assert stranger.own.epochs == {}
+            assert "another cluster key than n" in (stranger.cluster.status().problem or "")
+            assert sorted(slot for node in grid.nodes for slot in node.own.epochs) == list(range(PARTITIONS))
+            stranger.scope.cancel()
 
 
 async def test_a_node_that_dies_is_no_place_to_run_at(autojump_clock):
