@@ -49,6 +49,9 @@ class Creations:
             definition = self._calendars.refreshed(definition)
             self._waits.check(definition, None, staged)
             state = first_state(definition, now)
+            if definition.created_at < now:
+                # It may have waited for its turn: what became of slots in that time nobody is promised.
+                definition = evolve(definition, created_at=now)
         except TocsinError as error:
             return error
         one = staged[definition.id] = Staged.new(definition, state, partition_of(definition.id, self._partitions))

@@ -37,6 +37,15 @@ def test_what_is_made_on_another_node_is_fired_by_its_owner():
     assert [one.task_id for one in nodes[0].started] == [task_id]
 
 
+def test_a_task_is_as_old_as_the_decision_that_made_it():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes.advance(3)
+    nodes[0].create(definition("t1"))
+    # Else slots that passed while the request waited for its turn were the task's, and had no outcome.
+    task = nodes[0].task()
+    assert task.definition.created_at == task.state.settled_through > definition("t1").created_at
+
+
 def test_a_stale_memory_of_a_task_is_noticed_when_it_comes_due():
     nodes = Nodes(2, owners=[0, 0, 0, 0])
     nodes[0].create(definition("t1"))
