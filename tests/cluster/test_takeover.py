@@ -6,7 +6,6 @@ Bounds are three times what is promised; `benchmarks/bench_takeover.py` measures
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -52,19 +51,22 @@ def test_owners_are_killed(pulse: Pulse) -> None:
 
 
 def test_an_owner_stops_in_order(pulse: Pulse) -> None:
-    assert takeover.stop_owner(pulse, "n3") < GRACEFUL_SECONDS
+    [victim] = takeover.victims(pulse, 1)
+    assert takeover.stop_owner(pulse, victim) < GRACEFUL_SECONDS
     assert_sound(pulse)
 
 
 def test_an_owner_is_frozen_and_returns(pulse: Pulse) -> None:
-    assert takeover.freeze_owner(pulse, "n2", 8.0) < TAKEOVER_SECONDS
+    [victim] = takeover.victims(pulse, 1)
+    assert takeover.freeze_owner(pulse, victim, 8.0) < TAKEOVER_SECONDS
     assert_sound(pulse)
 
 
 @pytest.mark.parametrize("place", ["check", "transaction"])
 def test_an_owner_is_stopped_on_the_way_of_a_commit(pulse: Pulse, place: str) -> None:
-    trigger = Path(pulse.drill.cluster.directory) / TRIGGER.format("n1")
-    assert takeover.stop_inside(pulse, "n1", place, trigger) < TAKEOVER_SECONDS
+    [victim] = takeover.victims(pulse, 1)
+    trigger = pulse.drill.cluster.directory / TRIGGER.format(victim)
+    assert takeover.stop_inside(pulse, victim, place, trigger) < TAKEOVER_SECONDS
     assert_sound(pulse)
 
 
