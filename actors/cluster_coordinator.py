@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS: Final = 0.1
 """How often the core looks at the time: a tenth of what it does every second."""
 
+LEASES: Final = "leases"
+"""The lane of the world in which leases are written: a renewal must not wait for commits."""
+
 LEAVE_SECONDS: Final = 2.0
 """What a node that stops gives coordination and store to hear of it; past it they find out by themselves."""
 
@@ -136,7 +139,7 @@ class ClusterCoordinator(Actor[Event]):
             return
         with trio.move_on_after(LEAVE_SECONDS), suppress(RegistryUnavailable, StoreUnavailable):
             await self._coordination.leave()
-            await self._world.blocking(self._store.leave, self._core.boot, lane=self._writer, abandon=True)
+            await self._world.blocking(self._store.leave, self._core.boot, lane=LEASES, abandon=True)
 
     async def _tick(self) -> None:
         while True:
@@ -213,7 +216,7 @@ class ClusterCoordinator(Actor[Event]):
                 return await self._enrol(boot)
             case words.Renew(boot=boot):
                 sent = self._world.monotonic()
-                if await self._world.blocking(self._store.renew, boot, self._lease.seconds, lane=self._writer):
+                if await self._world.blocking(self._store.renew, boot, self._lease.seconds, lane=LEASES):
                     return words.Renewed(boot, sent)
                 return words.Buried(boot, self._calls.new_boot())
             case words.Compare():
@@ -247,7 +250,7 @@ class ClusterCoordinator(Actor[Event]):
         sent = self._world.monotonic()
         name, seconds = self._member.name, self._lease.seconds
         try:
-            await self._world.blocking(self._store.enrol, boot, name, seconds, lane=self._writer)
+            await self._world.blocking(self._store.enrol, boot, name, seconds, lane=LEASES)
         except Conflict as error:
             return words.Refused(boot, str(error))
         except LeaseLost:
@@ -262,7 +265,7 @@ class ClusterCoordinator(Actor[Event]):
         return words.Compared(before, recorded, after)
 
     async def _sweep(self, sweep: words.Sweep) -> words.Swept:
-        alive = await self._world.blocking(self._store.bury, sweep.members, lane=self._writer)
+        alive = await self._world.blocking(self._store.bury, sweep.members, lane=LEASES)
         dead = frozenset(await self._world.blocking(self._store.dead_boots, lane=self._reader))
         if sweep.partitions and dead:
             orphans = await self._world.blocking(

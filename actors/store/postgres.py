@@ -53,6 +53,7 @@ class PostgresStore:
         self._limits = limits or PostgresLimits()
         self._clock = clock
         self._transactions = Transactions(dsn, self._limits)
+        self._leases = Transactions(dsn, self._limits)
         self._writer = Writer(self._transactions, deliveries_kept)
         self._listener = Listener(dsn, self._limits)
         self._idle: list[Connection] = []
@@ -69,7 +70,9 @@ class PostgresStore:
             try:
                 identity = postgres_schema.open_schema(self._transactions.open(), fresh)
                 self._transactions.fold()
+                self._leases.open()
             except BaseException:
+                self._leases.close()
                 self._transactions.close()
                 raise
         self._is_open = True
@@ -81,6 +84,7 @@ class PostgresStore:
             while self._idle:
                 self._idle.pop().close()
             self._listener.close()
+            self._leases.close()
             self._transactions.close()
 
     # -- the writer's lane
@@ -114,18 +118,20 @@ class PostgresStore:
     def record_timezone_database(self, version: str) -> None:
         self._write(postgres_schema.record_timezone_database, version)
 
+    # -- the lane of leases: a renewal must not wait for commits
+
     def enrol(self, boot: str, node: str, seconds: float) -> None:
-        self._write(lambda connection: postgres_shared.enrol(connection, boot, node, self._now(connection), seconds))
+        self._lease(lambda connection: postgres_shared.enrol(connection, boot, node, self._now(connection), seconds))
 
     def renew(self, boot: str, seconds: float) -> bool:
-        return self._write(lambda connection: postgres_shared.renew(connection, boot, self._now(connection), seconds))
+        return self._lease(lambda connection: postgres_shared.renew(connection, boot, self._now(connection), seconds))
 
     def leave(self, boot: str) -> None:
-        self._write(postgres_shared.leave, boot)
+        self._lease(lambda connection: postgres_shared.leave(connection, boot))
 
     def bury(self, members: Sequence[str]) -> tuple[str, ...]:
         self._read(postgres_shared.end_silent, self._limits.lock)
-        return self._write(lambda connection: postgres_shared.bury(connection, members, self._now(connection)))
+        return self._lease(lambda connection: postgres_shared.bury(connection, members, self._now(connection)))
 
     def _now(self, connection: Connection) -> Instant:
         return postgres_shared.clock(connection) if self._clock is None else self._clock()
@@ -136,6 +142,12 @@ class PostgresStore:
 
     def _write(self, change: Callable[..., T], *arguments: Any) -> T:
         """A change that takes few statements, in a transaction of its own."""
+        return self._change(self._transactions, change, *arguments)
+
+    def _lease(self, change: Callable[[Connection], T]) -> T:
+        return self._change(self._leases, change)
+
+    def _change(self, transactions: Transactions, change: Callable[..., T], *arguments: Any) -> T:
         self._require_open()
 
         def work(connection: Connection, stamp: Stamp) -> T:
@@ -145,7 +157,7 @@ class PostgresStore:
             return answer
 
         with door():
-            return self._transactions.run(work)
+            return transactions.run(work)
 
     # -- the lane of wake-ups
 

@@ -98,6 +98,7 @@ def renew(connection: Connection, boot: str, now: Instant, seconds: float) -> bo
 
 def leave(connection: Connection, boot: str) -> None:
     """See the port."""
+    connection.execute("SELECT boot FROM leases WHERE boot = %s FOR UPDATE", (boot,))
     connection.execute("UPDATE leases SET buried = true WHERE boot = %s", (boot,))
 
 

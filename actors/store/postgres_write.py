@@ -55,7 +55,8 @@ _TALLY: Final = bulk.insert(
 )
 
 _FENCES: Final = "SELECT id, epoch FROM partitions WHERE id = ANY(%s) ORDER BY id FOR SHARE"
-_LEASE: Final = "SELECT NOT buried FROM leases WHERE boot = %s FOR SHARE"
+# A renewal goes through beside it, a burial does not.
+_LEASE: Final = "SELECT NOT buried FROM leases WHERE boot = %s FOR KEY SHARE"
 _GRAPH: Final = "SELECT changes FROM graph FOR UPDATE"
 _LOCK_TASKS: Final = "SELECT id FROM tasks WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _LOCK_KEYS: Final = bulk.Bulk(

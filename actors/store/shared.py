@@ -48,7 +48,7 @@ class Shared:
 class SharedStore(Store, Protocol):
     """See the module's docstring."""
 
-    # -- the writer's lane
+    # -- the lane of leases, one thread of its own
 
     def enrol(self, boot: str, node: str, seconds: float) -> None:
         """A lease for a new boot. Raises Conflict if a boot of that node name has a lease that has neither lapsed nor ended.
@@ -72,6 +72,8 @@ class SharedStore(Store, Protocol):
         """Bury the lapsed leases of boots that are not members. Answers the boots that are to be treated as alive:
         the members, and those whose leases have not lapsed yet; never one whose lease is buried."""
         ...
+
+    # -- the writer's lane
 
     def raise_floor(self, above: Mapping[int, int]) -> None:
         """An operator's word after a loss of authority: every partition's epoch becomes at least the given one plus one.
