@@ -3,7 +3,7 @@
 kazoo keeps one thread for the connection. Everything it tells is put into the loop in the order in which it came over the wire,
 and nothing else happens in its thread; a call costs no thread. Its recipes are not used. What it leaves out is made up for here:
 
-- It tells nobody which timeout the servers have agreed to, nor when a ping was answered: `_Wire` looks over its shoulder.
+- It tells nobody which timeout the servers have agreed to, nor when a ping was answered: `Wire` looks over its shoulder.
 - Calls in quick succession keep it from sending pings, and a frozen server then stays unnoticed: a call that is not answered in
   time breaks the connection.
 - It waits up to a minute between two attempts to connect: capped.
@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import logging
 import math
-import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,8 +26,7 @@ import outcome
 import trio
 from kazoo import exceptions as kazoo_errors
 from kazoo.client import KazooClient
-from kazoo.handlers.threading import SequentialThreadingHandler
-from kazoo.protocol.connection import _CONNECTION_DROP, ConnectionHandler
+from kazoo.protocol.connection import _CONNECTION_DROP
 from kazoo.protocol.states import EventType, KazooState, KeeperState, WatchedEvent, ZnodeStat
 from kazoo.retry import KazooRetry
 from kazoo.security import ACL, CREATOR_ALL_ACL, OPEN_ACL_UNSAFE
@@ -55,6 +52,7 @@ from .registry_messages import (
 )
 from .world import World
 from .zookeeper_settings import ZooKeeperSettings
+from .zookeeper_wire import Inline, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -74,60 +72,6 @@ _DOUBT_TIMEOUTS: Final = 2.0
 """After so many session timeouts without a server it is tried whether another client gets in."""
 
 _LANE: Final = "zookeeper"
-
-
-class _Inline(SequentialThreadingHandler):  # type: ignore[misc]
-    """Calls back where it is: one thread fewer for watches and one for answers, and both in the order of the wire.
-
-    TLS is made here: kazoo would trust every authority that the system trusts, and leave refused connections open.
-    """
-
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        super().__init__()
-        self._tls = tls
-
-    def start(self) -> None:
-        """No threads."""
-
-    def stop(self) -> None:
-        """None were started."""
-
-    def dispatch_callback(self, callback: Any) -> None:
-        callback.func(*callback.args)
-
-    def create_connection(self, *, address: tuple[str, int], hostname: str, timeout: float, **_: Any) -> socket.socket:
-        connection = socket.create_connection(address, timeout)
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connection if self._tls is None else self._tls.wrap_socket(connection, server_hostname=hostname)
-        except BaseException:
-            connection.close()
-            raise
-
-
-class _Wire(ConnectionHandler):  # type: ignore[misc]
-    """kazoo's connection, telling what it keeps to itself: that a session stands, authenticated, and when pings are answered."""
-
-    connected: Callable[[int, float], None]
-    answered: Callable[[float], None]
-    _pinged = -math.inf
-
-    def _connect(self, *where: Any) -> Any:
-        read_timeout, connect_timeout = super()._connect(*where)
-        # Two thirds of what was agreed, in milliseconds.
-        self.connected(self.client._session_id, read_timeout * 1.5 / 1000)
-        return read_timeout, connect_timeout
-
-    def _send_ping(self, connect_timeout: Any) -> None:
-        self._pinged = time.monotonic()
-        super()._send_ping(connect_timeout)
-
-    def _read_socket(self, read_timeout: Any) -> Any:
-        waiting = self.ping_outstanding.is_set()
-        response = super()._read_socket(read_timeout)
-        if waiting and not self.ping_outstanding.is_set():
-            self.answered(self._pinged)
-        return response
 
 
 class ZooKeeperRegistry:
@@ -194,7 +138,7 @@ class ZooKeeperRegistry:
         return KazooClient(
             hosts=",".join(settings.servers),
             timeout=settings.session_seconds,
-            handler=_Inline(self._tls),
+            handler=Inline(self._tls),
             connection_retry=KazooRetry(-1, delay=_FIRST_PAUSE_SECONDS, max_jitter=_JITTER, max_delay=pause),
             auth_data=None if credentials is None else [("digest", f"{credentials.user}:{credentials.password}")],
             default_acl=self._acl,
@@ -204,7 +148,7 @@ class ZooKeeperRegistry:
     def _begin(self) -> KazooClient:
         """A client that connects by itself; what becomes of it is told in the loop."""
         client = self._make()
-        wire = _Wire(client, client._conn_retry.copy(), logger=_kazoo_logger)
+        wire = Wire(client, client._conn_retry.copy(), logger=_kazoo_logger)
         wire.connected = lambda session, timeout: self._soon(self._on_connected, client, session, timeout)
         wire.answered = lambda sent: self._soon(self._on_pong, sent + self._monotonic_offset)
         client._connection = wire
@@ -282,17 +226,17 @@ class ZooKeeperRegistry:
                 logger.error("ZooKeeper: the client ended (%s); another one is begun", detail)
                 self._replace(client, _REFUSED_PAUSE_SECONDS)
 
-    def _lose(self) -> None:
+    def _lose(self, level: int = logging.WARNING) -> None:
         if self._session is not None:
-            logger.warning("ZooKeeper: session %s has ended", self._session)
+            logger.log(level, "ZooKeeper: session %s has ended", self._session)
             self._session = None
             self._send.send_nowait(Lost())
 
-    def _give_up(self, pause: float) -> None:
+    def _give_up(self, pause: float, level: int = logging.WARNING) -> None:
         """Give the client up, and the session with it; another one is begun after `pause` seconds."""
         self._client, self._connected, self._pause = None, False, pause
         self._forget_disconnected()
-        self._lose()
+        self._lose(level)
         self._over.set()
 
     def _replace(self, client: KazooClient, pause: float) -> None:
@@ -325,7 +269,8 @@ class ZooKeeperRegistry:
     async def expire(self) -> None:
         client = self._client
         if client is not None:
-            self._give_up(0.0)
+            # Asked for, so nothing to worry about.
+            self._give_up(0.0, logging.INFO)
         await self._dispose(client)
 
     # -- calls

@@ -22,7 +22,7 @@ DOORS = {
     "httpx": ("tocsin/client.py", "tocsin/handlers/http.py", "tocsin/handlers/webhook.py"),
     "hypercorn": ("tocsin/api/*",),
     "icalendar": ("actors/when/ics.py",),
-    "kazoo": ("runtime/zookeeper.py",),
+    "kazoo": ("runtime/zookeeper.py", "runtime/zookeeper_wire.py"),
     "litestar": ("tocsin/api/*",),
     "msgspec": ("runtime/codec.py",),
     "outcome": ("runtime/*",),
