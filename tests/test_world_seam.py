@@ -77,7 +77,11 @@ DOORS = [
     ("runtime/tcp.py", "trio.SocketStream", "what it makes of an accepted socket"),
     ("runtime/tls.py", "ssl", "the door to TLS contexts"),
     ("actors/store/sqlite*.py", "sqlite3", "the door to SQLite"),
-    ("actors/store/postgres_*.py", "time", "deadlines of calls that wait for a server, in threads that have no loop to ask"),
+    (
+        "actors/store/postgres_*.py",
+        "time",
+        "deadlines of calls that wait for a server, in threads that have no loop to ask",
+    ),
     ("runtime/zookeeper_wire.py", "socket", "kazoo asks for blocking sockets, in its own thread"),
     ("runtime/zookeeper_settings.py", "ssl", "the TLS of those sockets"),
     ("runtime/zookeeper*.py", "time", "the thread of the connection notes when a ping was sent; it has no loop to ask"),
@@ -87,7 +91,11 @@ DOORS = [
     ("tocsin/cli/*", "time", "a person waits in front of it"),
     ("tocsin/client.py", "os.environ", "runs in the user's process, where there is no World"),
     ("tocsin/handlers/webhook.py", "trio.socket", "looks a name up to check its addresses before it connects"),
-    ("tocsin/embedded/*", "*", "real servers for development and tests: no simulation holds them, and plain code starts them"),
+    (
+        "tocsin/embedded/*",
+        "*",
+        "real servers for development and tests: no simulation holds them, and plain code starts them",
+    ),
     ("tocsin/handlers/mail.py", "ssl", "the standard library's mail client takes a context of it"),
 ]
 """(files, what they may name, why). An entry that no file needs fails, so the list cannot outlive its reasons."""

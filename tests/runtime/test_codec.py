@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.codec import LENGTH, Codec, CodecError, lengthened
-from runtime.errors import InvalidRequest, TocsinError, TooLarge
+from runtime.errors import InvalidRequest, TooLarge
 from runtime.records import record
 
 
@@ -79,14 +81,10 @@ def test_a_frame_is_its_messages(messages: list[object]) -> None:
 def test_no_bytes_do_harm(data: bytes) -> None:
     codec = made()
     for attempt in (data, b"\x00\x07\x01" + data, b"\x00\x09\x01" + data):
-        try:
+        with contextlib.suppress(CodecError):
             assert type(codec.decode(attempt)) in (Note, Empty, Checked)
-        except CodecError:
-            pass
-    try:
+    with contextlib.suppress(CodecError):
         assert b"".join(lengthened(part) for part in codec.split(data)) == data
-    except CodecError:
-        pass
 
 
 @given(NOTES, st.data())
@@ -106,11 +104,8 @@ def test_a_flipped_bit_gives_a_message_or_an_error(messages: list[object], data:
     codec = made()
     frame = bytearray(b"".join(lengthened(codec.encode(message)) for message in messages))
     frame[data.draw(st.integers(0, len(frame) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    try:
-        for part in codec.split(bytes(frame)):
-            codec.decode(part)
-    except TocsinError as error:
-        assert isinstance(error, CodecError)
+    with contextlib.suppress(CodecError):
+        assert all(type(codec.decode(part)) in (Note, Empty, Checked) for part in codec.split(bytes(frame)))
 
 
 def test_fields_of_a_newer_version_are_passed_over_and_missing_ones_take_their_defaults() -> None:

@@ -84,7 +84,9 @@ def test_a_peer_in_two_processes_is_refused() -> None:
 
 
 @given(st.binary(), st.binary(), st.binary(), st.binary())
-def test_a_proof_is_of_one_key_one_role_and_one_conversation(key: bytes, first: bytes, second: bytes, other: bytes) -> None:
+def test_a_proof_is_of_one_key_one_role_and_one_conversation(
+    key: bytes, first: bytes, second: bytes, other: bytes
+) -> None:
     said = transcript(first, second)
     code = proof(key, "dials", said)
     assert proves(code, key, "dials", said)
@@ -201,7 +203,13 @@ def test_a_step_of_the_wall_clock_does_not_make_a_round_trip_negative() -> None:
 
 def test_one_line_per_subject_and_minute() -> None:
     complaints = Complaints(seconds=60, subjects=2)
-    assert [complaints.worth_saying("a", at) for at in (0.0, 1.0, 59.9, 60.0, 61.0)] == [True, False, False, True, False]
+    assert [complaints.worth_saying("a", at) for at in (0.0, 1.0, 59.9, 60.0, 61.0)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
     assert complaints.worth_saying("b", 61.0)
     assert complaints.worth_saying("c", 61.0)
     assert complaints.worth_saying("a", 61.0)
