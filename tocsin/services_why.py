@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from actors.model.execution import Execution, WaitsFor
+from actors.model.execution import CLAIMABLE, Execution, WaitsFor
 from actors.model.lifecycle import Phase
 from actors.model.task import Task, assigned
 from actors.store.answers import ExecutionDetail, OutcomeRow
@@ -15,11 +15,12 @@ from runtime.clock import Instant
 from runtime.errors import InvalidRequest, NotFound
 
 from .calls import Call
+from .cluster_view import facade_of
 from .fields import show
 from .services_executions import telling
 from .services_scheduler import names_of
 from .views import Json
-from .waiting import Situation, obstacle_lines
+from .waiting import Situation, nowhere, obstacle_lines
 from .why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, of_nodes, phase_lines, width_of
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ async def _situation(node: Node, task: Task, execution: Execution | None) -> Sit
     if execution is None:
         return Situation(paused=paused)
     lacks, lock = node.control.waits_for(task.definition, execution)
+    placed = execution.waits_for in CLAIMABLE and task.definition.persistent
     holders = () if lock is None else lock.holders
     name = task.definition.policies.queue
     return Situation(
@@ -126,6 +128,7 @@ async def _situation(node: Node, task: Task, execution: Execution | None) -> Sit
         names=await names_of(node, (holder.task_id for holder in holders)),
         parents=await node.held_by(task) if execution.waits_for is WaitsFor.DEPENDENCY else None,
         blockers=tuple(one for one in task.open if one.id != execution.id and one.id < execution.id),
+        nowhere=nowhere(task.definition, execution, facade_of(node).peers()) if placed else None,
     )
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
 from actors.keeper_queues import Holder, Lock, QueueUse
 from actors.model.execution import CLAIMABLE, Execution, WaitsFor
 from actors.model.lifecycle import State
+from actors.model.peer import Peer, Standing
+from actors.model.placement import Where
+from actors.model.task import Definition
+from actors.rules.placing import eligible
 from actors.store.port import SchedulerPause
 
 from .fields import show_instant
@@ -20,7 +24,8 @@ class Situation:
     """What the node knows about one execution that waits, or about a task's next times if `execution` is None.
 
     `lacks`: what is missing now, whatever was missing when it came. `lock`: the key that is held by others; `names`: of the tasks
-    that hold it, by id. `parents`: which parents hold it. `blockers`: what else of its task is open.
+    that hold it, by id. `parents`: which parents hold it. `blockers`: what else of its task is open. `nowhere`: why no node that
+    takes work may run it, if that is so.
     """
 
     execution: Execution | None = None
@@ -31,6 +36,7 @@ class Situation:
     names: Mapping[str, str] = attrs.field(factory=dict)
     parents: str | None = None
     blockers: tuple[Execution, ...] = ()
+    nowhere: str | None = None
 
 
 def obstacle_lines(found: Situation) -> tuple[str, ...]:
@@ -44,6 +50,8 @@ def _obstacles(found: Situation) -> Iterable[str]:
     execution = found.execution
     if execution is None:
         return
+    if found.nowhere is not None:
+        yield found.nowhere
     match found.lacks:
         case WaitsFor.KEY if found.lock is not None:
             yield from _lock_lines(found.lock, found.names)
@@ -61,10 +69,39 @@ def _obstacles(found: Situation) -> Iterable[str]:
                 "as one of those before it has ended" if execution.due is None else f"at {show_instant(execution.due)}"
             )
             yield f"It makes up for a downtime, at the rate of the catch-up governor: it may start {when}."
-        case None if execution.waits_for in CLAIMABLE and found.paused is None:
+        case None if execution.waits_for in CLAIMABLE and found.paused is None and found.nowhere is None:
             yield "Nothing is in its way any more: it starts at once."
     if execution.expires is not None and execution.first_started_at is None:
         yield f"It is given up if it has not started by {show_instant(execution.expires)}."
+
+
+def nowhere(definition: Definition, execution: Execution, peers: Sequence[Peer]) -> str | None:
+    """Why no node that takes work may run an execution; None if one may."""
+    if eligible(definition, execution, peers):
+        return None
+    placement = definition.placement
+    if execution.target is not None or placement.where is Where.NAMED:
+        wanted = placement.nodes if execution.target is None else (execution.target,)
+        return f"It is for {_either(wanted)}: {'; '.join(_standing(name, definition, peers) for name in wanted)}."
+    if placement.where is Where.SELECTOR:
+        labels = ", ".join(f"{name}={value}" for name, value in placement.labels)
+        return f"It wants a node with {labels}: none that has the task type {definition.type!r} and takes work is like that."
+    return f"No node that takes work has the task type {definition.type!r}."
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"node {names[0]}" if len(names) == 1 else f"one of the nodes {', '.join(names)}"
+
+
+def _standing(name: str, definition: Definition, peers: Sequence[Peer]) -> str:
+    peer = next((one for one in peers if one.name == name), None)
+    if peer is None:
+        return f"no node {name} is known"
+    if peer.standing is Standing.DEAD:
+        return f"{name} is dead"
+    if not peer.takes_work:
+        return f"{name} takes no work now"
+    return f"{name} has no task type {definition.type!r}"
 
 
 def pause_line(pause: SchedulerPause) -> str:

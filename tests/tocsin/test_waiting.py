@@ -7,9 +7,12 @@ import pytest
 from actors.keeper_queues import Holder, Lock, QueueUse
 from actors.model.execution import Execution, Kind, WaitsFor
 from actors.model.lifecycle import State
+from actors.model.peer import Peer, Standing
+from actors.model.placement import Placement, Where
 from actors.store.port import SchedulerPause
 from runtime.clock import SECOND, Instant
-from tocsin.waiting import Situation, blocker_line, obstacle_lines
+from tests.actors.records import definition
+from tocsin.waiting import Situation, blocker_line, nowhere, obstacle_lines
 
 T0 = Instant(1_800_000_000 * SECOND)
 LATER = Instant(T0 + 60 * SECOND)
@@ -102,3 +105,42 @@ def test_a_blocker_is_told_with_what_can_be_done(blocker: Execution, words: str)
     assert words in text
     assert blocker_line(blocker) in text
     assert ("tocsin execution release e2" in text) is blocker.lingers
+
+
+PEERS = (
+    Peer("a", "boot-a", types=frozenset({"work"}), slots=1, free=1),
+    Peer("b", "boot-b", types=frozenset({"work"}), executor=False),
+    Peer("c", "boot-c", types=frozenset({"work"}), standing=Standing.DEAD),
+    Peer("d", "boot-d"),
+)
+
+
+@pytest.mark.parametrize(
+    ("placement", "target", "words"),
+    [
+        (Placement(), None, None),
+        (Placement(Where.NAMED, nodes=("a", "z")), None, None),
+        (Placement(Where.NAMED, nodes=("z",)), None, "It is for node z: no node z is known."),
+        (
+            Placement(Where.NAMED, nodes=("b", "c", "d")),
+            None,
+            "It is for one of the nodes b, c, d: b takes no work now; c is dead; d has no task type 'work'.",
+        ),
+        (Placement(Where.SELECTOR, labels=(("disk", "ssd"),)), None, "It wants a node with disk=ssd: none"),
+        (Placement(Where.ALL), "c", "It is for node c: c is dead."),
+    ],
+)
+def test_who_can_run_nowhere_is_told_why(placement: Placement, target: str | None, words: str | None) -> None:
+    made = definition(type="work", placement=placement)
+    waiting = Execution("e1", made.id, Kind.OCCURRENCE, State.WAITING, Instant(0), target=target)
+    told = nowhere(made, waiting, PEERS)
+    assert (told is None) if words is None else told is not None and told.startswith(words)
+
+
+def test_a_type_that_nobody_has_is_named() -> None:
+    made = definition(type="rare")
+    waiting = Execution("e1", made.id, Kind.OCCURRENCE, State.WAITING, Instant(0))
+    told = nowhere(made, waiting, PEERS)
+    assert told == "No node that takes work has the task type 'rare'."
+    found = Situation(waiting, nowhere=told)
+    assert obstacle_lines(found)[0] == told
