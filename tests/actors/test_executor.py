@@ -57,7 +57,7 @@ async def test_an_executor_tells_its_slots_when_it_starts_and_when_asked(
         await executor.mailbox.tell(Resync())
         syncs = await keeper.until(lambda keeper: keeper.syncs[1:])
         assert keeper.syncs[0].slots == 3
-        assert (syncs[0].slots, syncs[0].running) == (2, {"e1"})
+        assert (syncs[0].slots, syncs[0].running) == (2, {("e1", 1)})
 
 
 async def test_ends_are_told_again_until_they_are_recorded(autojump_clock: trio.testing.MockClock) -> None:
@@ -68,7 +68,7 @@ async def test_ends_are_told_again_until_they_are_recorded(autojump_clock: trio.
         await executor.mailbox.tell(Resync())
         again = await keeper.until(lambda keeper: keeper.ends[1:])
         assert again == [first]
-        assert keeper.syncs[-1].running == {"e1"}
+        assert keeper.syncs[-1].running == {("e1", 1)}
 
 
 async def test_ends_of_one_moment_go_in_one_message(autojump_clock: trio.testing.MockClock) -> None:
@@ -368,7 +368,7 @@ async def test_a_crash_of_the_executor_interrupts_what_ran_and_tells_it_after_th
         await keeper.until(lambda keeper: any(end.execution_id == "e2" for end in keeper.ends))
         states = {end.execution_id: (end.state, end.reason) for end in keeper.ends}
         assert states == {"e1": (State.WAITING, "stopped"), "e2": (State.COMPLETED, None)}
-        assert [sync.running for sync in keeper.syncs] == [frozenset(), {"e1"}]
+        assert [sync.running for sync in keeper.syncs] == [frozenset(), {("e1", 1)}]
         nursery.cancel_scope.cancel()
 
 
