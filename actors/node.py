@@ -225,12 +225,8 @@ class Node:
 
     def health(self) -> list[str]:
         """What is not well; empty when all is. Bad when the timer is late, not only when something is gone."""
-        return [*self.hindrances(), *(() if self.cluster is None else self.cluster.complaints())]
-
-    def hindrances(self) -> list[str]:
-        """What keeps this node from serving whoever asks it. What stands against its part in the cluster does not: any node
-        carries out what is asked, and an outage of the coordination must not take all of them from behind a balancer."""
         complaints = [str(complaint) for complaint in self._watchdog.health()]
+        complaints += [] if self.cluster is None else self.cluster.complaints()
         for lane in (self._durable, self._memory):
             if lane.keeper.trouble is not None:
                 complaints.append(f"the {lane.name} store cannot commit: {lane.keeper.trouble}")

@@ -93,8 +93,8 @@ async def live(_node: Node, _call: Call) -> Json:
 
 
 async def ready(node: Node, call: Call) -> Json:
-    """The node serves. Raises StoreUnavailable when it does not, with its complaints for those who have a token."""
-    complaints = node.hindrances()
+    """The node keeps time. Raises StoreUnavailable when it does not, with its complaints for those who have a token."""
+    complaints = node.health()
     if complaints:
         raise StoreUnavailable("; ".join(complaints) if call.actor else "the node is not ready; a token tells why")
     # Paused is what its operator wants, so it is no complaint; but whoever looks shall see it.
