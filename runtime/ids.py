@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
+from .clock import Instant
+
 _COUNTER_LIMIT: Final = 1 << 12
 _VARIANT: Final = 0x8000
 """The two highest bits of the fourth group, as RFC 9562 has them."""
@@ -40,3 +42,8 @@ class IdSource:
         self._milliseconds, self._counter = milliseconds, 0
         text = f"{milliseconds:012x}"
         self._prefix = f"{text[:8]}-{text[8:]}-7"
+
+
+def made_at(identifier: str) -> Instant:
+    """When an id was made, to the millisecond, by the clock of the source that made it."""
+    return Instant(int(identifier[:8] + identifier[9:13], 16) * 1000)

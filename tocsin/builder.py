@@ -14,8 +14,8 @@ import trio
 
 from actors.model.calendar import Calendar
 from actors.model.task import Definition, Extra, Task
-from runtime.clock import Instant
 from runtime.errors import InvalidRequest, TocsinError
+from runtime.ids import made_at
 
 from .builder_when import TriggerVerbs, check_type
 from .checks import known_type
@@ -203,14 +203,16 @@ class TaskBuilder(TriggerVerbs):
         """What the task names and the node has to look for: calendars and other tasks."""
         return references_in({"trigger": self.named_by_trigger(), "dependencies": self._dependencies})
 
-    def build(self, known: Known = NOTHING, as_of: Instant | None = None) -> Definition:
-        """The checked definition, with an id of its own.
+    def build(self, known: Known = NOTHING, task_id: str | None = None) -> Definition:
+        """The checked definition.
 
-        known: what `references` named. as_of: what relative times of the trigger count from; now if not said.
+        known: what `references` named. task_id: relative times of the trigger count from when this id was made, so that they
+        come out the same whenever it is asked; without it the task gets a new id, and they count from now.
         """
         node = self._node
         world, catalogue = node.world, node.catalogue
-        now, task_id = world.now() if as_of is None else as_of, world.new_id()
+        now = world.now() if task_id is None else made_at(task_id)
+        task_id = world.new_id() if task_id is None else task_id
         trigger, bounds = self.when(now, self._type, known)
         definition = make_definition(
             catalogue,

@@ -38,7 +38,7 @@ from actors.model.trigger import Interval
 from actors.node import Node
 from actors.store.answers import ExecutionDetail, TaskFilter
 from actors.store.port import DeliveryWrite
-from runtime.clock import SECOND, Instant, Micros
+from runtime.clock import SECOND, Micros
 from runtime.errors import Conflict, InvalidRequest, NotFound
 from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
@@ -400,7 +400,7 @@ async def make_declared(node: LocalNode, declared: Iterable[DeclaredTask]) -> No
     for entry in declared:
         if entry.type not in node.catalogue:
             continue
-        definition = await _declared_definition(node, entry, node.world.now())
+        definition = await _declared_definition(node, entry, node.world.new_id())
         made: Task | Exception = Conflict(f"there is a task {entry.name!r} already")
         if not await _is_there(node, definition):
             [made] = await node.create((definition,), DECLARATION)
@@ -418,11 +418,11 @@ async def _is_there(node: LocalNode, wanted: Definition) -> bool:
         return False
 
 
-async def _declared_definition(node: LocalNode, entry: DeclaredTask, now: Instant) -> Definition:
-    """What the declaration says. now: what its relative times count from."""
+async def _declared_definition(node: LocalNode, entry: DeclaredTask, task_id: str) -> Definition:
+    """What the declaration says. task_id: its relative times count from when this id was made."""
     try:
         builder = _declared_builder(node, entry)
-        return attrs.evolve(builder.build(await resolve(node, builder.references()), now), owner=DECLARATION)
+        return attrs.evolve(builder.build(await resolve(node, builder.references()), task_id), owner=DECLARATION)
     except InvalidRequest as error:
         raise InvalidRequest(f"task {entry.name!r} declared in {entry.place}: {error}") from None
 
@@ -455,8 +455,8 @@ async def _bring_up_to_date(node: LocalNode, entry: DeclaredTask, wanted: Defini
         # Somebody cancelled it: a person's decision stands.
         return
     if entry.trigger is not None:
-        # What is relative in it counts from when the task was made, or each start would move it.
-        wanted = await _declared_definition(node, entry, former.created_at)
+        # What is relative in it counts from when the task's id was made, or each start would move it.
+        wanted = await _declared_definition(node, entry, former.id)
     trigger = seeded(wanted.trigger, former.id)
     if isinstance(trigger, Interval) and isinstance(former.trigger, Interval) and trigger.every == former.trigger.every:
         trigger = former.trigger

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.ids import IdSource
+from runtime.ids import IdSource, made_at
 
 
 @given(st.lists(st.integers(0, 2**50), min_size=2, max_size=50), st.integers())
@@ -30,3 +30,7 @@ def test_a_full_counter_borrows_the_next_millisecond():
     assert made == sorted(set(made))
     assert UUID(made[4095]).int >> 80 == 5
     assert UUID(made[4096]).int >> 80 == 6
+
+
+def test_an_id_tells_when_it_was_made():
+    assert made_at(IdSource(Random(1)).next(1_767_225_600_123_456)) == 1_767_225_600_123_000

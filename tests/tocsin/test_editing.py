@@ -16,6 +16,7 @@ from actors.model.task import Task
 from actors.model.trigger import CalendarInterval, Interval, Union
 from runtime.clock import DAY, MINUTE, SECOND, Micros
 from runtime.errors import Conflict, InvalidRequest
+from runtime.ids import made_at
 from tests.tocsin.conftest import CATALOGUE
 from tocsin.builder import ACTOR
 from tocsin.node import make_declared
@@ -62,7 +63,7 @@ async def test_a_declared_trigger_counts_from_when_the_task_was_made(tmp_path: P
         await make_declared(node, [declared(every="1d", end="90d")])
         changed = await node.task("greet")
         assert isinstance(changed.definition.trigger, Interval)
-        assert changed.definition.bounds.end == made.definition.created_at + 90 * DAY
+        assert changed.definition.bounds.end == made_at(made.definition.id) + 90 * DAY
 
 
 def test_a_declaration_has_one_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
