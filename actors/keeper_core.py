@@ -402,6 +402,7 @@ class KeeperCore:
         commit, change = self._lane.write(commit)
         commit, calendars = self.calendars.write(commit)
         self._in_flight.update(planned)
+        self._sync.decided(planned)
         return Plan(planned, self._creations.planned(), tuple(self._directives), delivered, change, calendars), commit
 
     def committed(self, plan: Plan, result: CommitResult) -> tuple[list[Directive], list[Event]]:
@@ -438,8 +439,8 @@ class KeeperCore:
             directives.append(Reschedule(tuple(due)))
         if tasks:
             directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled)))
-        doubtful = () if self._sharing is None else self._sharing.to_look_at()
-        directives += [*self._sync.requests(), *self.waits.to_reconsider(), *self.calendars.to_recalculate(), *doubtful]
+        directives += [*self.waits.to_reconsider(), *self.calendars.to_recalculate(), *self._sync.requests(plan.staged)]
+        directives += () if self._sharing is None else self._sharing.to_look_at()
         self._tasks.trim()
         return directives, again
 
@@ -475,8 +476,7 @@ class KeeperCore:
     def failed(self, plan: Plan, error: TocsinError) -> list[Directive]:
         """The store could not commit: nothing was changed. Those who asked are told; ends are kept for the next batch."""
         directives: list[Directive] = [
-            Refuse(directive.reply, again(error)) if isinstance(directive, Purge) else directive
-            for directive in plan.directives
+            Refuse(one.reply, again(error)) if isinstance(one, Purge) else one for one in plan.directives
         ]
         self._in_flight.difference_update(plan.staged)
         for staged, _ in plan.staged.values():
@@ -484,14 +484,14 @@ class KeeperCore:
             self._carried.extend(without_slots(staged.ends))
             self._carried_returns += [message for message in staged.messages if isinstance(message, SlotsFreed)]
             directives.extend(Refuse(reply, again(error)) for reply in staged.replies())
-        directives.extend(Refuse(message.reply, again(error)) for message, _ in plan.creations)
-        directives.extend(Refuse(message.reply, again(error)) for message in plan.delivered)
+        asked: list[Delivered | CreateTasks] = [*plan.delivered, *(message for message, _ in plan.creations)]
+        directives.extend(Refuse(message.reply, again(error)) for message in asked)
         directives += plan.change.failed(self._claims, lambda: again(error))
         directives += self.calendars.failed(plan.calendars, lambda: again(error))
         if self._sharing is not None:
             # Whether a distant store has carried it out may not be known: what it claimed and nobody started is found again.
             self._sync.ask_anew()
-        directives.extend(self._sync.requests())
+        directives.extend(self._sync.requests(plan.staged))
         return directives
 
     @property

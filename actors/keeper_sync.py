@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from runtime.clock import Instant
 
@@ -12,6 +12,7 @@ from .keeper_progression import Progression
 from .keeper_staging import Staged
 from .model.execution import Execution
 from .model.lifecycle import State
+from .model.task import Task
 from .rules import attempts
 
 
@@ -19,7 +20,9 @@ class Sync:
     """See the module's docstring. `new_id` makes the tokens of requests.
 
     Only the answer to the last request counts. What the executor says when it starts may be older than what was told to it
-    just now, so nothing is claimed until it has answered a request that comes behind that.
+    just now, so nothing is claimed until it has answered a request that comes behind that. A request is told when no plan that
+    claims something is left whose commit has not been answered, since their Starts follow their commits: an attempt that the
+    executor had not heard of when it answered, and the store has, would be taken for lost while its handler runs.
     """
 
     def __init__(self, claims: Claims, progression: Progression, new_id: Callable[[], str]) -> None:
@@ -28,16 +31,24 @@ class Sync:
         self._new_id = new_id
         self._expected = new_id()
         self._wanted = False
+        self._claimed = 0
 
     @property
     def request(self) -> RequestSync:
         """What to tell the executor so that claims may begin."""
         return RequestSync(self._expected)
 
-    def requests(self) -> list[RequestSync]:
-        """The request that has to be told now, behind every Start that was decided before it."""
-        wanted, self._wanted = self._wanted, False
-        return [self.request] if wanted else []
+    def decided(self, plan: Mapping[str, tuple[Staged, Task]]) -> None:
+        """A plan was made: what it claims is started when the store has answered."""
+        self._claimed += sum(staged.starts for staged, _ in plan.values())
+
+    def requests(self, plan: Mapping[str, tuple[Staged, Task]]) -> list[RequestSync]:
+        """The request that has to be told now, behind every Start that was decided before it. plan: it was answered."""
+        self._claimed -= sum(staged.starts for staged, _ in plan.values())
+        if not self._wanted or self._claimed:
+            return []
+        self._wanted = False
+        return [self.request]
 
     def ask_anew(self) -> None:
         """What the executor has must be compared with the store again; until then nothing is claimed."""

@@ -48,6 +48,8 @@ from actors.keeper_messages import (
     SlotsFreed,
     Start,
 )
+from actors.keeper_needs import Needs
+from actors.keeper_staging import Plan
 from actors.model.execution import Execution, Failure
 from actors.model.lifecycle import State
 from actors.model.policy import DEFAULT_POLICIES, Policies
@@ -83,8 +85,9 @@ class Rig:
     """One core over one store. `send` does what the keeper's shell does, to the end.
 
     `broken`: the store cannot commit. `before_commit`: called with every commit, where another writer may come in between.
-    `crashed`: the keeper dies between the commit and what should follow. `abandoned`: attempts that have ended and whose
-    handlers still run, with their tasks. `limits`: of queues.
+    `behind`: makes a batch that is decided while the next commit is under way. `crashed`: the keeper dies between the commit
+    and what should follow. `abandoned`: attempts that have ended and whose handlers still run, with their tasks. `limits`: of
+    queues.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class Rig:
         self.broken = False
         self.crashed = False
         self.before_commit: Callable[[Commit], None] | None = None
+        self.behind: Callable[[], list[Event]] | None = None
         self.most = 0
         self._ids = (f"{boot}-{number:06}" for number in count(1))
         self.own = self.raise_epochs()
@@ -186,7 +190,21 @@ class Rig:
         return [calendars.step(key, self.store.calendar_users(*key, after=after, limit=WALKED))]
 
     def _commit(self, batch: list[Event]) -> tuple[list[Directive], list[Event]]:
-        needs = self.core.needs(batch)
+        plan, commit = self._decide(batch, self.core.needs(batch))
+        behind, second = self._take_behind(), None
+        if behind and not (needs := self.core.needs(behind)).conflicts:
+            second, behind = self._decide(behind, needs), []
+        told, heard = self._land(plan, commit)
+        if second is not None:
+            more, left = self._land(*second)
+            told, heard = [*told, *more], [*heard, *left]
+        return told, [*heard, *behind]
+
+    def _take_behind(self) -> list[Event]:
+        make, self.behind = self.behind, None
+        return [] if make is None else make()
+
+    def _decide(self, batch: list[Event], needs: Needs) -> tuple[Plan, Commit]:
         if needs.graph:
             shared = self.store.shared()
             self.core.learn_graph(self.store.calendars(None), self.store.edges(), shared)
@@ -198,7 +216,9 @@ class Rig:
         running = self.store.occupied() if needs.running else []
         wanted = {*needs.task_ids, *running}
         self.core.learn(self.store.tasks(sorted(wanted)), wanted)
-        plan, commit = self.core.decide(batch, running, self.now)
+        return self.core.decide(batch, running, self.now)
+
+    def _land(self, plan: Plan, commit: Commit) -> tuple[list[Directive], list[Event]]:
         try:
             result = self._store(commit)
         except StoreUnavailable as error:

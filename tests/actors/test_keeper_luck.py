@@ -129,6 +129,18 @@ def test_the_request_comes_behind_every_start_of_its_batch(rig: Rig):
     rig.check_slots()
 
 
+def test_the_request_comes_behind_every_start_that_is_being_committed(rig: Rig):
+    rig.create(definition("t2"))
+    rig.now = Instant(rig.now + 10 * SECOND)
+    core = rig.core
+    first, one = core.decide([Settle(("t1",))], [], rig.now)
+    second, other = core.decide([Settle(("t2",)), InSync(4, frozenset())], [], rig.now)
+    told, _ = core.committed(first, rig.store.commit(one))
+    assert RequestSync not in kinds(told)
+    told, _ = core.committed(second, rig.store.commit(other))
+    assert kinds(told).index(Start) < kinds(told).index(RequestSync)
+
+
 def test_a_lost_start_runs_again_at_no_cost(rig: Rig):
     rig.crashed = True
     rig.settle(after=10)

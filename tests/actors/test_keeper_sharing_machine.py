@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from actors.keeper_messages import AttemptsEnded, Recover, StopClaiming
+from actors.keeper_messages import AttemptsEnded, Event, InSync, Recover, Settle, StopClaiming
 from actors.model.execution import CLAIMABLE
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Reason
@@ -361,6 +361,23 @@ class SharingMachine(SharingChecks):
                     self.on(other, lambda rig: getattr(rig, what)(task_id))
 
         self.rig(which).before_commit = meddle
+
+    @rule(which=nodes, lost=st.booleans(), executor=st.booleans())
+    def the_next_batch_is_decided_behind_a_commit(self, which: int, lost: bool, executor: bool) -> None:
+        """What is due is settled while the commit before it is under way; that one's answer may be lost."""
+        rig = self.rig(which)
+        if not rig.alive:
+            return
+
+        def behind() -> list[Event]:
+            due = [task_id for _, task_id in self.store.due(rig.partitions, self.nodes.now, 100)]
+            half: list[Event] = [Settle((task_id,)) for task_id in due[len(due) // 2 :]]
+            return [*half, InSync(0, frozenset())] if executor else half
+
+        rig.behind = behind
+        rig.unanswered = int(lost)
+        due = [task_id for _, task_id in self.store.due(rig.partitions, self.nodes.now, 100)]
+        rig.send(Settle(tuple(due[: len(due) // 2])))
 
     @rule(which=nodes, who=st.sampled_from(["keeper", "executor"]))
     def actor_crashes(self, which: int, who: str) -> None:
