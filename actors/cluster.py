@@ -21,7 +21,7 @@ from runtime.coordination import CoordinationStatus
 from runtime.coordination_messages import Member
 from runtime.fabric import Fabric
 from runtime.fabric_core import mark
-from runtime.fabric_messages import Identity, Limits, Security, Tls
+from runtime.fabric_messages import Identity, Security, Tls
 from runtime.registry import Registry
 from runtime.supervisor import ChildSpec, TaskChild
 from runtime.transport import Network
@@ -50,9 +50,6 @@ KEEPER: Final = "keeper"
 
 OPERATIONS: Final = "operations"
 """The name at which a node is asked to carry out operations on itself."""
-
-TELL_SECONDS: Final = 0.2
-"""Between two looks at what a node has to say of itself: load that is older misleads, more often helps nobody."""
 
 FIRST_TAG: Final = 30
 """Of what nodes tell each other beside gossip; a tag never changes its meaning."""
@@ -113,7 +110,8 @@ class Cluster:
         self._estranged: str | None = None
         self._keeper: Keeper
         self._coordinator: ClusterCoordinator
-        limits = Limits()
+        rhythm = config.rhythm
+        limits = rhythm.links
         codec = Codec(limits.max_message, limits.max_frame)
         for tag, kind in enumerate(MESSAGES, FIRST_TAG):
             codec.register(tag, kind)
@@ -126,13 +124,13 @@ class Cluster:
             listen=config.listen,
             codec=codec,
         )
-        self.gossip = Gossip("gossip", fabric=self.fabric, world=world, me=self.me())
+        self.gossip = Gossip("gossip", fabric=self.fabric, world=world, me=self.me(), config=rhythm.gossip)
         self.coordination = ClusterCoordination(
             surroundings.registry,
             world=world,
             slots=partitions,
             cluster_id=cluster_id,
-            settings=CoordinationSettings(min_nodes=config.min_nodes, gate_seconds=config.gate_seconds),
+            settings=CoordinationSettings(config.min_nodes, config.gate_seconds, poll_seconds=rhythm.poll_seconds),
         )
         self.places = ClusterPlaces(self.me, self._live, placer, Micros(round(config.offer_seconds * SECOND)))
 
@@ -209,7 +207,7 @@ class Cluster:
             if (me := self.me()) != told:
                 told = me
                 self.gossip.describe(**attrs.asdict(me, recurse=False, filter=_is_ours))
-            await trio.sleep(TELL_SECONDS)
+            await trio.sleep(self.config.rhythm.tell_seconds)
 
     def _judge_key(self) -> None:
         """A node that has another key than the leader can link with nobody: it must not own what others run."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 
 from .model.placement import LEAST_LOADED
+from .rhythm import Rhythm
 from .rules.placing import Rule
 
 
@@ -32,7 +33,7 @@ class ClusterConfig:
     ask for. `executor`: whether the node takes executions. `lease_seconds`: how long attempts count as alive after the node was
     last able to renew its lease. `store_grace_seconds`: who cannot commit for so long gives its partitions up.
     `offer_seconds`: after this an execution that nobody took is open to every node that may run it. `strategy`: how a node is
-    chosen where the task does not say; `rules`: for the strategy of that name.
+    chosen where the task does not say; `rules`: for the strategy of that name. `rhythm`: of what is done regularly.
     """
 
     name: str
@@ -55,3 +56,4 @@ class ClusterConfig:
     offer_seconds: float = 1.0
     strategy: str = LEAST_LOADED
     rules: tuple[Rule, ...] = ()
+    rhythm: Rhythm = attrs.field(factory=Rhythm)

@@ -25,15 +25,13 @@ from .cluster_coordinator_messages import Directive, Event, Work
 from .coordinator import RECOVERY_LIMIT, SLICE
 from .keeper_messages import Event as KeeperEvent
 from .keeper_messages import Own, Recover
+from .rhythm import Rhythm
 from .sharing_messages import ZonesSwitched
 from .store.shared import SharedStore
 from .timer_messages import Event as TimerEvent
 from .timer_messages import Owned
 
 logger = logging.getLogger(__name__)
-
-TICK_SECONDS: Final = 0.1
-"""How often the core looks at the time: a tenth of what it does every second."""
 
 LEASES: Final = "leases"
 """The lane of the world in which leases are written: a renewal must not wait for commits."""
@@ -74,6 +72,7 @@ class ClusterCoordinator(Actor[Event]):
         reader: str,
         calls: LeaseCalls,
         lease: Lease | None = None,
+        rhythm: Rhythm | None = None,
     ) -> None:
         super().__init__(name, deadline_seconds=60.0)
         self._member = member
@@ -87,7 +86,8 @@ class ClusterCoordinator(Actor[Event]):
         self._reader = reader
         self._calls = calls
         self._lease = lease or Lease()
-        self._core = ClusterCoordinatorCore(member, self._lease)
+        self._rhythm = rhythm or Rhythm()
+        self._core = ClusterCoordinatorCore(member, self._lease, self._rhythm.renew_seconds)
         self._nursery: trio.Nursery
 
     # -- what there is to see
@@ -129,7 +129,7 @@ class ClusterCoordinator(Actor[Event]):
     async def started(self) -> None:
         """Nothing is owned at the beginning, also after a crash; the lease goes on under the boot id that was used last."""
         self._member = attrs.evolve(self._member, boot=self._core.boot)
-        self._core = ClusterCoordinatorCore(self._member, self._lease)
+        self._core = ClusterCoordinatorCore(self._member, self._lease, self._rhythm.renew_seconds)
         await self._announce(self._core.boot, {})
         self._nursery.start_soon(self._tick)
 
@@ -144,7 +144,7 @@ class ClusterCoordinator(Actor[Event]):
     async def _tick(self) -> None:
         while True:
             hint(self.mailbox, words.Tick())
-            await trio.sleep(TICK_SECONDS)
+            await trio.sleep(self._rhythm.watch_seconds)
 
     async def _listen(self, events: trio.MemoryReceiveChannel[CoordinationEvent]) -> None:
         async for event in events:

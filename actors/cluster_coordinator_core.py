@@ -41,14 +41,14 @@ AUTHORITY: Final = "coordination-authority-changed"
 DOUBT: Final = 2 / 3
 """Of the lease: what is left is enough to end what runs before anybody may count it as dead."""
 
-SOON: Final = 0.25
-"""Seconds until work without an answer is tried again, and until dead boots whose leases are about to lapse are looked at."""
-
 EVERY: Final = 1.0
 """Seconds between two renewals, readings of what holds for all, and looks for what dead nodes left behind."""
 
-COMPARE_EVERY: Final = 2.0
-"""Seconds between two looks whether an operator has raised the fence."""
+SOON: Final = 1 / 4
+"""Of that time, until work without an answer is tried again, and until dead boots with leases about to lapse are looked at."""
+
+COMPARE: Final = 2
+"""So many of these times lie between two looks whether an operator has raised the fence."""
 
 
 @attrs.frozen
@@ -62,8 +62,9 @@ class Lease:
 class ClusterCoordinatorCore:
     """See the module's docstring. `leads`: told by the coordination, asked for when the time zone database is to be switched."""
 
-    def __init__(self, member: Member, lease: Lease) -> None:
+    def __init__(self, member: Member, lease: Lease, every: float = EVERY) -> None:
         self._member = member
+        self._every, self._soon, self._compare_every = every, every * SOON, every * COMPARE
         self._lease = lease
         self._enrolled = False
         self._joined = False
@@ -160,7 +161,7 @@ class ClusterCoordinatorCore:
             case words.Tick():
                 pass
             case words.Unanswered(work=work):
-                self._finish(type(work), now + SOON)
+                self._finish(type(work), now + self._soon)
                 if isinstance(work, words.Raise):
                     self._raising = {}
             case _:
@@ -175,10 +176,10 @@ class ClusterCoordinatorCore:
                     self._enrolled, self._refusal = True, None
                     self._renew(sent, now)
             case words.Refused(reason=reason):
-                self._finish(words.Enrol, now + EVERY / 2)
+                self._finish(words.Enrol, now + self._every / 2)
                 self._refusal = reason
             case words.Renewed(boot=boot, sent=sent):
-                self._finish(words.Renew, sent + EVERY)
+                self._finish(words.Renew, sent + self._every)
                 if boot == self.boot:
                     self._renew(sent, now)
             case words.Buried(boot=boot, fresh=fresh):
@@ -187,15 +188,15 @@ class ClusterCoordinatorCore:
                 if boot == self.boot:
                     self._begin_anew(fresh)
             case words.Foreign(reason=reason):
-                self._finish(words.Compare, now + COMPARE_EVERY)
+                self._finish(words.Compare, now + self._compare_every)
                 self._foreign = reason
             case words.Compared() if self._outdated:
                 self._finish(words.Compare, now)
             case words.Compared():
-                self._finish(words.Compare, now + COMPARE_EVERY)
+                self._finish(words.Compare, now + self._compare_every)
                 self._compare(event)
             case words.Seen(timezone_database=version):
-                self._finish(words.See, now + EVERY)
+                self._finish(words.See, now + self._every)
                 if self._zones is not None and version == self._own_zones != self._zones:
                     self._out.append(words.TellZones())
                 self._zones = version
@@ -212,9 +213,9 @@ class ClusterCoordinatorCore:
                         del self._unrecorded[slot]
             case words.Swept(alive=alive):
                 members = {member.boot for member in self._members}
-                self._finish(words.Sweep, now + (EVERY if members.issuperset(alive) else SOON))
+                self._finish(words.Sweep, now + (self._every if members.issuperset(alive) else self._soon))
             case words.Switched():
-                self._finish(words.Switch, now + EVERY)
+                self._finish(words.Switch, now + self._every)
                 self._next.pop(words.See, None)
             case _:
                 raise AssertionError(f"not an answer: {event}")

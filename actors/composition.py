@@ -113,7 +113,7 @@ def sqlite_store(config: NodeConfig) -> SqliteStore:
 
 def _sharing(cluster: Cluster) -> Sharing:
     lease = Lease(cluster.config.lease_seconds, cluster.config.store_grace_seconds)
-    return Sharing(cluster.store, cluster.coordination, cluster.places, lease, cluster.attributes())
+    return Sharing(cluster.store, cluster.coordination, cluster.places, lease, cluster.attributes(), cluster.config.rhythm)
 
 
 def _placer(cluster: ClusterConfig, catalogue: Catalogue, world: World) -> Placer:

@@ -27,6 +27,7 @@ from .keeper_core import KeeperCore
 from .keeper_places import ClusterPlaces
 from .lookout import Lookout
 from .model.retention import Retention
+from .rhythm import Rhythm
 from .rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
 from .sharing_messages import LeaseDoubted
 from .store.port import DEFAULT_PARTITIONS, DELIVERIES_KEPT, Store
@@ -89,6 +90,7 @@ class Sharing:
     places: ClusterPlaces
     lease: Lease
     attributes: Mapping[str, str]
+    rhythm: Rhythm
 
 
 @attrs.frozen
@@ -235,6 +237,7 @@ def _shared_lane(
             lost=lambda former, new: _doubt(keeper, executor),
         ),
         lease=sharing.lease,
+        rhythm=sharing.rhythm,
     )
     lookout = Lookout(
         f"{name} lookout",
@@ -245,5 +248,6 @@ def _shared_lane(
         boot=lambda: keeper.boot,
         pauses=lambda: keeper.claims.pauses,
         reader=reader,
+        look_seconds=sharing.rhythm.look_seconds,
     )
     return Lane(name, sharing.store, keeper, timer, executor, coordinator, reader, lookout, sharing.store)

@@ -22,9 +22,6 @@ from .store.shared import SharedStore
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
-"""Between two looks: what was missed takes effect within a second and a half."""
-
 WAKES: Final = "wakes"
 """The lane of the world in which wake-ups are waited for: one thread."""
 
@@ -46,7 +43,7 @@ CHANGED_AT_ONCE: Final = 256
 
 class Lookout:
     """See the module's docstring. `partitions`, `boot`, `pauses`: what the node owns and is, and how often it was paused or
-    resumed, at the time of the look."""
+    resumed, at the time of the look. `look_seconds`: between two looks."""
 
     def __init__(
         self,
@@ -59,6 +56,7 @@ class Lookout:
         boot: Callable[[], str],
         pauses: Callable[[], int],
         reader: str,
+        look_seconds: float = 1.0,
     ) -> None:
         self.name = name
         self._store = store
@@ -68,6 +66,7 @@ class Lookout:
         self._boot = boot
         self._pauses = pauses
         self._reader = reader
+        self._look_seconds = look_seconds
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until cancelled."""
@@ -76,7 +75,7 @@ class Lookout:
             task_status.started()
             while True:
                 await self._look()
-                await trio.sleep(LOOK_SECONDS)
+                await trio.sleep(self._look_seconds)
 
     async def _look(self) -> None:
         try:

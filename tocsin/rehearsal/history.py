@@ -18,9 +18,9 @@ import attrs
 class Line:
     """A line of the handlers' record, in the order in which things really happened.
 
-    kind: `start`; `trying` and `kept`, before and after a checkpoint, with its `position`; `effect`, something done to the outside
-    under `key`; `end`, or `cut` if the handler was interrupted or failed. position at `start`: that of the checkpoint it was given,
-    None without one. process: which life of which node it ran in, unique over the whole run.
+    kind: `start`; `trying` and `kept`, before and after a checkpoint, with its `position`; `effect`, something done to the
+    outside under `key`; `end`, or `cut` if the handler was interrupted or failed. position at `start`: that of the checkpoint it
+    was given, None without one. process: which life of which node it ran in, unique over the whole run.
     """
 
     kind: str
@@ -99,9 +99,9 @@ class Revision:
 class Task:
     """A task as the store has it, and what was asked of it. Absent from the store: `deleted`.
 
-    phase: `active`, `paused`, `finished` or `cancelled`, since `ended_at` for the last two. settled_through: the ledger is complete
-    up to here. key: the concurrency key and its limit. everywhere: every slot runs on each node. records: whether its handler
-    writes to the record (a command or a request does not).
+    phase: `active`, `paused`, `finished` or `cancelled`, since `ended_at` for the last two. settled_through: the ledger is
+    complete up to here. key: the concurrency key and its limit. everywhere: every slot runs on each node. records: whether its
+    handler writes to the record (a command or a request does not).
     """
 
     id: str
@@ -130,9 +130,9 @@ class Task:
 class Span:
     """A stretch of time in which something was wrong, as whoever made it so wrote down. end None: to the end.
 
-    kind: `frozen` (a process stood still), `dead` (a process, from its death on), `asleep`, `cut`, `slow`, `store`, `coordination`,
-    `clock`: what was hit is the `subject`: a process for the first two, otherwise a node or "". `paused`: a task, or "" for all
-    of them, was paused by an operator.
+    kind: `frozen` (a process stood still), `dead` (a process, from its death on), `asleep`, `cut`, `slow`, `store`,
+    `coordination`, `clock`: what was hit is the `subject`: a process for the first two, otherwise a node or "". `paused`: a task,
+    or "" for all of them, was paused by an operator.
     """
 
     kind: str
