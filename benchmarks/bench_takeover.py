@@ -73,14 +73,14 @@ def measure(pulse: Pulse, size: Size) -> dict[str, Any]:
         if target is not None:
             ratios[f"{what}, to the target"] = seconds / target
 
-    killed = [takeover.kill_owner(pulse, victim) for victim in takeover.victims(pulse, size.kills)]
+    killed = [takeover.kill_owner(pulse, takeover.victim_of(pulse, turn)) for turn in range(size.kills)]
     note("kill -9, median", median(killed), MEDIAN_SECONDS)
     note("kill -9, worst", max(killed), WORST_SECONDS)
-    stopped = [takeover.stop_owner(pulse, victim) for victim in takeover.victims(pulse, size.stops)]
-    note("graceful stop, median", median(stopped))
-    note("graceful stop, worst", max(stopped), GRACEFUL_SECONDS)
+    stopped = [takeover.stop_owner(pulse, takeover.victim_of(pulse, turn)) for turn in range(size.stops)]
+    note("graceful stop, median", median(one["silence"] for one in stopped))
+    note("graceful stop, worst", max(one["silence"] for one in stopped), GRACEFUL_SECONDS)
     if size.freezes:
-        frozen = [takeover.freeze_owner(pulse, victim, 12.0) for victim in takeover.victims(pulse, size.freezes)]
+        frozen = [takeover.freeze_owner(pulse, takeover.victim_of(pulse, turn), 12.0) for turn in range(size.freezes)]
         note("frozen, median", median(frozen), MEDIAN_SECONDS)
         note("frozen, worst", max(frozen), WORST_SECONDS)
     lost_sessions = interrupted = 0

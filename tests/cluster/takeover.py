@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -13,10 +13,13 @@ from tests.cluster.drills import RETRY, Drill, Json, every, judge, longest_silen
 BOUND_SECONDS = 60.0
 """Against hanging."""
 
+QUIET_SECONDS = 4.0
+"""For so long it is looked how late the tasks are when nothing is done to the cluster."""
+
 
 @attrs.frozen
 class Pulse:
-    """Tasks that tell by their starts whether somebody acts for their partitions."""
+    """Tasks that tell by their starts whether somebody acts for their partitions. `interval`: in seconds."""
 
     drill: Drill
     names: tuple[str, ...]
@@ -35,13 +38,25 @@ class Pulse:
         self.drill.wait(lambda: self.firing(tasks, since), f"fires after {what}", BOUND_SECONDS)
 
     def settle(self) -> None:
-        """Wait until everything is owned by all living nodes and fires."""
-        self.drill.wait_shares()
+        """Wait until all living nodes own equal shares, nothing moves any more, all of them know it, and everything fires."""
+        # Within less than one partition: a share that is only about fair is still on the move.
+        self.drill.wait_shares(within=0.01, seconds=BOUND_SECONDS)
+        self.drill.wait(self._agreed, "all nodes to know the owners", BOUND_SECONDS)
         self.wait_firing(set(self.names), now(), "balance")
+
+    def _agreed(self) -> bool:
+        first, *others = [self.drill.owners(name) for name in self.drill.living()]
+        return None not in first.values() and all(owners == first for owners in others)
 
     def silence(self, tasks: set[str], since: int) -> float:
         """The longest time without a start of any of these, beyond their interval."""
         return max(longest_silence(self.drill.marks(), tasks, since, now()).values()) - self.interval
+
+    def usual_silence(self, tasks: set[str]) -> float:
+        """What `silence` is of these while nothing is done to the cluster: what the machine itself is good for."""
+        since = now()
+        time.sleep(QUIET_SECONDS)
+        return self.silence(tasks, since)
 
     def caught_up(self) -> bool:
         """Whether every nominal time up to now has an outcome, but for the last second."""
@@ -60,12 +75,13 @@ def begin_pulse(drill: Drill, number: int, milliseconds: int, prefix: str = "pul
     return pulse
 
 
-def victims(pulse: Pulse, number: int) -> Iterator[str]:
-    """Nodes in turn, but none that owns no task: its end would tell nothing."""
+def victim_of(pulse: Pulse, turn: int = 0) -> str:
+    """The node whose turn it is, unless it owns no task: its end would tell nothing. Everything must be settled."""
     living = pulse.drill.living()
-    for place in range(number):
-        wanted = living[place % len(living)]
-        yield wanted if pulse.owned_by(wanted) else max(living, key=lambda name: len(pulse.owned_by(name)))
+    wanted = living[turn % len(living)]
+    chosen = wanted if pulse.owned_by(wanted) else max(living, key=lambda name: len(pulse.owned_by(name)))
+    assert pulse.owned_by(chosen)
+    return chosen
 
 
 def kill_owner(pulse: Pulse, victim: str) -> float:
@@ -84,17 +100,21 @@ def kill_owner(pulse: Pulse, victim: str) -> float:
     return (max(first.values(), default=killed) - killed) / 1e6
 
 
-def stop_owner(pulse: Pulse, victim: str) -> float:
-    """SIGTERM, and the node begins anew afterwards. How much longer than its interval any of its tasks was silent."""
+def stop_owner(pulse: Pulse, victim: str) -> Json:
+    """SIGTERM, and the node begins anew afterwards.
+
+    Seconds by which any of its tasks was silent for longer than its interval: `usual` just before, and `silence` around the stop.
+    """
     drill = pulse.drill
     tasks = pulse.owned_by(victim)
+    usual = pulse.usual_silence(tasks)
     since = now()
     assert drill.cluster.nodes[victim].terminate() == 0
     pulse.wait_firing(tasks, now(), f"the stop of {victim}")
     silence = pulse.silence(tasks, since)
     drill.cluster.start(victim)
     pulse.settle()
-    return silence
+    return {"silence": silence, "usual": usual}
 
 
 def freeze_owner(pulse: Pulse, victim: str, seconds: float) -> float:
@@ -164,10 +184,9 @@ def lose_zookeeper(pulse: Pulse, frozen: float, stopped: float, executions: int)
     drill, servers = pulse.drill, pulse.drill.cluster.zookeeper.servers
     seconds = frozen + stopped + 8.0
     names = [f"through the silence {now()} {number}" for number in range(executions)]
+    living = drill.living()
     for place, name in enumerate(names):
-        drill.add(
-            name, "lasting", {"after": "10ms"}, node=victims(pulse, place + 1)[-1], parameters={"seconds": seconds}
-        )
+        drill.add(name, "lasting", {"after": "10ms"}, node=living[place % len(living)], parameters={"seconds": seconds})
     begun = lambda: {mark.task for mark in drill.marks("start")} >= set(names)  # noqa: E731
     drill.wait(begun, "the long executions")
     for server in servers:

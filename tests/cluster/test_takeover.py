@@ -1,6 +1,7 @@
 """Takeover: nobody acts for a partition whose owner is gone only until another one does, and never do two.
 
-Bounds are three times what is promised; `benchmarks/bench_takeover.py` measures.
+Bounds are three times what is promised; `benchmarks/bench_takeover.py` measures. Where they are so short that a busy machine
+alone can reach them, three times what the same tasks do in the quiet seconds before is added.
 """
 
 from __future__ import annotations
@@ -45,26 +46,25 @@ def assert_sound(pulse: Pulse) -> None:
 
 
 def test_owners_are_killed(pulse: Pulse) -> None:
-    for victim in takeover.victims(pulse, 2):
-        assert takeover.kill_owner(pulse, victim) < TAKEOVER_SECONDS
+    for turn in range(2):
+        assert takeover.kill_owner(pulse, takeover.victim_of(pulse, turn)) < TAKEOVER_SECONDS
     assert_sound(pulse)
 
 
 def test_an_owner_stops_in_order(pulse: Pulse) -> None:
-    [victim] = takeover.victims(pulse, 1)
-    assert takeover.stop_owner(pulse, victim) < GRACEFUL_SECONDS
+    found = takeover.stop_owner(pulse, takeover.victim_of(pulse))
+    assert found["silence"] < GRACEFUL_SECONDS + 3 * found["usual"], found
     assert_sound(pulse)
 
 
 def test_an_owner_is_frozen_and_returns(pulse: Pulse) -> None:
-    [victim] = takeover.victims(pulse, 1)
-    assert takeover.freeze_owner(pulse, victim, 8.0) < TAKEOVER_SECONDS
+    assert takeover.freeze_owner(pulse, takeover.victim_of(pulse), 8.0) < TAKEOVER_SECONDS
     assert_sound(pulse)
 
 
 @pytest.mark.parametrize("place", ["check", "transaction"])
 def test_an_owner_is_stopped_on_the_way_of_a_commit(pulse: Pulse, place: str) -> None:
-    [victim] = takeover.victims(pulse, 1)
+    victim = takeover.victim_of(pulse)
     trigger = pulse.drill.cluster.directory / TRIGGER.format(victim)
     assert takeover.stop_inside(pulse, victim, place, trigger) < TAKEOVER_SECONDS
     assert_sound(pulse)
@@ -74,7 +74,7 @@ def test_the_leader_of_the_coordination_servers_is_killed(pulse: Pulse) -> None:
     found = takeover.kill_leader(pulse)
     assert found["sessions lost"] == 0
     # On a busy machine everything is late; what counts is what the election adds.
-    assert found["lateness"] < LATENESS_SECONDS + 3 * found["usual"]
+    assert found["lateness"] < LATENESS_SECONDS + 3 * found["usual"], found
     assert_sound(pulse)
 
 

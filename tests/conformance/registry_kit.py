@@ -26,11 +26,15 @@ from runtime.simulated_service import SimulatedService
 from runtime.world import RealWorld
 from runtime.zookeeper import ZooKeeperRegistry
 from runtime.zookeeper_settings import ZooKeeperSettings
+from tests.e2e.harness import wait_for
 from tests.proxy import Proxy
 from tocsin.embedded.zookeeper import EmbeddedZooKeeper
 
 SESSION = 2.0
-"""Seconds of a session's timeout here: four ticks."""
+"""Seconds of a session's timeout where its end is waited for: four ticks."""
+
+LONG_SESSION = 10.0
+"""... where it must not end, however slowly the machine elects a leader, starts a process or comes back to this one."""
 
 TICK = 0.5
 HANG = 60.0
@@ -92,9 +96,10 @@ class Client:
 
 
 class Rig(ABC):
-    """The servers and the way to them."""
+    """The servers and the way to them. `slack`: seconds by which what happens in time may be late."""
 
     nursery: trio.Nursery
+    slack: float
 
     async def open(self, name: str, timeout: float = SESSION) -> Client:
         """A client with a session."""
@@ -158,10 +163,10 @@ class Rig(ABC):
     async def bring_back(self) -> None: ...
 
     @abstractmethod
-    def kill_leader(self) -> None: ...
+    async def kill_leader(self) -> None: ...
 
     @abstractmethod
-    def freeze_leader(self) -> None: ...
+    async def freeze_leader(self) -> None: ...
 
     @abstractmethod
     async def wipe(self) -> None:
@@ -169,6 +174,8 @@ class Rig(ABC):
 
 
 class SimulatedRig(Rig):
+    slack = 0.5
+
     def __init__(self, servers: int, seed: int) -> None:
         self.service = SimulatedService(random.Random(seed), TICK, servers)
 
@@ -207,10 +214,10 @@ class SimulatedRig(Rig):
     async def bring_back(self) -> None:
         self.service.regain_quorum()
 
-    def kill_leader(self) -> None:
+    async def kill_leader(self) -> None:
         self.service.kill_leader()
 
-    def freeze_leader(self) -> None:
+    async def freeze_leader(self) -> None:
         self.service.freeze_leader()
 
     async def wipe(self) -> None:
@@ -218,6 +225,9 @@ class SimulatedRig(Rig):
 
 
 class RealRig(Rig):
+    slack = HANG / 3
+    """Against hanging only: a busy machine may be late by any time. The simulated servers are held to the bounds."""
+
     def __init__(self, servers: EmbeddedZooKeeper) -> None:
         self.servers = servers
         self.world = RealWorld()
@@ -279,11 +289,15 @@ class RealRig(Rig):
     async def bring_back(self) -> None:
         await trio.to_thread.run_sync(self.servers.start)
 
-    def kill_leader(self) -> None:
-        self.servers.leader().kill()
+    async def kill_leader(self) -> None:
+        # Not in the loop: the proxies carry the clients' pings there.
+        leader = await trio.to_thread.run_sync(self.servers.leader)
+        leader.kill()
 
-    def freeze_leader(self) -> None:
-        self.servers.leader().freeze()
+    async def freeze_leader(self) -> None:
+        # Not in the loop: the proxies carry the clients' pings there.
+        leader = await trio.to_thread.run_sync(self.servers.leader)
+        leader.freeze()
 
     async def wipe(self) -> None:
         self.servers.kill()
@@ -340,6 +354,13 @@ class Servers:
                     if server.running:
                         server.thaw()
                 self.real.start()
+                wait_for(lambda: _has_one_leader(self.real), HANG, "the servers to agree on a leader")
+
+
+def _has_one_leader(servers: EmbeddedZooKeeper) -> bool:
+    """Whether one leads and all others follow: one that was frozen takes itself for the leader for a moment."""
+    leading, *rest = sorted((server.mode() for server in servers.servers), key="standalone leader follower".find)
+    return leading in ("standalone", "leader") and all(mode == "follower" for mode in rest)
 
 
 def contract(check: Callable[[Rig], Awaitable[None]]) -> Callable[[Servers], None]:

@@ -26,7 +26,7 @@ from runtime.errors import Conflict
 from runtime.simulation import SimulatedWorld
 from runtime.world import RealWorld
 
-from .registry_kit import HANG, SESSION, TICK, Client, RealRig, Rig, Servers, contract, ensemble_contract
+from .registry_kit import HANG, LONG_SESSION, SESSION, TICK, Client, RealRig, Rig, Servers, contract, ensemble_contract
 
 SLOTS = 12
 
@@ -70,9 +70,17 @@ class Part:
         return trio.current_time() - began
 
 
-async def part(rig: Rig, name: str, boot: str = "", client: str = "", weight: int = 1, cluster_id: str = "c1") -> Part:
-    """A node in a cluster, which has joined."""
-    registry = await rig.registry(client or name, SESSION)
+async def part(
+    rig: Rig,
+    name: str,
+    boot: str = "",
+    client: str = "",
+    weight: int = 1,
+    cluster_id: str = "c1",
+    session: float = LONG_SESSION,
+) -> Part:
+    """A node in a cluster, which has joined. session: its timeout in seconds."""
+    registry = await rig.registry(client or name, session)
     coordination = ClusterCoordination(
         registry,
         world=RealWorld() if isinstance(rig, RealRig) else SimulatedWorld(),
@@ -200,7 +208,7 @@ async def test_grants_of_a_slot_only_grow(rig: Rig) -> None:
 
 @contract
 async def test_who_dies_is_replaced_once_the_servers_have_ended_his_session(rig: Rig) -> None:
-    a, b = await part(rig, "a"), await part(rig, "b")
+    a, b = await part(rig, "a"), await part(rig, "b", session=SESSION)
     await a.until(shared(a, b))
     rig.cut(Client("b", None))  # type: ignore[arg-type]
     took = await a.until(lambda: len(a.grants) == SLOTS)
@@ -229,7 +237,7 @@ async def test_a_broken_connection_changes_nothing(rig: Rig) -> None:
 
 @contract
 async def test_a_name_is_waited_for_while_it_lingers_and_refused_while_it_lives(rig: Rig) -> None:
-    a, b = await part(rig, "a"), await part(rig, "b")
+    a, b = await part(rig, "a"), await part(rig, "b", session=SESSION)
     await a.until(shared(a, b))
     second = await part(rig, "b", "b-2", client="b2")
     await second.until(lambda: second.coordination.status().problem is not None)
@@ -255,7 +263,7 @@ async def test_the_service_of_another_cluster_is_refused(rig: Rig) -> None:
 
 @contract
 async def test_while_the_servers_are_gone_nothing_changes(rig: Rig) -> None:
-    a, b = await part(rig, "a"), await part(rig, "b")
+    a, b = await part(rig, "a", session=SESSION), await part(rig, "b", session=SESSION)
     await a.until(shared(a, b))
     before = dict(a.grants), dict(b.grants)
     await rig.take_down()
@@ -273,9 +281,11 @@ async def test_a_leader_of_the_servers_that_is_killed_costs_no_session(rig: Rig)
     a, b = await part(rig, "a"), await part(rig, "b")
     await a.until(shared(a, b))
     before = dict(a.grants), dict(b.grants)
-    rig.kill_leader()
+    await rig.kill_leader()
     await trio.sleep(SESSION)
+    await a.until(lambda: all(one.coordination.status().connected for one in (a, b)))
     await a.until(lambda: a.coordination.status().trusted and b.coordination.status().trusted)
     assert (a.grants, b.grants) == before
+    assert not any(isinstance(event, SessionLost) for event in (*a.history, *b.history))
     await b.coordination.leave()
     await a.until(lambda: len(a.grants) == SLOTS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
 
 import pytest
 import trio
@@ -15,15 +17,18 @@ from runtime.registry_messages import (
     Connected,
     Disconnected,
     Lost,
+    NodeExists,
     NoNode,
     Op,
     RegistryUnavailable,
 )
 
-from .registry_kit import SESSION, TICK, Client, Rig, contract, ensemble_contract
+from .registry_kit import LONG_SESSION, SESSION, TICK, Client, Rig, contract, ensemble_contract
 
-SLACK = 2.0
-"""Seconds that a busy machine may add."""
+MIDDLE_SESSION = 5.0
+"""Seconds of a session's timeout where something slow has to happen before its end, or the client to come back in time."""
+
+T = TypeVar("T")
 
 
 def gone(at: Client, path: str) -> Callable[[], Awaitable[bool]]:
@@ -52,43 +57,43 @@ async def test_a_session_begins_fresh_with_what_was_agreed(rig: Rig) -> None:
 
 @contract
 async def test_a_client_that_stops_takes_its_nodes_with_it_at_once(rig: Rig) -> None:
-    a, b = await rig.open("a", 5.0), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await a.registry.create("/x", ephemeral=True)
     await rig.until(there(b, "/x"))
     await b.registry.exists("/x", watch=True)
     began = trio.current_time()
     await a.stop()
     await b.next(Changed)
-    assert trio.current_time() - began < CLOSE_SECONDS + SLACK
+    assert trio.current_time() - began < CLOSE_SECONDS + rig.slack
     assert await b.registry.exists("/x") is None
 
 
 @contract
 async def test_the_nodes_of_a_crashed_client_stay_until_its_session_ends(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", MIDDLE_SESSION), await rig.open("b", LONG_SESSION)
     await a.registry.create("/x", ephemeral=True)
     await b.registry.sync()
     heard = trio.current_time()
     await rig.crash(a)
     assert (await b.registry.get("/x")).owner == a.session
     await rig.until(gone(b, "/x"))
-    assert SESSION / 2 < trio.current_time() - heard < SESSION + 2 * TICK + SLACK
+    assert MIDDLE_SESSION / 2 < trio.current_time() - heard < MIDDLE_SESSION + 2 * TICK + rig.slack
 
 
 @contract
 async def test_a_broken_connection_is_not_a_lost_session(rig: Rig) -> None:
-    a = await rig.open("a")
+    a = await rig.open("a", LONG_SESSION)
     await a.registry.create("/x", ephemeral=True)
     for _ in range(3):
         rig.reset(a)
         await a.next(Disconnected)
-        assert await a.next(Connected) == Connected(a.session, SESSION, fresh=False)
+        assert await a.next(Connected) == Connected(a.session, LONG_SESSION, fresh=False)
     assert (await a.registry.get("/x")).owner == a.session
 
 
 @contract
 async def test_a_short_cut_costs_no_session(rig: Rig) -> None:
-    a = await rig.open("a", 6.0)
+    a = await rig.open("a", LONG_SESSION)
     session = a.session
     await a.registry.create("/x", ephemeral=True)
     rig.cut(a)
@@ -108,16 +113,25 @@ async def answers(client: Client) -> bool:
     return True
 
 
+async def carried_out(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call again and again until it is answered. It may have been carried out before."""
+    while True:
+        try:
+            return await call()
+        except RegistryUnavailable:
+            await trio.sleep(0.1)
+
+
 @contract
 async def test_a_session_ends_unheard_while_no_server_is_reached(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a"), await rig.open("b", LONG_SESSION)
     former = a.session
     await a.registry.create("/x", ephemeral=True)
     await rig.until(there(b, "/x"))
     began = trio.current_time()
     rig.cut(a)
     await a.next(Disconnected)
-    assert trio.current_time() - began < SESSION + SLACK
+    assert trio.current_time() - began < SESSION + rig.slack
     await rig.until(gone(b, "/x"))
     await trio.sleep(2 * SESSION)
     assert a.heard() == []
@@ -130,7 +144,7 @@ async def test_a_session_ends_unheard_while_no_server_is_reached(rig: Rig) -> No
 
 @contract
 async def test_the_servers_may_end_a_session_at_any_time(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a"), await rig.open("b", LONG_SESSION)
     former = a.session
     await a.registry.create("/x", ephemeral=True)
     await rig.until(there(b, "/x"))
@@ -146,7 +160,7 @@ async def test_the_servers_may_end_a_session_at_any_time(rig: Rig) -> None:
 
 @contract
 async def test_a_session_can_be_ended_on_purpose(rig: Rig) -> None:
-    a, b = await rig.open("a", 6.0), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     former = a.session
     await a.registry.create("/x", ephemeral=True)
     await rig.until(there(b, "/x"))
@@ -161,14 +175,14 @@ async def test_a_session_can_be_ended_on_purpose(rig: Rig) -> None:
 
 @contract
 async def test_a_session_that_no_server_hears_of_is_given_up_all_the_same(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     former = a.session
     await a.registry.create("/x", ephemeral=True)
     await rig.until(there(b, "/x"))
     rig.cut(a)
     began = trio.current_time()
     await a.registry.expire()
-    assert trio.current_time() - began < CLOSE_SECONDS + SLACK
+    assert trio.current_time() - began < CLOSE_SECONDS + rig.slack
     await a.next(Lost)
     assert (await b.registry.get("/x")).owner == former
     rig.heal(a)
@@ -177,7 +191,7 @@ async def test_a_session_that_no_server_hears_of_is_given_up_all_the_same(rig: R
 
 @contract
 async def test_a_former_node_of_ones_own_is_not_ones_own(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", MIDDLE_SESSION), await rig.open("b", LONG_SESSION)
     await a.registry.create("/x", ephemeral=True)
     await rig.until(there(b, "/x"))
     await rig.crash(a)
@@ -207,17 +221,17 @@ async def test_calls_without_a_server_fail_at_once(rig: Rig) -> None:
     for call in calls:
         with pytest.raises(RegistryUnavailable):
             await call
-    assert trio.current_time() - began < SESSION / 2
+    assert trio.current_time() - began < rig.slack
 
 
 @contract
 async def test_a_call_under_way_fails_within_the_timeout(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a"), await rig.open("b", LONG_SESSION)
     rig.cut(a)
     began = trio.current_time()
     with pytest.raises(RegistryUnavailable):
         await a.registry.create("/x")
-    assert trio.current_time() - began < SESSION + SLACK
+    assert trio.current_time() - began < SESSION + rig.slack
     await a.next(Disconnected)
     with pytest.raises(NoNode):
         await b.registry.get("/x")
@@ -225,7 +239,7 @@ async def test_a_call_under_way_fails_within_the_timeout(rig: Rig) -> None:
 
 @contract
 async def test_a_cancelled_call_leaves_the_client_usable(rig: Rig) -> None:
-    a = await rig.open("a")
+    a = await rig.open("a", LONG_SESSION)
     with trio.CancelScope() as scope:
         scope.cancel()
         await a.registry.create("/never")
@@ -238,7 +252,7 @@ async def test_a_cancelled_call_leaves_the_client_usable(rig: Rig) -> None:
 
 @contract
 async def test_many_calls_at_once_are_all_answered(rig: Rig) -> None:
-    a = await rig.open("a", 10.0)
+    a = await rig.open("a", LONG_SESSION)
     async with trio.open_nursery() as nursery:
         for number in range(400):
             nursery.start_soon(a.registry.create, f"/{number}")
@@ -247,7 +261,7 @@ async def test_many_calls_at_once_are_all_answered(rig: Rig) -> None:
 
 @contract
 async def test_a_lost_reply_hides_what_was_done(rig: Rig) -> None:
-    a, b = await rig.open("a", 6.0), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await rig.lose_reply(a, lambda: a.registry.create("/x", b"mine", ephemeral=True), there(b, "/x"))
     await a.next(Disconnected)
     assert not (await a.next(Connected)).fresh
@@ -257,7 +271,7 @@ async def test_a_lost_reply_hides_what_was_done(rig: Rig) -> None:
 
 @contract
 async def test_a_lost_reply_of_a_transaction_hides_all_of_it(rig: Rig) -> None:
-    a, b = await rig.open("a", 6.0), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     ops = [Op("create", "/x"), Op("create", "/x/y", ephemeral=True)]
     await rig.lose_reply(a, lambda: a.registry.transact(ops), there(b, "/x/y"))
     await a.next(Disconnected)
@@ -278,7 +292,7 @@ async def test_it_is_known_when_a_server_last_answered(rig: Rig) -> None:
         return a.registry.last_answer() > called
 
     # Without a call: the client pings by itself.
-    assert await rig.until(pinged) < SESSION / 2 + SLACK
+    assert await rig.until(pinged) < SESSION / 2 + rig.slack
     rig.cut(a)
     cut = trio.current_time()
     with pytest.raises(RegistryUnavailable):
@@ -297,7 +311,7 @@ async def test_a_frozen_server_is_noticed_and_outlived(rig: Rig) -> None:
     with pytest.raises(RegistryUnavailable):
         await a.registry.set("/x", b"1")
     await a.next(Disconnected)
-    assert trio.current_time() - began < SESSION + SLACK
+    assert trio.current_time() - began < SESSION + rig.slack
     await trio.sleep(3 * SESSION)
     assert a.heard() == []
     rig.thaw()
@@ -327,16 +341,16 @@ async def test_calls_do_not_hide_that_nothing_is_answered(rig: Rig) -> None:
         nursery.start_soon(call_on)
         await a.next(Disconnected)
         nursery.cancel_scope.cancel()
-    assert trio.current_time() - began < SESSION + SLACK
+    assert trio.current_time() - began < SESSION + rig.slack
 
 
 @contract
 async def test_sessions_outlive_servers_that_are_down_for_long(rig: Rig) -> None:
-    a = await rig.open("a")
+    a = await rig.open("a", MIDDLE_SESSION)
     await a.registry.create("/x", ephemeral=True)
     await rig.take_down()
     await a.next(Disconnected)
-    await trio.sleep(2 * SESSION)
+    await trio.sleep(1.2 * MIDDLE_SESSION)
     await rig.bring_back()
     assert not (await a.next(Connected)).fresh
     assert (await a.registry.get("/x")).owner == a.session
@@ -353,7 +367,7 @@ async def test_a_session_begins_once_a_server_is_there(rig: Rig) -> None:
     await rig.bring_back()
     began = trio.current_time()
     assert (await a.next(Connected)).fresh
-    assert trio.current_time() - began < 2 * MAX_PAUSE_SECONDS + SLACK
+    assert trio.current_time() - began < 2 * MAX_PAUSE_SECONDS + rig.slack
 
 
 @contract
@@ -371,11 +385,11 @@ async def test_servers_that_lost_everything_end_all_sessions(rig: Rig) -> None:
 
 @ensemble_contract
 async def test_a_killed_leader_costs_no_session(rig: Rig) -> None:
-    clients = [await rig.open(name, 4.0) for name in "abc"]
+    clients = [await rig.open(name, LONG_SESSION) for name in "abc"]
     sessions = [client.session for client in clients]
     for client in clients:
         await client.registry.create(f"/{client.name}", ephemeral=True)
-    rig.kill_leader()
+    await rig.kill_leader()
     for client in clients:
         while not await answers(client):  # noqa: ASYNC110 - events tell nothing if its own server lives on
             await trio.sleep(0.05)
@@ -388,27 +402,26 @@ async def test_a_killed_leader_costs_no_session(rig: Rig) -> None:
 async def test_a_frozen_leader_is_left_behind(rig: Rig) -> None:
     a = await rig.open("a", 4.0)
     await a.registry.create("/kept")
-    rig.freeze_leader()
-    while not await answers(a):  # noqa: ASYNC110 - events tell nothing if it was not noticed
-        await trio.sleep(0.1)
-    await a.registry.create("/new")
-    assert await a.registry.children("/") == ["kept", "new"]
+    await rig.freeze_leader()
+    # Events tell nothing if it was not noticed, and who leads may be undecided more than once.
+    with suppress(NodeExists):
+        await carried_out(lambda: a.registry.create("/new"))
+    assert await carried_out(lambda: a.registry.children("/")) == ["kept", "new"]
     rig.thaw()
     await trio.sleep(2 * TICK)
-    while not await answers(a):  # noqa: ASYNC110 - the thawed one may have to find its place first
-        await trio.sleep(0.1)
-    assert await a.registry.children("/") == ["kept", "new"]
+    # The thawed one may have to find its place first.
+    assert await carried_out(lambda: a.registry.children("/")) == ["kept", "new"]
 
 
 @ensemble_contract
 async def test_without_a_majority_nobody_is_answered_and_no_session_ends(rig: Rig) -> None:
-    a = await rig.open("a")
+    a = await rig.open("a", MIDDLE_SESSION)
     await a.registry.create("/x", ephemeral=True)
     await rig.take_down()
     await a.next(Disconnected)
     with pytest.raises(RegistryUnavailable):
         await a.registry.set("/x", b"1")
-    await trio.sleep(2 * SESSION)
+    await trio.sleep(1.2 * MIDDLE_SESSION)
     assert a.heard() == []
     await rig.bring_back()
     await a.until(Connected)

@@ -19,12 +19,12 @@ from runtime.registry_messages import (
     VersionMismatch,
 )
 
-from .registry_kit import TICK, Rig, contract, ensemble_contract
+from .registry_kit import LONG_SESSION, TICK, Rig, contract, ensemble_contract
 
 
 @contract
 async def test_what_is_created_is_read(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     assert await at.create("/x", b"data") == "/x"
     stat = await at.get("/x")
     assert (stat.data, stat.version, stat.owner) == (b"data", 0, None)
@@ -33,7 +33,7 @@ async def test_what_is_created_is_read(rig: Rig) -> None:
 
 @contract
 async def test_a_node_is_created_once_and_below_another(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     await at.create("/x")
     with pytest.raises(NodeExists):
         await at.create("/x")
@@ -45,7 +45,7 @@ async def test_a_node_is_created_once_and_below_another(rig: Rig) -> None:
 
 @contract
 async def test_what_is_not_there(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     assert await at.exists("/x") is None
     for missing in (at.get("/x"), at.children("/x"), at.set("/x", b""), at.delete("/x")):
         with pytest.raises(NoNode):
@@ -54,7 +54,7 @@ async def test_what_is_not_there(rig: Rig) -> None:
 
 @contract
 async def test_sequential_numbers_grow_and_are_not_used_again(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     await at.create("/x")
     first = await at.create("/x/n-", sequential=True)
     second = await at.create("/x/n-", sequential=True, ephemeral=True)
@@ -67,7 +67,7 @@ async def test_sequential_numbers_grow_and_are_not_used_again(rig: Rig) -> None:
 
 @contract
 async def test_an_ephemeral_node_carries_its_session(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await a.registry.create("/x", ephemeral=True)
     await b.registry.sync()
     seen = await b.registry.get("/x")
@@ -76,7 +76,7 @@ async def test_an_ephemeral_node_carries_its_session(rig: Rig) -> None:
 
 @contract
 async def test_an_ephemeral_node_has_no_children(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     await at.create("/x", ephemeral=True)
     with pytest.raises(InternalError):
         await at.create("/x/y")
@@ -84,7 +84,7 @@ async def test_an_ephemeral_node_has_no_children(rig: Rig) -> None:
 
 @contract
 async def test_children_are_sorted_and_only_those_right_below(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     for path in ("/x", "/x/b", "/x/a", "/x/a/deep", "/xy"):
         await at.create(path)
     assert await at.children("/x") == ["a", "b"]
@@ -94,7 +94,7 @@ async def test_children_are_sorted_and_only_those_right_below(rig: Rig) -> None:
 
 @contract
 async def test_a_write_raises_the_version_and_may_expect_one(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     await at.create("/x", b"0")
     assert (await at.set("/x", b"1")).version == 1
     assert (await at.set("/x", b"2", 1)).version == 2
@@ -106,7 +106,7 @@ async def test_a_write_raises_the_version_and_may_expect_one(rig: Rig) -> None:
 
 @contract
 async def test_a_node_goes_if_version_and_children_allow(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     await at.create("/x")
     await at.create("/x/y")
     with pytest.raises(VersionMismatch):
@@ -120,7 +120,7 @@ async def test_a_node_goes_if_version_and_children_allow(rig: Rig) -> None:
 
 @contract
 async def test_a_node_made_anew_is_another_one(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     await at.create("/x")
     await at.set("/x", b"1")
     before = await at.get("/x")
@@ -132,7 +132,7 @@ async def test_a_node_made_anew_is_another_one(rig: Rig) -> None:
 
 @contract
 async def test_too_much_is_refused_before_it_is_sent(rig: Rig) -> None:
-    a = await rig.open("a")
+    a = await rig.open("a", LONG_SESSION)
     at = a.registry
     await at.create("/x", bytes(MAX_DATA))
     for call in (at.create("/y", bytes(MAX_DATA + 1)), at.set("/x", bytes(MAX_DATA + 1))):
@@ -148,7 +148,7 @@ async def test_too_much_is_refused_before_it_is_sent(rig: Rig) -> None:
 
 @contract
 async def test_a_transaction_is_carried_out_as_one(rig: Rig) -> None:
-    a = await rig.open("a")
+    a = await rig.open("a", LONG_SESSION)
     at = a.registry
     await at.create("/x", b"0")
     await at.transact([])
@@ -171,7 +171,7 @@ async def test_a_transaction_is_carried_out_as_one(rig: Rig) -> None:
 
 @contract
 async def test_a_transaction_that_fails_leaves_nothing_and_says_why(rig: Rig) -> None:
-    at = (await rig.open("a")).registry
+    at = (await rig.open("a", LONG_SESSION)).registry
     await at.create("/x")
     first = Op("create", "/new")
     failing = [
@@ -192,7 +192,7 @@ async def test_a_transaction_that_fails_leaves_nothing_and_says_why(rig: Rig) ->
 
 @contract
 async def test_a_watch_tells_once(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await a.registry.create("/x", b"0")
     await a.registry.get("/x", watch=True)
     await b.registry.set("/x", b"1")
@@ -207,7 +207,7 @@ async def test_a_watch_tells_once(rig: Rig) -> None:
 
 @contract
 async def test_a_watch_of_children_tells_of_names_only(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await b.registry.create("/x")
     await b.registry.create("/x/y")
     await a.registry.sync()
@@ -226,7 +226,7 @@ async def test_a_watch_of_children_tells_of_names_only(rig: Rig) -> None:
 
 @contract
 async def test_a_watch_of_what_is_not_there_tells_of_its_creation(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     assert await a.registry.exists("/x", watch=True) is None
     for missing in (a.registry.get("/y", watch=True), a.registry.children("/y", watch=True)):
         with pytest.raises(NoNode):
@@ -240,7 +240,7 @@ async def test_a_watch_of_what_is_not_there_tells_of_its_creation(rig: Rig) -> N
 
 @contract
 async def test_two_watches_of_one_path_tell_once_of_its_end(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await b.registry.create("/x")
     await a.registry.sync()
     await a.registry.get("/x", watch=True)
@@ -254,7 +254,7 @@ async def test_two_watches_of_one_path_tell_once_of_its_end(rig: Rig) -> None:
 
 @ensemble_contract
 async def test_a_change_is_told_before_it_can_be_read(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await b.registry.create("/x", b"0")
     await a.registry.sync()
     for number in range(20):
@@ -267,7 +267,7 @@ async def test_a_change_is_told_before_it_can_be_read(rig: Rig) -> None:
 
 @ensemble_contract
 async def test_after_sync_nothing_older_is_read(rig: Rig) -> None:
-    clients = [await rig.open(name) for name in "abc"]
+    clients = [await rig.open(name, LONG_SESSION) for name in "abc"]
     await clients[0].registry.create("/x", b"")
     for number in range(10):
         writer = clients[number % 3].registry
@@ -280,7 +280,7 @@ async def test_after_sync_nothing_older_is_read(rig: Rig) -> None:
 
 @contract
 async def test_watches_are_gone_after_a_reconnect(rig: Rig) -> None:
-    a, b = await rig.open("a"), await rig.open("b")
+    a, b = await rig.open("a", LONG_SESSION), await rig.open("b", LONG_SESSION)
     await a.registry.create("/x", b"0")
     await a.registry.create("/x/y", ephemeral=True)
     await a.registry.get("/x", watch=True)

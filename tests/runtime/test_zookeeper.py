@@ -75,8 +75,9 @@ async def test_with_credentials_nobody_else_sees_or_changes_anything(zookeeper_s
 async def test_without_credentials_everybody_may(zookeeper_server: EmbeddedZooKeeper) -> None:
     async with trio.open_nursery() as nursery:
         one = await begin(nursery, settings_of(zookeeper_server, "/open"))
-        other = await begin(nursery, settings_of(zookeeper_server, "/open", Credentials("a", "b")))
+        # The root belongs to whoever makes it: here to one without credentials.
         await heard(one, Connected)
+        other = await begin(nursery, settings_of(zookeeper_server, "/open", Credentials("a", "b")))
         await heard(other, Connected)
         await one.create("/x", b"1")
         assert (await other.set("/x", b"2")).version == 1
