@@ -55,6 +55,10 @@ class ClusterFacade(Protocol):
         """Have a node take executions, or no new ones; what runs there goes on. Answers as `drain`."""
         ...
 
+    async def process(self, name: str, actor: str) -> Json | None:
+        """The process of another node, as it says itself; None for this one."""
+        ...
+
     async def raise_fence(self) -> None:
         """An operator's word after a loss of authority: lift the store's epochs above all that were ever handed out."""
         ...
@@ -103,6 +107,10 @@ class SoloView:
         find(self.peers(), name)
         raise Conflict(f"{ALONE}: pause the scheduler instead")
 
+    async def process(self, name: str, actor: str) -> Json | None:
+        find(self.peers(), name)
+        return None
+
     async def raise_fence(self) -> None:
         raise Conflict("this node is alone: no coordination service can disagree with its store")
 
@@ -136,6 +144,10 @@ class SharedView:
             return await self._forward(peer, "switch_executor", {"on": on}, actor)
         self._cluster.switch_executor(on)
         return None
+
+    async def process(self, name: str, actor: str) -> Json | None:
+        peer = find(self.peers(), name)
+        return None if peer.boot == self._cluster.boot else await self._forward(peer, "show_process", {}, actor)
 
     async def raise_fence(self) -> None:
         await self._cluster.raise_fence()

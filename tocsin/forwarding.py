@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SWITCHES: Final = frozenset("drain_node switch_executor".split())
-"""Operations on a node, which only that node carries out."""
+SWITCHES: Final = frozenset("drain_node switch_executor show_process".split())
+"""Operations on a node, which only that node carries out, or answers."""
 
 FORWARDED: Final = SWITCHES | REFERENCES.keys()
 """Operations of the table that nodes ask of each other. They are carried out where they arrive, and never passed on."""

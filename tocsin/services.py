@@ -34,12 +34,14 @@ from .node_services import counts, list_types, live, ready, show_node, version
 from .policies import policy_sources
 from .references import references_in, resolve
 from .services_calendars import delete_calendar, list_calendars, put_calendar, show_calendar
+from .services_canaries import add_canaries
 from .services_cluster import (
     drain_node,
     list_nodes,
     list_partitions,
     raise_fence,
     show_member,
+    show_process,
     switch_executor,
 )
 from .services_executions import (
@@ -325,6 +327,8 @@ SERVICES: Final[Mapping[str, Service]] = {
         show_member,
         drain_node,
         switch_executor,
+        show_process,
+        add_canaries,
         list_partitions,
         raise_fence,
         list_types,

@@ -11,6 +11,8 @@ from runtime.coordination import CoordinationStatus
 
 from .calls import Call
 from .cluster_view import ClusterFacade, facade_of, find
+from .node_services import plain
+from .own_process import own_process
 from .views import Json
 
 if TYPE_CHECKING:
@@ -83,6 +85,12 @@ async def switch_executor(node: Node, call: Call) -> Json:
     cluster = facade_of(node)
     said = await cluster.set_executor(call["node"], call["on"], call.actor)
     return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
+
+
+async def show_process(node: Node, call: Call) -> Json:
+    """The process that a node is, as the machine tells it from others."""
+    said = await facade_of(node).process(call["node"], call.actor)
+    return {"node": call["node"], "boot": node.boot, **plain(own_process())} if said is None else said
 
 
 async def list_partitions(node: Node, _call: Call) -> Json:
