@@ -359,7 +359,7 @@ class Keeper(Actor[Event]):
             wanted.update(users)
         running: list[str] = []
         if needs.running:
-            running = await self._read(self._store.occupied)
+            running = await self._world.blocking(self._store.occupied, lane=self._writer)
             wanted.update(running)
         if wanted:
             self._core.learn(await self._read(self._store.tasks, sorted(wanted)), wanted)

@@ -280,6 +280,13 @@ class Store(Protocol):
         """See the module's docstring."""
         ...
 
+    def occupied(self) -> list[str]:
+        """Ids of tasks that have an execution RUNNING or lingering: what counts against queues and concurrency keys.
+
+        No commit whose answer was lost can still come to its end after this: what it claimed is in the answer or will never be.
+        """
+        ...
+
     def purge(self, wanted: Slice) -> Purged:
         """Remove some of what has been kept long enough, in one transaction; see `actors/model/retention.py`.
 
@@ -360,10 +367,6 @@ class Store(Protocol):
 
     def granted_until(self) -> Instant | None:
         """The latest instant at which an execution may start by the catch-up governor's leave; None if none waits for one."""
-        ...
-
-    def occupied(self) -> list[str]:
-        """Ids of tasks that have an execution RUNNING or lingering: what counts against queues and concurrency keys."""
         ...
 
     def locks(self, limit: int) -> list[Execution]:

@@ -103,6 +103,12 @@ class PostgresStore:
         with door():
             return self._writer.commit(commit)
 
+    def occupied(self) -> list[str]:
+        self._require_open()
+        with door():
+            self._transactions.settle()
+        return self._read(postgres_read.occupied)
+
     def purge(self, wanted: Slice) -> Purged:
         self._require_open()
 
@@ -205,9 +211,6 @@ class PostgresStore:
 
     def granted_until(self) -> Instant | None:
         return self._read(postgres_read.granted_until)
-
-    def occupied(self) -> list[str]:
-        return self._read(postgres_read.occupied)
 
     def locks(self, limit: int) -> list[Execution]:
         return self._read(postgres_read.locks, limit)

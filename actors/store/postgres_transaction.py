@@ -127,6 +127,13 @@ class Transactions:
             self._connection.close()
         self._connection = None
 
+    def settle(self) -> None:
+        """Learn what became of a COMMIT without an answer; after this none can come to its end unseen.
+
+        Raises StoreUnavailable and psycopg.Error.
+        """
+        self._settled(None)
+
     def run(self, work: Work[T], request: object = None) -> T:
         """Do it in one transaction and answer what it answers, durable. `request`: what it was made of, to know it again.
 

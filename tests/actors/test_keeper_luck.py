@@ -33,6 +33,7 @@ from runtime.errors import Conflict, StaleFence, StoreUnavailable
 from runtime.records import evolve
 
 from .keeper_kit import START, Rig, definition
+from .sharing_kit import Nodes
 
 QUEUE = Policies(overlap=Overlap.QUEUE)
 ALLOW = Policies(overlap=Overlap.ALLOW)
@@ -139,6 +140,23 @@ def test_the_request_comes_behind_every_start_that_is_being_committed(rig: Rig):
     assert RequestSync not in kinds(told)
     told, _ = core.committed(second, rig.store.commit(other))
     assert kinds(told).index(Start) < kinds(told).index(RequestSync)
+
+
+def test_what_is_claimed_while_an_answer_is_lost_is_not_taken_for_lost_itself():
+    nodes = Nodes(1)
+    nodes[0].create(definition("t1"), definition("t2"))
+    nodes.advance(10)
+    core = nodes[0].core
+    first, unanswered = core.decide([Settle(("t1",))], [], nodes[0].now)
+    second, commit = core.decide([Settle(("t2",))], [], nodes[0].now)
+    nodes.store.commit(unanswered)
+    heard = nodes[0].perform(core.failed(first, StoreUnavailable("the answer is lost")))
+    directives, _ = core.committed(second, nodes.store.commit(commit))
+    nodes[0].send(*heard, *nodes[0].perform(directives))
+    # An executor that was asked before it heard of the second start knows nothing of it.
+    assert [(one.task_id, one.attempt) for one in nodes[0].started] == [("t2", 1), ("t1", 2)]
+    assert len(nodes[0].running) == 2
+    nodes[0].check_slots()
 
 
 def test_a_lost_start_runs_again_at_no_cost(rig: Rig):

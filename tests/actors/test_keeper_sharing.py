@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from actors.keeper_messages import Settle
 from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
@@ -12,7 +11,7 @@ from actors.model.task import Dependencies, partition_of
 from actors.rules.placing import NODE_GONE_AFTER
 from actors.sharing_messages import EndTasks, LeaseDoubted, Offered, SendDeclined, ZonesSwitched
 from runtime.clock import SECOND, Micros
-from runtime.errors import Conflict, StoreUnavailable
+from runtime.errors import Conflict
 from runtime.records import evolve
 
 from .keeper_kit import definition
@@ -374,23 +373,6 @@ def test_a_claim_of_which_nobody_heard_is_found_and_made_again():
     nodes[0].fire()
     (run,) = nodes[0].running.values()
     assert nodes[0].task().open[0].fence == run.fence == 2
-
-
-def test_what_is_claimed_while_an_answer_is_lost_is_not_taken_for_lost_itself():
-    nodes = Nodes(1)
-    nodes[0].create(definition("t1"), definition("t2"))
-    nodes.advance(10)
-    core = nodes[0].core
-    first, unanswered = core.decide([Settle(("t1",))], [], nodes[0].now)
-    second, commit = core.decide([Settle(("t2",))], [], nodes[0].now)
-    nodes.store.commit(unanswered)
-    heard = nodes[0].perform(core.failed(first, StoreUnavailable("the answer is lost")))
-    directives, _ = core.committed(second, nodes.store.commit(commit))
-    nodes[0].send(*heard, *nodes[0].perform(directives))
-    # An executor that was asked before it heard of the second start knows nothing of it.
-    assert [(one.task_id, one.attempt) for one in nodes[0].started] == [("t2", 1), ("t1", 2)]
-    assert len(nodes[0].running) == 2
-    nodes[0].check_slots()
 
 
 def test_an_end_and_the_claim_that_follows_it_may_be_committed_without_an_answer():

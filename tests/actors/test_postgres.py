@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import count
 from typing import Any
@@ -25,7 +25,7 @@ from actors.store import postgres_transaction
 from actors.store.port import Commit, Create, DeliveryWrite, ExecutionWrite, LogWrite, OutboxEntry, Update
 from actors.store.postgres import PostgresStore
 from actors.store.postgres_bulk import texts
-from actors.store.postgres_link import PostgresLimits
+from actors.store.postgres_link import Connection, PostgresLimits
 from actors.store.postgres_write import PAYLOAD, payloads
 from runtime.clock import Instant
 from runtime.errors import LimitReached, StaleEpoch, StaleVersion, StoreDamaged, StoreUnavailable
@@ -297,6 +297,26 @@ def test_another_request_after_an_open_answer_is_judged_by_what_happened(
             commit(store, update(present))
         proxy.closed = False
         assert commit(store, update(present)) == {"t1": StaleVersion}
+
+
+def test_what_runs_is_told_when_no_commit_is_open_any_more(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(asked: Connection, query: Any, *arguments: Any, execute: Any = Connection.execute, **named: Any) -> Any:
+        if query in ("COMMIT", postgres_transaction._END_OTHERS):
+            raise psycopg.OperationalError("nothing is heard of it")
+        return execute(asked, query, *arguments, **named)
+
+    with opened(database, attrs.evolve(SHORT, lock=HANG)) as store:
+        commit(store, create("t1"))
+        with monkeypatch.context() as silence:
+            silence.setattr(Connection, "execute", hanging)
+            silence.setattr(Connection, "broken", True)
+            silence.setattr(late := store._transactions.open(), "close", lambda: None)
+            with pytest.raises(StoreUnavailable, match="not known"):
+                commit(store, update(stored(store), ExecutionWrite(running("e1"))))
+        assert not store.occupied()
+        with closing(late), suppress(psycopg.Error):
+            late.execute("COMMIT")
+        assert store.occupied() == []
 
 
 # -- several nodes
