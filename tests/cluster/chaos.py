@@ -28,7 +28,7 @@ from tests.cluster.harness import Cluster, cluster
 from tests.cluster.network import Kind, Way, Wired, wire
 from tests.cluster.operators import Operators, pause_all, resume_held
 from tests.cluster.workload import LABELS, Planned, rate, tasks
-from tests.e2e.harness import wait_for
+from tests.e2e.harness import NodeEnded, NodeProcess, wait_for
 from tests.e2e.record import append
 from tests.servers import server_directory
 from tocsin.embedded.postgres import EmbeddedPostgres
@@ -45,6 +45,10 @@ HEAL_SECONDS: Final = 45.0
 
 DRAIN_SECONDS: Final = 90.0
 """Until all that is open has ended, once nothing is due any more."""
+
+
+REVIVALS: Final = 10
+"""Lives that a node may need to come up: no way is cut for longer than some seconds."""
 
 
 @attrs.frozen
@@ -155,9 +159,20 @@ class Nemesis:
         self._say(f"  it is {name}, process {node.pid}")
         self.note("dead", node.kill())
         time.sleep(seconds)
-        node.start()
-        node.wait_ready()
+        self._revive(node)
         self._say(f"  {name} lives again as process {node.pid}")
+
+    def _revive(self, node: NodeProcess) -> None:
+        """As a supervisor of processes does: a node that finds its store cut off ends, and is started again."""
+        for _ in range(REVIVALS):
+            node.start()
+            try:
+                node.wait_ready()
+            except NodeEnded:
+                self.note("dead", node.reap())
+            else:
+                return
+        raise AssertionError(f"the node does not come up\n{node.log()}")
 
     def restart(self, name: str, rest: float) -> None:
         """A stop in order, another life at once, and some seconds of rest."""
@@ -166,8 +181,7 @@ class Nemesis:
         pid = node.pid
         assert node.terminate() == 0, node.log()
         self.note("dead", pid)
-        node.start()
-        node.wait_ready()
+        self._revive(node)
         self.done["restart of a node"] += 1
         time.sleep(rest)
 

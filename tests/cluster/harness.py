@@ -139,5 +139,6 @@ def cluster(
     finally:
         for node in nodes.values():
             if node.process is not None:
-                os.kill(node.pid, signal.SIGCONT)
+                # One that has ended by itself stays there until it is reaped.
+                node.process.send_signal(signal.SIGCONT)
             node.clean_up()
