@@ -27,7 +27,7 @@ from tests.cluster import evidence, judge
 from tests.cluster.harness import Cluster, cluster
 from tests.cluster.network import Kind, Way, Wired, wire
 from tests.cluster.operators import Operators, pause_all, resume_held
-from tests.cluster.workload import LABELS, Planned, rate, tasks
+from tests.cluster.workload import LABELS, Planned, rate, slowness, tasks
 from tests.e2e.harness import NodeEnded, NodeProcess, wait_for
 from tests.e2e.record import append
 from tests.servers import server_directory
@@ -328,15 +328,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--scale", type=float, default=1.0, help="by which the tasks' intervals are longer")
+    parser.add_argument(
+        "--scale", type=float, default=None, help="by which the tasks' intervals are longer; else measured"
+    )
     parser.add_argument("--unfenced", action="store_true", help="nodes without the fence check: must be found out")
     parser.add_argument("--keep", type=Path, default=None, help="where logs and record are kept")
     given = parser.parse_args()
     seed = secrets.randbelow(2**32) if given.seed is None else given.seed
     rounds = max(1, round(3 * given.minutes / 4))
     say(f"seed {seed}, {rounds} rounds of faults in {given.minutes:g} minutes")
-    rng, planned = random.Random(seed), tasks(given.scale)
-    say(f"{len(planned)} tasks, {rate(planned):.0f} nominal times per second")
+    scale = slowness() if given.scale is None else given.scale
+    rng, planned = random.Random(seed), tasks(scale)
+    say(f"{len(planned)} tasks, intervals {scale:.1f} times as long, {rate(planned):.0f} nominal times per second")
     modules = (UNFENCED,) if given.unfenced else ()
     with (
         server_directory("chaos") as directory,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import chaos, judge
-from tests.cluster.workload import tasks
+from tests.cluster.workload import slowness, tasks
 from tests.servers import server_directory
 from tocsin.embedded.postgres import EmbeddedPostgres
 from tocsin.embedded.zookeeper import EmbeddedZooKeeper
@@ -36,8 +36,9 @@ def zookeeper() -> Iterator[EmbeddedZooKeeper]:
 def test_a_storm_loses_nothing_and_doubles_nothing(
     tmp_path: Path, run_seed: int, postgres: EmbeddedPostgres, zookeeper: EmbeddedZooKeeper
 ) -> None:
-    rng = random.Random(run_seed)
-    with chaos.start(tmp_path, postgres, zookeeper, tasks(), rng) as run:
+    rng, scale = random.Random(run_seed), slowness()
+    chaos.say(f"intervals are {scale:.1f} times as long as usual")
+    with chaos.start(tmp_path, postgres, zookeeper, tasks(scale), rng) as run:
         verdict = judge.judge(chaos.storm(run, rng, 60 * MINUTES, ROUNDS))
     chaos.tell(run, verdict)
     assert not verdict.violations, verdict.report()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -57,6 +60,32 @@ class Planned:
     def holds(self) -> bool:
         """Whether it stays CRASHED until somebody resumes it."""
         return self.policies.get("onCrash") == "hold"
+
+
+WORK: Final = """
+import json
+for number in range(120_000):
+    json.loads(json.dumps({"kind": "start", "fence": number, "at": 1795331469665658}))
+"""
+"""What each of four processes does to measure the machine."""
+
+USUAL_SECONDS: Final = 2.0
+"""How long that takes on the two idle cores for which the workload was made."""
+
+SLOWEST: Final = 4.0
+"""The most by which the load is made less: a storm of four minutes still has far more than 5,000 nominal times."""
+
+
+def slowness() -> float:
+    """By which this machine, as busy as it is just now, is slower than the one that the workload was made on; 1 to `SLOWEST`.
+
+    Overload makes everything late and nothing wrong, so a storm would have to hold at any load; but what waits for minutes is
+    not under fault.
+    """
+    began = time.monotonic()
+    for one in [subprocess.Popen([sys.executable, "-S", "-c", WORK]) for _ in range(4)]:
+        assert one.wait() == 0
+    return min(max(1.0, (time.monotonic() - began) / USUAL_SECONDS), SLOWEST)
 
 
 RETRY = {"maxRetries": 50, "delay": "200ms"}
