@@ -30,6 +30,9 @@ BENT = HERE / "bent.py"
 RETRY = {"maxRetries": 50, "delay": "100ms"}
 """Crashes count against the retries of what has no checkpoint; here they must not use them up."""
 
+POLL_SECONDS = 0.05
+"""Between two looks at what is waited for: the machine's time is the cluster's."""
+
 Json = dict[str, Any]
 
 
@@ -54,6 +57,9 @@ class Drill:
 
     cluster: Cluster
     clients: dict[str, tuple[int, Client]] = attrs.field(factory=dict)
+    _read: int = 0
+    """Bytes of the record that have been read."""
+    _marks: list[Mark] = attrs.field(factory=list, repr=False)
 
     def client(self, name: str = "n1") -> Client:
         """To a node's present life; kept open."""
@@ -76,9 +82,13 @@ class Drill:
 
     def marks(self, *kinds: str) -> list[Mark]:
         """The handlers' record, of these kinds or all."""
-        text = self.cluster.record.read_text()
-        lines = (json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines())
-        return [Mark(**line) for line in lines if not kinds or line["kind"] in kinds]
+        with self.cluster.record.open("rb") as record:
+            record.seek(self._read)
+            added = record.read()
+        whole = added[: added.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self._marks += [Mark(**json.loads(line)) for line in whole.splitlines()]
+        return [mark for mark in self._marks if not kinds or mark.kind in kinds]
 
     def kill(self, name: str) -> int:
         """SIGKILL to a node, with a line in the record; its process id."""
@@ -120,11 +130,11 @@ class Drill:
         self.wait(balanced, f"shares of {wanted}", seconds)
         return self.shares(wanted[0])
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 30.0) -> float:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = SETTLE_SECONDS) -> float:
         """Wait for something; how long it took. What the nodes have written is told if it does not come."""
         begun = time.monotonic()
         try:
-            wait_for(_answering(condition), seconds, what, poll=0.02)
+            wait_for(_answering(condition), seconds, what, poll=POLL_SECONDS)
         except (AssertionError, NodeEnded) as error:
             raise AssertionError(f"{error}\n{self.cluster.logs()}") from None
         return time.monotonic() - begun

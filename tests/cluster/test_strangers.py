@@ -135,7 +135,7 @@ def test_a_node_of_another_cluster_is_refused(cluster: Drill) -> None:
     node.start()
     cluster.wait(lambda: lines(node, "belongs to cluster"), "it to be refused")
     time.sleep(QUIET_SECONDS)
-    assert len(lines(node)) == 1, lines(node)
+    assert len(lines(node, "belongs to cluster")) == 1, lines(node)
     assert "foreign" not in cluster.nodes("n1")
 
 
@@ -149,7 +149,7 @@ def test_a_node_with_another_key_gets_no_link(cluster: Drill) -> None:
     assert len(lines(node, "link to n1")) == 1, lines(node)
     assert "key" in lines(node, "link to n1")[0]
     assert not [line for line in node.log_path.read_text().splitlines() if "linked with" in line]
-    assert all_alive(cluster, "n1")
+    cluster.wait(lambda: all_alive(cluster, "n1"), "the links of n1 to live")
 
 
 # -- the port for links
@@ -171,14 +171,15 @@ CORRUPTED = b"\x82\x88mask" + b"\xff" * 8
 @pytest.mark.parametrize("frame", [OVERSIZED, CORRUPTED, b"\xff" * 1_000], ids=["oversized", "corrupted", "no frame"])
 def test_a_bad_frame_ends_its_connection_alone(cluster: Drill, frame: bytes) -> None:
     node = cluster.cluster.nodes["n1"]
-    before = len(lines(node))
+    before = len(lines(node, "link from"))
     with socket.create_connection(("127.0.0.1", port_of(cluster, "n1")), timeout=20.0) as connection:
         connection.sendall(UPGRADE)
         assert b" 101 " in connection.recv(4096).split(b"\r\n")[0]
         sent_all(connection, frame)
         drained(connection)
-    assert len(lines(node)) <= before + 1, lines(node)[before:]
-    assert all_alive(cluster, "n1")
+    assert len(lines(node, "link from")) <= before + 1, lines(node)
+    # A busy machine may have made one of the nodes suspect the others for a moment, which this has nothing to do with.
+    cluster.wait(lambda: all_alive(cluster, "n1"), "the links of n1 to live")
 
 
 def sent_all(connection: socket.socket, data: bytes) -> None:
@@ -200,7 +201,7 @@ def drained(connection: socket.socket) -> None:
 
 def test_a_flood_of_connections_is_limited(cluster: Drill) -> None:
     node = cluster.cluster.nodes["n1"]
-    begun = lines(node, "too many")
+    begun, since = lines(node, "too many"), time.monotonic()
     kept: list[socket.socket] = []
     try:
         for _ in range(CONNECTIONS):
@@ -215,12 +216,12 @@ def test_a_flood_of_connections_is_limited(cluster: Drill) -> None:
             if len(kept) > 500:
                 kept.pop(0).close()
         cluster.wait(lambda: len(lines(node, "too many")) > len(begun), "the flood to be noticed")
-        assert all_alive(cluster, "n2")
+        cluster.wait(lambda: all_alive(cluster, "n2"), "the links of n2 to live")
     finally:
         for connection in kept:
             connection.close()
     # One line a minute about one host.
-    assert len(lines(node, "too many")) <= len(begun) + 2
+    assert len(lines(node, "too many")) <= len(begun) + 2 + (time.monotonic() - since) / 60
 
 
 # -- authority lost
