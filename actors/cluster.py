@@ -179,6 +179,16 @@ class Cluster:
         )
 
     @property
+    def owned(self) -> tuple[int, ...]:
+        """The partitions for which this node acts."""
+        return self._keeper.owned
+
+    @property
+    def lease(self) -> str:
+        """The boot id under which this node claims."""
+        return self._coordinator.boot
+
+    @property
     def address(self) -> str:
         """Where other nodes make their links to."""
         return self.config.advertise or self.fabric.address

@@ -94,6 +94,12 @@ class SimulatedNetwork:
         for stream in self._taken(host):
             stream.vanish()
 
+    def crash(self, host: str) -> None:
+        """A process of a host dies: its connections break, and its addresses are free again."""
+        self.reset(host)
+        for address in [one for one in self._listeners if split_address(one)[0] == host]:
+            del self._listeners[address], self._admits[address]
+
     def _taken(self, host: str) -> list[SimulatedStream]:
         return self._streams.pop(host, [])
 
@@ -164,7 +170,8 @@ class SimulatedNetwork:
                 async for stream, source in receive:
                     nursery.start_soon(handle, stream, source)
         finally:
-            del self._listeners[address], self._admits[address]
+            if self._listeners.get(address) is send:
+                del self._listeners[address], self._admits[address]
             self._ignore_backlog(receive)
 
     def _ignore_backlog(self, receive: trio.MemoryReceiveChannel[tuple[SimulatedStream, str]]) -> None:

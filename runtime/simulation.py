@@ -31,7 +31,7 @@ def seed_scheduler(seed: int | str) -> None:
 
 
 class SimulatedWorld:
-    """Virtual time (wall = start + monotonic + steps), seeded streams, blocking work run inline.
+    """Virtual time (wall = start + rate * monotonic + steps), seeded streams, blocking work run inline.
 
     `failures` maps a failpoint's name to what is called when it is passed. `threaded`: which lanes get real threads after all,
     because what runs there calls back into the loop; while such a thread computes, virtual time stands still.
@@ -39,11 +39,13 @@ class SimulatedWorld:
 
     def __init__(
         self,
-        seed: int = 0,
+        seed: int | str = 0,
         start: Instant = DEFAULT_START,
         origin: float | None = None,
         threaded: Callable[[str], bool] = lambda lane: False,
+        rate: float = 1.0,
     ) -> None:
+        self._rate = rate
         self._threaded = threaded
         self._computing = 0
         self._resumed = trio.Event()
@@ -57,7 +59,7 @@ class SimulatedWorld:
         self.failures: dict[str, Callable[[], None]] = {}
 
     def now(self) -> Instant:
-        return Instant(self._start + self._stepped + round((trio.current_time() - self._origin) * SECOND))
+        return Instant(self._start + self._stepped + round((trio.current_time() - self._origin) * self._rate * SECOND))
 
     def monotonic(self) -> float:
         return trio.current_time()
@@ -70,7 +72,7 @@ class SimulatedWorld:
 
     def reached_at(self, instant: Instant) -> float:
         """When the monotonic clock will be at this instant, unless the wall clock is stepped before."""
-        return self._origin + (instant - self._start - self._stepped) / SECOND
+        return self._origin + (instant - self._start - self._stepped) / (self._rate * SECOND)
 
     def rng(self, stream: str) -> random.Random:
         return random.Random(f"{self._seed}:{stream}")

@@ -1,0 +1,134 @@
+"""One rehearsal of our own: a plan, carried out on virtual time, and the history that came of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import attrs
+import trio
+import trio.testing
+
+from actors.handling.catalogue import Catalogue
+from runtime.simulation import DEFAULT_START, seed_scheduler
+
+from .client import Customers
+from .history import Bounds, History, Ownership, Request
+from .history import Task as TaskHistory
+from .nemesis import Nemesis
+from .plan import Plan
+from .record import Record
+from .stage import Stage
+from .witness import read_tasks
+from .work import work_types
+
+HEAL: Final = 60.0
+"""Seconds after the last fault within which all is owned and nothing due is left, times the rhythm."""
+
+POLL: Final = 1.0
+"""Between two looks whether the nodes are up, seconds of virtual time."""
+
+UP_SECONDS: Final = 120.0
+"""Within which a cluster has begun, times the rhythm; against hanging."""
+
+
+@attrs.frozen
+class Rehearsed:
+    """What came of a plan. trace: of everything that happened, the same whenever the plan is carried out. simulated, real:
+    seconds; real ones of this process's time."""
+
+    plan: Plan
+    history: History
+    trace: str
+    simulated: float
+    real: float
+    refused: Mapping[str, int]
+    faults: Mapping[str, int]
+    failed: Mapping[str, int]
+
+
+def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehearsed:
+    """Carry a plan out, in a loop of its own. `change`: something to be done to the stage before it begins."""
+    seed_scheduler(plan.seed)
+    began = time.process_time()
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    stage, nemesis, history, simulated = trio.run(_carry_out, plan, change, clock=clock)
+    return Rehearsed(
+        plan,
+        history,
+        stage.trace.digest(),
+        simulated,
+        time.process_time() - began,
+        dict(stage.database.refused),
+        {kind.value: number for kind, number in nemesis.done.items()},
+        dict(stage.failed),
+    )
+
+
+async def _carry_out(plan: Plan, change: Callable[[Stage], None] | None) -> tuple[Stage, Nemesis, History, float]:
+    stage = Stage(plan.seed, plan.names, plan.partitions, plan.knobs, DEFAULT_START, _catalogue)
+    if change is not None:
+        change(stage)
+    nemesis, customers = Nemesis(stage), Customers(stage, stage.rng("customers"))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        for name in plan.names:
+            stage.begin(name)
+        with trio.move_on_after(UP_SECONDS * plan.knobs.rhythm):
+            await customers.add(plan.jobs)
+        async with trio.open_nursery() as acts:
+            acts.start_soon(nemesis.run, plan.faults)
+            acts.start_soon(customers.run, plan.calls)
+            await trio.sleep_until(plan.seconds)
+        customers.close()
+        healed = stage.now()
+        await trio.sleep(HEAL * plan.knobs.rhythm)
+        history = _history(stage, customers, plan, healed)
+        simulated = trio.current_time()
+        stage.clear()
+        nursery.cancel_scope.cancel()
+    return stage, nemesis, history, simulated
+
+
+def _catalogue(record: Record) -> Catalogue:
+    return Catalogue(work_types(record))
+
+
+def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> History:
+    tasks = [task for task in read_tasks(stage.database.store) if task.name in customers.ids]
+    slow = plan.knobs.rhythm
+    return History(
+        tasks=(*tasks, *_deleted({task.id for task in tasks}, customers.requests)),
+        lines=tuple(stage.record.lines),
+        ended_at=stage.now(),
+        healed_at=healed,
+        spans=tuple(stage.spans),
+        requests=tuple(customers.requests),
+        writes=tuple(stage.database.writes),
+        ownership=_ownership(stage),
+        partitions=plan.partitions,
+        bounds=Bounds(
+            lateness=round(1_000_000 * (1 + slow)),
+            heal=round(1_000_000 * HEAL * slow),
+            skew=round(1_000_000 * (plan.knobs.skew + plan.knobs.drift * plan.seconds)),
+        ),
+    )
+
+
+def _deleted(known: set[str], requests: list[Request]) -> list[TaskHistory]:
+    """Of what was deleted only that is known."""
+    gone = Counter(
+        one.task for one in requests if one.verb == "delete" and one.answer == "ok" and one.task not in known
+    )
+    return [TaskHistory(task, task, 0, (), "deleted", 0, deleted=True) for task in gone]
+
+
+def _ownership(stage: Stage) -> Ownership:
+    said, live = {}, {}
+    for name, node in stage.living().items():
+        if node.cluster is not None:
+            said[name] = frozenset(node.cluster.owned)
+            live[node.cluster.lease] = name
+    return Ownership(said, {}, live)

@@ -1,0 +1,189 @@
+"""Draws plans: each seed enables some of the faults, and some configuration that nobody in their right mind would choose."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import attrs
+
+from .plan import Call, Fault, FaultKind, Job, Knobs, Plan
+
+WARM_UP: Final = 30.0
+"""Seconds before the first fault, times the rhythm: the cluster has found itself and has its tasks."""
+
+SESSION: Final = 4.0
+"""Of a rhythm of 1, seconds."""
+
+WEIGHTS: Final[dict[FaultKind, float]] = {
+    FaultKind.KILL: 4,
+    FaultKind.STOP: 1,
+    FaultKind.FREEZE: 4,
+    FaultKind.DRAIN: 1,
+    FaultKind.CUT: 1,
+    FaultKind.CUT_ONE_WAY: 1,
+    FaultKind.RESET: 1,
+    FaultKind.VANISH: 1,
+    FaultKind.SLOW_LINKS: 1,
+    FaultKind.CORRUPT: 1,
+    FaultKind.LOSE_COORDINATION: 3,
+    FaultKind.LOSE_REPLIES: 2,
+    FaultKind.LOSE_REPLY: 2,
+    FaultKind.EXPIRE: 2,
+    FaultKind.KILL_LEADER: 1,
+    FaultKind.FREEZE_COORDINATION: 1,
+    FaultKind.LOSE_QUORUM: 1,
+    FaultKind.LOSE_STORE: 2,
+    FaultKind.STOP_STORE: 1,
+    FaultKind.SLOW_STORE: 2,
+    FaultKind.FULL_STORE: 1,
+    FaultKind.FLAKY_STORE: 1,
+    FaultKind.COMMIT_UNKNOWN: 2,
+    FaultKind.DROP_WAKES: 1,
+    FaultKind.STEP_CLOCK: 1,
+}
+"""How often each is drawn, beside the others: what takes ownership away is worth the most."""
+
+
+@attrs.frozen
+class Size:
+    """How much a seed is at least. seconds: of the phase of faults."""
+
+    nodes: int = 5
+    partitions: int = 20
+    tasks: int = 200
+    seconds: float = 300.0
+    faults: int = 2
+
+
+def draw(seed: int, size: Size = Size()) -> Plan:
+    """The plan of a seed."""
+    rng = random.Random(f"plan:{seed}")
+    knobs = _knobs(rng)
+    seconds = max(size.seconds, knobs.rhythm * (WARM_UP + 75))
+    return Plan(
+        seed,
+        nodes=size.nodes,
+        partitions=size.partitions,
+        seconds=round(seconds, 1),
+        knobs=knobs,
+        jobs=tuple(_jobs(rng, size.tasks, seconds, knobs.rhythm)),
+        calls=tuple(_calls(rng, size.tasks, seconds, knobs.rhythm)),
+        faults=tuple(_faults(rng, size, seconds, knobs.rhythm)),
+    )
+
+
+def _knobs(rng: random.Random) -> Knobs:
+    rhythm = rng.choice((2.0, 4.0, 4.0, 8.0, 8.0))
+
+    def perhaps(chance: float, value: Callable[[], Any], usual: Any) -> Any:
+        return value() if rng.random() < chance else usual
+
+    return Knobs(
+        rhythm=rhythm,
+        slots=perhaps(0.25, lambda: rng.choice((1, 2, 3)), 50),
+        latency=perhaps(0.3, lambda: rng.choice((0.0, 0.02, 0.1)), 0.001),
+        jitter=perhaps(0.3, lambda: rng.choice((0.0, 0.05)), 0.001),
+        chunk=perhaps(0.1, lambda: rng.choice((7, 64)), None),
+        store_latency=perhaps(0.3, lambda: rng.choice((0.0, 0.02, 0.2)), 0.002),
+        skew=perhaps(0.3, lambda: rng.choice((0.05, 0.5)), 0.0),
+        drift=perhaps(0.2, lambda: 1e-4, 0.0),
+        min_nodes=perhaps(0.3, lambda: rng.choice((2, 3)), 1),
+        heartbeat=perhaps(0.03, lambda: 0.05, None),
+        probe=perhaps(0.03, lambda: 0.1, None),
+    )
+
+
+def _jobs(rng: random.Random, number: int, seconds: float, rhythm: float) -> Iterator[Job]:
+    """Most are seldom due; all kinds are there."""
+    retry = {"retry": (20, 0.5 * rhythm)}
+    for n in range(number):
+        kind = rng.choices(("brief", "lasting", "long", "failing"), (5, 4, 3, 1))[0]
+        policies: dict[str, Any] = dict(retry)
+        policies["overlap"] = rng.choice(("skip", "skip", "queue", "queue_all", "replace", "allow"))
+        policies["catch_up"] = rng.choice(("latest", "skip", "earliest", "all"))
+        policies["on_crash"] = rng.choice(("resume", "resume", "rerun", "hold"))
+        if rng.random() < 0.1:
+            policies["concurrency"] = (f"key {rng.randrange(3)}", rng.choice((1, 2)))
+        parameters: dict[str, Any] = {}
+        lasts = rng.uniform(1.0, 6.0) * rhythm
+        if kind == "lasting":
+            parameters = {"seconds": round(lasts, 2)}
+        elif kind == "long":
+            steps = rng.randrange(4, 12)
+            parameters = {"steps": steps, "rest": round(3 * lasts / steps, 2)}
+        elif kind == "failing":
+            parameters = {"attempts": rng.randrange(1, 3)}
+        job = Job(f"task {n}", kind, parameters=parameters, policies=policies)
+        yield _when(rng, job, seconds, rhythm)
+
+
+def _when(rng: random.Random, job: Job, seconds: float, rhythm: float) -> Job:
+    chance = rng.random()
+    if chance < 0.35:
+        return attrs.evolve(job, after=round(rng.uniform(0.0, seconds), 1))
+    if chance < 0.45:
+        return attrs.evolve(job, cron=f"{rng.randrange(60)} */{rng.choice((1, 2, 3))} * * * *")
+    job = attrs.evolve(job, every=round(rng.uniform(seconds / 6, seconds), 1))
+    if chance < 0.55:
+        job = attrs.evolve(job, every=round(rng.uniform(8.0, 20.0) * rhythm, 1))
+    if chance > 0.95:
+        job = attrs.evolve(job, max_runs=2)
+    if 0.9 < chance < 0.93:
+        job = attrs.evolve(job, placement="all", policies={**job.policies, "overlap": "skip"})
+    return job
+
+
+def _calls(rng: random.Random, number: int, seconds: float, rhythm: float) -> Iterator[Call]:
+    for _ in range(rng.randrange(5, 30)):
+        at = round(rng.uniform(WARM_UP * rhythm, seconds), 2)
+        verb = rng.choice(("run", "run", "run", "edit", "pause", "cancel", "delete", "pause all"))
+        job = f"task {rng.randrange(number)}"
+        if verb == "pause all":
+            job = ""
+        yield Call(at, verb, job, round(rng.uniform(10.0, 30.0) * rhythm, 1) if verb == "edit" else 0.0)
+        if verb.startswith("pause"):
+            later = min(seconds, at + rng.uniform(1.0, 15.0) * rhythm)
+            yield Call(round(later, 2), verb.replace("pause", "resume"), job)
+
+
+def _faults(rng: random.Random, size: Size, seconds: float, rhythm: float) -> Iterator[Fault]:
+    names = [f"n{number}" for number in range(1, size.nodes + 1)]
+    kinds = [kind for kind in FaultKind if rng.random() < 0.4]
+    # At least one that takes ownership away from somebody who does not know, and one that takes work away.
+    kinds += [rng.choice((FaultKind.FREEZE, FaultKind.LOSE_COORDINATION, FaultKind.LOSE_STORE)), FaultKind.KILL]
+    weights = [WEIGHTS[kind] for kind in kinds]
+    session = SESSION * rhythm
+    for number in range(rng.randrange(max(size.faults, 4), 12)):
+        kind = kinds[-1 - number] if number < 2 else rng.choices(kinds, weights)[0]
+        at = rng.uniform(WARM_UP * rhythm, seconds - 2.5 * session)
+        lasts = min(rng.choice((0.2, 0.6, 1.2, 2.0, 3.0)) * session, seconds - at)
+        yield _fault(rng, kind, names, round(at, 3), round(lasts, 3), rhythm)
+
+
+def _fault(rng: random.Random, kind: FaultKind, names: list[str], at: float, lasts: float, rhythm: float) -> Fault:
+    node = rng.choice(names)
+    match kind:
+        case FaultKind.CUT | FaultKind.CUT_ONE_WAY:
+            return Fault(at, kind, tuple(rng.sample(names, 2)), lasts)
+        case FaultKind.STOP_STORE | FaultKind.FULL_STORE:
+            return Fault(at, kind, (), lasts)
+        case FaultKind.KILL_LEADER | FaultKind.FREEZE_COORDINATION | FaultKind.LOSE_QUORUM:
+            return Fault(at, kind, (), lasts)
+        case FaultKind.SLOW_LINKS:
+            return Fault(at, kind, (node,), lasts, round(rng.uniform(0.05, 0.5) * rhythm, 3))
+        case FaultKind.CORRUPT:
+            return Fault(at, kind, (node,), lasts, 0.05)
+        case FaultKind.SLOW_STORE:
+            return Fault(
+                at, kind, (node,) if rng.random() < 0.7 else (), lasts, round(rng.uniform(0.2, 1.5) * rhythm, 3)
+            )
+        case FaultKind.FLAKY_STORE:
+            return Fault(at, kind, (node,), lasts, 0.3)
+        case FaultKind.COMMIT_UNKNOWN:
+            return Fault(at, kind, (node,), lasts, rng.choice((0.0, 1.0)))
+        case FaultKind.STEP_CLOCK:
+            return Fault(at, kind, (node,), lasts, rng.choice((-30.0, -2.0, 2.0, 30.0)))
+        case _:
+            return Fault(at, kind, (node,), lasts)
