@@ -44,12 +44,13 @@ LEAVE_SECONDS: Final = 2.0
 class LeaseCalls:
     """What the node is told of its lease, in the loop, at once.
 
-    new_boot: a boot id for another life. doubted: end what runs. trusted: it may run again. lost: (former boot, new boot).
+    new_boot: a boot id for another life. doubted: end what runs. trusted: it may run again, under this boot id. lost: (former
+    boot, new boot).
     """
 
     new_boot: Callable[[], str]
     doubted: Callable[[], None]
-    trusted: Callable[[], None]
+    trusted: Callable[[str], None]
     lost: Callable[[str, str], None]
 
 
@@ -129,7 +130,9 @@ class ClusterCoordinator(Actor[Event]):
     async def started(self) -> None:
         """Nothing is owned at the beginning, also after a crash; the lease goes on under the boot id that was used last."""
         self._member = attrs.evolve(self._member, boot=self._core.boot)
+        former = self._core
         self._core = ClusterCoordinatorCore(self._member, self._lease, self._rhythm.renew_seconds)
+        self._core.inherit(former)
         await self._announce(self._core.boot, {})
         self._nursery.start_soon(self._tick)
 
@@ -176,7 +179,7 @@ class ClusterCoordinator(Actor[Event]):
                 self._calls.doubted()
             case words.TrustLease():
                 logger.warning("The lease of this process is renewed again")
-                self._calls.trusted()
+                self._calls.trusted(self._core.boot)
             case words.LoseLease(former=former, boot=boot):
                 logger.error(
                     "This process counts as dead, its lease had lapsed: it goes on as %s, not as %s", boot, former

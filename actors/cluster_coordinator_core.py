@@ -72,6 +72,7 @@ class ClusterCoordinatorCore:
         self._drained = False
         self._trouble = False
         self._doubted = False
+        self._leased = False
         self._lease_from = 0.0
         self._answered = 0.0
         self._refusal: str | None = None
@@ -95,6 +96,10 @@ class ClusterCoordinatorCore:
         self._next: dict[type, float] = {}
         self._complained: str | None = None
         self._out: list[Directive] = []
+
+    def inherit(self, former: ClusterCoordinatorCore) -> None:
+        """What a former life of the coordinator knew of the lease: it lapses although nobody has looked at it for a while."""
+        self._leased, self._doubted, self._lease_from = former._leased, former._doubted, former._lease_from
 
     @property
     def boot(self) -> str:
@@ -229,7 +234,7 @@ class ClusterCoordinatorCore:
     # -- lease and store
 
     def _renew(self, sent: float, now: float) -> None:
-        self._lease_from, self._answered = sent, now
+        self._leased, self._lease_from, self._answered = True, sent, now
         if self._doubted:
             self._doubted = False
             self._out.append(words.TrustLease())
@@ -240,17 +245,16 @@ class ClusterCoordinatorCore:
 
     def _watch(self, now: float) -> None:
         """What time brings about."""
-        if not self._enrolled:
-            return
-        if not self._doubted and now >= self._lease_from + DOUBT * self._lease.seconds:
+        if self._leased and not self._doubted and now >= self._lease_from + DOUBT * self._lease.seconds:
             self._doubted = True
             self._out.append(words.DoubtLease())
-        self._trouble = self._trouble or now >= self._answered + self._lease.store_grace
+        if self._enrolled:
+            self._trouble = self._trouble or now >= self._answered + self._lease.store_grace
 
     def _begin_anew(self, fresh: str) -> None:
         former = self.boot
         self._member = attrs.evolve(self._member, boot=fresh)
-        self._enrolled = self._joined = self._asked = self._doubted = False
+        self._enrolled = self._joined = self._asked = self._doubted = self._leased = False
         self._out.append(words.LoseLease(former, fresh))
         self._granted, self._raising, self._epochs = {}, {}, {}
         self._members = ()

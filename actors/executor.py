@@ -41,6 +41,7 @@ from .executor_messages import (
     Resync,
     SetAlarm,
     Spawn,
+    Trust,
 )
 from .handling.catalogue import Catalogue, TaskType
 from .handling.context import Context
@@ -135,8 +136,15 @@ class Executor(Actor[Message]):
             self._post_last()
 
     def interrupt_all(self, reason: str) -> None:
-        """End everything that runs, at no cost. For who must not wait: what runs may be run again elsewhere at any moment."""
+        """End everything that runs, at no cost, and what is still to be started, until `trust`.
+
+        For who must not wait: what runs may be run again elsewhere at any moment.
+        """
         self._apply(InterruptAll(reason))
+
+    def trust(self, boot: str) -> None:
+        """What was claimed under this boot id may run, and nothing that was claimed under another one."""
+        self._apply(Trust(boot))
 
     def load(self) -> tuple[int, int, int]:
         """Its slots, those that are free, and the attempts that run."""

@@ -19,6 +19,8 @@ A handler that has not ended ABANDON_SECONDS after its interruption is abandoned
 `SlotsFreed` follows when it returns, if ever, or when the keeper tells to `Release` it: then its slot is given back although the
 handler goes on, which is counted as `stuck` until it returns.
 
+After InterruptAll what comes to be started has ended as interrupted, until Trust names the boot id under which attempts run.
+
 Every end is kept until the keeper says `Recorded`, and told again after each `InSync`. The slots told there leave out those of
 ends not yet recorded: the keeper counts them when it hears the ends again. The core outlives a restart of its actor, whose
 attempts then end as interrupted, so nothing is lost but the message that crashed it.
@@ -54,6 +56,7 @@ from .executor_messages import (
     Resync,
     SetAlarm,
     Spawn,
+    Trust,
 )
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed, Start
 from .model.execution import Failure
@@ -66,6 +69,9 @@ if TYPE_CHECKING:
 
 ABANDON_SECONDS: Final = 10.0
 """Time between the interruption of a handler and its abandonment: longer than a child process is given before it is killed."""
+
+LOST_LEASE: Final = "lost_lease"
+"""Why attempts are ended whose node may count as dead, or does."""
 
 GAVE_WAY: Final = "HandlerInterrupted"
 """The exception with which a handler gives way; a worker process tells it by its name."""
@@ -114,6 +120,8 @@ class ExecutorCore:
         self._alarm_at: float | None = None
         self._draining: list[Reply[None]] = []
         self._drained = False
+        self._boot: str | None = None
+        self._doubt: str | None = None
 
     @property
     def running(self) -> int:
@@ -164,8 +172,11 @@ class ExecutorCore:
                 for key in [key for key, attempt in self._running.items() if attempt.task_id in ids]:
                     self._interrupt(key, State.CANCELLED, "cancelled: the task was deleted", monotonic, directives)
             case InterruptAll(reason=reason):
+                self._doubt = reason
                 for key in list(self._running):
                     self._interrupt(key, State.WAITING, reason, monotonic, directives)
+            case Trust(boot=boot):
+                self._boot, self._doubt = boot, None
             case Resync(token=token):
                 self._sync(token, directives)
             case Drain():
@@ -182,8 +193,8 @@ class ExecutorCore:
         if key in self._running or key in self._unrecorded or key in self._abandoned or key in self._stuck:
             return
         attempt = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
-        if self._drained:
-            self._end(attempt, AttemptEnd(*_identity(attempt), State.WAITING, now, now, reason="drain"), directives)
+        if (refusal := self._refusal(execution.boot)) is not None:
+            self._end(attempt, AttemptEnd(*_identity(attempt), State.WAITING, now, now, reason=refusal), directives)
             return
         former = self._newest.get(execution.id)
         self._running[key] = attempt
@@ -200,6 +211,15 @@ class ExecutorCore:
         if former is not None:
             # A newer attempt fences the former one, whatever that is doing.
             self._interrupt((execution.id, former), State.WAITING, "superseded", monotonic, directives)
+
+    def _refusal(self, boot: str | None) -> str | None:
+        """Why an attempt that was claimed under this boot id may not run here any more, None if it may.
+
+        Its claim may have been on its way to the store or back when everything that ran was ended.
+        """
+        if self._drained:
+            return "drain"
+        return LOST_LEASE if self._doubt is None and self._boot not in (None, boot) else self._doubt
 
     def _handler_ended(self, event: HandlerEnded, now: Instant, monotonic: float, directives: list[Directive]) -> None:
         key = (event.execution_id, event.fence)

@@ -27,9 +27,16 @@ class Resync:
 
 @record
 class InterruptAll:
-    """The node: end everything that runs, at no cost, for this reason."""
+    """The node: end everything that runs, and what is still to be started, at no cost, for this reason, until `Trust`."""
 
     reason: str
+
+
+@record
+class Trust:
+    """The node: attempts may run that were claimed under this boot id, and from now on no others."""
+
+    boot: str
 
 
 @record
@@ -43,7 +50,7 @@ class Drain:
     reply: Reply[None]
 
 
-Message = Start | Interrupt | InterruptAll | EndTasks | Recorded | Release | Resync | Drain
+Message = Start | Interrupt | InterruptAll | Trust | EndTasks | Recorded | Release | Resync | Drain
 """What comes through its mailbox."""
 
 

@@ -21,6 +21,7 @@ from .cluster_coordinator import ClusterCoordinator, LeaseCalls
 from .cluster_coordinator_core import Lease
 from .coordinator import Coordinator
 from .executor import Executor
+from .executor_core import LOST_LEASE
 from .handling.catalogue import DEFAULT_POOL, Catalogue
 from .keeper import Keeper
 from .keeper_core import KeeperCore
@@ -37,9 +38,6 @@ from .timer_core import SWEEP_EVERY
 
 WRITER: Final = "writer"
 READS: Final = "reads"
-
-LOST_LEASE: Final = "lost_lease"
-"""Why attempts are interrupted whose process may count as dead, or does."""
 
 ASK_SECONDS: Final = 30.0
 """How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
@@ -202,8 +200,15 @@ def _doubt(keeper: Keeper, executor: Executor) -> None:
     executor.interrupt_all(LOST_LEASE)
 
 
-def _trust(keeper: Keeper) -> None:
+def _trust(keeper: Keeper, executor: Executor, boot: str) -> None:
+    executor.trust(boot)
     hint(keeper.mailbox, LeaseDoubted(False))
+
+
+def _begin_anew(keeper: Keeper, executor: Executor, boot: str) -> None:
+    """This process counted as dead, and goes on under another boot id, which the keeper hears of with what is owned."""
+    _doubt(keeper, executor)
+    executor.trust(boot)
 
 
 def _shared_lane(
@@ -233,8 +238,8 @@ def _shared_lane(
         calls=LeaseCalls(
             new_boot=world.new_id,
             doubted=lambda: _doubt(keeper, executor),
-            trusted=lambda: _trust(keeper),
-            lost=lambda former, new: _doubt(keeper, executor),
+            trusted=lambda boot: _trust(keeper, executor, boot),
+            lost=lambda former, new: _begin_anew(keeper, executor, new),
         ),
         lease=sharing.lease,
         rhythm=sharing.rhythm,

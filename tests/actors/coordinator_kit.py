@@ -67,7 +67,7 @@ class CoordinatorNode:
         calls = LeaseCalls(
             new_boot=lambda: f"{name}-{next(cluster.lives)}",
             doubted=lambda: self.calls.append("doubted"),
-            trusted=lambda: self.calls.append("trusted"),
+            trusted=lambda boot: self.calls.append("trusted"),
             lost=lambda former, boot: self.calls.append((former, boot)),
         )
         self.actor = ClusterCoordinator(

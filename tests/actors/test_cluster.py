@@ -103,7 +103,7 @@ class ClusterNode:
             timer=Mailbox("timer"),
             writer="writer",
             reader="reads",
-            calls=LeaseCalls(lambda: world.new_id(), lambda: None, lambda: None, lambda former, new: None),
+            calls=LeaseCalls(lambda: world.new_id(), lambda: None, lambda boot: None, lambda former, new: None),
         )
         self.cluster.connect(cast(Any, self.keeper), self.coordinator, lambda: self.load)
         children = [*self.cluster.children(), ChildSpec(self.coordinator)]

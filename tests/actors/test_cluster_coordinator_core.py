@@ -173,6 +173,20 @@ def test_a_lease_is_doubted_once_and_trusted_once():
     assert driver.feed(words.Renewed("a-1", 3.5))[0] == words.TrustLease()
 
 
+def test_a_lease_lapses_and_is_trusted_again_although_its_coordinator_begins_anew():
+    former = Driver()
+    former.begin()
+    driver = Driver()
+    driver.core.inherit(former.core)
+    driver.now = former.now
+    assert words.DoubtLease() in driver.tick(2.7)
+    third = Driver()
+    third.core.inherit(driver.core)
+    third.now = driver.now
+    assert third.core.in_doubt
+    assert words.TrustLease() in third.feed(words.Enrolled("a-1", third.now))
+
+
 def test_what_is_done_under_a_buried_boot_is_overlooked():
     driver = Driver()
     driver.begin({1: 3}, {1: 3})

@@ -25,6 +25,7 @@ from actors.executor_messages import (
     Resync,
     SetAlarm,
     Spawn,
+    Trust,
 )
 from actors.keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed
 from actors.model.execution import Failure
@@ -128,6 +129,23 @@ def test_all_that_runs_is_ended_at_no_cost() -> None:
         Cancel("e2", 1, "lost_lease"),
     ]
     assert core.end(GONE).state is State.WAITING
+
+
+def test_what_was_claimed_before_all_was_ended_is_not_begun_after_it() -> None:
+    core = Driver()
+    core(InterruptAll("lost_lease"))
+    end = core.end(start(1, boot="old"))
+    assert (end.state, end.reason, end.holds_slot) == (State.WAITING, "lost_lease", False)
+    core(Trust("old"))
+    assert Spawn in map(type, core(start(2, boot="old")))
+
+
+def test_what_was_claimed_under_a_boot_that_is_over_is_not_begun() -> None:
+    core = Driver()
+    core(InterruptAll("lost_lease"))
+    core(Trust("new"))
+    assert core.end(start(1, boot="old")).reason == "lost_lease"
+    assert Spawn in map(type, core(start(2, boot="new")))
 
 
 def test_what_runs_of_tasks_that_are_gone_is_ended() -> None:
