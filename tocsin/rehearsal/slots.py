@@ -1,0 +1,172 @@
+"""The ledger: every nominal time has exactly one outcome, nothing else has one, and it goes on to where it has to."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+from .expected import Unreadable, expected_times
+from .history import Execution, Row
+from .trial import NOT_RUN, RAN, Case, Trial
+from .verdict import Kind
+
+
+def check_ledger(case: Case, trial: Trial) -> None:
+    """All checks of one task's ledger. A task that was deleted has none."""
+    if trial.task.deleted:
+        return
+    rows: Sequence[Row] = trial.rows
+    if trial.task.everywhere:
+        rows = _once_per_slot(case, trial)
+    for row in rows:
+        _check_row(case, trial, row)
+    if trial.expected is None:
+        _check_order(case, trial, rows)
+    else:
+        _check_cover(case, trial, rows, trial.expected)
+        _check_progress(case, trial)
+    for execution in trial.task.executions:
+        _check_open(case, trial, execution)
+
+
+def _once_per_slot(case: Case, trial: Trial) -> list[Row]:
+    """One row for each slot that ran on all nodes, after a look at whether each node has one."""
+    counted = Counter((row.first, row.target) for row in trial.rows if row.target is not None)
+    for (first, target), number in counted.items():
+        if number > 1:
+            case.found.add(Kind.DUPLICATE, trial.name, first, f"it has {number} outcomes on {target}")
+    kept: dict[int, Row] = {}
+    for row in trial.rows:
+        if row.target is not None:
+            kept.setdefault(row.first, row)
+    return [row for row in trial.rows if row.target is None or kept[row.first] is row]
+
+
+def _check_row(case: Case, trial: Trial, row: Row) -> None:
+    add = partial(case.found.add, task=trial.name, at=row.first)
+    if row.outcome is None:
+        if row.execution not in trial.executions:
+            add(Kind.LOST, text=f"its row is open and waits for {row.execution}, which is not there")
+    elif row.outcome in RAN:
+        if row.execution not in trial.executions and not case.purged_after(row.first):
+            add(Kind.LOST, text=f"it is {row.outcome} as {row.execution}, which is not there")
+    elif row.outcome not in NOT_RUN:
+        add(Kind.PHANTOM, text=f"it has the outcome {row.outcome}")
+
+
+def _check_cover(case: Case, trial: Trial, rows: Sequence[Row], expected: Sequence[int]) -> None:
+    add = partial(case.found.add, task=trial.name)
+    covered: Counter[int] = Counter()
+    wanted = set(expected)
+    for row in rows:
+        inside = expected[bisect_left(expected, row.first) : bisect_right(expected, row.last)]
+        if row.first not in wanted or row.last not in wanted:
+            add(Kind.PHANTOM, at=row.first, text=f"a row to {row.last} does not begin and end with nominal times")
+        elif row.count != len(inside):
+            kind = Kind.PHANTOM if row.count is not None and row.count > len(inside) else Kind.LOST
+            add(kind, at=row.first, text=f"a row to {row.last} counts {row.count}, it holds {len(inside)}")
+        covered.update(inside)
+    for time in expected:
+        if covered[time] > 1:
+            add(Kind.DUPLICATE, at=time, text=f"it has {covered[time]} outcomes")
+        elif not covered[time] and not _may_be_missing(case, trial, time):
+            add(Kind.LOST, at=time, text="it has no outcome")
+
+
+def _may_be_missing(case: Case, trial: Trial, time: int) -> bool:
+    """Purged; or the task was over, cancelled or at its limit, and somebody had it go on later."""
+    if case.purged_after(time):
+        return True
+    ended = case.history.ended_at
+    if not any((ended if one.answered_at is None else one.answered_at) >= time for one in trial.asked("resume")):
+        return False
+    return trial.task.max_runs is not None or bool(trial.asked("cancel", before=time))
+
+
+def _check_order(case: Case, trial: Trial, rows: Sequence[Row]) -> None:
+    """With a fixed delay nothing is known beforehand, but that two slots are not nearer than the delay, and have one outcome."""
+    delays = [int(one.trigger["delay"]) for one in trial.task.revisions if "delay" in one.trigger]
+    if len(delays) != len(trial.task.revisions):
+        return  # it became one, or ceased to be one: where its slots lie is known to nobody else
+    for former, later in pairwise(rows):
+        if later.first <= former.last:
+            case.found.add(Kind.DUPLICATE, trial.name, later.first, "it has two outcomes")
+        elif later.first - former.last < min(delays):
+            case.found.add(Kind.EARLY, trial.name, later.first, f"it follows {former.last} in less than the delay")
+
+
+def _check_progress(case: Case, trial: Trial) -> None:
+    """After healing nothing due is left: an active task's ledger is complete up to now, a paused one's up to its pause."""
+    task, ended = trial.task, case.history.ended_at
+    if not case.is_quiet:
+        return
+    match task.phase:
+        case "active":
+            through = ended - case.bounds.lateness - case.bounds.skew
+            if case.faults.all_paused(through, ended):
+                return
+        case "paused":
+            pauses = [one.asked_at for one in trial.asked("pause")]
+            pauses += [begin for begin, _ in case.faults.pauses(task.id)]
+            through = max(pauses, default=task.settled_through) - case.bounds.skew
+        case "finished":
+            through = (ended if task.ended_at is None else task.ended_at) - case.bounds.skew
+        case _:
+            return
+    left = _following(trial, through)
+    if left and not (task.phase == "finished" and task.max_runs is not None):
+        text = f"it is due, and the ledger of the {task.phase} task ends at {task.settled_through}"
+        case.found.add(Kind.LOST, trial.name, left[0], text)
+
+
+def _following(trial: Trial, through: int) -> list[int]:
+    """Nominal times that the ledger has not come to."""
+    task = trial.task
+    if through <= task.settled_through:
+        return []
+    try:
+        return [time for time in expected_times(task, through) if time > task.settled_through]
+    except Unreadable:
+        return []
+
+
+def _check_open(case: Case, trial: Trial, execution: Execution) -> None:
+    """An execution that is open a long while after the last fault must have a reason to be."""
+    if not case.is_quiet or not (execution.state in ("WAITING", "RUNNING") or execution.lingers):
+        return
+    if case.history.ended_at - _last_sign(trial, execution) <= case.bounds.heal:
+        return
+    if execution.state == "WAITING" and _may_wait(trial, execution):
+        return
+    if execution.state == "RUNNING" and trial.task.phase == "active" and _runs(case, trial, execution):
+        return
+    state = "lingering" if execution.lingers else execution.state
+    case.found.add(Kind.LOST, trial.name, execution.created_at, f"{execution.id} is still {state}")
+
+
+def _last_sign(trial: Trial, execution: Execution) -> int:
+    """When something was last heard of an execution."""
+    times = [execution.created_at, *(line.at for line in trial.lines if line.execution == execution.id)]
+    for attempt in execution.attempts:
+        times += [at for at in (attempt.started_at, attempt.ended_at) if at is not None]
+    return max(times)
+
+
+def _may_wait(trial: Trial, execution: Execution) -> bool:
+    """For its retry, whose delay is not known here, or for one of its task that runs."""
+    if execution.attempts and execution.attempts[-1].state in ("FAILED", "TIMED_OUT"):
+        return True
+    return any(one.state == "RUNNING" or one.lingers for one in trial.task.executions)
+
+
+def _runs(case: Case, trial: Trial, execution: Execution) -> bool:
+    """Whether its newest attempt is at work, by the handlers' own record."""
+    number = execution.attempts[-1].number if execution.attempts else 0
+    kinds = {line.kind: line for line in trial.lines if (line.execution, line.attempt) == (execution.id, number)}
+    if not trial.task.records:
+        return True
+    start = kinds.get("start")
+    return start is not None and not kinds.keys() & {"end", "cut"} and case.faults.died_at(start.process) is None
