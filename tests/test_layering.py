@@ -146,7 +146,27 @@ def missed_doors(sources: Sources) -> list[str]:
     ]
 
 
-RULES = [upward_imports, own_root_imports, cycles, impure_cores, missed_doors]
+CHECKER = "tocsin.rehearsal.checker"
+CHECKER_ROOM = "tocsin.rehearsal."
+
+
+def shared_with_the_judged(sources: Sources) -> list[str]:
+    """What the checker of a rehearsal imports, however far, beyond plain Python: it shares no code with what it judges."""
+    edges, texts = graph(sources), {module_name(path): (path, source) for path, source in sources.items()}
+    complaints, waiting, seen = [], [CHECKER], {CHECKER}
+    while waiting:
+        module = waiting.pop()
+        for found in imports(*texts[module]) if module in texts else ():
+            plain = found.library == "attrs" or found.library in sys.stdlib_module_names - IMPURE
+            if not plain and not found.target(edges).startswith(CHECKER_ROOM):
+                complaints.append(f"{module}:{found.line} imports {found.dotted}")
+        fresh = sorted(edges.get(module, set()) - seen)
+        waiting += fresh
+        seen |= set(fresh)
+    return complaints
+
+
+RULES = [upward_imports, own_root_imports, cycles, impure_cores, missed_doors, shared_with_the_judged]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -191,6 +211,16 @@ VIOLATIONS = [
         {"actors/a_core.py": "from .b import B", "actors/b.py": "from .c import C", "actors/c.py": "import os"},
     ),
     (missed_doors, {"actors/timer.py": "from croniter import croniter"}),
+    (shared_with_the_judged, {"tocsin/rehearsal/checker.py": "from runtime.clock import Instant"}),
+    (shared_with_the_judged, {"tocsin/rehearsal/checker.py": "import time"}),
+    (shared_with_the_judged, {"tocsin/rehearsal/checker.py": "from ..config import Config"}),
+    (
+        shared_with_the_judged,
+        {
+            "tocsin/rehearsal/checker.py": "from .a import A",
+            "tocsin/rehearsal/a.py": "from actors.model.task import Task",
+        },
+    ),
     (missed_doors, {"actors/store/memory.py": "import sqlite3"}),
     (missed_doors, {"tocsin/config.py": "from rich.table import Table"}),
     (missed_doors, {"tocsin/handlers/command.py": "import httpx"}),
@@ -213,6 +243,8 @@ ALLOWED = {
     "actors/store/sqlite_schema.py": "import sqlite3",
     "tocsin/__init__.py": "from .node import open_node",
     "tocsin/node.py": "from actors.timer import Timer",
+    "tocsin/rehearsal/checker.py": "import json\nimport attrs\nfrom .history import History",
+    "tocsin/rehearsal/history.py": "from collections.abc import Mapping",
     "tocsin/api/app.py": "from litestar import Litestar\nfrom tocsin.node import open_node",
 }
 

@@ -26,6 +26,8 @@ SECOND = 1_000_000
 BEGIN = 1_800_000_000 * SECOND
 """When every story begins; a whole minute."""
 
+BOUNDS = Bounds(heal=30 * SECOND)
+
 
 def sec(seconds: float) -> int:
     """An instant of the story."""
@@ -127,7 +129,7 @@ class Story:
 
     seconds: float = 120
     healed: float = 0
-    bounds: Bounds = Bounds(heal=30 * SECOND)
+    bounds: Bounds = BOUNDS
     tales: list[Tale] = attrs.field(factory=list)
     spans: list[Span] = attrs.field(factory=list)
     requests: list[Request] = attrs.field(factory=list)

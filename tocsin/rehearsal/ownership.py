@@ -18,8 +18,8 @@ def check_owners(case: Case) -> None:
         return
     for partition in range(case.history.partitions):
         said = sorted(node for node, owned in owners.said.items() if partition in owned)
-        stored = owners.live.get(owners.stored.get(partition, "")) if owners.stored else "".join(said)
-        if not stored or said != [stored]:
+        stored = owners.live.get(owners.stored.get(partition, "")) if owners.stored else next(iter(said), None)
+        if stored is None or said != [stored]:
             text = f"partition {partition}: owned, as the nodes say, by {said or 'nobody'}, in the store by {stored}"
             case.found.add(Kind.OWNERSHIP, "", case.history.ended_at, text)
 
