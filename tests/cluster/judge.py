@@ -29,6 +29,9 @@ ZOMBIE: Final = SECOND
 UNFIRED: Final = 5 * SECOND
 """How far the ledger of an active task may lag behind when nothing has been wrong for a while."""
 
+SLICE: Final = 100
+"""Executions that catch-up `all` makes at once; the next ones follow when half of them have ended."""
+
 SHOWN: Final = 40
 
 
@@ -123,8 +126,17 @@ def _judge_ledger(verdict: Verdict, evidence: Evidence, task: Ledger, planned: P
     last = task.revisions[-1][1]
     if task.phase == "active" and "every" in last and task.settled_through < evidence.stopped_at - UNFIRED:
         verdict.violations.append(f"{task.name}: settled through {task.settled_through}, it was {evidence.stopped_at}")
-    if task.phase == "paused" and task.settled_through < evidence.stopped_at - UNFIRED - _pace(last):
+    behind = task.phase == "paused" and task.settled_through < evidence.stopped_at - UNFIRED - _pace(last)
+    if behind and not _was_catching_up(task, planned, evidence.stopped_at):
         verdict.violations.append(f"{task.name}: was paused, and what was due before is not settled")
+
+
+def _was_catching_up(task: Ledger, planned: Planned | None, paused_at: int) -> bool:
+    """Whether a slice of catch-up `all` was at least half open when the task was paused: what comes behind it stays owed."""
+    if planned is None or planned.policies.get("catchUp") != "all":
+        return False
+    ended_later = [one for one in task.executions if one.attempts and (one.attempts[-1].ended_at or 0) > paused_at]
+    return len(ended_later) > SLICE // 2
 
 
 def _pace(trigger: dict[str, Any]) -> int:

@@ -190,6 +190,22 @@ def test_nominal_times_follow_the_revisions() -> None:
     assert judge.times(daily, 4 * SECOND, judge.DAY + 3 * SECOND) == [judge.DAY + 3 * SECOND]
 
 
+def test_what_a_paused_task_owes_is_excused_behind_a_slice_of_its_catch_up_only() -> None:
+    def judged(number: int, policy: str) -> list[str]:
+        verdict, paused_at = judge.Verdict(), 60 * SECOND
+        slots = [
+            ran(str(slot), Attempt(1, slot, "COMPLETED", 0, paused_at + slot), nominal=100 * slot)
+            for slot in range(1, number + 1)
+        ]
+        case = attrs.evolve(evidence(ledger(), Asked()), stopped_at=paused_at)
+        planned = attrs.evolve(PLANNED, policies={"catchUp": policy})
+        judge._judge_ledger(verdict, case, ledger(*slots, settled_through=100 * number), planned)
+        return verdict.violations
+
+    assert judged(51, "all") == []
+    assert judged(50, "all") == judged(51, "skip") == ["t: was paused, and what was due before is not settled"]
+
+
 def test_a_ledger_with_a_hole_is_caught() -> None:
     verdict = judge.Verdict()
     slots = [ran(str(at), Attempt(1, at // 100, "COMPLETED", at, at), nominal=at) for at in (100, 300)]
