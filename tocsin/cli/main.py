@@ -18,6 +18,7 @@ from ..error_table import INTERNAL, UNREACHABLE_EXIT, row_of
 from .bodies import trigger_body, with_option
 from .calendars import calendars
 from .connection import cleanup, connect
+from .drill import drill
 from .history import LOOKING
 from .lanes import GROUPS, status
 from .nodes import GROUPS as OF_CLUSTERS
@@ -56,6 +57,7 @@ app.command(calendars)
 for group in (*GROUPS, *OF_CLUSTERS):
     app.command(group)
 app.command(executor)
+app.command(drill)
 app.command(status)
 tasks.command(purge)
 for command in LOOKING:

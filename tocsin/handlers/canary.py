@@ -12,7 +12,7 @@ from runtime.world import World
 def make_canary(world: World) -> Callable[[Context], Awaitable[str]]:
     """The handler. world: whose clock it reads."""
 
-    async def canary(ctx: Context) -> str:
+    async def canary(_ctx: Context) -> str:
         """Do nothing; the result is when."""
         return to_datetime(world.now()).isoformat()
 
