@@ -48,6 +48,7 @@ class _Watch:
     newest_of: dict[str, Line] = attrs.field(factory=dict)
     zombies: dict[Key, int] = attrs.field(factory=dict)
     reported: set[Key] = attrs.field(factory=set)
+    begun: set[Key] = attrs.field(factory=set)
 
     def run(self) -> None:
         for line in events(self.trial.lines, self.case.faults.deaths()):
@@ -62,6 +63,9 @@ class _Watch:
         self._never_back()
 
     def _starts(self, line: Line) -> None:
+        if _key(line) in self.begun:
+            return  # that it starts twice is seen by who looks at starts
+        self.begun.add(_key(line))
         scope = self._scope(line)
         stale = [one for other, one in self.newest.items() if _meet(scope, other) and line.fence <= one.fence]
         if stale:
@@ -69,7 +73,7 @@ class _Watch:
         else:
             self.newest[scope] = line
             for key, other in self.running.items():
-                if key not in self.zombies and _meet(self._scope(other), scope):
+                if key not in self.zombies and key not in self.reported and _meet(self._scope(other), scope):
                     self._together(other, line)
             former = self.newest_of.get(line.execution)
             if former is None or former.fence < line.fence:

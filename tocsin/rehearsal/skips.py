@@ -91,9 +91,12 @@ def _overlap(case: Case, trial: Trial, row: Row) -> str | None:
         if own is None:
             return None if case.purged_after(row.first) else f"{row.execution}, which blocked it, is not there"
         return None if _is_open_at(case, own, row.first) else f"{own.id}, which blocked it, had ended"
+    # Whoever replaces it is newer than it; whoever blocks it was there when it came to be.
+    settled = row.first + case.bounds.lateness if own is None else own.created_at
     for other in trial.task.executions:
         meets = row.target is None or other.target is None or other.target == row.target
-        if other is not own and meets and _is_open_at(case, other, row.first):
+        there = trial.task.overlap == "replace" or other.created_at <= settled + 2 * case.bounds.skew
+        if other is not own and meets and there and _is_open_at(case, other, row.first):
             return None
     return "no other execution of the task was open"
 
