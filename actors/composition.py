@@ -20,6 +20,7 @@ from runtime.supervisor import ChildSpec, Supervisor, TaskChild
 from runtime.watchdog import COMPLAIN_ABOUT_STALL_SECONDS, Watchdog
 from runtime.world import INLINE, RealWorld, World
 
+from .canaries import Canaries, Ping
 from .cluster import Cluster, Surroundings
 from .cluster_config import ClusterConfig
 from .cluster_coordinator import ClusterCoordinator
@@ -67,12 +68,14 @@ async def open_node(
     actions: Mapping[type[Action], Perform] = NO_ACTIONS,
     tools: Callable[[Node], Tools] | None = None,
     surroundings: Surroundings | None = None,
+    ping: Ping | None = None,
 ) -> AsyncIterator[Node]:
     """Start a node, run the block, drain and stop the node in order.
 
     actions: who does what event triggers want done outside of the node; topics and tasks are its own.
     tools: makes what carries out what handlers ask of the node.
     surroundings: what a node of a cluster stands on, in place of the servers and the network that are configured.
+    ping: tells somebody outside that the canaries are well, if there is somebody.
     Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
     directory, StoreDamaged or StoreUnavailable if the store does not open.
     """
@@ -90,7 +93,7 @@ async def open_node(
         stack.callback(store.close)
         identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
         paused = await world.blocking(store.scheduler_pause, lane=READS)
-        node = _compose(config, catalogue, world, store, identity, actions, paused, surroundings)
+        node = _compose(config, catalogue, world, store, identity, actions, paused, surroundings, ping)
         if tools is not None:
             node.equip(tools(node))
         nursery = await stack.enter_async_context(trio.open_nursery())
@@ -113,7 +116,9 @@ def sqlite_store(config: NodeConfig) -> SqliteStore:
 
 def _sharing(cluster: Cluster) -> Sharing:
     lease = Lease(cluster.config.lease_seconds, cluster.config.store_grace_seconds)
-    return Sharing(cluster.store, cluster.coordination, cluster.places, lease, cluster.attributes(), cluster.config.rhythm)
+    return Sharing(
+        cluster.store, cluster.coordination, cluster.places, lease, cluster.attributes(), cluster.config.rhythm
+    )
 
 
 def _placer(cluster: ClusterConfig, catalogue: Catalogue, world: World) -> Placer:
@@ -149,6 +154,7 @@ def _compose(
     actions: Mapping[type[Action], Perform],
     paused: SchedulerPause | None,
     surroundings: Surroundings | None,
+    ping: Ping | None,
 ) -> Node:
     boot = world.new_id()
     memory_store = MemoryStore(deliveries_kept=config.deliveries_kept)
@@ -159,7 +165,8 @@ def _compose(
     herald = Herald()
     every = Micros(round(config.purge_every_seconds * SECOND))
     system = SystemTasks(world=world, retention=config.retention, every=every)
-    equipped = Catalogue(system.types(), catalogue)
+    canaries = Canaries(world=world, config=config.canaries, partitions=identity.partitions, ping=ping)
+    equipped = Catalogue((*system.types(), *canaries.types()), catalogue)
     cluster = None if surroundings is None else _cluster(config, surroundings, world, identity, boot, equipped)
     durable = new_lane(
         "durable",
@@ -184,6 +191,7 @@ def _compose(
     hooks = OutcomeHooks(catalogue, world)
     herald.connect(hooks.hear, *[one.hear for one in deliveries])
     system.connect(*lanes)
+    canaries.connect(durable)
     watchdog = Watchdog(
         lambda: root.actor_statistics(),
         on_complaint=lambda complaint: logger.error("%s", complaint),
@@ -196,7 +204,7 @@ def _compose(
         ChildSpec(herald),
         ChildSpec(TaskChild("outcome hooks", hooks.run)),
         *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
-        *([ChildSpec(TaskChild("system tasks", system.run))] if config.system_tasks else []),
+        *(_own_tasks(system, canaries) if config.system_tasks else []),
         ChildSpec(watchdog),
     ]
     root = Supervisor("node", children, rng=world.rng("supervisor"), on_crash=_log_crash)
@@ -212,9 +220,14 @@ def _compose(
         root=root,
         watchdog=watchdog,
         cluster=cluster,
+        canaries=canaries,
     )
     perform[RunTaskAction] = task_runner(node)
     return node
+
+
+def _own_tasks(system: SystemTasks, canaries: Canaries) -> list[ChildSpec]:
+    return [ChildSpec(TaskChild("system tasks", system.run)), ChildSpec(TaskChild("canaries", canaries.run))]
 
 
 def _cluster(

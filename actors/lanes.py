@@ -16,6 +16,7 @@ from runtime.watchdog import DEFAULT_INTERVAL_SECONDS
 from runtime.world import World
 
 from .addresses import hint
+from .canaries_core import CanaryConfig
 from .cluster_config import ClusterConfig
 from .cluster_coordinator import ClusterCoordinator, LeaseCalls
 from .cluster_coordinator_core import Lease
@@ -53,8 +54,8 @@ class NodeConfig:
     `queues`: how many executions of a queue run at once, where that is limited. `catch_up_*`: how fast what a downtime or a
     pause has delayed is made up for, and how much of it runs at once. `sweep_every`: how often the store is searched for what
     is overdue; `watch_seconds`: how often the watchdog looks. `system_tasks`: whether the node makes its own tasks, which purge
-    and fold every `purge_every_seconds`; without them it keeps everything. `cluster`: the node is one of several;
-    `version`: of the program, as others see it.
+    and fold every `purge_every_seconds`; without them it keeps everything. `canaries`: which of them there
+    are, if any. `cluster`: the node is one of several; `version`: of the program, as others see it.
     """
 
     data: Path
@@ -75,6 +76,7 @@ class NodeConfig:
     catch_up_rate: float = CATCH_UP_RATE
     catch_up_burst: int = CATCH_UP_BURST
     catch_up_running: int = CATCH_UP_RUNNING
+    canaries: CanaryConfig | None = None
     cluster: ClusterConfig | None = None
     version: str = ""
 

@@ -20,6 +20,7 @@ from runtime.watchdog import Watchdog
 from runtime.world import World
 
 from .calendar_library import CalendarLibrary
+from .canaries import Canaries
 from .cluster import Cluster
 from .command_messages import Command
 from .executor_messages import Drain
@@ -71,6 +72,7 @@ class Node:
         root: Supervisor,
         watchdog: Watchdog,
         cluster: Cluster | None = None,
+        canaries: Canaries | None = None,
     ) -> None:
         self.config = config
         self.catalogue = catalogue
@@ -78,6 +80,7 @@ class Node:
         self.identity = identity
         self.boot = boot
         self.cluster = cluster
+        self.canaries = canaries
         self.herald = herald
         self._durable = durable
         self._memory = memory

@@ -13,7 +13,7 @@ from typing import Final
 
 from actors.handling.catalogue import Catalogue, TaskType
 from actors.model.lifecycle import Status
-from actors.model.system import SYSTEM_TYPES, is_system
+from actors.model.system import OWN_TYPES, is_system
 from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Definition, Extra
 from actors.model.trigger import (
     LONGEST_INTERVAL,
@@ -48,7 +48,7 @@ def known_type(catalogue: Catalogue, name: object) -> TaskType:
 
     Types of system tasks are the node's own: nobody else makes a task of them.
     """
-    if name in SYSTEM_TYPES:
+    if name in OWN_TYPES:
         raise InvalidRequest(f"taskType: only the system makes tasks of type {show(name)}")
     found = catalogue.get(name) if isinstance(name, str) else None
     if found is None:

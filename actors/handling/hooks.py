@@ -18,7 +18,7 @@ from runtime.errors import InvalidRequest
 
 from ..model.execution import Execution, Failure
 from ..model.lifecycle import State
-from ..model.system import SYSTEM_TYPES
+from ..model.system import OWN_TYPES
 from ..model.task import Task
 
 HOOK_SECONDS: Final = 5.0
@@ -99,7 +99,7 @@ class Hook:
 
     def matches(self, type_name: str, task: str) -> bool:
         """Whether it is for this task. What is for all tasks is for all tasks of people."""
-        if type_name in SYSTEM_TYPES:
+        if type_name in OWN_TYPES:
             return self.type == type_name and self.task in (None, task)
         return self.type in (None, type_name) and self.task in (None, task)
 

@@ -16,6 +16,12 @@ COUNT_TYPE: Final = "system.count"
 SYSTEM_TYPES: Final = (PURGE_TYPE, FOLD_TYPE, COUNT_TYPE)
 """Their types; there is one task of each, and its name is that of the type."""
 
+CANARY_TYPE: Final = "system.canary"
+WATCH_TYPE: Final = "system.canary_watch"
+
+OWN_TYPES: Final = (*SYSTEM_TYPES, CANARY_TYPE, WATCH_TYPE)
+"""All types that only the system makes tasks of: there are canaries if they are configured, and as many as are."""
+
 
 def actor_of(name: str) -> str:
     """The name under which a person or program acts: never that of the system, which may do more."""
@@ -24,10 +30,10 @@ def actor_of(name: str) -> str:
 
 def refuse_type(name: str) -> None:
     """Raise InvalidRequest if only the system makes tasks of this type."""
-    if name in SYSTEM_TYPES:
+    if name in OWN_TYPES:
         raise InvalidRequest(f"taskType: only the system makes tasks of type {name!r}")
 
 
 def is_system(definition: Definition) -> bool:
     """Whether a task is one of the node's own."""
-    return definition.owner == SYSTEM and definition.type in SYSTEM_TYPES
+    return definition.owner == SYSTEM and definition.type in OWN_TYPES
