@@ -457,7 +457,8 @@ class SharingMachine(SharingChecks):
         )
 
     def nobody_waits_in_vain(self) -> None:
-        """Nothing runs any more, so every node has room."""
+        """Nothing runs any more, so every node has room, and all have heard of it."""
+        self.nodes.meet()
         self.nodes.look()
         self.nodes.deliver()
         busy = any(rig.running for rig in self.nodes.rigs)
