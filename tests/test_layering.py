@@ -19,7 +19,12 @@ DOORS = {
     "cattrs": ("actors/handling/typed.py", "runtime/codec.py"),
     "croniter": ("actors/when/cron.py",),
     "cyclopts": ("tocsin/cli/*",),
-    "httpx": ("tocsin/client.py", "tocsin/handlers/http.py", "tocsin/handlers/webhook.py"),
+    "httpx": (
+        "tocsin/client.py",
+        "tocsin/handlers/dead_man.py",
+        "tocsin/handlers/http.py",
+        "tocsin/handlers/webhook.py",
+    ),
     "hypercorn": ("tocsin/api/*",),
     "icalendar": ("actors/when/ics.py",),
     "kazoo": ("runtime/zookeeper.py", "runtime/zookeeper_wire.py"),

@@ -20,6 +20,7 @@ from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
+from .canary_config import CanarySettings, check_canaries
 from .cluster_config import ClusterSettings, check_cluster
 from .durations import format_duration
 from .setting_readers import (
@@ -74,7 +75,7 @@ def _kept_last(what: str, number: int, reason: str) -> Any:
 
 
 @attrs.frozen
-class Config(ClusterSettings):
+class Config(CanarySettings):
     """Every effective value of a node."""
 
     data: Path = attrs.field(
@@ -331,6 +332,7 @@ def load_config(
     values = {SETTINGS[key].name: _read(key, value, origin) for key, (value, origin) in given.items()}
     config = Config(**values)
     check_cluster(config)
+    check_canaries(config)
     return Loaded(config, {key: given[key][1] if key in given else "default" for key in SETTINGS})
 
 

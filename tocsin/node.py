@@ -45,6 +45,7 @@ from runtime.world import RealWorld, World
 
 from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
+from .canary_config import canary_config
 from .checks import check_editable, check_note, check_when, known_type, parameters_text, parse_status
 from .cluster_config import cluster_config
 from .config import SETTINGS, Config, load_config, suggestion
@@ -54,6 +55,7 @@ from .development import with_servers
 from .durations import Duration
 from .fields import show
 from .forwarding import Answers
+from .handlers.dead_man import dead_man
 from .loading import load_catalogue
 from .node_control import NodeControl
 from .references import references_in, resolve
@@ -296,6 +298,7 @@ def node_config(config: Config) -> NodeConfig:
         retention=retention_of(config),
         deliveries_kept=config.deliveries_last,
         synchronous=config.synchronous,
+        canaries=canary_config(config),
         cluster=cluster_config(config, config.name) if config.clustered else None,
         version=metadata.version("tocsin"),
     )
@@ -357,9 +360,12 @@ async def open_configured(config: Config, catalogue: Catalogue, world: World | N
         raise InvalidRequest(f"data: cannot make the directory {str(config.data)!r}: {error.strerror}") from None
     world = world or composition.real_world(node_config(config))
     actions = actions_of(config, world)
+    ping = dead_man(config.dead_man_url.text) if config.dead_man_url else None
     async with (
         with_servers(config, world) as config,
-        composition.open_node(node_config(config), catalogue, world, tools=ContextTools, actions=actions) as node,
+        composition.open_node(
+            node_config(config), catalogue, world, tools=ContextTools, actions=actions, ping=ping
+        ) as node,
     ):
         if node.cluster is not None:
             node.cluster.answer = Answers(node)

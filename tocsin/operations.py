@@ -395,6 +395,9 @@ OPERATIONS: Final = (
         errors=(*_FIND, errors.PeerUnreachable, errors.ReplyTimeout),
     ),
     Operation(
+        "show_canaries", "GET", "/canaries", "How the canaries of the cluster are that run all the time", "viewer"
+    ),
+    Operation(
         "add_canaries",
         "POST",
         "/canaries",

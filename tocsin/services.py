@@ -34,7 +34,7 @@ from .node_services import counts, list_types, live, ready, show_node, version
 from .policies import policy_sources
 from .references import references_in, resolve
 from .services_calendars import delete_calendar, list_calendars, put_calendar, show_calendar
-from .services_canaries import add_canaries
+from .services_canaries import add_canaries, show_canaries
 from .services_cluster import (
     drain_node,
     list_nodes,
@@ -328,6 +328,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         drain_node,
         switch_executor,
         show_process,
+        show_canaries,
         add_canaries,
         list_partitions,
         raise_fence,

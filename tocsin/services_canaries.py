@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from actors.model.canary import CANARY, DRILL_POLICIES, SHORTEST_PERIOD, first_of, ids_in, spread_over
 from actors.model.task import Task, partition_of
 from actors.model.trigger import Bounds, Interval
-from runtime.clock import HOUR, SECOND, Instant, Micros
+from runtime.clock import HOUR, MILLISECOND, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest
 
 from .calls import Call
@@ -27,6 +27,24 @@ LONGEST_DRILL: Final = HOUR
 
 _LABEL: Final = "drill"
 _NAME_LENGTH: Final = 40
+
+
+async def show_canaries(node: Node, _call: Call) -> Json:
+    """How the canaries are that run all the time, over the whole cluster, from what the store has of them."""
+    canaries = node.canaries
+    if canaries is None or canaries.config is None:
+        return {"enabled": False}
+    found = await canaries.figures()
+    late = {name: found.percentile(share) for name, share in (("p50Ms", 0.5), ("p99Ms", 0.99), ("worstMs", 1.0))}
+    return {
+        "enabled": True,
+        "canaries": found.canaries,
+        "well": found.well,
+        "due": found.due,
+        "missed": found.missed,
+        "lateness": {name: None if value is None else value / MILLISECOND for name, value in late.items()},
+        "troubles": list(found.troubles),
+    }
 
 
 async def add_canaries(node: Node, call: Call) -> Json:

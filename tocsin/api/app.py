@@ -19,6 +19,7 @@ from ..calls import Call
 from ..dispatch import Dispatcher
 from ..error_table import ErrorRow, row_of, title_of_status
 from ..operations import OPERATIONS, Operation
+from .metrics import CONTENT_TYPE, metrics_text
 from .requests import read_arguments
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ class Api:
     """What all routes share: the node, the token, and the limit of a body in bytes."""
 
     def __init__(self, node: Node, token: str, body_limit: int) -> None:
+        self._node = node
         self._dispatch = Dispatcher(node)
         self._token = token.encode()
         self._body_limit = body_limit
 
     def application(self) -> Litestar:
         """The ASGI application."""
-        handlers = [self._route(operation) for operation in OPERATIONS]
+        handlers = [*(self._route(operation) for operation in OPERATIONS), self._metrics_route()]
         return Litestar(
             route_handlers=handlers,
             exception_handlers={HTTPException: refused_route, Exception: failed},
@@ -61,6 +63,21 @@ class Api:
         return HTTPRouteHandler(paths, http_method=operation.method, status_code=200, name=operation.name)(
             self._handler(operation)
         )
+
+    def _metrics_route(self) -> HTTPRouteHandler:
+        """What scrapers read, where they look for it. It is no operation: its answer is no JSON, and nobody else asks."""
+
+        async def metrics(request: AnyRequest) -> Response[bytes]:
+            try:
+                self._actor(request)
+                canaries = self._node.canaries
+                text = "" if canaries is None else metrics_text(canaries, await canaries.figures())
+            except Exception as error:
+                return error_response(error, "GET /metrics")
+            return Response(text.encode(), status_code=200, media_type=CONTENT_TYPE)
+
+        metrics.__annotations__ = {"request": Request, "return": Response}
+        return HTTPRouteHandler("/metrics", http_method="GET", status_code=200, name="metrics")(metrics)
 
     def _handler(self, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
         async def handle(request: AnyRequest) -> Response[bytes]:

@@ -130,9 +130,10 @@ def status(*, as_json: Json = False, utc: Utc = False) -> None:
     """Show how the node is: health, pause, tasks by status, outcomes by reason, queues."""
     client = connect()
     node, pause, counts = client.call("show_node"), client.call("show_scheduler"), client.call("counts")
+    canaries = client.call("show_canaries")
     if as_json:
         shown = {"name": node["name"], "health": node["health"], "scheduler": pause, "counts": counts}
-        print_json(shown | {"queues": client.call("list_queues")["list"]})
+        print_json(shown | {"queues": client.call("list_queues")["list"], "canaries": canaries})
         return
     by_status, by_reason = counts["byStatus"], counts["byReason"]
     print_facts(
@@ -140,12 +141,25 @@ def status(*, as_json: Json = False, utc: Utc = False) -> None:
             ("Node", node["name"]),
             ("Health", "; ".join(node["health"]) or "ok"),
             ("Scheduler", pause_words(pause, utc)),
+            *((("Canaries", _canary_words(canaries)),) if canaries["enabled"] else ()),
             ("Tasks", counts["tasks"]),
             *((f"  {name}", count) for name, count in sorted(by_status.items())),
             ("Outcomes", sum(counts["byOutcome"].values())),
             *((f"  {name}", count) for name, count in sorted(by_reason.items())),
         ]
     )
+
+
+def _canary_words(canaries: dict[str, Any]) -> str:
+    """How the canaries are."""
+    late = canaries["lateness"]
+    found = [
+        f"{canaries['well']} of {canaries['canaries']} on time",
+        f"{canaries['missed']} of {canaries['due']} runs missed",
+    ]
+    if late["worstMs"] is not None:
+        found.append(f"the newest {late['p50Ms']:.0f} ms late in the middle, {late['worstMs']:.0f} ms at the most")
+    return "; ".join([", ".join(found), *canaries["troubles"]])
 
 
 GROUPS: tuple[App, ...] = (scheduler, locks, queues, executions)
