@@ -36,8 +36,14 @@ CLUSTER: Final = re.compile(r"^<!-- cluster: (\d+) -->$", re.MULTILINE)
 DIRECTORY: Final = ".tocsin-cluster"
 """Where `tocsin cluster` keeps everything if nothing is said."""
 
-UP_SECONDS: Final = 60.0
+UP_SECONDS: Final = 120.0
 """For a node to be up, on a machine that has much else to do."""
+
+SETTLE_SECONDS: Final = 30.0
+"""For that which a command only looks at to become as the page shows it: nodes notice each other's ends in their own time."""
+
+LOOKING: Final = frozenset({"list", "show", "why", "history", "status"})
+"""The last words of the names of commands that change nothing, and may be given again."""
 
 OPTIONS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -179,6 +185,13 @@ def differs(command: Command) -> str | None:
     """What is wrong with what a page says about a command; None if nothing is. One that shows an error has to fail."""
     if command.kills:
         kill(command.kills)
+    deadline = time.monotonic() + (SETTLE_SECONDS if LOOKING & {*command.words[:2]} else 0.0)
+    while (wrong := _differs(command)) is not None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return wrong
+
+
+def _differs(command: Command) -> str | None:
     code, printed = carry_out(command)
     told = f"$ tocsin {shlex.join(command.words)}\n{printed}"
     if (code != 0) != command.shows.startswith("tocsin: "):

@@ -1,6 +1,8 @@
 """What a cluster promises whoever uses it, whatever happens to the node that owns a task's partition.
 
-Bounds are three times what is promised. `TOCSIN_FULL=1` in the environment makes the number of manual runs the full one.
+Bounds are three times what is promised, and three times the lateness on top that other tasks have meanwhile or just before:
+what is asked for is not quicker than the machine. `TOCSIN_FULL=1` in the environment makes the number of manual runs the full
+one.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from runtime.errors import Conflict
 from tests.cluster import takeover
 from tests.cluster.drills import RETRY, Drill, Mark, drill, every, most_at_once, now, twice_started
 from tests.cluster.takeover import Pulse
-from tocsin.client import Client, NodeUnreachable
+from tocsin.client import Client
 from tocsin.embedded.postgres import EmbeddedPostgres
 from tocsin.embedded.zookeeper import EmbeddedZooKeeper
 
@@ -31,7 +33,10 @@ WOKEN_SECONDS = 3 * 0.1
 DEAF_SECONDS = 3 * 1.5
 KEY_SECONDS = 3 * 6.0
 
-pytestmark = pytest.mark.timeout(300)
+BEFORE = 5_000_000
+"""Microseconds before a kill in which it is looked how late tasks usually are."""
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -152,17 +157,25 @@ def test_what_is_asked_of_another_node_takes_effect(
     (cluster.cluster.directory / "deaf").unlink(missing_ok=True)
     if deaf:
         (cluster.cluster.directory / "deaf").touch()
+    begun = now()
     try:
         found = effects(cluster, "deaf" if deaf else "woken", 6)
     finally:
         (cluster.cluster.directory / "deaf").unlink(missing_ok=True)
+    usual = lateness(cluster, begun)
     for kind, times in found.items():
         assert times
         record_property(f"median seconds until {kind}", median(times))
         if deaf:
-            assert max(times) < DEAF_SECONDS, (kind, times)
+            assert max(times) < DEAF_SECONDS + 3 * max(usual), (kind, times, max(usual))
         else:
-            assert median(times) < WOKEN_SECONDS, (kind, times)
+            assert median(times) < WOKEN_SECONDS + 3 * median(usual), (kind, times, median(usual))
+
+
+def lateness(cluster: Drill, since: int) -> list[float]:
+    """Seconds by which the starts of the tasks were late that go on all the while and that nobody asks for."""
+    starts = [mark for mark in cluster.marks("start") if mark.task.startswith("pulse") and mark.nominal is not None]
+    return [(mark.at - mark.nominal) / 1e6 for mark in starts if mark.nominal is not None and mark.nominal >= since]
 
 
 # -- overlap and keys
@@ -218,6 +231,7 @@ def test_a_key_holds_when_a_node_that_holds_it_dies(
     cluster.wait(lambda: most_at_once(cluster.marks(), names) == 3, "three at once")
     pid = cluster.cluster.nodes["n2"].pid
     cluster.wait(lambda: any(one.pid == pid for one in running(cluster.marks(), names)), "n2 to hold the key")
+    usual = max(lateness(cluster, now() - BEFORE))
     dead = cluster.kill("n2")
     killed = now()
     held = [mark for mark in running([m for m in cluster.marks() if m.kind != "dead"], names) if mark.pid == dead]
@@ -229,7 +243,7 @@ def test_a_key_holds_when_a_node_that_holds_it_dies(
     time.sleep(3.0)
     for name in names:
         cluster.client("n1").call("cancel_task", task=name)
-    assert back < KEY_SECONDS
+    assert back < KEY_SECONDS + 3 * usual
     assert most_at_once(cluster.marks(), names) == 3
 
 
@@ -272,18 +286,17 @@ def assert_held(cluster: Drill, name: str, times: int) -> None:
     """It was started so many times, and then no more."""
 
     def state() -> tuple[Any, ...]:
-        return cluster.query(
+        """State, crashes and failure; before it is due there is no execution."""
+        found = cluster.query(
             "SELECT state, crashes, failure FROM executions AS e JOIN definitions AS d ON d.task_id = e.task_id WHERE name = %s",
             name,
-        )[0]
+        )
+        return found[0] if found else ("", 0, None)
 
-    def is_held() -> bool:
-        try:
-            return state()[0] == "CRASHED"
-        except NodeUnreachable:
-            return False
-
-    cluster.wait(is_held, f"{name} to be held", 60.0)
+    for crash in range(1, times + 1):
+        # Each of them has its own time: a busy machine takes long to begin a process.
+        cluster.wait(lambda crash=crash: state()[1] >= crash, f"crash {crash} of {name}")
+    cluster.wait(lambda: state()[0] == "CRASHED", f"{name} to be held")
     assert state()[1] == times
     assert "Poison" in str(state()[2])
     assert sum(mark.task == name for mark in cluster.marks("start")) == times
