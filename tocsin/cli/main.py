@@ -26,6 +26,7 @@ from .nodes import executor
 from .options import ANY_TIME, When
 from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
 from .purge import purge
+from .rehearse import rehearse
 from .tasks import tasks
 from .times import print_changes, print_fires
 
@@ -58,6 +59,7 @@ for group in (*GROUPS, *OF_CLUSTERS):
     app.command(group)
 app.command(executor)
 app.command(drill)
+app.command(rehearse)
 app.command(status)
 tasks.command(purge)
 for command in LOOKING:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from actors.handling.context import Context
 from runtime.clock import Instant
@@ -12,18 +14,28 @@ from runtime.simulated_process import current_process
 
 from .history import Line
 
+TAIL: Final = 200
+"""Events that are kept as text: what led to a failure is mostly among the last ones."""
+
 
 class Trace:
     """Everything that counts, in the order in which it happened, as one number: two runs with the same are the same."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
+        self._tail: deque[str] = deque(maxlen=TAIL)
         self.length = 0
 
     def add(self, *what: object) -> None:
         """Append. Only what has the same `repr` in every process."""
-        self._hash.update(repr(what).encode())
+        event = repr(what)
+        self._hash.update(event.encode())
+        self._tail.append(event)
         self.length += 1
+
+    def tail(self) -> tuple[str, ...]:
+        """The last events."""
+        return tuple(self._tail)
 
     def digest(self) -> str:
         """So far."""

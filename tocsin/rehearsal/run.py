@@ -37,7 +37,8 @@ UP_SECONDS: Final = 120.0
 @attrs.frozen
 class Rehearsed:
     """What came of a plan. trace: of everything that happened, the same whenever the plan is carried out. simulated, real:
-    seconds; real ones of this process's time."""
+    seconds; real ones of this process's time. refused: by the store, by error. faults: by kind. failed: nodes that ended by
+    themselves, by reason. tail: the last events of the trace."""
 
     plan: Plan
     history: History
@@ -47,6 +48,7 @@ class Rehearsed:
     refused: Mapping[str, int]
     faults: Mapping[str, int]
     failed: Mapping[str, int]
+    tail: tuple[str, ...] = ()
 
 
 def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehearsed:
@@ -64,6 +66,7 @@ def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehea
         dict(stage.database.refused),
         {kind.value: number for kind, number in nemesis.done.items()},
         dict(stage.failed),
+        stage.trace.tail(),
     )
 
 

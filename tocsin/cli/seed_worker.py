@@ -1,0 +1,44 @@
+"""A process that carries out one seed after the other, as it is told by lines of JSON, and answers each with such a line.
+
+    {"seed": 7}   or   {"plan": "Plan(...)"}, with "deadline": seconds of real time
+
+What takes longer ends the process, with a traceback of where it was on its error stream.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import sys
+import traceback
+from typing import Any
+
+from ..rehearsal.outcome import Outcome, judge
+from ..rehearsal.plan_text import read
+from ..rehearsal.swarm import draw
+
+
+def answer(asked: dict[str, Any]) -> Outcome:
+    """Carry out what a line asks for. Whatever goes wrong is told as the seed's failure."""
+    seed = asked.get("seed", 0)
+    faulthandler.dump_traceback_later(asked["deadline"], exit=True)
+    try:
+        plan = read(asked["plan"]) if "plan" in asked else draw(seed)
+        seed = plan.seed
+        return judge(plan)
+    except Exception:
+        return Outcome(seed, error=traceback.format_exc())
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def main() -> None:
+    """Until nobody asks any more."""
+    logging.disable(logging.CRITICAL)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line)).as_json()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""`tocsin rehearse --self`: our own seeds, in as many processes as there are cores, each seed with a deadline."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+from runtime.errors import InvalidRequest
+
+from ..rehearsal.figures import FAILED_SHOWN, Figures, failure
+from ..rehearsal.outcome import Outcome, again, read
+from ..rehearsal.plan import Plan
+from ..rehearsal.plan_text import NotAPlan, write
+from ..rehearsal.plan_text import read as read_plan
+from .output import print_json, printable
+
+FAILED_EXIT: Final = 25
+"""Exit code of a rehearsal in which something was not as promised."""
+
+DEADLINE_SECONDS: Final = 900.0
+"""Real seconds for one seed: many times what one takes on a slow machine. It is against hanging."""
+
+GRACE_SECONDS: Final = 10.0
+"""After its deadline a worker ends by itself and says where it was; one that does not even do that is killed."""
+
+ERRORS_KEPT: Final = 20_000
+"""Characters of a worker's error stream, the last ones."""
+
+Show = Callable[[Outcome], None]
+
+
+@attrs.frozen
+class Asked:
+    """What is to be carried out. twice: each again, in a process with other hashes, and the traces compared. deadline: real
+    seconds for each time."""
+
+    seeds: Sequence[int] = ()
+    plan: Plan | None = None
+    jobs: int = 1
+    twice: bool = False
+    deadline: float = DEADLINE_SECONDS
+
+    def lines(self) -> list[dict[str, Any]]:
+        """For workers."""
+        if self.plan is not None:
+            return [{"plan": write(self.plan), "seed": self.plan.seed, "deadline": self.deadline}]
+        return [{"seed": seed, "deadline": self.deadline} for seed in self.seeds]
+
+
+def plan_in(file: Path) -> Plan:
+    """The plan that a file holds, alone or as the value of a name `PLAN`."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{file}: {error}") from None
+    _, assigned, behind = text.partition("\nPLAN = ")
+    text = behind.partition("\n\n")[0] if assigned else text
+    try:
+        return read_plan(text)
+    except NotAPlan as error:
+        raise InvalidRequest(f"{file} holds no plan: {error}") from None
+
+
+class Worker:
+    """One process after the other: one that has crashed is replaced. hashes: its PYTHONHASHSEED."""
+
+    def __init__(self, nursery: trio.Nursery, hashes: int) -> None:
+        self._nursery = nursery
+        self._hashes = hashes
+        self._process: trio.Process | None = None
+        self._errors = ""
+        self._drained = trio.Event()
+
+    async def ask(self, line: dict[str, Any]) -> Outcome:
+        """Have a seed carried out."""
+        process = self._process or await self._begin()
+        answer = b""
+        with trio.move_on_after(line["deadline"] + GRACE_SECONDS):
+            try:
+                assert process.stdin is not None and process.stdout is not None
+                await process.stdin.send_all(json.dumps(line).encode() + b"\n")
+                while not answer.endswith(b"\n") and (more := await process.stdout.receive_some()):
+                    answer += more
+            except trio.BrokenResourceError:
+                pass
+        if answer.endswith(b"\n"):
+            return read(json.loads(answer))
+        code = await self._end()
+        return Outcome(
+            line["seed"], error=f"{self._errors.strip()}\nthe process ended with {code} before it had an answer"
+        )
+
+    async def _begin(self) -> trio.Process:
+        environment = os.environ | {"PYTHONHASHSEED": str(self._hashes)}
+        self._process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "tocsin.cli.seed_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            # Ctrl-C is for whoever started them: it ends them.
+            start_new_session=True,
+        )
+        self._errors, self._drained = "", trio.Event()
+        self._nursery.start_soon(self._drain, self._process, self._drained)
+        return self._process
+
+    async def _drain(self, process: trio.Process, drained: trio.Event) -> None:
+        assert process.stderr is not None
+        async for text in process.stderr:
+            self._errors = (self._errors + text.decode(errors="replace"))[-ERRORS_KEPT:]
+        drained.set()
+
+    async def _end(self) -> int:
+        """Answers its exit code; negative: the signal."""
+        process, self._process = self._process, None
+        assert process is not None
+        with trio.move_on_after(1.0):
+            await process.wait()
+        process.kill()
+        with trio.move_on_after(GRACE_SECONDS):
+            await self._drained.wait()
+        return await process.wait()
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        if self._process is not None:
+            self._process.kill()
+
+
+@asynccontextmanager
+async def _workers(number: int) -> Any:
+    async with trio.open_nursery() as nursery:
+        workers = [Worker(nursery, hashes) for hashes in range(1, number + 1)]
+        try:
+            yield workers
+        finally:
+            for worker in workers:
+                worker.close()
+            nursery.cancel_scope.cancel()
+
+
+async def _carry_out(asked: Asked, show: Show) -> list[Outcome]:
+    lines, done = asked.lines(), {}
+    waiting = iter(enumerate(lines))
+    times = 2 if asked.twice else 1
+
+    async def work(workers: Sequence[Worker]) -> None:
+        for number, line in waiting:
+            done[number] = await workers[0].ask(line)
+            if asked.twice and not done[number].error:
+                done[number] = again(done[number], await workers[1].ask(line))
+            show(done[number])
+
+    jobs = min(asked.jobs, len(lines))
+    async with _workers(jobs * times) as workers, trio.open_nursery() as nursery:
+        for number in range(jobs):
+            nursery.start_soon(work, workers[number * times : number * times + times])
+    return [done[number] for number in sorted(done)]
+
+
+def carry_out(asked: Asked, show: Show) -> Figures:
+    """All of it. `show` hears of each seed that is over."""
+    return Figures(trio.run(_carry_out, asked, show), asked.twice)
+
+
+@contextmanager
+def progress(total: int, as_json: bool) -> Iterator[Show]:
+    """A bar on the error stream, where that is a terminal."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda outcome: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        bar, failed = shown.add_task("seeds", total=total), [0]
+
+        def show(outcome: Outcome) -> None:
+            failed[0] += not outcome.is_good
+            shown.update(bar, advance=1, description=f"seeds, {failed[0]} failed" if failed[0] else "seeds")
+
+        yield show
+
+
+def replay(one: Outcome, plan: Path | None) -> str:
+    """The command that carries a seed out again."""
+    return f"tocsin rehearse --self --plan {plan}" if plan is not None else f"tocsin rehearse --self --seed {one.seed}"
+
+
+def print_figures(figures: Figures, plan: Path | None, required: Sequence[str], as_json: bool) -> None:
+    """What came of it. required: situations that should have been reached and were not."""
+    failed = figures.failed[:FAILED_SHOWN]
+    if as_json:
+        shown = [one.as_json() | {"replay": replay(one, plan)} for one in failed]
+        print_json(figures.as_json() | {"failures": shown, "missing": list(required)})
+        return
+    print(printable(figures.report()))
+    if required:
+        print(f"never reached: {', '.join(required)}")
+    for one in failed:
+        print(printable("\n" + failure(one, replay(one, plan))))
