@@ -90,7 +90,7 @@ DOORS = [
     ("tocsin/cli/*", "os.environ", "the outermost shell reads TOCSIN_URL and its like"),
     ("tocsin/cli/*", "time", "a person waits in front of it"),
     ("tocsin/cli/self_rehearsal.py", "trio.lowlevel.open_process", "worker processes of a command, with no node around"),
-    ("tocsin/rehearsal/run.py", "time.process_time", "how much of a core a rehearsal took; nothing is decided by it"),
+    ("tocsin/rehearsal/run.py", "time", "how much of a core a rehearsal took; nothing is decided by it"),
     ("tocsin/drill/process.py", "signal", "a drill's signals to a node, and those that end the drill"),
     ("tocsin/drill/process.py", "subprocess", "the command that reaches a node elsewhere, in a program without a loop"),
     ("tocsin/client.py", "os.environ", "runs in the user's process, where there is no World"),
