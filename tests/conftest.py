@@ -7,10 +7,12 @@ and its own name, so one test alone sees what it saw in the whole run.
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import halves
 from tests.seeds import seed_scheduler
 
 pytest_plugins = ("tests.servers",)
@@ -26,11 +28,20 @@ _SEED = pytest.StashKey[int]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="seed of trio's scheduler; random unless given")
+    halves.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--seed")
     config.stash[_SEED] = secrets.randbelow(2**32) if given is None else given
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if halves.ignored(collection_path, config) else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    halves.write_counts(terminalreporter, config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
