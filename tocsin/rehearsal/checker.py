@@ -47,7 +47,7 @@ def _statistics(case: Case) -> Statistics:
         for row in trial.rows:
             name = row.outcome or "open"
             outcomes[f"{name} ({row.reason})" if row.reason else name] += row.count or 0
-    begun = min((trial.task.created_at for trial in case.trials), default=case.history.ended_at)
+    begun = min((trial.task.created_at for trial in case.trials if trial.task.revisions), default=case.history.ended_at)
     return Statistics(
         tasks=len(case.trials),
         due=sum(len(trial.expected or ()) for trial in case.trials),

@@ -49,19 +49,22 @@ class Faults:
     def gone(self, process: str | None, node: str | None, begin: int, end: int) -> Span | None:
         """What can have ended the lease under which a process worked in [begin, end]: its death, a stop, a cut, a lost store.
 
-        A process that is not known is one of its node's; if that is not known either, it is any.
+        A process that is not known is one of its node's; if that is not known either, it is any. What concerns the process
+        itself is a better proof than what concerns everybody.
         """
-        for span in self._spans:
-            concerns = span.subject in ("", process, node, self._nodes.get(process or "", ""))
-            if process is None:
-                concerns = concerns or node is None or self._nodes.get(span.subject, node) == node
-            if concerns and span.begin <= end and self._ends[id(span)] + self._bounds.heal >= begin:
-                return span
-        return None
+        own = (process, node, self._nodes.get(process or "", node))
+        lives = {life for life, of in self._nodes.items() if of == node} if process is None else set()
+        found = [
+            span
+            for span in self._spans
+            if span.begin <= end and self._ends[id(span)] + self._bounds.heal >= begin
+            if span.subject in ("", *own) or span.subject in lives or (process is None and node is None)
+        ]
+        return min(found, key=lambda span: (span.subject == "", -span.begin), default=None)
 
     def near(self, begin: int, end: int) -> Span | None:
-        """A fault that can still have had an effect in [begin, end]: healing takes its time."""
-        for span in self._spans:
+        """The newest fault that can still have had an effect in [begin, end]: healing takes its time."""
+        for span in reversed(self._spans):
             if span.begin <= end and self._ends[id(span)] + self._bounds.heal >= begin:
                 return span
         return None

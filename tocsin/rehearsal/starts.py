@@ -12,7 +12,7 @@ from typing import Final
 
 from .history import Line
 from .matching import match
-from .trial import NOT_RUN, RAN, Case, Trial
+from .trial import NOT_RUN, RAN, Case, Key, Trial
 from .verdict import Kind
 
 LATE_AFTER: Final = 1_000_000
@@ -32,6 +32,7 @@ def check_starts(case: Case, trial: Trial) -> None:
     _check_stored(case, trial)
     _check_slots(case, trial)
     _check_twice(case, trial)
+    _check_first(case, trial)
     _check_ran(case, trial)
     _check_late(case, trial)
     _check_by_time(case, trial)
@@ -119,6 +120,17 @@ def _check_twice(case: Case, trial: Trial) -> None:
             case.found.add(Kind.DUPLICATE, trial.name, max(ran.values()), text)
 
 
+def _check_first(case: Case, trial: Trial) -> None:
+    """Whatever an attempt does, it has started before."""
+    begun: set[Key] = set()
+    for line in trial.lines:
+        key = line.execution, line.attempt
+        if key not in begun and line.kind != "start":
+            text = f"{line.kind} of attempt {line.attempt} of {line.execution}, which had not started"
+            case.found.add(Kind.PHANTOM, trial.name, line.at, text)
+        begun.add(key)
+
+
 def _check_ran(case: Case, trial: Trial) -> None:
     """What the store says has run has started, and what it says is complete has come to its end."""
     started = {(line.execution, line.attempt) for line in trial.starts}
@@ -157,30 +169,26 @@ def _check_late(case: Case, trial: Trial) -> None:
     for line in first_starts(trial).values():
         assert line.nominal is not None
         late = line.at - line.nominal
-        if late <= limit:
-            continue
         execution = trial.executions.get(line.execution)
         outcome, reason = (None, None) if execution is None else (execution.outcome, execution.reason)
+        if late <= limit or (outcome == "late" and reason in WAITED):
+            continue
         text = f"{line.execution} started {late / LATE_AFTER:.3f} s after {line.nominal}, as {outcome} ({reason})"
-        proof = _why_late(case, trial, line, outcome, reason)
+        proof = _why_late(case, trial, line)
         if proof is None:
             case.found.add(Kind.LATE, trial.name, line.at, text)
         else:
             case.found.excuse(Kind.LATE, trial.name, line.at, f"{text}: {proof}")
 
 
-def _why_late(case: Case, trial: Trial, line: Line, outcome: str | None, reason: str | None) -> str | None:
+def _why_late(case: Case, trial: Trial, line: Line) -> str | None:
     assert line.nominal is not None
-    if outcome == "late" and reason in WAITED:
-        return f"it waited: {reason}"
     if line.nominal <= trial.task.created_at:
         return "it was past when it was given"
-    span = case.faults.near(line.nominal, line.at)
-    if span is not None:
-        return f"{span.kind} {span.subject} from {span.begin}"
     if case.faults.paused(trial.task.id, line.nominal, line.at) or case.faults.all_paused(line.nominal, line.at):
         return "it was paused"
-    return None
+    span = case.faults.near(line.nominal, line.at)
+    return None if span is None else f"{span.kind} {span.subject} from {span.begin}"
 
 
 # -- by time alone
