@@ -157,7 +157,7 @@ class SimulatedService:
 
     rng: the only source of chance. tick_seconds: servers end sessions at whole ticks. servers: 1 has no followers, which read
     late, and no election. lag_seconds: how late followers take over what the leader decides, at most. reply_loss: the share
-    of writes that are carried out and not answered, because the connection breaks.
+    of writes that are carried out and not answered, because the connection breaks. `unanswered`: the steps of those writes.
     """
 
     def __init__(
@@ -184,6 +184,7 @@ class SimulatedService:
         self._connections: dict[Connection, None] = {}
         self._cut: dict[str, bool] = {}
         self._lose: list[str | None] = []
+        self.unanswered: list[Op] = []
         self._changed = trio.Event()
         self._nursery: trio.Nursery | None = None
 
@@ -394,6 +395,7 @@ class SimulatedService:
         self._commit(core.prepare(self._tree, self._number, session.id, ops))
         self.catch_up(connection.server)
         if self._loses_reply(connection.client):
+            self.unanswered.extend(ops)
             self.hang_up(connection)
         return ops[-1].path
 

@@ -126,9 +126,24 @@ class Customers:
 
     async def _carry_out(self, call: Call) -> None:
         await trio.sleep_until(call.at)
+        key = self._stage.clock.new_id() if call.verb in ("run", "run twice") else None
+        if call.verb != "run twice":
+            await self._request(call, key)
+            return
+        once, answers = attrs.evolve(call, verb="run"), list[str]()
+
+        async def ask() -> None:
+            answers.append(await self._request(once, key))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            nursery.start_soon(ask)
+        if answers == ["ok", "ok"]:
+            self._stage.database.noted["a run was asked for twice"] += 1
+
+    async def _request(self, call: Call, key: str | None) -> str:
         task = self.ids.get(call.job, "")
         asked, node = self._stage.now(), self._some_node()
-        key = self._stage.clock.new_id() if call.verb == "run" else None
         answer, found = "refused", None
         if node is not None:
             answer, found = await self._ask(node, call, task, key)
@@ -137,6 +152,7 @@ class Customers:
         known = None if answer == "unknown" else now
         self.requests.append(Request(call.verb, task, asked, known, answer, found if found is not None else key))
         self._stage.trace.add("request", call.verb, task, answer, asked, now)
+        return answer
 
     def _note(self, call: Call, task: str, answer: str, asked: Instant, now: Instant) -> None:
         """When was what paused; of what may or may not have happened the longest is taken."""
@@ -181,6 +197,11 @@ class Customers:
                 every = Interval(Micros(round(call.amount * SECOND)), self._stage.now())
                 changed = attrs.evolve(found.definition, trigger=every)
                 await node.command(task, lambda reply: EditTask(changed, None, who, reply))
+            case "purge":
+                before = bool(self._paused)
+                swept = await node.purges.purge(who, task or None, Micros(round(call.amount * SECOND)))
+                if sum(swept.removed.values()):
+                    self._stage.database.noted["purged while paused" if before and self._paused else "purged"] += 1
             case "pause all":
                 await node.control.pause(None, who)
             case "resume all":

@@ -18,13 +18,18 @@ import trio
 from actors.store.port import Commit, CommitResult
 from actors.store.shared import SharedStore
 from runtime.clock import Instant
-from runtime.errors import StoreUnavailable
+from runtime.errors import LeaseLost, StaleEpoch, StaleFence, StoreUnavailable
+from runtime.simulated_process import current_process
 
 from .history import Write
 from .record import Trace
 
 PATIENCE: Final = 3.0
 """Seconds after which a client takes a server that is silent for gone, times the rhythm: as PostgreSQL's adapter has it."""
+
+
+STALE: Final = (StaleEpoch, StaleFence, LeaseLost)
+"""Refusals of what comes too late."""
 
 
 @attrs.define
@@ -41,7 +46,7 @@ class Way:
 
 
 class Database:
-    """The server. `store`: what keeps the rows; `now`: the true time."""
+    """The server. `store`: what keeps the rows; `now`: the true time. `noted`: rare situations that were seen here."""
 
     def __init__(
         self,
@@ -60,6 +65,8 @@ class Database:
         self.is_full = False
         self.writes: list[Write] = []
         self.refused: Counter[str] = Counter()
+        self.noted: Counter[str] = Counter()
+        self.thawed: set[str] = set()
         self._ways: dict[str, Way] = {}
         self._clients: dict[str, Client] = {}
         self._changed = trio.Event()
@@ -90,6 +97,9 @@ class Database:
         self.trace.add(now, commit.boot, sorted(commit.epochs.items()), _names(commit), sorted(result.refused))
         for error in result.refused.values():
             self.refused[type(error).__name__] += 1
+            process = current_process()
+            if isinstance(error, STALE) and process is not None and process.name in self.thawed:
+                self.noted["a zombie was refused"] += 1
         touched = [(one.task.id, one.partition) for one in commit.creates]
         touched += [(one.task_id, one.partition) for one in commit.updates]
         for task, partition in touched:
@@ -173,14 +183,17 @@ class Client:
         if doubt is not None and doubt[0] is commit and doubt[1] is not None:
             return doubt[1]
         if self._database.is_full:
+            self._database.noted["a commit to a full store"] += 1
             raise StoreUnavailable("the disk is full")
         losing, self._way.losing = self._way.losing, None
         if losing is False:
             self._doubt = commit, None
+            self._database.noted["a commit without an answer was not carried out"] += 1
             raise StoreUnavailable("whether a commit was carried out is not known yet")
         result = self._database.commit(commit)
         if losing:
             self._doubt = commit, result
+            self._database.noted["a commit without an answer was carried out"] += 1
             raise StoreUnavailable("whether a commit was carried out is not known yet")
         self._last = commit, result
         return result

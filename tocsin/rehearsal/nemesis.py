@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
@@ -12,8 +13,12 @@ from runtime.simulated_network import Faults
 from .history import Span
 from .plan import Fault, FaultKind
 from .stage import Stage
+from .tree_view import leader, unowned
 
 Undo = Callable[[], object]
+
+TO_LEADERS: Final = (FaultKind.KILL, FaultKind.STOP, FaultKind.FREEZE, FaultKind.EXPIRE)
+"""After these a node that led does not."""
 
 
 class Nemesis:
@@ -32,6 +37,7 @@ class Nemesis:
     async def _carry_out(self, fault: Fault) -> None:
         await trio.sleep_until(fault.at)
         begin = self._stage.now()
+        self._note(fault)
         undo = self.begin(fault)
         self.done[fault.kind] = self.done.get(fault.kind, 0) + 1
         self._stage.trace.add("fault", fault.kind.value, fault.target, begin)
@@ -39,6 +45,21 @@ class Nemesis:
         undo()
         for target in fault.target or ("",):
             self._stage.spans.append(Span(fault.kind.value, target, begin, self._stage.now()))
+
+    def _note(self, fault: Fault) -> None:
+        """Rare situations that a fault hits upon."""
+        stage, tree = self._stage, self._stage.service.tree()
+        noted, assigning = stage.database.noted, unowned(tree, stage.partitions) > 0
+        name = fault.target[0] if fault.target else ""
+        if assigning and (fault.kind is FaultKind.KILL_LEADER or (fault.kind in TO_LEADERS and leader(tree) == name)):
+            noted["a leader fell during an assignment"] += 1
+        node = stage.living().get(name)
+        if node is None or node.cluster is None or not node.cluster.owned:
+            return
+        if fault.kind is FaultKind.DRAIN:
+            noted["an owner was drained"] += 1
+        if fault.kind is FaultKind.EXPIRE:
+            noted["an owner's session was ended"] += 1
 
     def begin(self, fault: Fault) -> Undo:
         """Let it go wrong; answers how it becomes well again."""

@@ -102,7 +102,8 @@ class Job:
 @attrs.frozen
 class Call:
     """What a client asks for at `at` seconds. verb: `run`, `pause`, `resume`, `cancel`, `edit` (with `amount`: seconds between
-    fires from then on), `delete`, `pause all`, `resume all`."""
+    fires from then on), `delete`, `pause all`, `resume all`; `run twice`: the same run, of two nodes at once; `purge`: what ended
+    `amount` seconds ago, of a job or of all."""
 
     at: float
     verb: str

@@ -17,6 +17,7 @@ from runtime.simulation import DEFAULT_START, seed_scheduler
 from .client import Customers
 from .history import Bounds, History, Ownership, Request
 from .history import Task as TaskHistory
+from .logs import listening
 from .nemesis import Nemesis
 from .plan import Plan
 from .record import Record
@@ -38,7 +39,8 @@ UP_SECONDS: Final = 120.0
 class Rehearsed:
     """What came of a plan. trace: of everything that happened, the same whenever the plan is carried out. simulated, real:
     seconds; real ones of this process's time. refused: by the store, by error. faults: by kind. failed: nodes that ended by
-    themselves, by reason. tail: the last events of the trace."""
+    themselves, by reason. tail: the last events of the trace. noted: rare situations that
+    the stage saw. said: what the nodes wrote in their logs, by its text without values."""
 
     plan: Plan
     history: History
@@ -49,6 +51,8 @@ class Rehearsed:
     faults: Mapping[str, int]
     failed: Mapping[str, int]
     tail: tuple[str, ...] = ()
+    noted: Mapping[str, int] = attrs.field(factory=dict)
+    said: Mapping[str, int] = attrs.field(factory=dict)
 
 
 def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehearsed:
@@ -56,7 +60,10 @@ def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehea
     seed_scheduler(plan.seed)
     began = time.process_time()
     clock = trio.testing.MockClock(autojump_threshold=0)
-    stage, nemesis, history, simulated = trio.run(_carry_out, plan, change, clock=clock)
+    with listening() as said:
+        stage, nemesis, history, simulated = trio.run(_carry_out, plan, change, clock=clock)
+    if any(step.kind == "create" and step.ephemeral for step in stage.service.unanswered):
+        stage.database.noted["the answer to an ephemeral node's creation was lost"] += 1
     return Rehearsed(
         plan,
         history,
@@ -67,6 +74,8 @@ def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehea
         {kind.value: number for kind, number in nemesis.done.items()},
         dict(stage.failed),
         stage.trace.tail(),
+        dict(stage.database.noted),
+        dict(said),
     )
 
 

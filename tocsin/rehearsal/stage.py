@@ -37,6 +37,7 @@ from .database import PATIENCE, Client, Database
 from .history import Span
 from .plan import Knobs
 from .record import Record, Trace
+from .tree_view import members
 from .world import NodeWorld
 
 logger = logging.getLogger(__name__)
@@ -142,6 +143,8 @@ class Stage:
 
     def _new_life(self, name: str) -> Life:
         self._numbers[name] += 1
+        if name in members(self.service.tree()).values():
+            self.database.noted["a node began within its former session"] += 1
         number = self._numbers[name]
         rng = self.rng(f"clock {name}")
         skew, drift = rng.uniform(-1, 1) * self.knobs.skew, rng.uniform(-1, 1) * self.knobs.drift
@@ -237,6 +240,7 @@ class Stage:
         """It goes on."""
         if not life.process.dead:
             life.process.go_on()
+            self.database.thawed.add(life.process.name)
         self.spans.append(Span("frozen", life.process.name, since, self.now()))
 
     def living(self) -> Mapping[str, Node]:
