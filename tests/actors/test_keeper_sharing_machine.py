@@ -139,7 +139,7 @@ class SharingMachine(SharingChecks):
         if (not segments or segments[-1].closed) and state.phase in (Phase.ACTIVE, Phase.PAUSED):
             former = segments[-1].through if segments else state.settled_through
             # A finished task that gets a count back says what became of the times in between.
-            revived = any(row.reason is Reason.LIMIT and row.last > former for row in self.nodes[0].outcomes(task_id))
+            revived = any(row.reason == Reason.LIMIT and row.last > former for row in self.nodes[0].outcomes(task_id))
             segments.append(Segment(trigger, former if revived else state.settled_through, state.settled_through))
 
     # -- people
