@@ -10,6 +10,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
@@ -157,7 +158,7 @@ class Stage:
         try:
             with life.scope:
                 surroundings = Surroundings(life.client, self._registry(name), self.network.host(name))
-                async with open_node(self.config(name), self.catalogue, life.world, surroundings=surroundings) as node:
+                async with self._opened(name, life, surroundings) as node:
                     life.node = node
                     await trio.sleep_forever()
         except* TocsinError as group:
@@ -167,6 +168,9 @@ class Stage:
         finally:
             life.node = None
             life.ended.set()
+
+    def _opened(self, name: str, life: Life, surroundings: Surroundings) -> AbstractAsyncContextManager[Node]:
+        return open_node(self.config(name), self.catalogue, life.world, surroundings=surroundings)
 
     def _registry(self, name: str) -> SimulatedRegistry:
         return SimulatedRegistry(self.service, name, SESSION * self.knobs.rhythm)
