@@ -300,7 +300,7 @@ WRONG: list[tuple[Kind, str, Callable[[History], History]]] = [
         h, lambda line: line.execution == "cancelled@30" and line.kind == "end", at=sec(40.05))),
     (Kind.OVERLAP, "by the store", lambda h: attempt_changed(h, "run 0", 1, ended_at=sec(5.25))),
     (Kind.OVERLAP, "too many with a key", lambda h: changed(
-        changed(h, "tick", key=("k", 1)), "paused", key=("k", 2))),
+        changed(h, "tick", key=("k", 1)), "paused", key=("k", 1))),
     (Kind.PHANTOM, "no such slot", lambda h: with_execution(h, "tick", at=sec(55), nominal=sec(55))),
     (Kind.PHANTOM, "no such execution", lambda h: with_lines(
         h, Line("start", "n3.1", "id of tick", "ghost", 1, 21, sec(55)),

@@ -165,7 +165,7 @@ def superseded(case: Case, trial: Trial, older: Line, of_newer: Trial, newer: Li
 
 
 def check_keys(case: Case) -> None:
-    """No concurrency key is held by more valid attempts than its limit; of differing limits the strictest one counts."""
+    """No attempt starts that makes the holders of its concurrency key more than its task's limit for it."""
     held: dict[str, list[Trial]] = defaultdict(list)
     for trial in case.trials:
         if trial.task.key is not None and trial.task.records:
@@ -186,7 +186,7 @@ def _check_key(case: Case, key: str, trials: Sequence[Trial]) -> None:
         elif line.kind == "start":
             running[_key(line)] = line
             valid = [one for one in running.values() if not _is_over(case, of, one, line)]
-            limit = min(limits[of[one.execution].task.id] for one in [*valid, line])
+            limit = limits[of[line.execution].task.id]
             if len(valid) > limit:
                 shown = ", ".join(f"{one.execution} ({of[one.execution].name})" for one in valid)
                 text = f"{len(valid)} hold the key {key}, {limit} may: {shown}"

@@ -217,7 +217,8 @@ def _targets(case: Case, trial: Trial) -> tuple[list[tuple[int, int]], list[int]
     named = 0
     for row in trial.rows:
         line = first.get(row.execution or "")
-        if row.outcome not in RAN or (line is None and not _must_start(trial, row.execution)):
+        is_there = row.outcome in RAN and row.execution in trial.executions
+        if not is_there or (line is None and not _must_start(trial, row.execution)):
             continue
         begin, end = row.first - case.bounds.skew, row.first + limit
         if row.outcome == "late" or case.faults.near(begin, end) is not None:
