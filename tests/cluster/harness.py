@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -15,7 +14,7 @@ import attrs
 
 from tests.e2e.harness import NodeProcess, tocsin, wait_for
 from tests.e2e.record import VARIABLE
-from tocsin.client import Client
+from tocsin.client import Client, NodeUnreachable
 from tocsin.embedded.ports import free_port
 from tocsin.embedded.postgres import EmbeddedPostgres
 from tocsin.embedded.zookeeper import EmbeddedZooKeeper
@@ -59,8 +58,8 @@ class Cluster:
 
     def partitions(self, name: str) -> list[dict[str, Any]]:
         """The partitions with their owners, as one node sees them."""
-        found = json.loads(self.command(name, "partition", "list", "--json"))
-        return list(found["list"] if isinstance(found, dict) else found)
+        with self.client(name) as client:
+            return list(client.call("list_partitions")["list"])
 
     def shares(self, name: str) -> dict[str, int]:
         """How many partitions each node owns, as one node sees it."""
@@ -75,7 +74,10 @@ class Cluster:
         names = self.living()
 
         def balanced() -> bool:
-            shares = self.shares(names[0])
+            try:
+                shares = self.shares(names[0])
+            except NodeUnreachable:
+                return False
             fair = PARTITIONS / len(names)
             whole = sum(shares.values()) == PARTITIONS and set(shares) == set(names)
             return whole and all(abs(share - fair) <= 0.1 * fair for share in shares.values())
