@@ -36,7 +36,7 @@ CLUSTER: Final = re.compile(r"^<!-- cluster: (\d+) -->$", re.MULTILINE)
 DIRECTORY: Final = ".tocsin-cluster"
 """Where `tocsin cluster` keeps everything if nothing is said."""
 
-UP_SECONDS: Final = 120.0
+UP_SECONDS: Final = 240.0
 """For a node to be up, on a machine that has much else to do."""
 
 SETTLE_SECONDS: Final = 30.0
