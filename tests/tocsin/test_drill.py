@@ -159,7 +159,7 @@ def test_the_node_that_answers_and_unknown_ones_are_refused() -> None:
         run(FakeCluster(FakeClock()), node="n1")
     with pytest.raises(NotFound, match="no node 'n9'; there are n1, n2, n3"):
         run(FakeCluster(FakeClock()), node="n9")
-    with pytest.raises(Conflict, match="another living node"):
+    with pytest.raises(Conflict, match="n2 is dead and owns 3"):
         run(FakeCluster(FakeClock(), killed={"n2", "n3"}))
 
 

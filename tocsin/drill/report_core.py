@@ -16,6 +16,9 @@ from .measuring_core import Fault, Lateness, Measured, Takeover
 SHOWN: Final = 20
 """Of a list that may be long, so many are told."""
 
+LATENESS_JUDGED: Final = 60_000_000
+"""Microseconds: a drill measures lateness, and leaves it to people what is too much; what is later than this was forgotten."""
+
 CLOCK_GRAIN: Final = 2_000
 """Microseconds by which two times that are shown in milliseconds may be out of order."""
 
@@ -134,7 +137,7 @@ def history_of(
         healed_at=fault.healed_at,
         spans=_spans(fault),
         requests=tuple(request_of(one.canary) for one in seen),
-        bounds=Bounds(skew=skew + CLOCK_GRAIN),
+        bounds=Bounds(lateness=LATENESS_JUDGED, skew=skew + CLOCK_GRAIN),
     )
 
 

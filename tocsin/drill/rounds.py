@@ -36,8 +36,11 @@ TAKEOVER_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 60.0
 """How long it waits at the end for what came due to be done: what ran on a killed node waits for its lease."""
 
+CALM_SECONDS: Final = 15.0
+"""How long the first round waits for a node that it can do something to: one that was just started, or was suspected."""
+
 RETURN_SECONDS: Final = 60.0
-"""How long a further round waits for a node that it can do something to."""
+"""How long a further one waits."""
 
 MARGIN_SECONDS: Final = 120.0
 """How much longer than foreseen canaries run by themselves."""
@@ -140,16 +143,16 @@ class Drill:
 
     def _choose(self) -> str | None:
         """The next victim; None if a further round finds nobody. Raises Conflict if the first one does not."""
-        until = self.clock.now() + RETURN_SECONDS * SECOND
+        until = self.clock.now() + (RETURN_SECONDS if self._used else CALM_SECONDS) * SECOND
         while True:
             node, why = self._candidate()
             if node is not None:
                 self._used.append(node)
                 return node
-            if not self._used:
-                raise Conflict(why)
             if self.clock.now() >= until:
-                return None
+                if self._used:
+                    return None
+                raise Conflict(why)
             self.clock.sleep(1.0)
 
     def _candidate(self) -> tuple[str | None, str]:
@@ -163,7 +166,8 @@ class Drill:
         living = [one for one in nodes if one["state"] == "alive" and not one["here"] and one["partitions"]]
         wanted = [one for one in living if self.plan.node in (None, one["name"])]
         if not wanted:
-            return None, "a drill needs another living node that owns partitions, beside the one that answers"
+            states = ", ".join(f"{one['name']} is {one['state']} and owns {one['partitions']}" for one in nodes)
+            return None, f"a drill needs a living node that owns partitions, beside the one that answers: {states}"
         # Who was not hit for the longest time, then who owns most.
         return min(wanted, key=lambda one: (self._last(one["name"]), -one["partitions"], one["name"]))["name"], ""
 
