@@ -36,6 +36,9 @@ from .history import Request, Span
 from .plan import Call, Job
 from .stage import Stage
 
+PATIENCE: Final = 60.0
+"""Seconds for which a start is waited for at the most, times the rhythm."""
+
 AGAIN_SECONDS: Final = 1.0
 """Before a request that nobody can take now is made again, times the rhythm."""
 
@@ -126,6 +129,9 @@ class Customers:
 
     async def _carry_out(self, call: Call) -> None:
         await trio.sleep_until(call.at)
+        if call.verb == "cancel running":
+            await self._until_running(call)
+            call = attrs.evolve(call, verb="cancel")
         key = self._stage.clock.new_id() if call.verb in ("run", "run twice") else None
         if call.verb != "run twice":
             await self._request(call, key)
@@ -138,8 +144,15 @@ class Customers:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             nursery.start_soon(ask)
-        if answers == ["ok", "ok"]:
+        if "ok" in answers:
             self._stage.database.noted["a run was asked for twice"] += 1
+
+    async def _until_running(self, call: Call) -> None:
+        """Until so long after its next start, if there is one."""
+        task = self.ids.get(call.job, "")
+        with trio.move_on_after(PATIENCE * self._stage.knobs.rhythm):
+            await self._stage.record.next(lambda line: line.kind == "start" and line.task == task)
+            await trio.sleep(call.amount)
 
     async def _request(self, call: Call, key: str | None) -> str:
         task = self.ids.get(call.job, "")

@@ -17,6 +17,12 @@ from .tree_view import leader, unowned
 
 Undo = Callable[[], object]
 
+WORST: Final = (FaultKind.KILL, FaultKind.FREEZE, FaultKind.KILL_LEADER)
+"""These can wait for a moment at which they do the most harm."""
+
+PATIENCE: Final = 15.0
+"""Seconds for which they wait at the most, times the rhythm."""
+
 TO_LEADERS: Final = (FaultKind.KILL, FaultKind.STOP, FaultKind.FREEZE, FaultKind.EXPIRE)
 """After these a node that led does not."""
 
@@ -36,6 +42,9 @@ class Nemesis:
 
     async def _carry_out(self, fault: Fault) -> None:
         await trio.sleep_until(fault.at)
+        if fault.amount == 1.0 and fault.kind in WORST:
+            with trio.move_on_after(PATIENCE * self._stage.knobs.rhythm):
+                await self._worst_moment(fault)
         begin = self._stage.now()
         self._note(fault)
         undo = self.begin(fault)
@@ -45,6 +54,15 @@ class Nemesis:
         undo()
         for target in fault.target or ("",):
             self._stage.spans.append(Span(fault.kind.value, target, begin, self._stage.now()))
+
+    async def _worst_moment(self, fault: Fault) -> None:
+        stage = self._stage
+        if fault.kind is FaultKind.KILL_LEADER:
+            while not unowned(stage.service.tree(), stage.partitions):
+                await stage.service.changed()
+            return
+        (name,) = fault.target
+        await stage.record.next(lambda line: line.kind == "trying" and line.process.startswith(f"{name}."))
 
     def _note(self, fault: Fault) -> None:
         """Rare situations that a fault hits upon."""

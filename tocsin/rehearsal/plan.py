@@ -16,11 +16,12 @@ class FaultKind(StrEnum):
     """What can go wrong. What is hit is in `Fault.target`."""
 
     KILL = "kill"
-    """A node's process dies at once, and begins anew when the fault is over."""
+    """A node's process dies at once, and begins anew when the fault is over. amount 1: at its next checkpoint."""
     STOP = "stop"
     """A node is stopped in order, and begins anew when the fault is over."""
     FREEZE = "freeze"
-    """A node's process stands still, as in a debugger or a paused virtual machine, and goes on as if nothing had been."""
+    """A node's process stands still, as in a debugger or a paused virtual machine, and goes on as if nothing had been.
+    amount 1: from its next checkpoint on."""
     DRAIN = "drain"
     """A node is told to take nothing new and to give its partitions up."""
     CUT = "cut"
@@ -44,7 +45,7 @@ class FaultKind(StrEnum):
     EXPIRE = "expire"
     """The coordination servers end a node's session."""
     KILL_LEADER = "kill leader"
-    """The leading coordination server dies; the others elect another."""
+    """The leading coordination server dies; the others elect another. amount 1: as soon as a partition has no owner."""
     FREEZE_COORDINATION = "freeze coordination"
     """All coordination servers stand still."""
     LOSE_QUORUM = "lose quorum"
@@ -101,9 +102,12 @@ class Job:
 
 @attrs.frozen
 class Call:
-    """What a client asks for at `at` seconds. verb: `run`, `pause`, `resume`, `cancel`, `edit` (with `amount`: seconds between
-    fires from then on), `delete`, `pause all`, `resume all`; `run twice`: the same run, of two nodes at once; `purge`: what ended
-    `amount` seconds ago, of a job or of all."""
+    """What a client asks for at `at` seconds. job: empty: of all of them.
+
+    verb: `run`; `run twice`: the same run, of two nodes at once; `pause`, `resume`, `cancel`; `cancel running`: `amount` seconds
+    after its next start; `edit`: `amount` seconds between fires from then on; `delete`; `pause all`, `resume all`; `purge`: what
+    ended `amount` seconds ago.
+    """
 
     at: float
     verb: str

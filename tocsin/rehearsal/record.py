@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import trio
+
 from actors.handling.context import Context
 from runtime.clock import Instant
 from runtime.simulated_process import current_process
@@ -49,6 +51,7 @@ class Record:
         self._now = now
         self._trace = trace
         self.lines: list[Line] = []
+        self._written = trio.Event()
 
     def write(self, kind: str, ctx: Context, position: int | None = None, key: str | None = None) -> None:
         """By a handler. What is left of a process that is dead writes nothing."""
@@ -70,7 +73,19 @@ class Record:
             key,
         )
         self.lines.append(line)
+        self._written.set()
         self._trace.add(kind, process.name, ctx.task, ctx.execution_id, ctx.attempt, ctx.fence, line.at, position)
+
+    async def next(self, wanted: Callable[[Line], bool]) -> Line:
+        """The first of the lines that come from now on that is wanted, as soon as it is written."""
+        seen = len(self.lines)
+        while True:
+            for line in self.lines[seen:]:
+                if wanted(line):
+                    return line
+            seen = len(self.lines)
+            self._written = trio.Event()
+            await self._written.wait()
 
     @contextmanager
     def attempt(self, ctx: Context, position: int | None = None) -> Iterator[None]:

@@ -45,6 +45,18 @@ WEIGHTS: Final[dict[FaultKind, float]] = {
 }
 """How often each is drawn, beside the others: what takes ownership away is worth the most."""
 
+VERBS: Final = (
+    *("run", "run", "run twice", "edit", "edit", "pause", "cancel"),
+    *("cancel running", "cancel running", "delete", "pause all"),
+)
+"""What is asked for, the frequent several times."""
+
+PURGES: Final = 0.1
+"""Of the seeds, in which history is purged: what was before is then judged less strictly."""
+
+WORST_MOMENT: Final = 0.4
+"""Of the faults that can wait for one."""
+
 
 @attrs.frozen
 class Size:
@@ -62,16 +74,16 @@ def draw(seed: int, size: Size = Size()) -> Plan:
     rng = random.Random(f"plan:{seed}")
     knobs = _knobs(rng)
     seconds = max(size.seconds, knobs.rhythm * (WARM_UP + 75))
-    return Plan(
+    plan = Plan(
         seed,
         nodes=size.nodes,
         partitions=size.partitions,
         seconds=round(seconds, 1),
         knobs=knobs,
         jobs=tuple(_jobs(rng, size.tasks, seconds, knobs.rhythm)),
-        calls=tuple(_calls(rng, size.tasks, seconds, knobs.rhythm)),
         faults=tuple(_faults(rng, size, seconds, knobs.rhythm)),
     )
+    return attrs.evolve(plan, calls=tuple(_calls(rng, plan)))
 
 
 def _knobs(rng: random.Random) -> Knobs:
@@ -135,17 +147,43 @@ def _when(rng: random.Random, job: Job, seconds: float, rhythm: float) -> Job:
     return job
 
 
-def _calls(rng: random.Random, number: int, seconds: float, rhythm: float) -> Iterator[Call]:
+def _calls(rng: random.Random, plan: Plan) -> Iterator[Call]:
+    """Half of them while something is wrong."""
+    rhythm, seconds = plan.knobs.rhythm, plan.seconds
     for _ in range(rng.randrange(5, 30)):
-        at = round(rng.uniform(WARM_UP * rhythm, seconds), 2)
-        verb = rng.choice(("run", "run", "run", "edit", "pause", "cancel", "delete", "pause all"))
-        job = f"task {rng.randrange(number)}"
-        if verb == "pause all":
-            job = ""
-        yield Call(at, verb, job, round(rng.uniform(10.0, 30.0) * rhythm, 1) if verb == "edit" else 0.0)
-        if verb.startswith("pause"):
-            later = min(seconds, at + rng.uniform(1.0, 15.0) * rhythm)
-            yield Call(round(later, 2), verb.replace("pause", "resume"), job)
+        at = rng.uniform(WARM_UP * rhythm, seconds)
+        if rng.random() < 0.5:
+            fault = rng.choice(plan.faults)
+            at = min(seconds, fault.at + rng.random() * max(fault.seconds, rhythm))
+        verb = rng.choice(VERBS)
+        job = rng.choice([one for one in plan.jobs if one.type == "lasting"] if verb == "cancel running" else plan.jobs)
+        yield from _call(rng, round(at, 2), verb, job, plan)
+    if rng.random() < PURGES:
+        yield from _purge(rng, seconds, rhythm)
+
+
+def _call(rng: random.Random, at: float, verb: str, job: Job, plan: Plan) -> Iterator[Call]:
+    rhythm = plan.knobs.rhythm
+    match verb:
+        case "edit":
+            yield Call(at, verb, job.name, round(rng.uniform(10.0, 30.0) * rhythm, 1))
+        case "cancel running":
+            # What it says happens within some milliseconds of the handler's own end.
+            yield Call(at, verb, job.name, max(0.0, job.parameters["seconds"] - rng.choice((0.0, 0.01, 0.05, 0.2))))
+        case "pause" | "pause all":
+            name = "" if verb == "pause all" else job.name
+            yield Call(at, verb, name)
+            later = min(plan.seconds, at + rng.uniform(1.0, 15.0) * rhythm)
+            yield Call(round(later, 2), verb.replace("pause", "resume"), name)
+        case _:
+            yield Call(at, verb, job.name)
+
+
+def _purge(rng: random.Random, seconds: float, rhythm: float) -> Iterator[Call]:
+    """While everything is paused."""
+    at = rng.uniform(0.5 * seconds, seconds - 5 * rhythm)
+    for later, verb in enumerate(("pause all", "purge", "resume all")):
+        yield Call(round(at + later * rhythm, 2), verb, "", 10 * rhythm if verb == "purge" else 0.0)
 
 
 def _faults(rng: random.Random, size: Size, seconds: float, rhythm: float) -> Iterator[Fault]:
@@ -159,7 +197,13 @@ def _faults(rng: random.Random, size: Size, seconds: float, rhythm: float) -> It
         kind = kinds[-1 - number] if number < 2 else rng.choices(kinds, weights)[0]
         at = rng.uniform(WARM_UP * rhythm, seconds - 2.5 * session)
         lasts = min(rng.choice((0.2, 0.6, 1.2, 2.0, 3.0)) * session, seconds - at)
-        yield _fault(rng, kind, names, round(at, 3), round(lasts, 3), rhythm)
+        fault = _fault(rng, kind, names, round(at, 3), round(lasts, 3), rhythm)
+        yield fault
+        if kind in (FaultKind.KILL, FaultKind.EXPIRE) and rng.random() < 0.3:
+            # Those who take over write to the coordination servers next.
+            yield Fault(
+                fault.at, FaultKind.LOSE_REPLY, (rng.choice([name for name in names if name not in fault.target]),)
+            )
 
 
 def _fault(rng: random.Random, kind: FaultKind, names: list[str], at: float, lasts: float, rhythm: float) -> Fault:
@@ -169,7 +213,11 @@ def _fault(rng: random.Random, kind: FaultKind, names: list[str], at: float, las
             return Fault(at, kind, tuple(rng.sample(names, 2)), lasts)
         case FaultKind.STOP_STORE | FaultKind.FULL_STORE:
             return Fault(at, kind, (), lasts)
-        case FaultKind.KILL_LEADER | FaultKind.FREEZE_COORDINATION | FaultKind.LOSE_QUORUM:
+        case FaultKind.KILL_LEADER:
+            return Fault(at, kind, (), lasts, 1.0 if rng.random() < WORST_MOMENT else 0.0)
+        case FaultKind.KILL | FaultKind.FREEZE:
+            return Fault(at, kind, (node,), lasts, 1.0 if rng.random() < WORST_MOMENT else 0.0)
+        case FaultKind.FREEZE_COORDINATION | FaultKind.LOSE_QUORUM:
             return Fault(at, kind, (), lasts)
         case FaultKind.SLOW_LINKS:
             return Fault(at, kind, (node,), lasts, round(rng.uniform(0.05, 0.5) * rhythm, 3))
