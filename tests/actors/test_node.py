@@ -79,7 +79,7 @@ async def test_an_execution_can_be_read_in_full(persistent: bool, tmp_path: Path
 async def test_watchers_see_what_happens(tmp_path: Path, autojump_clock):
     async with node_at(tmp_path, Diary()) as node, node.herald.watch() as seen:
         await add(node, "t", Once(node.world.now()))
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             first = await seen.receive()
         assert first.tasks[0].definition.name == "t"
 

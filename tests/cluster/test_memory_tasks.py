@@ -19,7 +19,7 @@ from tocsin.embedded.zookeeper import EmbeddedZooKeeper
 
 TASKS = Path(__file__).with_name("memory_handlers.py")
 
-SECONDS = 30.0
+SECONDS = 90.0
 """A bound against hanging."""
 
 MANY = 120

@@ -23,6 +23,7 @@ from tocsin.client import Client
 from tocsin.error_table import row_of
 
 TASKS = Path(__file__).with_name("hostile_tasks.py")
+HANG_SECONDS = 120.0
 STEADY_MICROS = 100_000
 
 
@@ -74,7 +75,7 @@ def health(client: Client) -> str:
 def stop_steady(client: Client) -> None:
     """Close the ledger of the task that keeps time."""
     client.call("pause_task", task="steady")
-    wait_for(lambda: not client.call("show_task", task="steady")["open"], 30, "the last attempt to end")
+    wait_for(lambda: not client.call("show_task", task="steady")["open"], HANG_SECONDS, "the last attempt to end")
 
 
 def steady_times(ledger: Ledger) -> list[int]:
@@ -103,7 +104,7 @@ def fires(record: RecordFile) -> int:
 def fires_on(record: RecordFile, node: NodeProcess) -> None:
     """The task that keeps time goes on."""
     before = fires(record)
-    wait_for(lambda: fires(record) > before + 3, 30, "the next fires", node)
+    wait_for(lambda: fires(record) > before + 3, HANG_SECONDS, "the next fires", node)
 
 
 # -- a second node
@@ -166,7 +167,7 @@ def test_a_full_disk_is_told_of_and_survived(tmp_path: Path, record: RecordFile)
         fires_on(record, node)
         acknowledged, refused = [], []
         fill(disk / "filler")
-        wait_for(lambda: "cannot commit" in health(client), 30, "health to tell of the disk", node)
+        wait_for(lambda: "cannot commit" in health(client), HANG_SECONDS, "health to tell of the disk", node)
         for number in range(3):
             try:
                 add(client, f"late {number}", "bad end", how="none")
@@ -196,7 +197,7 @@ def test_a_handler_that_never_yields_delays_others_and_loses_nothing(node: NodeP
         execution = ended(client, run(client, "hog"))
         assert execution["state"] == "COMPLETED"
         assert execution["attempt"] == 1
-        wait_for(lambda: "loop late" in health(client), 30, "the stall to be told", node)
+        wait_for(lambda: "loop late" in health(client), HANG_SECONDS, "the stall to be told", node)
         fires_on(record, node)
         stop_steady(client)
         node.terminate()
@@ -266,7 +267,7 @@ def test_sigterm_interrupts_at_no_cost_and_the_next_start_resumes(node: NodeProc
     with node.up() as client:
         add(client, "counting", "counting", upto=60)
         execution = run(client, "counting")
-        wait_for(lambda: kept(record) >= 5, 30, "some checkpoints", node)
+        wait_for(lambda: kept(record) >= 5, HANG_SECONDS, "some checkpoints", node)
     first = node.pid
     assert node.terminate() == 0
     record.append(kind="dead", pid=first)
@@ -295,10 +296,10 @@ def test_a_second_sigterm_ends_a_long_drain(node: NodeProcess, record: RecordFil
     with node.up() as client:
         add(client, "counting", "counting", upto=100_000)
         run(client, "counting")
-        wait_for(lambda: kept(record) >= 2, 30, "some checkpoints", node)
+        wait_for(lambda: kept(record) >= 2, HANG_SECONDS, "some checkpoints", node)
     assert node.process is not None
     node.process.terminate()
-    wait_for(lambda: "draining" in node.log(), 30, "the drain to begin", node)
+    wait_for(lambda: "draining" in node.log(), HANG_SECONDS, "the drain to begin", node)
     assert node.terminate() == 0
     assert read_ledger(node.data).executions["counting"][0].state == "WAITING"
 
@@ -314,7 +315,7 @@ def test_a_task_whose_type_is_gone_stays_visible_and_goes_on_later(node: NodePro
     with node.up() as client:
         [task] = [task for task in client.tasks() if task["name"] == "steady"]
         assert task["taskType"] == "steady"
-        wait_for(lambda: newest_waits_for(client) == "node", 30, "the node to say what is missing", node)
+        wait_for(lambda: newest_waits_for(client) == "node", HANG_SECONDS, "the node to say what is missing", node)
         node.terminate()
     node.modules = modules
     with node.up() as client:

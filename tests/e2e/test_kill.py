@@ -31,13 +31,16 @@ LIFE_SECONDS = (0.8, 2.0)
 FAILPOINTS = frozenset({2, 6, 9, 13, 18})
 """The kills that happen between a commit and its answer."""
 
+HANG_SECONDS = 300.0
+"""For what must happen, on a machine that has much else to do."""
+
 TASKS = Path(__file__).with_name("kill_tasks.py")
 INTERVALS = ("fast", "dropping", "complete", "queued", "many", "in a thread", "failing")
 ONE_AT_A_TIME = ("scan", "fast", "each second", "dropping", "complete", "queued", "in a thread", "failing")
 SECOND = 1_000_000
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_twenty_kills(tmp_path: Path, run_seed: int) -> None:
     rng = random.Random(run_seed)
     tree = make_tree(tmp_path / "tree", rng)
@@ -52,9 +55,9 @@ def test_twenty_kills(tmp_path: Path, run_seed: int) -> None:
             record.append(kind="dead", pid=live_and_die(node, asked, at_failpoint=number in FAILPOINTS))
         assert record_of(record, "scan", "end") == [], "the scan is over before the kills are: make the tree larger"
         with node.up() as client:
-            wait_for(lambda: status_of(client, "scan") == "COMPLETED", 240, "the scan", node, poll=0.2)
+            wait_for(lambda: status_of(client, "scan") == "COMPLETED", HANG_SECONDS, "the scan", node, poll=0.2)
             for name in asked.acknowledged:
-                wait_for(lambda name=name: status_of(client, name) == "COMPLETED", 30, f"{name} to run", node)
+                wait_for(lambda name=name: status_of(client, name) == "COMPLETED", HANG_SECONDS, f"{name} to run", node)
             time.sleep(2 * rng.random())
             pause_all(client, node)
         stopped_at = time.time_ns() // 1000
@@ -70,13 +73,13 @@ def test_a_first_start_that_dies_is_made_good_by_the_next(tmp_path: Path, run_se
     with node_process(tmp_path / "data") as node:
         for _ in range(4):
             node.start()
-            wait_for((node.data / "lock").exists, 60, "the node to take its directory", node, poll=0.0005)
+            wait_for((node.data / "lock").exists, HANG_SECONDS, "the node to take its directory", node, poll=0.0005)
             time.sleep(rng.uniform(0.0, 0.05))
             node.kill()
         with node.up() as client:
             assert client.call("ready") == {"status": "ok"}
             client.call("add_task", body={"name": "first", "taskType": "command", "trigger": {"after": "1ms"}, **ECHO})
-            wait_for(lambda: status_of(client, "first") == "COMPLETED", 30, "a task to run", node)
+            wait_for(lambda: status_of(client, "first") == "COMPLETED", HANG_SECONDS, "a task to run", node)
         assert node.terminate() == 0
 
 
@@ -149,7 +152,7 @@ def pause_all(client: Client, node: NodeProcess) -> None:
     for task in client.tasks():
         if task["phase"] == "active":
             client.call("pause_task", task=task["itemId"])
-    wait_for(lambda: not any(task["open"] for task in client.tasks()), 30, "running attempts to end", node)
+    wait_for(lambda: not any(task["open"] for task in client.tasks()), HANG_SECONDS, "running attempts to end", node)
 
 
 def record_of(record: RecordFile, task: str, kind: str) -> list[checker.Line]:

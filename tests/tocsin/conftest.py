@@ -53,7 +53,7 @@ class Running:
     def start(self, config: Config) -> None:
         self._thread = threading.Thread(target=self._run, args=(config,), daemon=True)
         self._thread.start()
-        assert self._up.wait(30)
+        assert self._up.wait(120)
         if self.error is not None:
             raise self.error
 
@@ -76,7 +76,7 @@ class Running:
     def stop(self) -> None:
         self._stop()
         assert self._thread is not None
-        self._thread.join(30)
+        self._thread.join(120)
         assert not self._thread.is_alive()
 
 

@@ -29,7 +29,7 @@ from tocsin.embedded.ports import is_free
 from tocsin.embedded.process import lives
 from tocsin.node import open_node, single_error
 
-HANG_SECONDS = 90.0
+HANG_SECONDS = 240.0
 
 
 def eventually(holds: Callable[[], bool]) -> bool:

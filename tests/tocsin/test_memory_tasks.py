@@ -236,7 +236,7 @@ async def test_operations_go_to_the_node_that_has_the_task(tmp_path: Path) -> No
 
 
 async def _until_ended(nodes: Nodes, on: str, execution_id: str) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while (await nodes.call(on, "show_execution", execution=execution_id))["state"] != "COMPLETED":  # noqa: ASYNC110
             await trio.sleep(0.01)
 
