@@ -325,7 +325,8 @@ class ClusterCoordination:
         """Call for every key, some at once. The first error of ours is raised as it is."""
         results: dict[Any, Any] = {}
         failures: list[Exception] = []
-        waiting = iter(keys)
+        wanted = list(keys)
+        waiting = iter(wanted)
 
         async def work(nursery: trio.Nursery) -> None:
             for key in waiting:
@@ -336,7 +337,7 @@ class ClusterCoordination:
                     nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
-            for _ in range(READS_AT_ONCE):
+            for _ in range(min(len(wanted), READS_AT_ONCE)):
                 nursery.start_soon(work, nursery)
         if failures:
             raise failures[0]

@@ -224,6 +224,7 @@ class Pipe:
         self._last = 0.0
         self._ended = self._broken = self._void = self._abandoned = False
         self._moved = trio.Event()
+        self._reading: trio.CancelScope | None = None
 
     @property
     def faults(self) -> Faults:
@@ -239,7 +240,8 @@ class Pipe:
         self._last = max(self._last, arrival)
         self._pieces.append((self._last, data))
         self._held += len(data)
-        self.tell()
+        if len(self._pieces) == 1:
+            self._wake_at(self._due())
         while self._held > WINDOW:
             await self._wait_until(math.inf)
             if self._is_over():
@@ -269,10 +271,21 @@ class Pipe:
                 raise trio.ClosedResourceError("the stream was closed here")
             due = self._due()
             if due <= trio.current_time():
+                await trio.lowlevel.checkpoint()
                 return self._take(limit)
             if self._ended and not self._pieces and not self.faults.cut:
+                await trio.lowlevel.checkpoint()
                 return b""
-            await self._wait_until(due)
+            await self._wait_to_read(due)
+
+    async def _wait_to_read(self, due: float) -> None:
+        self._network.waiting[self] = None
+        try:
+            with trio.CancelScope(deadline=due) as self._reading:
+                await self._moved.wait()
+        finally:
+            self._reading = None
+            self._network.waiting.pop(self, None)
 
     async def _pause(self, seconds: float) -> None:
         until = trio.current_time() + seconds
@@ -299,6 +312,11 @@ class Pipe:
                 await self._moved.wait()
         finally:
             self._network.waiting.pop(self, None)
+
+    def _wake_at(self, due: float) -> None:
+        """Let whoever waits to read look at the time at which there is something, and not before."""
+        if self._reading is not None:
+            self._reading.deadline = min(self._reading.deadline, due)
 
     def end(self) -> None:
         """Nothing more will be sent."""
@@ -335,7 +353,7 @@ class SimulatedStream(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._check()
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         await self.outgoing.put(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -344,7 +362,6 @@ class SimulatedStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         self._check()
-        await trio.lowlevel.checkpoint()
         data = await self.incoming.get(max_bytes or WINDOW)
         self._check()
         return data

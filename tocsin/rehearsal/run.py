@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from actors.handling.catalogue import Catalogue
+from runtime.clock import SECOND, Instant
 from runtime.simulation import DEFAULT_START, seed_scheduler
 
 from .client import Customers
@@ -28,8 +29,11 @@ from .work import work_types
 HEAL: Final = 60.0
 """Seconds after the last fault within which all is owned and nothing due is left, times the rhythm."""
 
-POLL: Final = 1.0
-"""Between two looks whether the nodes are up, seconds of virtual time."""
+LOOK: Final = 2.0
+"""Between two looks whether all is well again, seconds, times the rhythm."""
+
+CALM: Final = 8.0
+"""So long it has to stay so: nothing that lingers is overlooked."""
 
 UP_SECONDS: Final = 120.0
 """Within which a cluster has begun, times the rhythm; against hanging."""
@@ -96,12 +100,32 @@ async def _carry_out(plan: Plan, change: Callable[[Stage], None] | None) -> tupl
             await trio.sleep_until(plan.seconds)
         customers.close()
         healed = stage.now()
-        await trio.sleep(HEAL * plan.knobs.rhythm)
+        await _settle(stage, plan)
         history = _history(stage, customers, plan, healed)
         simulated = trio.current_time()
         stage.clear()
         nursery.cancel_scope.cancel()
     return stage, nemesis, history, simulated
+
+
+async def _settle(stage: Stage, plan: Plan) -> None:
+    """Wait until nothing is left to be done, at most for as long as it may take; then it is judged whether that is so."""
+    slow = plan.knobs.rhythm
+    calm = 0
+    for _ in range(round(HEAL / LOOK)):
+        await trio.sleep(LOOK * slow)
+        calm = calm + 1 if _is_settled(stage, plan) else 0
+        if calm * LOOK >= CALM:
+            return
+
+
+def _is_settled(stage: Stage, plan: Plan) -> bool:
+    nodes, store = stage.living(), stage.database.store
+    owned = sorted(slot for node in nodes.values() if node.cluster is not None for slot in node.cluster.owned)
+    if len(nodes) < plan.nodes or owned != list(range(plan.partitions)):
+        return False
+    overdue = Instant(stage.now() - round((1 + 2 * plan.knobs.rhythm + 2 * plan.knobs.skew) * SECOND))
+    return not (store.due(None, overdue, 1) or store.waiting(1, None, None) or store.dead_boots())
 
 
 def _catalogue(record: Record) -> Catalogue:
@@ -122,9 +146,9 @@ def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> His
         ownership=_ownership(stage),
         partitions=plan.partitions,
         bounds=Bounds(
-            lateness=round(1_000_000 * (1 + slow)),
-            heal=round(1_000_000 * HEAL * slow),
-            skew=round(1_000_000 * (plan.knobs.skew + plan.knobs.drift * plan.seconds)),
+            lateness=round(SECOND * (1 + slow)),
+            heal=min(round(SECOND * HEAL * slow), stage.now() - healed),
+            skew=round(SECOND * (plan.knobs.skew + plan.knobs.drift * plan.seconds)),
         ),
     )
 

@@ -179,7 +179,8 @@ class Stage:
         """Of a node."""
         slow = self.knobs.rhythm
         address = f"{name}:{7400 + self.names.index(name)}"
-        rhythm = Rhythm().slower(slow)
+        # The time is looked at more seldom than by default, beside what depends on it: half of what an idle cluster does.
+        rhythm = attrs.evolve(Rhythm(), watch_seconds=0.25, tell_seconds=0.5, poll_seconds=0.5).slower(slow)
         if self.knobs.heartbeat is not None:
             rhythm = attrs.evolve(rhythm, links=attrs.evolve(rhythm.links, heartbeat_seconds=self.knobs.heartbeat))
         if self.knobs.probe is not None:
