@@ -150,13 +150,16 @@ def _when(rng: random.Random, job: Job, seconds: float, rhythm: float) -> Job:
 def _calls(rng: random.Random, plan: Plan) -> Iterator[Call]:
     """Half of them while something is wrong."""
     rhythm, seconds = plan.knobs.rhythm, plan.seconds
+    lasting = [job for job in plan.jobs if job.type == "lasting"]
     for _ in range(rng.randrange(5, 30)):
         at = rng.uniform(WARM_UP * rhythm, seconds)
         if rng.random() < 0.5:
             fault = rng.choice(plan.faults)
             at = min(seconds, fault.at + rng.random() * max(fault.seconds, rhythm))
         verb = rng.choice(VERBS)
-        job = rng.choice([one for one in plan.jobs if one.type == "lasting"] if verb == "cancel running" else plan.jobs)
+        if verb == "cancel running" and not lasting:
+            continue
+        job = rng.choice(lasting if verb == "cancel running" else plan.jobs)
         yield from _call(rng, round(at, 2), verb, job, plan)
     if rng.random() < PURGES:
         yield from _purge(rng, seconds, rhythm)
