@@ -33,7 +33,7 @@ def micros_or_none(text: str | None) -> int | None:
 
 @attrs.frozen
 class Canary:
-    """A canary as it was made. every: in microseconds."""
+    """A canary as it was made. every: in microseconds. until: when it ends by itself."""
 
     id: str
     name: str
@@ -41,12 +41,19 @@ class Canary:
     anchor: int
     every: int
     created_at: int
+    until: int
 
 
-def canary_of(shown: Json, every: int) -> Canary:
+def canary_of(shown: Json, every: int, until: int) -> Canary:
     """A canary from the answer of `add_canaries`."""
     return Canary(
-        shown["id"], shown["name"], shown["partition"], micros(shown["anchor"]), every, micros(shown["createdAt"])
+        shown["id"],
+        shown["name"],
+        shown["partition"],
+        micros(shown["anchor"]),
+        every,
+        micros(shown["createdAt"]),
+        until,
     )
 
 
@@ -110,7 +117,9 @@ def task_of(seen: Seen) -> Task:
         id=canary.id,
         name=canary.name,
         created_at=canary.created_at,
-        revisions=(Revision(canary.created_at, {"every": canary.every, "anchor": canary.anchor}),),
+        revisions=(
+            Revision(canary.created_at, {"every": canary.every, "anchor": canary.anchor}, {"end": canary.until}),
+        ),
         phase="finished" if seen.finished else "active",
         settled_through=seen.settled,
         fence=max((one.fence for one in executions), default=0),

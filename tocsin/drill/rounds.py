@@ -211,15 +211,16 @@ class Drill:
     def _canaries(self, name: str) -> Iterator[list[Canary]]:
         plan = self.plan
         foreseen = 2 * plan.seconds + plan.hold + TAKEOVER_SECONDS + SETTLE_SECONDS + MARGIN_SECONDS
+        until = self.clock.now() + round(foreseen * SECOND)
         body = {
             "drill": name,
             "every": format_duration(plan.every),
-            "until": shown(self.clock.now() + round(foreseen * SECOND)),
+            "until": shown(until),
             **({} if plan.canaries is None else {"number": plan.canaries}),
         }
         try:
             made = self.api.call("add_canaries", body=body)["list"]
-            yield [canary_of(one, plan.every) for one in made]
+            yield [canary_of(one, plan.every, until) for one in made]
         finally:
             self.say("the canaries are removed")
             for task in self._tasks(name):
@@ -331,7 +332,7 @@ class Drill:
         ledger = self.api.call(
             "list_outcomes", task=canary.id, since=shown(canary.created_at), until=shown(cutoff), limit=_PAGE
         )["list"]
-        return Seen(canary, tried, ledger, cutoff, finished)
+        return Seen(canary, tried, ledger, min(cutoff, canary.until - 1), finished)
 
     def _judged(self, fault: Fault, seen: list[Seen]) -> Round:
         tasks = tasks_of(seen)
