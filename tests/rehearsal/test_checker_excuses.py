@@ -108,6 +108,9 @@ def stale_start(at: float, *, frozen: bool) -> Story:
 
 def test_a_start_under_a_lower_fence_needs_the_same_proof() -> None:
     assert is_clean(stale_start(60.2, frozen=True))
+    keyed = stale_start(60.2, frozen=True)
+    keyed.tales[0].task = attrs.evolve(keyed.tales[0].task, key=("k", 1))
+    assert is_clean(keyed)
     assert found(stale_start(60.2, frozen=False)) >= {Kind.ZOMBIE_EFFECT}
     assert found(stale_start(61.2, frozen=True)) >= {Kind.ZOMBIE_EFFECT}
 
@@ -318,18 +321,22 @@ def test_an_edit_may_cut_short_what_was_to_be_caught_up() -> None:
 def test_a_range_lies_within_the_pause_or_it_is_not_explained() -> None:
     for verb, since, until, good in (
         ("resume", 29, 41, True),
-        ("edit", 25, None, True),
         ("resume", 31, 41, False),
         ("resume", 29, 39, False),
     ):
         story, tale = skipping("skipped", "paused")
-        story.ask("pause", tale, since, "unknown")
-        if until is not None:
-            story.ask(verb, tale, until, "ok" if verb != "edit" else "unknown")
+        story.ask("pause", tale, since)
+        story.ask(verb, tale, until)
         assert (found(story) == set()) is good, (verb, since, until)
     story, tale = skipping("skipped", "paused")
     story.spans.append(Span("paused", "id of t", sec(29), sec(41)))
     assert is_clean(story)
+    story, tale = skipping("skipped", "paused")
+    story.ask("pause", tale, 10, "unknown")
+    story.ask("resume", tale, 15)
+    assert is_clean(story)  # who was not answered may have been heard late
+    story.requests[-2] = attrs.evolve(story.requests[-2], answer="ok", answered_at=sec(11))
+    assert found(story) == {Kind.UNEXPLAINED_SKIP}
 
 
 def test_a_task_that_gives_up_pauses_itself() -> None:
@@ -368,6 +375,15 @@ def test_a_slot_that_was_replaced_while_it_waited() -> None:
     tale.fire(sec(30))
     assert is_clean(story)
     tale.executions["waited"] = Execution("waited", sec(20), "CANCELLED", sec(20), "skipped", "cancelled")
+    assert is_clean(story)
+
+
+def test_what_waited_too_long_has_waited() -> None:
+    story, tale = skipping("skipped", "queue")
+    assert found(story) == {Kind.UNEXPLAINED_SKIP}
+    tale.rows.clear()
+    for n in (30, 40):
+        tale.executions[f"{n}"] = Execution(f"{n}", sec(n), "CANCELLED", sec(n), "skipped", "queue")
     assert is_clean(story)
 
 
@@ -514,6 +530,9 @@ def test_what_was_purged_had_ended_and_is_missed_by_nobody() -> None:
     story.ask("run", tale, 5, key="gone")
     story.ask("purge", tale, 90)
     assert is_clean(story)
+    story.requests[-1] = attrs.evolve(story.requests[-1], task="another")
+    assert found(story) == {Kind.LOST, Kind.PHANTOM, Kind.REQUEST_LOST}
+    story.requests[-1] = attrs.evolve(story.requests[-1], task="")
     tale.rows.clear()
     assert is_clean(story)
     tale.executions.pop("t@100")
@@ -579,6 +598,20 @@ def test_a_queue_waits_as_long_as_something_runs() -> None:
     assert is_clean(story)
 
 
+def test_one_with_a_key_waits_for_the_others_that_have_it() -> None:
+    story = Story(seconds=100)
+    one, other = (story.task(name, {"at": sec(500)}, key=("k", 1)) for name in ("one", "other"))
+    story.ask("run", one, 5)
+    story.ask("run", other, 6)
+    one.attempt(one.execution("first", created_at=sec(5)), sec(5), sec(6), state="RUNNING", comes_back=False)
+    other.execution("second", created_at=sec(6))
+    assert is_clean(story)
+    other.task = attrs.evolve(other.task, key=("another", 1))
+    assert found(story) == {Kind.LOST}
+    story.spans.append(Span("paused", "", sec(1)))
+    assert is_clean(story)
+
+
 def test_slots_with_a_fixed_delay_are_judged_by_their_order() -> None:
     def delayed(*nominal: float, revisions: int = 1) -> Story:
         story = Story(seconds=100)
@@ -628,6 +661,22 @@ def test_a_key_is_held_by_valid_attempts_only() -> None:
     for tale in allowed.tales:
         tale.task = attrs.evolve(tale.task, key=("k", 2))
     assert is_clean(allowed)
+
+
+def test_of_differing_limits_that_of_the_last_claim_counts() -> None:
+    def held(first: int, second: int, skew: int = 0) -> Story:
+        story = Story(seconds=60, bounds=Bounds(skew=skew))
+        for name, limit, at in (("a", first, 5), ("b", second, 5.5)):
+            tale = story.task(name, {"at": sec(at)}, key=("k", limit), settled_through=sec(at), phase="finished")
+            tale.attempt(tale.execution(f"slot {name}", sec(at)), sec(at), sec(10))
+        # The handler of the one that was claimed first began last.
+        tale = story.tales[0]
+        tale.lines[0] = attrs.evolve(tale.lines[0], at=sec(5.51))
+        return story
+
+    assert is_clean(held(1, 2))
+    assert found(held(2, 1)) == {Kind.OVERLAP}
+    assert is_clean(held(2, 1, SECOND))
 
 
 def test_a_dead_holder_has_let_go_of_its_key() -> None:

@@ -31,7 +31,7 @@ def check_asked(case: Case, trial: Trial) -> None:
 def _check_there(case: Case, trial: Trial) -> None:
     add = partial(case.found.add, Kind.REQUEST_LOST, trial.name)
     deletes = trial.asked("delete")
-    if trial.task.deleted and not deletes and not case.purges:
+    if trial.task.deleted and not deletes and not case.purged_after(0, trial.task):
         add(trial.task.ended_at, "the task is gone, and nobody deleted it")
     answered = [one for one in deletes if one.answer == "ok"]
     if answered and not trial.task.deleted:
@@ -48,7 +48,7 @@ def _check_runs(case: Case, trial: Trial) -> None:
     runs = trial.asked("run")
     for one in runs:
         if one.answer == "ok" and one.key is not None and one.key not in trial.executions:
-            if not case.purged_after(one.asked_at):
+            if not case.purged_after(one.asked_at, trial.task):
                 text = f"run {one.key} was promised, and is not there"
                 case.found.add(Kind.REQUEST_LOST, trial.name, one.asked_at, text)
         elif one.answer == "ok" and one.key is not None and trial.executions[one.key].nominal is not None:
@@ -94,10 +94,26 @@ def _check_cancelled(case: Case, trial: Trial) -> None:
             if started is not None and since + case.bounds.skew < started < until:
                 text = f"attempt {number} of {execution} was claimed after a {cancel.verb} was answered at {since}"
                 case.found.add(Kind.CANCELLED_RAN, trial.name, started, text)
+        _check_stopped(case, trial, cancel.verb, since, until)
         for line in trial.starts:
             known = trial.attempts.get((line.execution, line.attempt))
             if line.at < until and (known is None or (known.started_at or 0) <= since + case.bounds.skew):
                 _check_late_start(case, trial, line, cancel.verb, since)
+
+
+def _check_stopped(case: Case, trial: Trial, verb: str, since: int, until: int) -> None:
+    """What ran when a cancel was answered is interrupted a moment after, and does nothing more."""
+    begun = {(line.execution, line.attempt) for line in trial.starts if line.at <= since}
+    told = since + case.bounds.lateness + case.bounds.skew
+    for line in trial.lines:
+        which = line.execution, line.attempt
+        if which in begun and line.kind in ("effect", "kept", "end") and told < line.at < until:
+            begun.remove(which)
+            text = f"attempt {line.attempt} of {line.execution} went on after a {verb} was answered at {since}"
+            if case.faults.near(since, line.at) is None:
+                case.found.add(Kind.CANCELLED_RAN, trial.name, line.at, text)
+            else:
+                case.found.excuse(Kind.CANCELLED_RAN, trial.name, line.at, text)
 
 
 def _check_late_start(case: Case, trial: Trial, line: Line, verb: str, since: int) -> None:
@@ -139,7 +155,7 @@ def _check_max_runs(case: Case, trial: Trial) -> None:
     Having a task go on counts anew. A slot that runs on all nodes counts once.
     """
     task, limit = trial.task, trial.task.max_runs
-    if limit is None or task.deleted or case.purges:
+    if limit is None or task.deleted or case.purged_after(0, task):
         return
     ran = {row.first for row in trial.rows if row.outcome in RAN or (row.outcome is None and row.execution)}
     ran |= {line.nominal for line in trial.starts if line.nominal is not None}

@@ -14,7 +14,7 @@ from .asked import check_asked, check_requests
 from .attempts import check_attempts
 from .history import History
 from .overlaps import check_keys, check_overlaps
-from .ownership import check_owners, check_writes, takeovers
+from .ownership import check_drains, check_owners, check_writes, takeovers
 from .skips import check_skips
 from .slots import check_ledger
 from .starts import check_starts, check_strangers, first_starts
@@ -35,6 +35,7 @@ def check(history: History) -> Verdict:
     check_requests(case)
     check_owners(case)
     check_writes(case)
+    check_drains(case)
     found = sorted(case.found.violations, key=lambda one: (one.at is not None, one.at or 0, one.task, one.kind))
     return Verdict(tuple(found), tuple(case.found.excused), _statistics(case))
 

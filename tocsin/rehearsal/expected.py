@@ -61,14 +61,6 @@ def expected_times(task: Task, through: int) -> list[int]:
     return sorted(found)
 
 
-def trigger_at(task: Task, instant: int) -> Revision | None:
-    """The revision that a nominal time belongs to."""
-    for revision, after, end in _stretches(task, instant):
-        if after < instant <= end:
-            return revision
-    return None
-
-
 def _stretches(task: Task, through: int) -> Iterable[tuple[Revision, int, int]]:
     if not task.revisions:
         return

@@ -151,12 +151,11 @@ def superseded(case: Case, trial: Trial, older: Line, of_newer: Trial, newer: Li
     """What stands against the older attempt's having been superseded when the newer one was claimed; None if nothing does."""
     if trial is of_newer and older.fence >= newer.fence:
         return "its fence is not lower"
-    if trial.task.deleted or of_newer.task.deleted or case.purged_after(newer.at):
-        return None
     former, later = trial.attempts.get(_key(older)), of_newer.attempts.get(_key(newer))
-    if former is None or later is None or later.started_at is None:
-        return "one of them is not in the store"
-    if former.ended_at is None or former.ended_at > later.started_at + 2 * case.bounds.skew:
+    if former is None or later is None:
+        gone = trial.task.deleted or of_newer.task.deleted or case.purged_after(newer.at)
+        return None if gone else "one of them is not in the store"
+    if former.ended_at is None or later.started_at is None or former.ended_at > later.started_at + 2 * case.bounds.skew:
         return "both are valid"
     return None
 
@@ -165,7 +164,7 @@ def superseded(case: Case, trial: Trial, older: Line, of_newer: Trial, newer: Li
 
 
 def check_keys(case: Case) -> None:
-    """No attempt starts that makes the holders of its concurrency key more than its task's limit for it."""
+    """No attempt is claimed that makes the holders of its concurrency key more than its task's limit for it."""
     held: dict[str, list[Trial]] = defaultdict(list)
     for trial in case.trials:
         if trial.task.key is not None and trial.task.records:
@@ -183,14 +182,30 @@ def _check_key(case: Case, key: str, trials: Sequence[Trial]) -> None:
             running = {which: one for which, one in running.items() if one.process != line.process}
         elif line.kind in OVER:
             running.pop(_key(line), None)
-        elif line.kind == "start":
+        elif line.kind == "start" and not _is_stale(case, of[line.execution], line):
             running[_key(line)] = line
             valid = [one for one in running.values() if not _is_over(case, of, one, line)]
-            limit = limits[of[line.execution].task.id]
+            # The one that was claimed last was one too many; on clocks apart it may have been one of several.
+            claims = {one.execution: _claimed(of[one.execution], one) for one in valid}
+            last = max(claims.values()) - 2 * case.bounds.skew
+            limit = max(limits[of[one].task.id] for one, at in claims.items() if at >= last)
             if len(valid) > limit:
                 shown = ", ".join(f"{one.execution} ({of[one.execution].name})" for one in valid)
                 text = f"{len(valid)} hold the key {key}, {limit} may: {shown}"
                 case.found.add(Kind.OVERLAP, of[line.execution].name, line.at, text)
+
+
+def _claimed(trial: Trial, line: Line) -> int:
+    """When an attempt was claimed, by the store; when it started, where the store does not say."""
+    attempt = trial.attempts.get(_key(line))
+    return line.at if attempt is None or attempt.started_at is None else attempt.started_at
+
+
+def _is_stale(case: Case, trial: Trial, line: Line) -> bool:
+    """Whether an attempt had ended by the store before its process, which stood still, began with it."""
+    attempt = trial.attempts.get(_key(line))
+    over = attempt is not None and attempt.ended_at is not None and attempt.ended_at < line.at
+    return over and case.faults.thaw(line.process, line.at) is not None
 
 
 def _is_over(case: Case, of: dict[str, Trial], older: Line, newer: Line) -> bool:

@@ -41,6 +41,25 @@ def check_writes(case: Case) -> None:
             case.found.add(Kind.STALE_WRITE, "", write.at, f"{what}, an epoch that was {owner}'s")
 
 
+def check_drains(case: Case) -> None:
+    """A node that is told to drain soon acts for no partition any more, unless something else goes wrong besides."""
+    nodes = {
+        attempt.boot: attempt.node for trial in case.trials for attempt in trial.attempts.values() if attempt.boot
+    }
+    ended, drains = case.history.ended_at, [span for span in case.history.spans if span.kind == "drain"]
+    for drain in drains:
+        until = ended if drain.end is None else drain.end
+        others = [span for span in case.history.spans if span.kind not in ("drain", "paused")]
+        if any(one.begin <= until and (one.end or ended) + case.bounds.heal >= drain.begin for one in others):
+            continue
+        for write in case.history.writes or ():
+            is_late = drain.begin + case.bounds.lateness < write.at < until
+            if is_late and write.accepted and nodes.get(write.boot) == drain.subject:
+                text = f"{drain.subject} drains since {drain.begin}, and acts for partition {write.partition}"
+                case.found.add(Kind.OWNERSHIP, "", write.at, text)
+                break
+
+
 def takeovers(case: Case) -> int | None:
     """How often a partition went on under another epoch; None where nobody watched."""
     if case.history.writes is None:

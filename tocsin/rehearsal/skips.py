@@ -29,9 +29,12 @@ def _objection(case: Case, trial: Trial, row: Row) -> str | None:
             return _overlap(case, trial, row)
         case "skipped", "cancelled":
             return None if _cancelled(trial) else "nobody cancelled it"
+        case "skipped", "queue":
+            own = trial.executions.get(row.execution or "")
+            return None if own is not None and not own.attempts else "it did not wait"
         case "skipped", "limit":
             return None if trial.task.max_runs is not None else "there is no limit"
-        case "skipped", "too_late" | "no_node" | "node_lost" | "queue":
+        case "skipped", "too_late" | "no_node" | "node_lost":
             return _disturbed(case, trial, row)
         case "coalesced", "catch_up":
             return _coalesced(case, trial, row)
@@ -66,7 +69,8 @@ def _paused(case: Case, trial: Trial, row: Row) -> str | None:
         later = [
             ended if one.answered_at is None else one.answered_at
             for one in trial.asked("resume", "edit", "cancel", "delete")
-            if one.answer == "ok" and one.asked_at >= (pause.answered_at or pause.asked_at)
+            # One that was not answered may have come about after whatever was asked next.
+            if one.answer == "ok" and pause.answered_at is not None and one.asked_at >= pause.answered_at
         ]
         spans.append((pause.asked_at, min(later, default=ended)))
     # A task that gives up after its last failure pauses itself.
@@ -89,7 +93,9 @@ def _overlap(case: Case, trial: Trial, row: Row) -> str | None:
     is_own = own is not None and own.nominal == row.first
     if not is_own and row.execution is not None:
         if own is None:
-            return None if case.purged_after(row.first) else f"{row.execution}, which blocked it, is not there"
+            return (
+                None if case.purged_after(row.first, trial.task) else f"{row.execution}, which blocked it, is not there"
+            )
         return None if _is_open_at(case, own, row.first) else f"{own.id}, which blocked it, had ended"
     # Whoever replaces it is newer than it; whoever blocks it was there when it came to be.
     settled = row.first + case.bounds.lateness if own is None else own.created_at
@@ -119,7 +125,7 @@ def _coalesced(case: Case, trial: Trial, row: Row) -> str | None:
     if task.catch_up not in ("latest", "earliest"):
         return f"catch-up is {task.catch_up}"
     stands = trial.executions.get(row.execution or "")
-    if row.execution is not None and stands is None and not case.purged_after(row.first):
+    if row.execution is not None and stands is None and not case.purged_after(row.first, trial.task):
         return f"{row.execution}, which stands for it, is not there"
     if stands is not None and stands.nominal is not None:
         is_newer = stands.nominal > row.last

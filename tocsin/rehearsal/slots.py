@@ -51,7 +51,7 @@ def _check_row(case: Case, trial: Trial, row: Row) -> None:
         if row.execution not in trial.executions:
             add(Kind.LOST, text=f"its row is open and waits for {row.execution}, which is not there")
     elif row.outcome in RAN:
-        if row.execution not in trial.executions and not case.purged_after(row.first):
+        if row.execution not in trial.executions and not case.purged_after(row.first, trial.task):
             add(Kind.LOST, text=f"it is {row.outcome} as {row.execution}, which is not there")
     elif row.outcome not in NOT_RUN:
         add(Kind.PHANTOM, text=f"it has the outcome {row.outcome}")
@@ -78,7 +78,7 @@ def _check_cover(case: Case, trial: Trial, rows: Sequence[Row], expected: Sequen
 
 def _may_be_missing(case: Case, trial: Trial, time: int) -> bool:
     """Purged; or the task was over, cancelled or at its limit, and somebody had it go on later."""
-    if case.purged_after(time):
+    if case.purged_after(time, trial.task):
         return True
     ended = case.history.ended_at
     if not any((ended if one.answered_at is None else one.answered_at) >= time for one in trial.asked("resume")):
@@ -139,7 +139,7 @@ def _check_open(case: Case, trial: Trial, execution: Execution) -> None:
         return
     if case.history.ended_at - _last_sign(trial, execution) <= case.bounds.heal:
         return
-    if execution.state == "WAITING" and _may_wait(trial, execution):
+    if execution.state == "WAITING" and _may_wait(case, trial, execution):
         return
     if execution.state == "RUNNING" and trial.task.phase == "active" and _runs(case, trial, execution):
         return
@@ -155,11 +155,14 @@ def _last_sign(trial: Trial, execution: Execution) -> int:
     return max(times)
 
 
-def _may_wait(trial: Trial, execution: Execution) -> bool:
-    """For its retry, whose delay is not known here, or for one of its task that runs."""
+def _may_wait(case: Case, trial: Trial, execution: Execution) -> bool:
+    """For its retry, whose delay is not known here, for one of its task or with its key that runs, or for the end of a pause."""
     if execution.attempts and execution.attempts[-1].state in ("FAILED", "TIMED_OUT"):
         return True
-    return any(one.state == "RUNNING" or one.lingers for one in trial.task.executions)
+    key, ended = trial.task.key, case.history.ended_at
+    if trial.has_running or (key is not None and key[0] in case.busy_keys):
+        return True
+    return case.faults.all_paused(ended - case.bounds.heal, ended)
 
 
 def _runs(case: Case, trial: Trial, execution: Execution) -> bool:

@@ -75,9 +75,9 @@ def _check_stored(case: Case, trial: Trial) -> None:
 def _check_purged(case: Case, trial: Trial, line: Line) -> None:
     """What is not in the store any more had ended when it was purged."""
     ends = [one.at for one in trial.lines if one.execution == line.execution and one.kind in ("end", "cut")]
-    if not case.purged_after(line.at):
+    if not case.purged_after(line.at, trial.task):
         case.found.add(Kind.PHANTOM, trial.name, line.at, f"{line.execution} ran, and the store has no such execution")
-    elif not ends or not case.purged_after(max(ends)):
+    elif not ends or not case.purged_after(max(ends), trial.task):
         text = f"{line.execution} is not in the store any more, and had not ended when something was purged"
         case.found.add(Kind.PURGE_ERROR, trial.name, line.at, text)
 

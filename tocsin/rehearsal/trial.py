@@ -41,6 +41,11 @@ class Trial:
         """For people."""
         return self.task.name or self.task.id
 
+    @property
+    def has_running(self) -> bool:
+        """Whether an execution runs, or its abandoned handler, by the store."""
+        return any(one.state == "RUNNING" or one.lingers for one in self.task.executions)
+
     def asked(self, *verbs: str, before: int | None = None) -> list[Request]:
         """The requests of these kinds that may have been carried out, those asked before an instant."""
         return [
@@ -63,17 +68,20 @@ class Case:
         self.bounds = history.bounds
         self.found = Findings()
         self.lines = sorted(history.lines, key=lambda line: line.at)
-        self.purges = [
-            history.ended_at if one.answered_at is None else one.answered_at
+        self._known = {task.name: task.id for task in history.tasks} | {task.id: task.id for task in history.tasks}
+        self._purges = [
+            (self._known.get(one.task, one.task), history.ended_at if one.answered_at is None else one.answered_at)
             for one in history.requests
             if one.verb == "purge" and one.answer != "refused"
-        ] + [write.at for write in history.writes or () if write.what == "purge" and write.accepted]
-        self._known = {task.name: task.id for task in history.tasks} | {task.id: task.id for task in history.tasks}
+        ] + [("", write.at) for write in history.writes or () if write.what == "purge" and write.accepted]
         lines, requests = self._by_task(self.lines), self._requests()
         self.faults = Faults(history.spans, self._nodes(), self.bounds, history.ended_at)
         self.trials = [
             self._trial(task, tuple(lines.get(task.id, ())), tuple(requests.get(task.id, ()))) for task in history.tasks
         ]
+        self.busy_keys = {
+            trial.task.key[0] for trial in self.trials if trial.task.key is not None and trial.has_running
+        }
         self.strangers = [line for line in self.lines if line.task not in self._known]
 
     @property
@@ -85,9 +93,9 @@ class Case:
         """The id of a task that is named by its id or its name."""
         return self._known.get(reference)
 
-    def purged_after(self, at: int) -> bool:
-        """Whether something was purged after an instant."""
-        return any(purge >= at for purge in self.purges)
+    def purged_after(self, at: int, task: Task | None = None) -> bool:
+        """Whether something was purged after an instant, of this task or of all."""
+        return any(purge >= at and (task is None or subject in ("", task.id)) for subject, purge in self._purges)
 
     def _by_task(self, lines: Iterable[Line]) -> dict[str, list[Line]]:
         found: dict[str, list[Line]] = defaultdict(list)
