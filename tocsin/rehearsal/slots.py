@@ -53,6 +53,9 @@ def _check_row(case: Case, trial: Trial, row: Row) -> None:
     elif row.outcome in RAN:
         if row.execution not in trial.executions and not case.purged_after(row.first, trial.task):
             add(Kind.LOST, text=f"it is {row.outcome} as {row.execution}, which is not there")
+        elif row.execution in trial.executions and trial.executions[row.execution].nominal != row.first:
+            nominal = trial.executions[row.execution].nominal
+            add(Kind.LOST, text=f"it is {row.outcome} as {row.execution}, which is for {nominal}")
     elif row.outcome not in NOT_RUN:
         add(Kind.PHANTOM, text=f"it has the outcome {row.outcome}")
 
@@ -113,7 +116,9 @@ def _check_progress(case: Case, trial: Trial) -> None:
             pauses += [begin for begin, _ in case.faults.pauses(task.id)]
             through = max(pauses, default=task.settled_through) - case.bounds.skew
         case "finished":
-            through = (ended if task.ended_at is None else task.ended_at) - case.bounds.skew
+            # Who edits a finished task does not have it go on: nothing after that is due.
+            edits = [one.began_at for one in task.revisions if one.began_at > task.settled_through]
+            through = min([ended if task.ended_at is None else task.ended_at, *edits]) - case.bounds.skew
         case _:
             return
     left = _following(trial, through)
