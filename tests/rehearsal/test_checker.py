@@ -231,6 +231,13 @@ def crashed_for_nothing(history: History) -> History:
     return attempt_changed(without_faults(history), "run 1", 1, state="CRASHED", boot="n3.1 lease")
 
 
+def lower_fence(history: History) -> History:
+    """A task without a record, so that only the store can tell: its second attempt has a lower fence than its first."""
+    history = changed(without_lines(history, lambda line: line.task == "id of by hand"), "by hand", records=False)
+    history = attempt_changed(history, "run 1", 1, fence=4)
+    return attempt_changed(execution_changed(history, "run 1", fence=3, result=None), "run 1", 2, fence=3)
+
+
 def second_is_third(history: History) -> History:
     """The store counts one attempt more than there were."""
     one = next(one for one in task_of(history, "by hand").executions if one.id == "run 1")
@@ -276,6 +283,8 @@ WRONG: list[tuple[Kind, str, Callable[[History], History]]] = [
     (Kind.LOST, "fired without an attempt", lambda h: execution_changed(
         without_lines(h, lambda line: line.execution == "tick@50"), "tick@50", attempts=(), fence=0, state="CANCELLED",
         result=None)),
+    (Kind.LOST, "a row of another slot's execution", lambda h: changed(
+        without_execution(h, "tick", "tick@50"), "tick", rows=(Row(sec(50), sec(50), 1, "fired", None, "tick@60"),))),
     (Kind.LOST, "complete without an attempt", lambda h: execution_changed(
         without_lines(h, lambda line: line.execution == "run 0"), "run 0", attempts=(), fence=0, result=None)),
     (Kind.LOST, "finished too early", lambda h: without_execution(
@@ -296,6 +305,7 @@ WRONG: list[tuple[Kind, str, Callable[[History], History]]] = [
         h, "everywhere", at=sec(182), nominal=sec(180), target="n3")),
     (Kind.DUPLICATE, "again without a crash", crashed_for_nothing),
     (Kind.DUPLICATE, "again beyond its retries", lambda h: changed(h, "by hand", max_retries=0)),
+    (Kind.DUPLICATE, "started, and its slot is still open", lambda h: execution_changed(h, "tick@50", outcome=None)),
     (Kind.OVERLAP, "two of a task", lambda h: lines_changed(
         h, lambda line: line.execution == "cancelled@30" and line.kind == "end", at=sec(40.05))),
     (Kind.OVERLAP, "by the store", lambda h: attempt_changed(h, "run 0", 1, ended_at=sec(5.25))),
@@ -384,6 +394,7 @@ WRONG: list[tuple[Kind, str, Callable[[History], History]]] = [
         lines_changed(
             execution_changed(h, "tick@50", fence=4, result=None), lambda line: line.execution == "tick@50", fence=4),
         "tick@50", 1, fence=4)),
+    (Kind.STALE_WRITE, "a lower fence than the attempt before", lambda h: lower_fence(h)),
     (Kind.STALE_WRITE, "a fence above the task's", lambda h: changed(h, "tick", fence=19)),
     (Kind.OWNERSHIP, "nobody's", lambda h: owners(h, said={"n1": frozenset({0}), "n3": frozenset()})),
     (Kind.OWNERSHIP, "of two", lambda h: owners(h, said={"n1": frozenset({0, 1}), "n3": frozenset({1})})),

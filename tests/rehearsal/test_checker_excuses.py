@@ -8,8 +8,10 @@ import attrs
 import pytest
 
 from tests.rehearsal.histories import BEGIN, SECOND, Story, Tale, sec
+from tocsin.rehearsal import starts
 from tocsin.rehearsal.checker import check
 from tocsin.rehearsal.history import Attempt, Bounds, Execution, History, Line, Ownership, Revision, Row, Span
+from tocsin.rehearsal.trial import Case
 from tocsin.rehearsal.verdict import Kind, Verdict
 
 EVERY_MINUTE: dict[str, Any] = {"every": 60 * SECOND, "anchor": BEGIN}
@@ -726,6 +728,50 @@ def test_starts_with_the_wrong_names_are_found_by_their_times() -> None:
     swapped = {"t@10": "t@20", "t@20": "t@10"}
     lines = tuple(attrs.evolve(line, execution=swapped[line.execution]) for line in history.lines)
     assert Kind.PHANTOM in found(attrs.evolve(history, lines=lines))
+
+
+def test_the_two_ways_to_match_have_to_agree() -> None:
+    story = Story(seconds=60)
+    tale = story.task("t", settled_through=sec(20), phase="cancelled", overlap="allow")
+    for n in (10, 20):
+        tale.fire(sec(n))
+    tale.lines = [attrs.evolve(line, nominal=sec(30) - line.nominal) for line in tale.lines if line.nominal is not None]
+    case = Case(story.told())
+    starts._check_by_time(case, case.trials[0])
+    assert [one.kind for one in case.found.violations] == [Kind.PHANTOM]
+
+
+def test_a_start_that_serves_no_slot_is_found_by_its_time() -> None:
+    story = Story(seconds=60)
+    tale = story.task("t", settled_through=sec(20), phase="cancelled", overlap="allow")
+    for n in (10, 20):
+        tale.fire(sec(n))
+    tale.lines = [attrs.evolve(line, at=line.at - 8 * SECOND) for line in tale.lines]
+    case = Case(story.told())
+    starts._check_by_time(case, case.trials[0])
+    assert [one.kind for one in case.found.violations] == [Kind.LOST, Kind.DUPLICATE]
+
+
+def test_a_result_may_be_anything() -> None:
+    for result in ("no JSON", '["fence"]', '{"fence": "1"}', "null"):
+        story = Story(seconds=60)
+        tale = story.task("t", settled_through=sec(10), phase="cancelled")
+        key = tale.fire(sec(10))
+        tale.executions[key] = attrs.evolve(tale.executions[key], result=result)
+        assert is_clean(story)
+
+
+def test_a_limit_is_judged_where_the_trigger_can_be_read() -> None:
+    def limited(**more: Any) -> Story:
+        story = Story(seconds=100)
+        tale = story.task("t", settled_through=sec(20), phase="finished", max_runs=3, **more)
+        for n in (10, 20):
+            tale.fire(sec(n))
+        return story
+
+    assert found(limited()) == {Kind.MAX_RUNS}
+    first = Revision(BEGIN, {"every": 10 * SECOND, "anchor": BEGIN}, {"end": sec(25)})
+    assert is_clean(limited(revisions=(first,)))  # it has come to its end before its limit
 
 
 # -- for people

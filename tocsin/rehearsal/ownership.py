@@ -43,9 +43,7 @@ def check_writes(case: Case) -> None:
 
 def check_drains(case: Case) -> None:
     """A node that is told to drain soon acts for no partition any more, unless something else goes wrong besides."""
-    nodes = {
-        attempt.boot: attempt.node for trial in case.trials for attempt in trial.attempts.values() if attempt.boot
-    }
+    nodes = {attempt.boot: attempt.node for trial in case.trials for attempt in trial.attempts.values() if attempt.boot}
     ended, drains = case.history.ended_at, [span for span in case.history.spans if span.kind == "drain"]
     for drain in drains:
         until = ended if drain.end is None else drain.end

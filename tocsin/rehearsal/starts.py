@@ -21,6 +21,8 @@ LATE_AFTER: Final = 1_000_000
 WAITED: Final = frozenset({"queue", "overlap", "dependency"})
 """Reasons to be late that come from the task's own policies and from other work, and not from a fault."""
 
+_BY_NAME: Final = frozenset({Kind.LOST, Kind.EARLY, Kind.LATE, Kind.DUPLICATE, Kind.PHANTOM})
+
 MUST_START: Final = frozenset({"COMPLETED", "FAILED"})
 """An attempt that ended so has run. One that crashed or was interrupted may have been claimed and no more."""
 
@@ -195,19 +197,24 @@ def _why_late(case: Case, trial: Trial, line: Line) -> str | None:
 
 
 def _check_by_time(case: Case, trial: Trial) -> None:
-    """As many slots can be given a start by time alone as by their names. Otherwise the names are wrong."""
+    """By time alone, whatever the names say, each slot that was to run has a start and each start has a slot.
+
+    Where something was found by the names, this tells of the same and nothing is added.
+    """
+    if any(one.task == trial.name and one.kind in _BY_NAME for one in case.found.violations):
+        return
     targets, points, named = _targets(case, trial)
     pairs = match(targets, points)
-    known = {
-        one.kind for one in case.found.violations if one.task == trial.name
-    } & {Kind.LOST, Kind.EARLY, Kind.LATE, Kind.DUPLICATE, Kind.PHANTOM}  # fmt: skip
-    if len(pairs) != named and not known:
-        text = f"{len(pairs)} slots have a start by time alone, {named} by their names, of {len(targets)}"
-        case.found.add(Kind.PHANTOM, trial.name, None, text)
-    if len(pairs) < len(points) and not known:
+    add = partial(case.found.add, task=trial.name)
+    if len(pairs) < len(targets):
+        idle = sorted(targets[index][0] for index in set(range(len(targets))) - {target for target, _ in pairs})
+        add(Kind.LOST, at=idle[0], text=f"{len(idle)} slots that ran have no start, by time alone")
+    if len(pairs) < len(points):
         lone = sorted(points[index] for index in set(range(len(points))) - {point for _, point in pairs})
-        text = f"{len(lone)} starts are for no slot that was to run, by time alone"
-        case.found.add(Kind.DUPLICATE, trial.name, lone[0], text)
+        add(Kind.DUPLICATE, at=lone[0], text=f"{len(lone)} starts are for no slot that was to run, by time alone")
+    if len(pairs) != named:
+        text = f"{len(pairs)} slots have a start by time alone, {named} by their names"
+        add(Kind.PHANTOM, at=None, text=text)
 
 
 def _targets(case: Case, trial: Trial) -> tuple[list[tuple[int, int]], list[int], int]:
