@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import attrs
 from cyclopts import Parameter
@@ -33,21 +33,33 @@ class OfSelf:
         How many at the same time; one per core if not said.
     twice
         Carry each out twice, and compare.
+    size
+        full: 5 nodes, 20 partitions, 200 tasks. small: 3, 8 and 40.
     plan
         Carry out the plan of this file, a regression test for instance.
     deadline
         Real seconds for one seed, against hanging.
     require_marks
         Fail if one of the rare situations was never reached.
+    shrink
+        Make the plans of failed seeds as short as they can be and still fail, and print them as tests.
+    write
+        Write these tests into this directory.
+    tries
+        How often a shorter plan is tried for each failed seed, 200 if not said.
     """
 
     own: Annotated[bool, Parameter(name="--self", negative=())] = False
     seeds: int | None = None
     jobs: int | None = None
     twice: Annotated[bool, Flag] = False
+    size: Literal["small", "full"] = "full"
     plan: Path | None = None
     deadline: float | None = None
     require_marks: Annotated[bool, Flag] = False
+    shrink: Annotated[bool, Flag] = False
+    write: Path | None = None
+    tries: int | None = None
 
 
 NOT_SELF: Final = OfSelf()
@@ -75,20 +87,20 @@ def rehearse(
 
 
 def _rehearse_self(given: OfSelf, seed: int | None, begin: str | None, as_json: bool) -> int:
-    from .self_rehearsal import DEADLINE_SECONDS, FAILED_EXIT, Asked, carry_out, plan_in, print_figures, progress
+    from .self_rehearsal import DEADLINE_SECONDS, Asked, Shrink, plan_in, run
 
     number = whole_number(20 if given.seeds is None else given.seeds, "--seeds", 1, MOST_SEEDS)
     first = _whole(begin, "--from")
-    seeds = range(first, first + number) if seed is None else range(seed, seed + 1)
-    jobs = whole_number(given.jobs or os.cpu_count() or 1, "--jobs", 1, 1_000)
-    deadline = DEADLINE_SECONDS if given.deadline is None else given.deadline
-    plan = None if given.plan is None else plan_in(given.plan)
-    asked = Asked(seeds, plan, jobs, given.twice, deadline)
-    with progress(len(asked.lines()), as_json) as show:
-        figures = carry_out(asked, show)
-    missing = figures.missing if given.require_marks else []
-    print_figures(figures, given.plan, missing, as_json)
-    return FAILED_EXIT if figures.failed or missing else 0
+    asked = Asked(
+        seeds=range(first, first + number) if seed is None else range(seed, seed + 1),
+        size=given.size,
+        plan=None if given.plan is None else plan_in(given.plan),
+        jobs=whole_number(given.jobs or os.cpu_count() or 1, "--jobs", 1, 1_000),
+        twice=given.twice,
+        deadline=DEADLINE_SECONDS if given.deadline is None else given.deadline,
+    )
+    shrink = Shrink(given.write, given.tries) if given.shrink or given.write is not None else None
+    return run(asked, given.plan, shrink, given.require_marks, as_json)
 
 
 def _whole(text: str | None, name: str) -> int:

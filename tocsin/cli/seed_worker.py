@@ -1,6 +1,6 @@
 """A process that carries out one seed after the other, as it is told by lines of JSON, and answers each with such a line.
 
-    {"seed": 7}   or   {"plan": "Plan(...)"}, with "deadline": seconds of real time
+    {"seed": 7, "size": "full"}   or   {"plan": "Plan(...)"}, with "deadline": seconds of real time
 
 What takes longer ends the process, with a traceback of where it was on its error stream.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from ..rehearsal.outcome import Outcome, judge
 from ..rehearsal.plan_text import read
-from ..rehearsal.swarm import draw
+from ..rehearsal.swarm import SIZES, draw
 
 
 def answer(asked: dict[str, Any]) -> Outcome:
@@ -24,7 +24,7 @@ def answer(asked: dict[str, Any]) -> Outcome:
     seed = asked.get("seed", 0)
     faulthandler.dump_traceback_later(asked["deadline"], exit=True)
     try:
-        plan = read(asked["plan"]) if "plan" in asked else draw(seed)
+        plan = read(asked["plan"]) if "plan" in asked else draw(seed, SIZES[asked["size"]])
         seed = plan.seed
         return judge(plan)
     except Exception:

@@ -21,6 +21,9 @@ from ..rehearsal.outcome import Outcome, again, read
 from ..rehearsal.plan import Plan
 from ..rehearsal.plan_text import NotAPlan, write
 from ..rehearsal.plan_text import read as read_plan
+from ..rehearsal.regression import file_name, source
+from ..rehearsal.shrink import BUDGET, Shrinking
+from ..rehearsal.swarm import SIZES, draw
 from .output import print_json, printable
 
 FAILED_EXIT: Final = 25
@@ -39,11 +42,21 @@ Show = Callable[[Outcome], None]
 
 
 @attrs.frozen
+class Shrink:
+    """What is done with the plans of failed seeds. directory: for their tests; None: they are printed. tries: None: as many as
+    usual."""
+
+    directory: Path | None = None
+    tries: int | None = None
+
+
+@attrs.frozen
 class Asked:
-    """What is to be carried out. twice: each again, in a process with other hashes, and the traces compared. deadline: real
+    """What is to be carried out. size: one of `SIZES`. twice: each again, in a process with other hashes, and the traces compared. deadline: real
     seconds for each time."""
 
     seeds: Sequence[int] = ()
+    size: str = "full"
     plan: Plan | None = None
     jobs: int = 1
     twice: bool = False
@@ -53,7 +66,11 @@ class Asked:
         """For workers."""
         if self.plan is not None:
             return [{"plan": write(self.plan), "seed": self.plan.seed, "deadline": self.deadline}]
-        return [{"seed": seed, "deadline": self.deadline} for seed in self.seeds]
+        return [{"seed": seed, "size": self.size, "deadline": self.deadline} for seed in self.seeds]
+
+    def plan_of(self, seed: int) -> Plan:
+        """What was carried out under a seed."""
+        return self.plan if self.plan is not None else draw(seed, SIZES[self.size])
 
 
 def plan_in(file: Path) -> Plan:
@@ -62,7 +79,7 @@ def plan_in(file: Path) -> Plan:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{file}: {error}") from None
-    _, assigned, behind = text.partition("\nPLAN = ")
+    _, assigned, behind = f"\n{text}".partition("\nPLAN = ")
     text = behind.partition("\n\n")[0] if assigned else text
     try:
         return read_plan(text)
@@ -193,20 +210,83 @@ def progress(total: int, as_json: bool) -> Iterator[Show]:
         yield show
 
 
-def replay(one: Outcome, plan: Path | None) -> str:
+def verdict_of(one: Outcome) -> str:
+    """What a seed failed by, in a word."""
+    if one.error:
+        return "error"
+    return next(iter(one.kinds)) if one.kinds else "not deterministic"
+
+
+def shorter(one: Outcome, asked: Asked, budget: int, say: Callable[[str], None]) -> tuple[Plan, str]:
+    """The shortest plan that fails in the way in which a seed did, and its test. Each try is a process with its deadline."""
+    verdict, last = verdict_of(one), one
+
+    def fails(plan: Plan) -> bool:
+        nonlocal last
+        found = carry_out(attrs.evolve(asked, plan=plan, jobs=1), lambda outcome: None).outcomes[0]
+        if verdict_of(found) != verdict and verdict not in found.kinds:
+            return False
+        last = found
+        return not found.is_good
+
+    def said(plan: Plan) -> None:
+        say(
+            f"seed {one.seed}, {search.asked} tries: {len(plan.faults)} faults, {len(plan.jobs)} tasks, "
+            f"{len(plan.calls)} requests, {plan.nodes} nodes, {plan.seconds:.0f} s"
+        )
+
+    search = Shrinking(fails, budget, said)
+    plan = search.run(asked.plan_of(one.seed))
+    return plan, source(plan, verdict, last.violations)
+
+
+def keep(plan: Plan, test: str, one: Outcome, directory: Path) -> Path:
+    """Write a test."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = directory / file_name(plan, verdict_of(one))
+        file.write_text(test, encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequest(f"{directory}: {error.strerror}") from None
+    return file
+
+
+def replay(one: Outcome, asked: Asked, file: Path | None) -> str:
     """The command that carries a seed out again."""
-    return f"tocsin rehearse --self --plan {plan}" if plan is not None else f"tocsin rehearse --self --seed {one.seed}"
+    if file is not None:
+        return f"tocsin rehearse --self --plan {file}"
+    size = "" if asked.size == "full" else f" --size {asked.size}"
+    return f"tocsin rehearse --self --seed {one.seed}{size}"
 
 
-def print_figures(figures: Figures, plan: Path | None, required: Sequence[str], as_json: bool) -> None:
-    """What came of it. required: situations that should have been reached and were not."""
-    failed = figures.failed[:FAILED_SHOWN]
+def run(asked: Asked, file: Path | None, shrink: Shrink | None, all_marks: bool, as_json: bool) -> int:
+    """The command. file: which the plan is from. all_marks: fail where a rare situation was not reached. Answers the exit code."""
+    with progress(len(asked.lines()), as_json) as show:
+        figures = carry_out(asked, show)
+    missing = figures.missing if all_marks else []
+    shown = figures.failed[:FAILED_SHOWN]
+    if not as_json:
+        print(printable(figures.report()))
+        for one in shown:
+            print(printable("\n" + failure(one, replay(one, asked, file))), flush=True)
+    tests = [] if shrink is None else [_shrink(one, asked, shrink, as_json) for one in shown]
     if as_json:
-        shown = [one.as_json() | {"replay": replay(one, plan)} for one in failed]
-        print_json(figures.as_json() | {"failures": shown, "missing": list(required)})
-        return
-    print(printable(figures.report()))
-    if required:
-        print(f"never reached: {', '.join(required)}")
-    for one in failed:
-        print(printable("\n" + failure(one, replay(one, plan))))
+        told = [one.as_json() | {"replay": replay(one, asked, file)} for one in shown]
+        print_json(figures.as_json() | {"failures": told, "missing": missing, "tests": tests})
+    elif missing:
+        print(f"never reached: {', '.join(missing)}")
+    return FAILED_EXIT if figures.failed or missing else 0
+
+
+def _shrink(one: Outcome, asked: Asked, shrink: Shrink, as_json: bool) -> str:
+    """Answers the file of a failed seed's test, or without a directory its text."""
+
+    def say(text: str) -> None:
+        if not as_json:
+            print(text, file=sys.stderr, flush=True)
+
+    plan, test = shorter(one, asked, BUDGET if shrink.tries is None else shrink.tries, say)
+    told = test if shrink.directory is None else str(keep(plan, test, one, shrink.directory))
+    if not as_json:
+        print(told)
+    return told

@@ -69,6 +69,12 @@ class Size:
     faults: int = 2
 
 
+SMALL: Final = Size(nodes=3, partitions=8, tasks=40)
+"""For tests: some seconds of a core each."""
+
+SIZES: Final = {"small": SMALL, "full": Size()}
+
+
 def draw(seed: int, size: Size = Size()) -> Plan:
     """The plan of a seed."""
     rng = random.Random(f"plan:{seed}")
