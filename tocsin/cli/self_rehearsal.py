@@ -52,8 +52,8 @@ class Shrink:
 
 @attrs.frozen
 class Asked:
-    """What is to be carried out. size: one of `SIZES`. twice: each again, in a process with other hashes, and the traces compared. deadline: real
-    seconds for each time."""
+    """What is to be carried out. size: one of `SIZES`. twice: each again, in a process with other hashes, and the traces compared.
+    deadline: real seconds for each time."""
 
     seeds: Sequence[int] = ()
     size: str = "full"
@@ -260,7 +260,10 @@ def replay(one: Outcome, asked: Asked, file: Path | None) -> str:
 
 
 def run(asked: Asked, file: Path | None, shrink: Shrink | None, all_marks: bool, as_json: bool) -> int:
-    """The command. file: which the plan is from. all_marks: fail where a rare situation was not reached. Answers the exit code."""
+    """The command. file: which the plan is from. all_marks: fail where a rare situation was not reached.
+
+    Answers the exit code.
+    """
     with progress(len(asked.lines()), as_json) as show:
         figures = carry_out(asked, show)
     missing = figures.missing if all_marks else []
