@@ -196,9 +196,10 @@ def with_requests(history: History, *wanted: tuple[str, str, float, str], key: s
     return attrs.evolve(history, requests=(*history.requests, *story.requests))
 
 
-def with_write(history: History, *args: Any, accepted: bool = True) -> History:
+def with_write(history: History, at: int, boot: str, partition: int, epoch: int, highest: int) -> History:
     assert history.writes is not None
-    return attrs.evolve(history, writes=(*history.writes, Write(*args, accepted=accepted)))
+    write = Write(at, boot, partition, epoch, highest, accepted=True)
+    return attrs.evolve(history, writes=(*history.writes, write))
 
 
 def owners(history: History, **changes: Any) -> History:

@@ -640,6 +640,22 @@ def test_a_trigger_that_cannot_be_judged_is_told() -> None:
     assert found(story) == {Kind.PHANTOM}
 
 
+@pytest.mark.parametrize(("number", "good"), [(50, False), (51, True)])
+def test_what_comes_behind_a_slice_of_catch_up_stays_owed(number: int, good: bool) -> None:
+    story = Story(seconds=400)
+    trigger = {"every": SECOND, "anchor": BEGIN}
+    tale = story.task("t", trigger, settled_through=sec(number), phase="paused", catch_up="all", overlap="queue_all")
+    for n in range(1, number + 1):
+        key = tale.execution(f"{n}", sec(n), created_at=sec(60))
+        tale.attempt(key, sec(200 + n), sec(200.5 + n))
+    story.ask("pause", tale, 150)
+    story.fault("store", "", 0, 190)
+    if good:
+        assert is_clean(story)
+    else:
+        assert found(story) == {Kind.LOST}
+
+
 def test_a_paused_cluster_owes_nothing_now() -> None:
     story = Story(seconds=100)
     story.task("t", settled_through=sec(0))
