@@ -30,6 +30,7 @@ from runtime.world import World
 from .addresses import hint
 from .cluster_config import ClusterConfig
 from .cluster_coordinator import ClusterCoordinator
+from .cluster_coordinator_core import ZONES_ATTRIBUTE
 from .cluster_coordinator_messages import Drain, Estranged
 from .cluster_health import complaints
 from .gossip import Gossip
@@ -198,7 +199,7 @@ class Cluster:
         return {
             "link": self.boot,
             "address": self.address,
-            "timezone_database": self._timezone_database,
+            ZONES_ATTRIBUTE: self._timezone_database,
             "version": self._version,
             "labels": json.dumps(dict(self.config.labels)),
             "mark": mark(self.config.key or b"", self.fabric.identity.cluster_id, self.boot),
@@ -225,18 +226,14 @@ class Cluster:
         shown = "" if leader is None else leader.attributes.get("mark", "")
         reason = None
         if leader is not None and self.config.key and shown:
-            boot = leader.attributes.get("link", leader.boot)
-            if shown != mark(self.config.key, self.fabric.identity.cluster_id, boot):
+            if shown != mark(self.config.key, self.fabric.identity.cluster_id, _process(leader)):
                 reason = f"it has another cluster key than {leader.name}, which leads: nobody makes links with it"
         if reason != self._estranged and hint(self._coordinator.mailbox, Estranged(reason)):
             self._estranged = reason
 
     def _know(self, members: tuple[Member, ...]) -> None:
         self._known = members
-        linked = [
-            Member(member.attributes.get("link", member.boot), member.name, member.weight, member.attributes)
-            for member in members
-        ]
+        linked = [Member(_process(member), member.name, member.weight, member.attributes) for member in members]
         hint(self.gossip.mailbox, Members(tuple(linked)))
         self._tell_keeper()
 
@@ -248,7 +245,7 @@ class Cluster:
         hint(self._keeper.mailbox, PeersChanged(self.peers()))
 
     def _live(self) -> Collection[str]:
-        return {member.attributes.get("link", member.boot) for member in self._known} | {self.boot}
+        return {_process(member) for member in self._known} | {self.boot}
 
     def peers(self) -> tuple[Peer, ...]:
         """Every node that is known, this one among them, by name."""
@@ -340,6 +337,11 @@ def _security(config: ClusterConfig) -> Security:
     if tls is None or tls.certificate is None or tls.key is None:
         return Security(key=config.key or b"")
     return Security(Tls(tls.ca, tls.certificate, tls.key), config.key or b"")
+
+
+def _process(member: Member) -> str:
+    """The boot id by which links and gossip know a member: that of its process, whatever its lease is called by now."""
+    return member.attributes.get("link", member.boot)
 
 
 def _is_ours(field: attrs.Attribute[object], _value: object) -> bool:

@@ -73,10 +73,6 @@ class Places(Protocol):
         """Whether an execution is left to a peer that it was offered to."""
         ...
 
-    def declined(self, boot: str, execution_ids: Sequence[str]) -> None:
-        """A peer has no room for these now."""
-        ...
-
     @property
     def has_room_elsewhere(self) -> bool:
         """Whether any peer can be offered work."""
@@ -114,9 +110,6 @@ class OnlyHere:
 
     def is_offered(self, execution_id: str, now: Instant) -> bool:
         return False
-
-    def declined(self, boot: str, execution_ids: Sequence[str]) -> None:
-        """Nothing was offered."""
 
     def targets(self, definition: Definition) -> tuple[str, ...]:
         return (self._name,) if self._runs(definition.type) else ()
@@ -205,6 +198,7 @@ class ClusterPlaces:
         self._offers = {key: offer for key, offer in self._offers.items() if offer[1] > now}
 
     def declined(self, boot: str, execution_ids: Sequence[str]) -> None:
+        """A peer has no room for these now."""
         for execution_id in execution_ids:
             self._offers.pop(execution_id, None)
         self._others = tuple(evolve(peer, free=0) if peer.boot == boot else peer for peer in self._others)

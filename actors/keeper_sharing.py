@@ -57,7 +57,8 @@ LIMIT: Final = 200
 
 
 class Sharing:
-    """See the module's docstring. `governor` and `recovering` are what the whole cluster may do, divided among its nodes."""
+    """See the module's docstring. `governor`: what the whole cluster may do, divided among its nodes. `graph` and
+    `calendar_changes`: as of the last look at the store."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Sharing:
         partitions: int,
     ) -> None:
         self.graph = -1
-        self.calendars = -1
+        self.calendar_changes = -1
         self.stale = False
         self._progression = progression
         self._claims = progression.claims
@@ -87,7 +88,7 @@ class Sharing:
 
     def learn(self, shared: Shared) -> None:
         """Calendars and dependencies were read after this was seen."""
-        self.graph, self.calendars, self.stale = shared.graph, shared.calendars, False
+        self.graph, self.calendar_changes, self.stale = shared.graph, shared.calendars, False
 
     # -- a batch
 
@@ -166,7 +167,7 @@ class Sharing:
 
     def _observe(self, message: Observed, tasks: Tasks, now: Instant) -> list[Directive]:
         told: list[Directive] = self._notice_pause(message, now)
-        self.stale = self.stale or message.graph > self.graph or message.calendars > self.calendars
+        self.stale = self.stale or message.graph > self.graph or message.calendars > self.calendar_changes
         self._places.forget(now)
         self._claims.unblock_all()
         self._claims.room_elsewhere(BACKLOG_SIZE)

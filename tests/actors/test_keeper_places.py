@@ -42,7 +42,6 @@ def test_a_node_that_is_alone_runs_what_it_has_and_what_names_it():
     assert alone.targets(definition()) == ("n1",)
     assert OnlyHere(lambda _: False, "n1").targets(definition()) == ()
     assert alone.is_alone and not alone.has_room_elsewhere and not alone.is_offered("e1", NOW)
-    alone.declined("b2", ["e1"])
     with pytest.raises(NotImplementedError, match="no other node"):
         alone.offered("e1", OTHER, NOW)
 
