@@ -223,10 +223,10 @@ class Cluster:
     def _judge_key(self) -> None:
         """A node that has another key than the leader can link with nobody: it must not own what others run."""
         leader = next((one for one in self._known if one.name == self.coordination.status().leader), None)
-        shown = "" if leader is None else leader.attributes.get("mark", "")
         reason = None
-        if leader is not None and self.config.key and shown:
-            if shown != mark(self.config.key, self.fabric.identity.cluster_id, _process(leader)):
+        if leader is not None and self.config.key and (shown := leader.attributes.get("mark", "")):
+            own = mark(self.config.key, self.fabric.identity.cluster_id, _process(leader))
+            if shown != own:
                 reason = f"it has another cluster key than {leader.name}, which leads: nobody makes links with it"
         if reason != self._estranged and hint(self._coordinator.mailbox, Estranged(reason)):
             self._estranged = reason
