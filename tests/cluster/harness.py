@@ -21,7 +21,7 @@ from tocsin.embedded.zookeeper import EmbeddedZooKeeper
 
 PARTITIONS = 256
 
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 120.0
 """A bound against hanging: a cluster is balanced within some seconds."""
 
 

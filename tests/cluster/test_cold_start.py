@@ -14,7 +14,7 @@ from tocsin.embedded.zookeeper import EmbeddedZooKeeper
 
 LIMIT_SECONDS = 6
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 def gate_of(made: Drill, name: str) -> str | None:

@@ -36,7 +36,7 @@ KEY_SECONDS = 3 * 6.0
 BEFORE = 5_000_000
 """Microseconds before a kill in which it is looked how late tasks usually are."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

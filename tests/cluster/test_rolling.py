@@ -20,7 +20,7 @@ BETWEEN_SECONDS = 3.0
 """Of undisturbed work between two restarts."""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_rolling_restart(
     tmp_path: Path, run_seed: int, postgres: EmbeddedPostgres, zookeeper: EmbeddedZooKeeper
 ) -> None:

@@ -28,7 +28,7 @@ FUTURE = "2031z"
 QUIET_SECONDS = 3.0
 """For which it is looked whether something stays as it is."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ LATENESS_SECONDS = 3 * 0.1
 
 TRIGGER = "stop-{}"
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
