@@ -120,9 +120,10 @@ def _check_progress(case: Case, trial: Trial) -> None:
             pauses += [begin for begin, _ in case.faults.pauses(task.id)]
             through = max(pauses, default=task.settled_through) - case.bounds.skew
         case "finished":
-            # Who edits a finished task does not have it go on: nothing after that is due.
-            edits = [one.began_at for one in task.revisions if one.began_at > task.settled_through]
-            through = min([ended if task.ended_at is None else task.ended_at, *edits]) - case.bounds.skew
+            # Who edits a finished task does not have it go on; a definition is in force from where the ledger was then.
+            if any(one.began_at >= task.settled_through for one in task.revisions[1:]):
+                return
+            through = (ended if task.ended_at is None else task.ended_at) - case.bounds.skew
         case _:
             return
     if _is_catching_up(trial, through):
