@@ -9,7 +9,7 @@ import pytest
 
 from tests.rehearsal.histories import SECOND, Story, Tale, sec
 from tests.rehearsal.judging import deleted, excused, found, is_clean
-from tocsin.rehearsal.history import Bounds, Execution, Revision, Span
+from tocsin.rehearsal.history import Bounds, Execution, Revision, Span, Write
 from tocsin.rehearsal.verdict import Kind
 
 # -- skips
@@ -270,4 +270,44 @@ def test_a_task_may_be_purged() -> None:
     story.requests = [one for one in story.requests if one.verb != "delete"]
     assert found(story) == {Kind.REQUEST_LOST}
     story.ask("purge", tale, 50)
+    assert is_clean(story)
+
+
+# -- what has to stop
+
+
+def test_what_runs_when_its_task_is_cancelled_is_interrupted() -> None:
+    def cancelled(after: float) -> Story:
+        story = Story(seconds=100)
+        tale = story.task("t", {"at": sec(10)}, settled_through=sec(20), phase="cancelled")
+        key = tale.execution("slot", sec(10))
+        tale.attempt(key, sec(10), sec(20 + after), effect="mail")
+        story.ask("cancel", tale, 20)
+        return story
+
+    assert is_clean(cancelled(0.9))
+    assert found(cancelled(1.2)) == {Kind.CANCELLED_RAN}
+    story = cancelled(5)
+    story.fault("cut", "n1", 19, 26)
+    assert is_clean(story)
+    assert excused(story) == {Kind.CANCELLED_RAN}
+
+
+def test_a_node_that_drains_acts_for_no_partition() -> None:
+    def drained(at: float, boot: str = "n1.1 lease") -> Story:
+        story = Story(seconds=100, writes=[])
+        tale = story.task("t", settled_through=sec(20), phase="cancelled")
+        tale.fire(sec(10))
+        tale.fire(sec(20), process="n2.1")
+        assert story.writes is not None
+        story.writes.append(Write(sec(at), boot, 0, 1, 1, accepted=True))
+        story.spans.append(Span("drain", "n1", sec(30), sec(60)))
+        return story
+
+    assert is_clean(drained(30.9))
+    assert is_clean(drained(61))
+    assert is_clean(drained(40, "n2.1 lease"))
+    assert found(drained(40)) == {Kind.OWNERSHIP}
+    story = drained(40)
+    story.fault("store", "", 35, 50)
     assert is_clean(story)

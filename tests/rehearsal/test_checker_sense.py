@@ -121,6 +121,18 @@ def test_what_comes_behind_a_slice_of_catch_up_stays_owed(number: int, good: boo
         assert found(story) == {Kind.LOST}
 
 
+def test_a_pause_that_was_not_answered_may_have_come_too_late() -> None:
+    story = Story(seconds=100)
+    tale = story.task("t", settled_through=sec(20), phase="paused")
+    for n in (10, 20):
+        tale.fire(sec(n))
+    story.ask("pause", tale, 25)
+    story.ask("pause", tale, 50, "unknown")
+    assert is_clean(story)
+    story.ask("pause", tale, 50)
+    assert found(story) == {Kind.LOST}
+
+
 def test_a_paused_cluster_owes_nothing_now() -> None:
     story = Story(seconds=100)
     story.task("t", settled_through=sec(0))

@@ -116,7 +116,8 @@ def _check_progress(case: Case, trial: Trial) -> None:
             if case.faults.all_paused(through, ended):
                 return
         case "paused":
-            pauses = [one.asked_at for one in trial.asked("pause")]
+            # One that was not answered may have come too late: the task was paused already.
+            pauses = [one.asked_at for one in trial.asked("pause") if one.answer == "ok"]
             pauses += [begin for begin, _ in case.faults.pauses(task.id)]
             through = max(pauses, default=task.settled_through) - case.bounds.skew
         case "finished":
