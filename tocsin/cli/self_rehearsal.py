@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -52,8 +52,8 @@ class Shrink:
 
 @attrs.frozen
 class Asked:
-    """What is to be carried out. size: one of `SIZES`. twice: each again, in a process with other hashes, and the traces compared.
-    deadline: real seconds for each time."""
+    """What is to be carried out. size: one of `SIZES`. twice: each again, in a process with other hashes. deadline: real seconds
+    for each time."""
 
     seeds: Sequence[int] = ()
     size: str = "full"
@@ -133,37 +133,44 @@ class Worker:
 
     async def _drain(self, process: trio.Process, drained: trio.Event) -> None:
         assert process.stderr is not None
-        async for text in process.stderr:
-            self._errors = (self._errors + text.decode(errors="replace"))[-ERRORS_KEPT:]
-        drained.set()
+        try:
+            async for text in process.stderr:
+                self._errors = (self._errors + text.decode(errors="replace"))[-ERRORS_KEPT:]
+        finally:
+            drained.set()
 
     async def _end(self) -> int:
-        """Answers its exit code; negative: the signal."""
-        process, self._process = self._process, None
-        assert process is not None
+        """One that may have ended by itself. Answers its exit code; negative: the signal."""
+        assert self._process is not None
         with trio.move_on_after(1.0):
-            await process.wait()
-        process.kill()
-        with trio.move_on_after(GRACE_SECONDS):
-            await self._drained.wait()
-        return await process.wait()
+            await self._process.wait()
+        return await self.close()
 
-    def close(self) -> None:
-        """It is not needed any more."""
-        if self._process is not None:
-            self._process.kill()
+    async def close(self) -> int:
+        """It is not needed any more. Answers its exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.kill()
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(GRACE_SECONDS):
+                await self._drained.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    await stream.aclose()
+            await process.wait()
+        return process.returncode or 0
 
 
 @asynccontextmanager
-async def _workers(number: int) -> Any:
+async def _workers(number: int) -> AsyncIterator[list[Worker]]:
     async with trio.open_nursery() as nursery:
         workers = [Worker(nursery, hashes) for hashes in range(1, number + 1)]
         try:
             yield workers
         finally:
             for worker in workers:
-                worker.close()
-            nursery.cancel_scope.cancel()
+                await worker.close()
 
 
 async def _carry_out(asked: Asked, show: Show) -> list[Outcome]:
