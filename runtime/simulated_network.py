@@ -264,19 +264,19 @@ class Pipe:
         pause = self._network.read_pause.get(self._target, 0.0)
         if pause:
             await self._pause(pause)
+        waited = False
         while True:
             if self._broken:
                 raise trio.BrokenResourceError("the connection was reset")
             if self._abandoned:
                 raise trio.ClosedResourceError("the stream was closed here")
             due = self._due()
-            if due <= trio.current_time():
-                await trio.lowlevel.checkpoint()
-                return self._take(limit)
-            if self._ended and not self._pieces and not self.faults.cut:
-                await trio.lowlevel.checkpoint()
-                return b""
+            if due <= trio.current_time() or (self._ended and not self._pieces and not self.faults.cut):
+                if not waited:
+                    await trio.lowlevel.checkpoint()
+                return self._take(limit) if self._pieces else b""
             await self._wait_to_read(due)
+            waited = True
 
     async def _wait_to_read(self, due: float) -> None:
         self._network.waiting[self] = None
