@@ -77,6 +77,11 @@ def _check_reason(case: Case, trial: Trial, execution: Execution, former: Attemp
     what = f"attempt {later.number} of {execution.id} began although attempt {former.number}"
     if former.state in ("RUNNING", "WAITING"):
         case.found.add(Kind.DUPLICATE, trial.name, later.started_at, f"{what} is {former.state}")
+    if former.state == "CANCELLED" and not trial.asked("resume", before=later.started_at):
+        # Interrupted, as the store has it: then its handler has not come to its end.
+        own = (execution.id, former.number)
+        if any(line.kind == "end" and (line.execution, line.attempt) == own for line in trial.lines):
+            case.found.add(Kind.DUPLICATE, trial.name, later.started_at, f"{what} had come to its end")
     if former.state != "CRASHED" or trial.asked("resume", before=later.started_at):
         return
     start = next((one for one in trial.starts if (one.execution, one.attempt) == (execution.id, former.number)), None)
