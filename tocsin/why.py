@@ -201,6 +201,11 @@ _REASONS: Final = {
 }
 
 
+def reason_words(reason: str) -> str:
+    """What a reason of the ledger means."""
+    return _REASONS.get(reason, reason)
+
+
 def _from_row(case: Case, row: OutcomeRow) -> Answer:
     if case.detail is not None and row.first == row.last and row.count != 0 and row.state is not None:
         return _ran(case.task, case.detail)

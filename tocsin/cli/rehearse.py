@@ -14,6 +14,8 @@ from runtime.errors import InvalidRequest
 from ..fields import whole_number
 from .options import Flag
 from .output import AS_JSON
+from .task_rehearsal import NO_TASKS, OfTasks
+from .task_rehearsal import run as rehearse_tasks
 
 MOST_SEEDS: Final = 1_000_000
 
@@ -66,24 +68,37 @@ NOT_SELF: Final = OfSelf()
 
 
 def rehearse(
-    *,
+    *files: str,
+    tasks: OfTasks = NO_TASKS,
     self_: OfSelf = NOT_SELF,
     seed: int | None = None,
     begin: Annotated[str | None, Parameter(name="--from")] = None,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> int:
-    """Rehearse a cluster on virtual time, under faults.
+    """Rehearse tasks, or Tocsin itself, in a cluster on virtual time, under faults.
+
+    Handlers, commands, requests, mails and webhooks are not carried out: stand-ins take their place, and their time.
 
     Parameters
     ----------
+    files
+        What `tocsin up` takes: Python files and modules with task handlers; and JSON files with tasks. Python is loaded, to
+        know its task types and declared tasks, and not called.
     seed
-        With --self: this seed only.
+        Of all chance, 0 if not said: one seed gives one history. With --self: this seed only.
     begin
-        With --self: the first seed; 1 if not said.
+        When it begins, in UTC if nothing else is said; today's midnight if not said. With --self: the first seed, 1 if not said.
     """
-    if not self_.own:
-        raise InvalidRequest("say --self")
-    return _rehearse_self(self_, seed, begin, as_json)
+    if self_.own:
+        if files or tasks != NO_TASKS:
+            what = ", ".join(files) or "options of tasks"
+            raise InvalidRequest(f"--self rehearses Tocsin, not {what}")
+        return _rehearse_self(self_, seed, begin, as_json)
+    if self_ != NOT_SELF:
+        raise InvalidRequest("--seeds, --jobs and their kin go with --self")
+    if not files:
+        raise InvalidRequest("say which file: tocsin rehearse FILE; or --self")
+    return rehearse_tasks(files, tasks, begin, seed, as_json)
 
 
 def _rehearse_self(given: OfSelf, seed: int | None, begin: str | None, as_json: bool) -> int:

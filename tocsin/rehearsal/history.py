@@ -101,7 +101,7 @@ class Task:
 
     phase: `active`, `paused`, `finished` or `cancelled`, since `ended_at` for the last two. settled_through: the ledger is
     complete up to here. key: the concurrency key and its limit. everywhere: every slot runs on each node. records: whether its
-    handler writes to the record (a command or a request does not).
+    handler writes to the record (a command or a request does not). calendars, parents: what it keeps to and waits for.
     """
 
     id: str
@@ -120,6 +120,8 @@ class Task:
     everywhere: bool = False
     max_retries: int = 0
     records: bool = True
+    calendars: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
     ended_at: int | None = None
     deleted: bool = False
     rows: tuple[Row, ...] = ()

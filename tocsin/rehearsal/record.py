@@ -53,6 +53,10 @@ class Record:
         self.lines: list[Line] = []
         self._written = trio.Event()
 
+    def now(self) -> Instant:
+        """The true time."""
+        return self._now()
+
     def write(self, kind: str, ctx: Context, position: int | None = None, key: str | None = None) -> None:
         """By a handler. What is left of a process that is dead writes nothing."""
         process = current_process()

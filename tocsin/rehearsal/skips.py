@@ -34,6 +34,10 @@ def _objection(case: Case, trial: Trial, row: Row) -> str | None:
             return None if own is not None and not own.attempts else "it did not wait"
         case "skipped", "limit":
             return None if trial.task.max_runs is not None else "there is no limit"
+        case "skipped", "calendar":
+            return None if trial.task.calendars else "it keeps to no calendar"
+        case "skipped", "dependency":
+            return None if trial.task.parents else "it depends on nothing"
         case "skipped", "too_late" | "no_node" | "node_lost":
             return _disturbed(case, trial, row)
         case "coalesced", "catch_up":

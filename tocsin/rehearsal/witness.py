@@ -11,7 +11,7 @@ from actors.model.lifecycle import Phase
 from actors.model.placement import Where
 from actors.model.task import Definition
 from actors.model.task import Task as StoredTask
-from actors.model.trigger import Bounds, Cron, Interval, Once, Single, Trigger, Union
+from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Single, Trigger, Union
 from actors.store.answers import ExecutionDetail
 from actors.store.shared import SharedStore
 from runtime.clock import Instant
@@ -52,6 +52,8 @@ def read_task(store: SharedStore, task: StoredTask) -> Task:
         catch_up=policies.catch_up.value,
         on_crash=policies.on_crash.value,
         max_runs=definition.bounds.max_runs,
+        calendars=tuple(rule.calendar.name for rule in definition.bounds.calendars),
+        parents=() if definition.dependencies is None else definition.dependencies.parents,
         key=None if policies.concurrency is None else (policies.concurrency.key, policies.concurrency.limit),
         everywhere=definition.placement.where is Where.ALL,
         max_retries=policies.retry.max_retries,
@@ -94,8 +96,9 @@ def _single(trigger: Single) -> dict[str, Any]:
             return {"every": int(every), "anchor": int(anchor)}
         case Cron(expression=expression, timezone=timezone):
             return {"cron": expression, "timezone": timezone}
-        case _:
-            raise NotImplementedError(f"rehearsals of our own have no such trigger: {trigger}")
+        case CalendarInterval():
+            names = ("every", "unit", "anchor_day", "time_of_day", "timezone")
+            return {name: getattr(trigger, name) for name in names}
 
 
 def bounds(stored: Bounds) -> dict[str, int]:

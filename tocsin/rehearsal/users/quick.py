@@ -1,15 +1,15 @@
 """Days in which nothing happens take no time: while a cluster is quiet, its wall clocks are moved to just before what comes next.
 
 What a cluster does again and again goes by monotonic clocks: sessions, leases, gossip, links. These stand still meanwhile, so
-that nobody's session ends in a move, and takeovers take as long as with the sessions of a real cluster. What is due goes by wall
-clocks: triggers, retries, handlers that were told to take an hour. Nothing is moved while there is something to be done, and for a
-while after each fault.
+that nobody's session ends in a move, and takeovers take as long as with the sessions of a real cluster. What is due goes by
+wall clocks: triggers, retries, handlers that were told to take an hour. Nothing is moved while there is something to be done,
+and for a while after each fault.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final
@@ -87,16 +87,16 @@ class QuickWorld(NodeWorld):
 class WorkWorld:
     """The world of an executor: for attempts also the monotonic clock goes on in a move, or none would ever time out."""
 
-    def __init__(self, world: SimulatedWorld) -> None:
+    def __init__(self, world: SimulatedWorld, moved: Callable[[], Micros]) -> None:
         self._world = world
-        self.moved = 0.0
+        self._moved = moved
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._world, name)
 
     def monotonic(self) -> float:
         """Seconds of the node's work."""
-        return self._world.monotonic() + self.moved
+        return self._world.monotonic() + self._moved() / SECOND
 
 
 class QuietStore(MemoryStore):
@@ -125,7 +125,7 @@ class QuickStage(Stage):
         self.skews: dict[str, float] = {}
         self._careful_until = 0.0
         self._works: dict[Life, WorkWorld] = {}
-        self._still_busy = False
+        self._arrived_at = 0.0
 
     def config(self, name: str) -> NodeConfig:
         """What has ended is kept: it is what is told in the end."""
@@ -188,16 +188,17 @@ class QuickStage(Stage):
 
     def _pending(self, now: Instant) -> bool:
         """Whether something is due and may still be begun: somebody has just written, or will soon."""
-        quiet = trio.current_time() - self.store.written_at
+        store, at = self.store, trio.current_time()
         skew = max((abs(one) for one in self.skews.values()), default=0.0)
-        if quiet >= CLAIM_SECONDS + skew:
-            return False
-        store = self.store
-        return bool(store.due(None, now, 1) or store.outbox_due(now, 1) or store.waiting(1))
+        if at - max(store.written_at, self._arrived_at) < CLAIM_SECONDS + skew and (
+            store.due(None, now, 1) or store.outbox_due(now, 1)
+        ):
+            return True
+        return at - store.written_at < CLAIM_SECONDS and bool(store.waiting(1))
 
     def _due(self, now: Instant) -> Instant:
         later = (at for at, _ in self.store.due(None, FAR, DUE_READ) if at > now)
-        outbox = (entry.due for entry in self.store.outbox_due(FAR, DUE_READ) if entry.due is not None)
+        outbox = (entry.due for entry in self.store.outbox_due(FAR, DUE_READ))
         return min(next(later, FAR), min((at for at in outbox if at > now), default=FAR))
 
     def _alarm(self, life: Life) -> Iterator[Instant]:
@@ -207,12 +208,12 @@ class QuickStage(Stage):
         executor = life.node._durable.executor
         work = self._works.get(life)
         if work is None:
-            work = self._works[life] = WorkWorld(life.world)
-            executor._world = work  # type: ignore[assignment]
-        work.moved = self.moved / SECOND
+            work = self._works[life] = WorkWorld(life.world, lambda: self.moved)
+            executor._world = work
         yield from _ring(executor, work, self.now())
 
     def _move(self, by: Micros) -> None:
+        self._arrived_at = trio.current_time()
         self.moved = Micros(self.moved + by)
         self.clock._stepped += by
         for life in self.lives.values():
