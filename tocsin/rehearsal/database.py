@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -64,6 +64,7 @@ class Database:
         self.is_down = False
         self.is_full = False
         self.writes: list[Write] = []
+        self.owners: dict[int, str] = {}
         self.refused: Counter[str] = Counter()
         self.noted: Counter[str] = Counter()
         self.thawed: set[str] = set()
@@ -197,6 +198,12 @@ class Client:
             raise StoreUnavailable("whether a commit was carried out is not known yet")
         self._last = commit, result
         return result
+
+    def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
+        """See the port."""
+        epochs = self._database.store.raise_epochs(grants, boot)
+        self._database.owners.update(dict.fromkeys(epochs, boot))
+        return epochs
 
     def hear(self, wakes: tuple[str, ...]) -> None:
         """Tasks that concern other nodes."""

@@ -167,4 +167,4 @@ def _ownership(stage: Stage) -> Ownership:
         if node.cluster is not None:
             said[name] = frozenset(node.cluster.owned)
             live[node.cluster.lease] = name
-    return Ownership(said, {}, live)
+    return Ownership(said, dict(stage.database.owners), live)

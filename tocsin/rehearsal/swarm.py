@@ -10,7 +10,7 @@ import attrs
 
 from .plan import Call, Fault, FaultKind, Job, Knobs, Plan
 
-WARM_UP: Final = 30.0
+WARM_UP: Final = 20.0
 """Seconds before the first fault, times the rhythm: the cluster has found itself and has its tasks."""
 
 SESSION: Final = 4.0
@@ -79,7 +79,7 @@ def draw(seed: int, size: Size = Size()) -> Plan:
     """The plan of a seed."""
     rng = random.Random(f"plan:{seed}")
     knobs = _knobs(rng)
-    seconds = max(size.seconds, knobs.rhythm * (WARM_UP + 75))
+    seconds = max(size.seconds, knobs.rhythm * (WARM_UP + 60))
     plan = Plan(
         seed,
         nodes=size.nodes,
@@ -93,7 +93,7 @@ def draw(seed: int, size: Size = Size()) -> Plan:
 
 
 def _knobs(rng: random.Random) -> Knobs:
-    rhythm = rng.choice((2.0, 4.0, 4.0, 8.0, 8.0))
+    rhythm = rng.choice((4.0, 8.0, 8.0, 16.0))
 
     def perhaps(chance: float, value: Callable[[], Any], usual: Any) -> Any:
         return value() if rng.random() < chance else usual
