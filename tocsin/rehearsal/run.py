@@ -20,7 +20,7 @@ from .history import Bounds, History, Ownership, Request
 from .history import Task as TaskHistory
 from .logs import listening
 from .nemesis import Nemesis
-from .plan import Plan
+from .plan import FaultKind, Plan
 from .record import Record
 from .stage import Stage
 from .witness import read_tasks
@@ -148,9 +148,15 @@ def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> His
         bounds=Bounds(
             lateness=round(SECOND * (1 + slow)),
             heal=min(round(SECOND * HEAL * slow), stage.now() - healed),
-            skew=round(SECOND * (plan.knobs.skew + plan.knobs.drift * plan.seconds)),
+            skew=round(SECOND * _skew(plan)),
         ),
     )
+
+
+def _skew(plan: Plan) -> float:
+    """How far a clock can be from the true one by now, in seconds."""
+    steps = [abs(fault.amount) for fault in plan.faults if fault.kind is FaultKind.STEP_CLOCK]
+    return plan.knobs.skew + plan.knobs.drift * trio.current_time() + max(steps, default=0.0)
 
 
 def _deleted(known: set[str], requests: list[Request]) -> list[TaskHistory]:
