@@ -67,6 +67,7 @@ class Life:
         self.client = client
         self.node: Node | None = None
         self.scope = trio.CancelScope()
+        self.stopping = trio.Event()
         self.ended = trio.Event()
 
 
@@ -160,7 +161,7 @@ class Stage:
                 surroundings = Surroundings(life.client, self._registry(name), self.network.host(name))
                 async with self._opened(name, life, surroundings) as node:
                     life.node = node
-                    await trio.sleep_forever()
+                    await life.stopping.wait()
         except* TocsinError as group:
             for error in group.exceptions:
                 self.failed[f"{type(error).__name__}: {error}"] += 1
@@ -231,7 +232,7 @@ class Stage:
         """Let it end in order."""
         self._wanted.discard(name)
         if (life := self.lives.get(name)) is not None:
-            life.scope.cancel()
+            life.stopping.set()
 
     def freeze(self, name: str) -> Life | None:
         """Its process stands still."""
