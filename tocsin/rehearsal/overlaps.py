@@ -177,7 +177,9 @@ def _check_key(case: Case, key: str, trials: Sequence[Trial]) -> None:
     of = {line.execution: trial for trial in trials for line in trial.starts}
     limits = {trial.task.id: trial.task.key[1] for trial in trials if trial.task.key is not None}
     running: dict[Key, Line] = {}
-    for line in events([line for trial in trials for line in trial.lines], case.faults.deaths()):
+    # Of two lines at one instant the record's order tells which came first.
+    theirs = {id(line) for trial in trials for line in trial.lines}
+    for line in events([line for line in case.lines if id(line) in theirs], case.faults.deaths()):
         if line.kind == "dead":
             running = {which: one for which, one in running.items() if one.process != line.process}
         elif line.kind in OVER:
