@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -28,23 +27,21 @@ import trio
 import trio.testing
 
 from actors.composition import open_node as open_inner
-from actors.handling.catalogue import DEFAULT_POOL, Catalogue, TaskType, is_async
-from actors.handling.context import Context
+from actors.handling.catalogue import Catalogue
 from actors.lanes import READS, WRITER, NodeConfig
-from actors.model.execution import Execution
-from actors.store.answers import OutcomeRow
-from actors.when.triggers import upcoming
-from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime, to_datetime
+from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime
 from runtime.errors import InvalidRequest
 from runtime.simulation import SimulatedWorld, seed_scheduler
 from runtime.world import INLINE
 
 from .context_tools import ContextTools
 from .durations import Duration, parse_duration
-from .loading import load_catalogue
-from .node import LocalNode, make_declared, single_error
-from .shown import show
+from .node import make_declared, single_error
 from .tasks import DECLARED_TASKS
+from .testing_cluster import VirtualCluster, open_cluster, takes
+from .virtual import Call, Run, Slot, Virtual, aware, catalogue_of
+
+__all__ = ["Call", "Run", "Slot", "VirtualCluster", "VirtualNode", "cluster", "node", "run", "simulated", "takes"]
 
 T = TypeVar("T")
 
@@ -55,46 +52,8 @@ SWEEP_EVERY: Final = DAY
 """How often the simulated node searches its store for what it might have missed. Nothing gets lost in a simulation, and a look
 every second would be all that a simulated day consists of."""
 
-OUTSIDE: Final = ("command", "http")
-"""Built-in task types that act on the world outside, and are stood in for."""
 
-MAX_SLOTS: Final = 1_000_000
-"""Slots that `slots` counts at the most; more are not looked at by a person, and should be asked for in parts."""
-
-
-@attrs.frozen
-class Slot:
-    """One nominal time and what became of it; `outcome` None while it waits. `execution`: the one made for it, if any."""
-
-    nominal: datetime
-    outcome: str | None
-    reason: str | None
-    execution: str | None
-
-
-@attrs.frozen
-class Run:
-    """One execution, as a test looks at it. `result` is what the handler returned; `failure` the exception's type and text."""
-
-    id: str
-    nominal: datetime | None
-    started: datetime | None
-    ended: datetime | None
-    state: str
-    attempts: int
-    failure: str | None
-
-
-@attrs.frozen
-class Call:
-    """What a stand-in was given."""
-
-    type: str
-    parameters: Mapping[str, Any]
-    at: datetime
-
-
-class VirtualNode(LocalNode):
+class VirtualNode(Virtual):
     """A node on virtual time: all that a node has, and `advance`, `crash`, `step_clock`, `slots`, `runs`. Get it from `node`."""
 
     def __init__(
@@ -109,10 +68,8 @@ class VirtualNode(LocalNode):
         self._nursery: trio.Nursery
         self.calls = calls
 
-    @property
-    def now(self) -> datetime:
-        """What the wall clock shows."""
-        return to_datetime(self._world.now())
+    def _instant(self) -> Instant:
+        return self._world.now()
 
     async def advance(self, by: Duration | None = None, *, to: datetime | None = None) -> datetime:
         """Let time pass, by a duration or up to an instant, and all that is due in it happen; answers the new time.
@@ -121,7 +78,7 @@ class VirtualNode(LocalNode):
         """
         if (by is None) == (to is None):
             raise InvalidRequest("advance: give either a duration or `to=`, an aware datetime")
-        span = parse_duration(by, "by") if by is not None else from_datetime(_aware(to)) - self._world.now()
+        span = parse_duration(by, "by") if by is not None else from_datetime(aware(to)) - self._world.now()
         if span < 0:
             raise InvalidRequest(f"advance: {to} is past, it is {self.now}")
         await trio.sleep(span / SECOND)
@@ -147,34 +104,6 @@ class VirtualNode(LocalNode):
         if down is not None:
             await trio.sleep(parse_duration(down, "down") / SECOND)
         await self._start()
-
-    async def slots(
-        self, reference: str, *, since: datetime | None = None, until: datetime | None = None
-    ) -> list[Slot]:
-        """Every nominal time of a task that is settled, one by one and in order, with its outcome."""
-        task = await self.task(reference)
-        begin = Instant(0) if since is None else from_datetime(_aware(since))
-        end = self._world.now() if until is None else from_datetime(_aware(until))
-        rows = await self._node.outcomes(task.id, since=begin, until=end, limit=MAX_SLOTS)
-        trigger, bounds = task.definition.trigger, task.definition.bounds
-        found: list[Slot] = []
-        for row in rows:
-            inner = upcoming(trigger, bounds, Instant(row.first - 1), row.count or 1) if row.count != 1 else [row.first]
-            found.extend(_slot(row, nominal) for nominal in inner)
-        return found
-
-    async def runs(self, reference: str) -> list[Run]:
-        """Every execution of a task, the oldest first."""
-        task = await self.task(reference)
-        found, _ = await self._node.executions(task.id, offset=0, limit=MAX_SLOTS)
-        return [_run(entry) for entry in reversed(found)]
-
-    async def result(self, run: Run) -> Any:
-        """What the handler of a run returned, None if nothing. Raises InvalidRequest for what is no run."""
-        if not isinstance(run, Run):
-            raise InvalidRequest(f"run: a Run, which `runs` gives, not {show(run)}")
-        text = (await self.execution(run.id)).result
-        return None if text is None else json.loads(text)
 
     @property
     def _directory(self) -> Path:
@@ -218,7 +147,7 @@ async def node(
     without it the built-in ones and those that decorators declared. stand_ins: handlers that take the place of others, by
     task type. settings: of `NodeConfig`, such as `slots=`. Raises InvalidRequest.
     """
-    begin = from_datetime(_aware(datetime.fromisoformat(start) if isinstance(start, str) else start))
+    begin = from_datetime(aware(datetime.fromisoformat(start) if isinstance(start, str) else start))
     world = SimulatedWorld(seed, begin, threaded=lambda lane: lane not in (WRITER, READS, INLINE))
     home = Path(tempfile.mkdtemp(prefix="tocsin-"))
     config = NodeConfig(
@@ -232,7 +161,7 @@ async def node(
         },
     )
     calls: list[Call] = []
-    types = _types(catalogue, stand_ins or {}, calls, world)
+    types = catalogue_of(catalogue, stand_ins or {}, calls, world)
     try:
         virtual = VirtualNode(home, config, types, world, calls)
         with single_error():
@@ -242,11 +171,34 @@ async def node(
         shutil.rmtree(home, ignore_errors=True)
 
 
-def run(test: Callable[[VirtualNode], Awaitable[T]], *, seed: int = 0, **options: Any) -> T:
-    """Run an async function with a node on virtual time; `options` as for `node`. The seed also decides which of two things
-    that are due at once comes first."""
+@asynccontextmanager
+async def cluster(
+    nodes: int = 3,
+    *,
+    start: datetime | str = DEFAULT_START,
+    seed: int = 0,
+    catalogue: Catalogue | None = None,
+    stand_ins: Mapping[str, Callable[..., Any]] | None = None,
+    session: Duration | None = None,
+    **settings: Any,
+) -> AsyncIterator[VirtualCluster]:
+    """A cluster on virtual time, of nodes n1, n2, ...; arguments otherwise as for `node`.
+
+    session: what the coordination servers wait for a silent node, as configured by default. Raises InvalidRequest.
+    """
+    begin = from_datetime(aware(datetime.fromisoformat(start) if isinstance(start, str) else start))
+    async with open_cluster(nodes, begin, seed, catalogue, stand_ins or {}, session, settings) as many:
+        yield many
+
+
+def run(test: Callable[[Any], Awaitable[T]], *, seed: int = 0, nodes: int | None = None, **options: Any) -> T:
+    """Run an async function with a node on virtual time; `options` as for `node`. With `nodes`, with a cluster of so many, and
+    options as for `cluster`. The seed also decides which of two things that are due at once comes first."""
 
     async def main() -> T:
+        if nodes is not None:
+            async with cluster(nodes, seed=seed, **options) as many:
+                return await test(many)
         async with node(seed=seed, **options) as virtual:
             return await test(virtual)
 
@@ -257,7 +209,8 @@ def run(test: Callable[[VirtualNode], Awaitable[T]], *, seed: int = 0, **options
 def simulated(
     *, seeds: int | Iterable[int] = 1, **options: Any
 ) -> Callable[[Callable[..., Awaitable[T]]], Callable[..., None]]:
-    """Make an async test, whose first argument is the node, one that any test runner calls; `options` as for `node`.
+    """Make an async test, whose first argument is the node, one that any test runner calls; `options` as for `node`. With
+    `nodes=3` the argument is a cluster of three, and options as for `cluster`.
 
     seeds: how many histories to try, or which ones; a failure says with which seed it came.
     """
@@ -282,57 +235,3 @@ def simulated(
         return call
 
     return decorate
-
-
-def _types(
-    catalogue: Catalogue | None, stand_ins: Mapping[str, Callable[..., Any]], calls: list[Call], world: SimulatedWorld
-) -> Catalogue:
-    given = load_catalogue((), world) if catalogue is None else catalogue
-    if unknown := sorted(stand_ins.keys() - set(given.names())):
-        raise InvalidRequest(f"stand_ins: there is no task type {unknown[0]!r}")
-    # There is one pool of threads here, as wide as anybody wants.
-    pooled = [attrs.evolve(entry, pool=DEFAULT_POOL) for entry in given]
-    found = Catalogue(_in_simulation(entry, stand_ins, calls, world) for entry in pooled)
-    found.hooks.extend(given.hooks)
-    found.placements.update(given.placements)
-    return found
-
-
-def _in_simulation(
-    entry: TaskType, stand_ins: Mapping[str, Callable[..., Any]], calls: list[Call], world: SimulatedWorld
-) -> TaskType:
-    """The type as it runs here: with its stand-in, or in a thread where it would have a process of its own."""
-    if entry.name in stand_ins:
-        function = stand_ins[entry.name]
-        return attrs.evolve(entry, function=function, isolation="async" if is_async(function) else "thread", check=None)
-    if entry.name in OUTSIDE:
-
-        @functools.wraps(entry.function)
-        async def note(_ctx: Context, **parameters: Any) -> None:
-            calls.append(Call(entry.name, parameters, to_datetime(world.now())))
-
-        return attrs.evolve(entry, function=note, isolation="async")
-    if entry.isolation == "process":
-        return attrs.evolve(entry, isolation="async" if is_async(entry.function) else "thread")
-    return entry
-
-
-def _aware(moment: datetime | None) -> datetime:
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise InvalidRequest(f"a datetime with a zone is needed, not {moment!r}")
-    return moment
-
-
-def _slot(row: OutcomeRow, nominal: Instant) -> Slot:
-    outcome = None if row.outcome is None else row.outcome.value
-    return Slot(to_datetime(nominal), outcome, row.reason, row.execution_id)
-
-
-def _run(entry: Execution) -> Run:
-    failure = None if entry.failure is None else f"{entry.failure.type}: {entry.failure.message}"
-    nominal, started, ended = map(_moment, (entry.nominal, entry.first_started_at, entry.ended_at))
-    return Run(entry.id, nominal, started, ended, entry.state.value, entry.attempt, failure)
-
-
-def _moment(instant: Instant | None) -> datetime | None:
-    return None if instant is None else to_datetime(instant)

@@ -66,10 +66,13 @@ class Sleepers:
         """When the next one wakes up."""
         return self._heap[0][0] if self._heap else FAR
 
-    def wake(self, now: Instant) -> None:
-        """All whose time has come."""
+    def wake(self, now: Instant) -> bool:
+        """All whose time has come; answers whether there was one."""
+        woken = False
         while self._heap and self._heap[0][0] <= now:
             heappop(self._heap)[2].set()
+            woken = True
+        return woken
 
 
 class QuickWorld(NodeWorld):
@@ -169,8 +172,11 @@ class QuickStage(Stage):
     def _look(self) -> float:
         """Wake who is to wake, move the clocks if nothing stands against it; answers the seconds until the next look."""
         now = self.now()
-        self.sleepers.wake(now)
+        if self.sleepers.wake(now):
+            return 0.0
         alarms = [at for life in self.lives.values() for at in self._alarm(life)]
+        if now in alarms:
+            return 0.0
         coming = min(self.sleepers.next(), *alarms, FAR)
         waits = self._pending(now)
         if trio.current_time() < self._careful_until or self.is_busy() or waits:
@@ -202,7 +208,7 @@ class QuickStage(Stage):
         return min(next(later, FAR), min((at for at in outbox if at > now), default=FAR))
 
     def _alarm(self, life: Life) -> Iterator[Instant]:
-        """When the next attempt of a life may time out; what has is told to its executor."""
+        """When the next attempt of a life may time out; now if its executor has just been told that one does."""
         if life.node is None or life.process.stopped:
             return
         executor = life.node._durable.executor
@@ -225,12 +231,12 @@ def _ring(executor: Executor, work: WorkWorld, now: Instant) -> Iterator[Instant
     if executor._alarm_at == math.inf:
         return
     left = executor._alarm_at - work.monotonic()
-    if left <= 0:
+    if left > 0:
+        yield Instant(now + max(1, round(left * SECOND)))
+    else:
         executor._alarm_at = math.inf
         executor._apply(AlarmRang())
-        left = executor._alarm_at - work.monotonic()
-    if left != math.inf:
-        yield Instant(now + max(1, round(left * SECOND)))
+        yield now
 
 
 def _seconds(span: int) -> float:
