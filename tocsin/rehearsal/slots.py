@@ -79,8 +79,23 @@ def _check_cover(case: Case, trial: Trial, rows: Sequence[Row], expected: Sequen
     for time in expected:
         if covered[time] > 1:
             add(Kind.DUPLICATE, at=time, text=f"it has {covered[time]} outcomes")
-        elif not covered[time] and not _may_be_missing(case, trial, time):
+        elif not covered[time] and not (_may_be_missing(case, trial, time) or _was_over(trial, rows, time)):
             add(Kind.LOST, at=time, text="it has no outcome")
+
+
+def _was_over(trial: Trial, rows: Sequence[Row], time: int) -> bool:
+    """The definition that a time is of was given to a task that had finished: its former one had come to its end, and not one of
+    its own times is in the ledger. Who edits a finished task does not have it go on."""
+    revisions = trial.task.revisions
+    number = bisect_left(revisions, time, key=lambda one: one.began_at) - 1
+    if number < 1:
+        return False
+    former, begin = revisions[number - 1], revisions[number].began_at
+    ends = [int(at) for at in (former.trigger.get("at"), former.bounds.get("end")) if at is not None]
+    if trial.task.max_runs is None and not any(end <= begin for end in ends):
+        return False
+    end = revisions[number + 1].began_at if number + 1 < len(revisions) else time
+    return not any(begin < row.first <= max(end, time) for row in rows)
 
 
 def _may_be_missing(case: Case, trial: Trial, time: int) -> bool:
