@@ -69,6 +69,7 @@ def read_task(store: SharedStore, task: StoredTask) -> Task:
                 one.target,
             )
             for one in outcomes
+            if not one.folded  # counts by the hour, of what was purged: no slot can be told from them
         ),
         executions=tuple(execution(one) for one in details),
     )
