@@ -7,6 +7,7 @@ promise that was broken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ import attrs
 
 from actors import keeper_core, keeper_progression
 from actors.cluster_coordinator_core import ClusterCoordinatorCore
+from actors.cluster_coordinator_messages import Renew
 from actors.executor_core import ExecutorCore
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import Recover
@@ -239,7 +241,12 @@ def _no_self_fencing() -> Iterator[None]:
 @contextmanager
 def deaf() -> Iterator[None]:
     """A node that neither doubts its lease nor hears that it was buried: only the fence is left against what it writes."""
-    with _no_self_fencing(), patch.object(ClusterCoordinatorCore, "_begin_anew", lambda self, fresh: None):
+
+    def ignore(self: ClusterCoordinatorCore, fresh: str) -> None:
+        # Nor does it ask again.
+        self._next[Renew] = math.inf
+
+    with _no_self_fencing(), patch.object(ClusterCoordinatorCore, "_begin_anew", ignore):
         yield
 
 
