@@ -21,12 +21,13 @@ from actors.herald_messages import Perform
 from actors.lanes import NodeConfig
 from actors.model.event import Action
 from actors.node import Node
-from runtime.clock import SECOND, Instant, Micros
+from runtime.clock import MILLISECOND, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest, TocsinError
 from runtime.simulated_registry import SimulatedRegistry
 from runtime.simulation import seed_scheduler
 
 from ...config import Config
+from ...node import single_error
 from ..history import Span
 from ..nemesis import Nemesis
 from ..plan import Fault, FaultKind, Knobs
@@ -206,7 +207,8 @@ def rehearse(wanted: Wanted, script: Script, assumptions: Assumptions, show: Sho
     seed_scheduler(f"tocsin rehearse:{wanted.seed}")
     began = time.monotonic()
     clock = trio.testing.MockClock(autojump_threshold=0)
-    found = trio.run(_carry_out, wanted, script, assumptions, show, clock=clock)
+    with single_error():
+        found = trio.run(_carry_out, wanted, script, assumptions, show, clock=clock)
     found.real_seconds = time.monotonic() - began
     return found
 
@@ -244,7 +246,8 @@ async def _carry_out(wanted: Wanted, script: Script, assumptions: Assumptions, s
         nursery.start_soon(_tell, stage, wanted, show)
         async with trio.open_nursery() as acts:
             acts.start_soon(nemesis.run, wanted.faults)
-            await stage.until(wanted.end)
+            # The end is no part of it: what is due at that instant would only just have begun.
+            await stage.until(Instant(wanted.end - MILLISECOND))
         await trio.testing.wait_all_tasks_blocked()
         found = Rehearsed(wanted, stage, nemesis.blows, actions, stage.now())
         stage.clear()

@@ -87,7 +87,9 @@ def _judged(stored: StoredTask, task: Task, through: Instant) -> tuple[Task, str
         began = task.revisions[0].began_at if task.revisions else task.created_at
         task = attrs.evolve(task, revisions=(Revision(began, listed, {}),))
         return task, f"{name}: its times are the scheduler's own arithmetic ({_why(definition)})"
-    return task, f"{name}: judged by the ledger, because its starts are spread" if definition.bounds.spread else None
+    if not task.records:
+        return task, f"{name}: judged by its ledger alone, because its starts are spread or moved"
+    return task, None
 
 
 def _why(definition: Definition) -> str:
