@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.rehearsal.mutants import MUTANTS
+from tocsin.rehearsal.checker import check
 from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan
 from tocsin.rehearsal.plan_text import NotAPlan, read, write
 from tocsin.rehearsal.regression import file_name, source
+from tocsin.rehearsal.run import rehearse
 from tocsin.rehearsal.shrink import Shrinking, shrink
 from tocsin.rehearsal.swarm import Size, draw
 
@@ -148,3 +151,16 @@ def test_a_regression_test_is_valid_and_in_form(plan: Plan, tmp_path: Path) -> N
 
 def test_a_regression_test_is_named_after_its_seed_and_verdict() -> None:
     assert file_name(attrs.evolve(PLANS[0], seed=42), "zombie_effect") == "test_seed_42_zombie_effect.py"
+
+
+def test_a_plan_that_finds_a_mutant_is_made_shorter_and_still_finds_it() -> None:
+    mutant = next(one for one in MUTANTS if one.name == "no fence check")
+
+    def fails(plan: Plan) -> bool:
+        with mutant.apply():
+            return bool(mutant.found & set(check(rehearse(plan).history).kinds))
+
+    found = shrink(mutant.plan, fails, budget=10)
+    assert fails(found)
+    assert len(found.faults) < len(mutant.plan.faults)
+    assert len(found.jobs) < len(mutant.plan.jobs)

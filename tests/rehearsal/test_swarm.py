@@ -20,7 +20,7 @@ from tocsin.rehearsal.swarm import SIZES, SMALL, VERBS, WARM_UP, WEIGHTS, draw
 ALWAYS = range(1, 6)
 """Seeds that everybody runs."""
 
-MOVING = 195 if os.environ.get("TOCSIN_FULL") else 7
+MOVING = 195 if os.environ.get("TOCSIN_FULL") else 11
 """How many others there are."""
 
 
