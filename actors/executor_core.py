@@ -129,6 +129,11 @@ class ExecutorCore:
         return len(self._running)
 
     @property
+    def task_ids(self) -> frozenset[str]:
+        """The tasks whose handlers run."""
+        return frozenset(attempt.task_id for attempt in self._running.values())
+
+    @property
     def load(self) -> tuple[int, int, int]:
         """All slots, those that are free, and the attempts whose handlers run."""
         running = len(self._running)

@@ -254,6 +254,7 @@ def _shared_lane(
         partitions=lambda: keeper.owned,
         boot=lambda: keeper.boot,
         pauses=lambda: keeper.claims.pauses,
+        running=lambda: executor.core.task_ids,
         reader=reader,
         look_seconds=sharing.rhythm.look_seconds,
     )

@@ -37,13 +37,16 @@ WAITING_READ: Final = 1_000
 STOPPING_READ: Final = 1_000
 """Tasks read in one look whose attempts here are to stop; the next look finds the others."""
 
+RUNNING_READ: Final = 1_000
+"""Tasks that run here whose rows are looked for in one look."""
+
 CHANGED_AT_ONCE: Final = 256
 """Tasks in one message to the keeper: half of its slice."""
 
 
 class Lookout:
-    """See the module's docstring. `partitions`, `boot`, `pauses`: what the node owns and is, and how often it was paused or
-    resumed, at the time of the look. `look_seconds`: between two looks."""
+    """See the module's docstring. `partitions`, `boot`, `pauses`, `running`: what the node owns and is, how often it was paused
+    or resumed, and the tasks that run here, at the time of the look. `look_seconds`: between two looks."""
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Lookout:
         partitions: Callable[[], tuple[int, ...]],
         boot: Callable[[], str],
         pauses: Callable[[], int],
+        running: Callable[[], frozenset[str]],
         reader: str,
         look_seconds: float = 1.0,
     ) -> None:
@@ -65,6 +69,8 @@ class Lookout:
         self._partitions = partitions
         self._boot = boot
         self._pauses = pauses
+        self._running = running
+        self._ran: frozenset[str] = frozenset()
         self._reader = reader
         self._look_seconds = look_seconds
 
@@ -80,8 +86,22 @@ class Lookout:
     async def _look(self) -> None:
         try:
             hint(self._keeper, await self._world.blocking(self._observe, lane=self._reader))
+            if gone := await self._deleted():
+                hint(self._keeper, Changed(gone))
         except TocsinError as error:
             logger.warning("the store cannot be looked at: %s", error)
+
+    async def _deleted(self) -> tuple[str, ...]:
+        """Tasks that run here and are not in the store any more: what a deletion leaves behind where its wake-up was lost.
+
+        Only those that ran at the last look too, so that this costs nothing where handlers are brief.
+        """
+        running = self._running()
+        lasting, self._ran = sorted(self._ran & running)[:RUNNING_READ], running
+        if not lasting:
+            return ()
+        found = await self._world.blocking(self._store.tasks, lasting, lane=self._reader)
+        return tuple(sorted(set(lasting) - {task.id for task in found}))
 
     def _observe(self) -> Observed:
         pauses = self._pauses()

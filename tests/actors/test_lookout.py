@@ -12,6 +12,7 @@ import trio.testing
 
 from actors.keeper_messages import Event
 from actors.lookout import CHANGED_AT_ONCE, WAITING_READ, WAKES, Lookout
+from actors.model.task import Task
 from actors.sharing_messages import Changed, Observed
 from actors.store.port import SchedulerPause
 from actors.store.shared import Shared
@@ -19,6 +20,7 @@ from runtime.clock import Instant
 from runtime.errors import StoreUnavailable
 from runtime.mailbox import Mailbox
 from tests.actors.lane_kit import SlowWorld
+from tests.actors.records import task
 
 PAUSE = SchedulerPause(Instant(5), "me", None)
 
@@ -31,6 +33,8 @@ class Store:
         self.waits: list[str] = ["w1", "w2"]
         self.asked: list[tuple[Any, ...]] = []
         self.down = False
+        self.there: set[str] = set()
+        self.looked_for: list[list[str]] = []
 
     def shared(self) -> Shared:
         if self.down:
@@ -43,6 +47,10 @@ class Store:
 
     def told_to_stop(self, boot: str, limit: int) -> list[str]:
         return [f"stop of {boot}"]
+
+    def tasks(self, ids: Sequence[str]) -> list[Task]:
+        self.looked_for.append(list(ids))
+        return [task(task_id) for task_id in ids if task_id in self.there]
 
     def wakes(self, seconds: float) -> list[str] | None:
         found = self.woken.popleft() if self.woken else None
@@ -58,6 +66,7 @@ class Looking:
         self.store = store
         self.mailbox: Mailbox[Event] = Mailbox("keeper")
         self.owned: tuple[int, ...] = (1, 2)
+        self.running: frozenset[str] = frozenset()
         self.lookout = Lookout(
             "lookout",
             store=cast(Any, store),
@@ -66,6 +75,7 @@ class Looking:
             partitions=lambda: self.owned,
             boot=lambda: "b1",
             pauses=lambda: 7,
+            running=lambda: self.running,
             reader="reads",
         )
 
@@ -93,6 +103,20 @@ async def test_the_store_is_looked_at_every_second(autojump_clock):
         await trio.sleep(3.5)
         assert await made.heard(Observed) == [Observed(PAUSE, 3, 4, (), True, ("stop of b1",), 7)] * 3
         assert len(made.store.asked) == 1
+
+
+async def test_a_task_that_is_deleted_while_it_lasts_here_is_found_without_a_wake_up(autojump_clock):
+    store = Store(None)
+    store.there = {"t1", "t2"}
+    async with looking(store) as made:
+        made.running = frozenset({"t1", "t2", "brief"})
+        await trio.sleep(1.5)
+        made.running = frozenset({"t1", "t2"})
+        await trio.sleep(1.0)
+        assert (store.looked_for, await made.heard(Changed)) == ([["t1", "t2"]], [])
+        store.there = {"t2"}
+        await trio.sleep(1.0)
+        assert await made.heard(Changed) == [Changed(("t1",))]
 
 
 async def test_a_look_says_whether_there_are_more_who_wait(autojump_clock):

@@ -1,0 +1,31 @@
+"""What rehearsals have found, each as the smallest plan that shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tocsin.rehearsal import run
+from tocsin.rehearsal.checker import check
+from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little is left to heal after these plans."""
+    monkeypatch.setattr(run, "HEAL", 15.0)
+
+
+def test_what_runs_of_a_deleted_task_stops_though_the_wake_up_is_lost() -> None:
+    plan = Plan(
+        1,
+        nodes=3,
+        partitions=4,
+        seconds=40.0,
+        knobs=Knobs(rhythm=2.0, heartbeat=10.0, probe=5.0),
+        jobs=tuple(Job(f"lasting {n}", "lasting", after=2.0, parameters={"seconds": 30.0}) for n in range(6)),
+        calls=tuple(Call(15.0, "delete", f"lasting {n}") for n in range(6)),
+        faults=(Fault(10.0, FaultKind.DROP_WAKES, ("n1", "n2", "n3"), 30.0),),
+    )
+    history = run.rehearse(plan).history
+    ends = [line.kind for line in history.lines if line.kind in ("end", "cut")]
+    assert ends == ["cut"] * 6, check(history).report()
