@@ -199,9 +199,9 @@ def carry_out(asked: Asked, show: Show) -> Figures:
 
 @contextmanager
 def progress(total: int, as_json: bool) -> Iterator[Show]:
-    """A bar on the error stream, where that is a terminal."""
+    """A bar on the error stream, where that is a terminal, and otherwise a line for each seed that fails."""
     if as_json or not sys.stderr.isatty():
-        yield lambda outcome: None
+        yield _told
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -215,6 +215,11 @@ def progress(total: int, as_json: bool) -> Iterator[Show]:
             shown.update(bar, advance=1, description=f"seeds, {failed[0]} failed" if failed[0] else "seeds")
 
         yield show
+
+
+def _told(outcome: Outcome) -> None:
+    if not outcome.is_good:
+        print(f"seed {outcome.seed} failed: {verdict_of(outcome)}", file=sys.stderr, flush=True)
 
 
 def verdict_of(one: Outcome) -> str:
