@@ -29,3 +29,20 @@ def test_what_runs_of_a_deleted_task_stops_though_the_wake_up_is_lost() -> None:
     history = run.rehearse(plan).history
     ends = [line.kind for line in history.lines if line.kind in ("end", "cut")]
     assert ends == ["cut"] * 6, check(history).report()
+
+
+def test_a_deleted_task_is_judged_by_the_policies_that_it_had() -> None:
+    lasting = {"seconds": 8.0}
+    plan = Plan(
+        1,
+        nodes=2,
+        partitions=4,
+        seconds=30.0,
+        knobs=Knobs(rhythm=2.0, heartbeat=10.0, probe=5.0),
+        jobs=(Job("lasting", "lasting", every=3.0, parameters=lasting, policies={"overlap": "allow"}),),
+        calls=(Call(20.0, "delete", "lasting"),),
+    )
+    history = run.rehearse(plan).history
+    (task,) = history.tasks
+    assert (task.deleted, task.name, task.overlap) == (True, "lasting", "allow")
+    assert not check(history).violations, check(history).report()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,12 +14,12 @@ from actors.handling.catalogue import Catalogue
 from runtime.clock import SECOND, Instant
 from runtime.simulation import DEFAULT_START, seed_scheduler
 
-from .client import Customers
-from .history import Bounds, History, Ownership, Request
+from .client import Customers, policies
+from .history import Bounds, History, Ownership
 from .history import Task as TaskHistory
 from .logs import listening
 from .nemesis import Nemesis
-from .plan import FaultKind, Plan
+from .plan import FaultKind, Job, Plan
 from .record import Record
 from .stage import Stage
 from .witness import read_tasks
@@ -136,7 +135,7 @@ def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> His
     tasks = [task for task in read_tasks(stage.database.store) if task.name in customers.ids]
     slow = plan.knobs.rhythm
     return History(
-        tasks=(*tasks, *_deleted({task.id for task in tasks}, customers.requests)),
+        tasks=(*tasks, *_deleted({task.id for task in tasks}, customers, plan)),
         lines=tuple(stage.record.lines),
         ended_at=stage.now(),
         healed_at=healed,
@@ -159,12 +158,17 @@ def _skew(plan: Plan) -> float:
     return plan.knobs.skew + plan.knobs.drift * trio.current_time() + max(steps, default=0.0)
 
 
-def _deleted(known: set[str], requests: list[Request]) -> list[TaskHistory]:
-    """Of what was deleted only that is known."""
-    gone = Counter(
-        one.task for one in requests if one.verb == "delete" and one.answer == "ok" and one.task not in known
-    )
-    return [TaskHistory(task, task, 0, (), "deleted", 0, deleted=True) for task in gone]
+def _deleted(known: set[str], customers: Customers, plan: Plan) -> list[TaskHistory]:
+    """Of what was deleted that it is, and what its job says of executions at the same time."""
+    asked = (one.task for one in customers.requests if one.verb == "delete" and one.answer != "refused")
+    gone = {task for task in asked if task and task not in known}
+    jobs = {customers.ids[job.name]: job for job in plan.jobs if job.name in customers.ids}
+    return [_gone(task, jobs[task]) for task in sorted(gone)]
+
+
+def _gone(task: str, job: Job) -> TaskHistory:
+    overlap, everywhere = policies(job.policies).overlap.value, job.placement == "all"
+    return TaskHistory(task, job.name, 0, (), "deleted", 0, overlap=overlap, everywhere=everywhere, deleted=True)
 
 
 def _ownership(stage: Stage) -> Ownership:
