@@ -103,13 +103,13 @@ def _knobs(rng: random.Random) -> Knobs:
         slots=perhaps(0.25, lambda: rng.choice((1, 2, 3)), 50),
         latency=perhaps(0.3, lambda: rng.choice((0.0, 0.02, 0.1)), 0.001),
         jitter=perhaps(0.3, lambda: rng.choice((0.0, 0.05)), 0.001),
-        chunk=perhaps(0.1, lambda: rng.choice((7, 64)), None),
+        chunk=perhaps(0.06, lambda: rng.choice((20, 64)), None),
         store_latency=perhaps(0.3, lambda: rng.choice((0.0, 0.02, 0.2)), 0.002),
         skew=perhaps(0.3, lambda: rng.choice((0.05, 0.5)), 0.0),
         drift=perhaps(0.2, lambda: 1e-4, 0.0),
         min_nodes=perhaps(0.3, lambda: rng.choice((2, 3)), 1),
-        heartbeat=perhaps(0.03, lambda: 0.05, None),
-        probe=perhaps(0.03, lambda: 0.1, None),
+        heartbeat=perhaps(0.03, lambda: 0.05 * rhythm, None),
+        probe=perhaps(0.03, lambda: 0.1 * rhythm, None),
     )
 
 
