@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from tests.rehearsal.histories import SECOND, Story, sec
 from tocsin.rehearsal.checker import check
-from tocsin.rehearsal.history import Bounds, Write
+from tocsin.rehearsal.history import Bounds, Request, Write
 from tocsin.rehearsal.verdict import Kind
 
 ONCE = {"at": sec(10)}
@@ -83,3 +84,21 @@ def drained(at: float, *, accepted: bool = True, fault: str | None = None) -> St
 def test_a_node_that_drains_acts_for_no_partition_any_more(story: Story, is_wrong: bool) -> None:
     verdict = check(story.told())
     assert (Kind.OWNERSHIP in verdict.kinds) is is_wrong, verdict.report()
+
+
+@pytest.mark.parametrize("purged", [False, True])
+def test_what_was_purged_is_not_missed(purged: bool) -> None:
+    """A task that is over, and the reason why an execution was late, go with a purge."""
+    story = Story()
+    late, over = story.task("late"), story.task("over")
+    late.execution("run", sec(10))
+    late.attempt("run", sec(25), sec(26))
+    del late.executions["run"]
+    late.row(sec(20), sec(120), 11, "skipped", "paused")
+    history = story.told()
+    history = attrs.evolve(history, tasks=tuple(task for task in history.tasks if task.name != over.task.name))
+    if purged:
+        request = Request("purge", "", sec(50), sec(51), "ok")
+        history = attrs.evolve(history, requests=(*history.requests, request))
+    kinds = check(history).kinds
+    assert (Kind.REQUEST_LOST in kinds, Kind.LATE in kinds) == (not purged, not purged)

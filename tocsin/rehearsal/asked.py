@@ -14,7 +14,8 @@ from .verdict import Kind
 def check_requests(case: Case) -> None:
     """All checks of what was asked for, but for those of one task."""
     for one in case.history.requests:
-        if one.verb == "create" and one.answer == "ok" and case.task_id(one.task) is None:
+        is_gone = one.verb == "create" and one.answer == "ok" and case.task_id(one.task) is None
+        if is_gone and not case.purged_after(one.asked_at):
             case.found.add(Kind.REQUEST_LOST, one.task, one.asked_at, "the task was made, and is not there")
 
 

@@ -189,6 +189,8 @@ def _why_late(case: Case, trial: Trial, line: Line) -> str | None:
         return "it was past when it was given"
     if case.faults.paused(trial.task.id, line.nominal, line.at) or case.faults.all_paused(line.nominal, line.at):
         return "it was paused"
+    if line.execution not in trial.executions and case.purged_after(line.at, trial.task):
+        return "its outcome, which said why, was purged"
     span = case.faults.near(line.nominal, line.at)
     return None if span is None else f"{span.kind} {span.subject} from {span.begin}"
 
