@@ -267,6 +267,23 @@ def test_a_limit_is_judged_where_the_trigger_can_be_read() -> None:
     assert is_clean(limited(revisions=(first,)))  # it has come to its end before its limit
 
 
+@pytest.mark.parametrize("ended", [None, 38.0], ids=["at its attempt's end", "later, as it waited to be tried again"])
+def test_an_execution_that_waits_to_be_tried_again_is_open(ended: float | None) -> None:
+    """Cancelled while it waited, it was in the way of the slots until then, and not only as long as its attempt ran."""
+    story = Story()
+    tale = story.task("tick", {"every": 10 * SECOND, "anchor": BEGIN}, max_retries=3)
+    tale.fire(sec(10))
+    key = tale.execution("failed", sec(20))
+    tale.attempt(key, sec(20.001), sec(21), state="FAILED")
+    failed = tale.executions[key]
+    tale.executions[key] = attrs.evolve(failed, state="CANCELLED", ended_at=None if ended is None else sec(ended))
+    tale.row(sec(30), sec(30), 1, "skipped", "overlap")
+    for nominal in range(40, 121, 10):
+        tale.fire(sec(nominal))
+    kinds = judged(story).kinds
+    assert (Kind.UNEXPLAINED_SKIP in kinds) is (ended is None)
+
+
 # -- for people
 
 

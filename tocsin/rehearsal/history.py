@@ -53,7 +53,7 @@ class Execution:
     """An execution as the store has it, with all its attempts in order.
 
     target: the node it is for, where the task runs on all. fence: of the newest attempt. result: as JSON. lingers: ended, but its
-    abandoned handler has not come back. checkpoint: the position of the last one the store holds.
+    abandoned handler has not come back. ended_at: None while it is open, or where only its attempts tell.
     """
 
     id: str
@@ -67,6 +67,7 @@ class Execution:
     lingers: bool = False
     result: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    ended_at: int | None = None
 
 
 @attrs.frozen

@@ -86,6 +86,8 @@ def _paused(case: Case, trial: Trial, row: Row) -> str | None:
 
 
 def _end_of(execution: Execution) -> int | None:
+    if execution.ended_at is not None:
+        return execution.ended_at
     return execution.attempts[-1].ended_at if execution.attempts else execution.created_at
 
 

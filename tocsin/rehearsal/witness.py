@@ -125,6 +125,7 @@ def execution(detail: ExecutionDetail) -> Execution:
         lingers=one.lingers,
         result=detail.result,
         attempts=tuple(attempts),
+        ended_at=one.ended_at,
     )
 
 
