@@ -151,8 +151,8 @@ def missed_doors(sources: Sources) -> list[str]:
     ]
 
 
-CHECKER = "tocsin.rehearsal.checker"
-CHECKER_ROOM = "tocsin.rehearsal."
+CHECKER = "tocsin.checker.checker"
+CHECKER_ROOM = "tocsin.checker."
 
 
 def shared_with_the_judged(sources: Sources) -> list[str]:
@@ -216,14 +216,14 @@ VIOLATIONS = [
         {"actors/a_core.py": "from .b import B", "actors/b.py": "from .c import C", "actors/c.py": "import os"},
     ),
     (missed_doors, {"actors/timer.py": "from croniter import croniter"}),
-    (shared_with_the_judged, {"tocsin/rehearsal/checker.py": "from runtime.clock import Instant"}),
-    (shared_with_the_judged, {"tocsin/rehearsal/checker.py": "import time"}),
-    (shared_with_the_judged, {"tocsin/rehearsal/checker.py": "from ..config import Config"}),
+    (shared_with_the_judged, {"tocsin/checker/checker.py": "from runtime.clock import Instant"}),
+    (shared_with_the_judged, {"tocsin/checker/checker.py": "import time"}),
+    (shared_with_the_judged, {"tocsin/checker/checker.py": "from ..config import Config"}),
     (
         shared_with_the_judged,
         {
-            "tocsin/rehearsal/checker.py": "from .a import A",
-            "tocsin/rehearsal/a.py": "from actors.model.task import Task",
+            "tocsin/checker/checker.py": "from .a import A",
+            "tocsin/checker/a.py": "from actors.model.task import Task",
         },
     ),
     (missed_doors, {"actors/store/memory.py": "import sqlite3"}),
@@ -248,8 +248,8 @@ ALLOWED = {
     "actors/store/sqlite_schema.py": "import sqlite3",
     "tocsin/__init__.py": "from .node import open_node",
     "tocsin/node.py": "from actors.timer import Timer",
-    "tocsin/rehearsal/checker.py": "import json\nimport attrs\nfrom .history import History",
-    "tocsin/rehearsal/history.py": "from collections.abc import Mapping",
+    "tocsin/checker/checker.py": "import json\nimport attrs\nfrom .history import History",
+    "tocsin/checker/history.py": "from collections.abc import Mapping",
     "tocsin/api/app.py": "from litestar import Litestar\nfrom tocsin.node import open_node",
 }
 

@@ -89,7 +89,12 @@ DOORS = [
     ("actors/handling/worker.py", "*", "runs in the child process of a process handler, where there is no World"),
     ("tocsin/cli/*", "os.environ", "the outermost shell reads TOCSIN_URL and its like"),
     ("tocsin/cli/*", "time", "a person waits in front of it"),
-    ("tocsin/cli/self_rehearsal.py", "trio.lowlevel.open_process", "worker processes of a command, with no node around"),
+    (
+        "tocsin/cli/self_rehearsal.py",
+        "trio.lowlevel.open_process",
+        "worker processes of a command, with no node around",
+    ),
+    ("tocsin/rehearsal/users/carry_out.py", "time", "the same"),
     ("tocsin/rehearsal/run.py", "time", "how much of a core a rehearsal took; nothing is decided by it"),
     ("tocsin/drill/process.py", "signal", "a drill's signals to a node, and those that end the drill"),
     ("tocsin/drill/process.py", "subprocess", "the command that reaches a node elsewhere, in a program without a loop"),

@@ -29,12 +29,13 @@ from runtime.errors import InvalidRequest, NotFound
 from runtime.simulated_process import current_process
 from runtime.world import INLINE
 
+from .checker.history import Span
+from .checker.verdict import Verdict
 from .config import Config
 from .context_tools import ContextTools
 from .durations import Duration, parse_duration
 from .fields import whole_number
 from .node import LocalNode, make_declared, single_error
-from .rehearsal.history import Span
 from .rehearsal.nemesis import Nemesis, Undo
 from .rehearsal.plan import Fault, FaultKind, Knobs
 from .rehearsal.stage import Life
@@ -42,7 +43,6 @@ from .rehearsal.users.carry_out import PARTITIONS, UP_SECONDS, UserStage, node_n
 from .rehearsal.users.judged import judge_stage
 from .rehearsal.users.quick import QuickWorld
 from .rehearsal.users.standins import counting
-from .rehearsal.verdict import Verdict
 from .shown import show
 from .tasks import DECLARED_TASKS
 from .virtual import Call, Virtual, aware, catalogue_of

@@ -30,8 +30,8 @@ from runtime.clock import Instant
 from runtime.coordination_core import CoordinationCore
 from runtime.coordination_messages import SessionLost
 from runtime.records import evolve
+from tocsin.checker.verdict import Kind
 from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan
-from tocsin.rehearsal.verdict import Kind
 
 SOMEBODY_ELSE = "somebody else"
 

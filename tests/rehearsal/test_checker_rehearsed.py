@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.rehearsal.histories import BEGIN, SECOND, sec
-from tocsin.rehearsal.checker import check
-from tocsin.rehearsal.history import Attempt, Execution, History, Line, Revision, Row, Task
-from tocsin.rehearsal.verdict import Kind
+from tests.checker.histories import BEGIN, SECOND, sec
+from tocsin.checker.checker import check
+from tocsin.checker.history import Attempt, Execution, History, Line, Revision, Row, Task
+from tocsin.checker.verdict import Kind
 
 ONCE: dict[str, Any] = {"at": sec(10)}
 EVERY: dict[str, Any] = {"every": 20 * SECOND, "anchor": sec(30)}

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from tests.source import floor_sources
+from tocsin.checker.history import Execution, History, Line, Request, Row, Span, Task, Write
 from tocsin.rehearsal import marks
-from tocsin.rehearsal.history import Execution, History, Line, Request, Row, Span, Task, Write
 from tocsin.rehearsal.marks import MARKS, marks_of
 from tocsin.rehearsal.plan import Fault, FaultKind, Plan
 from tocsin.rehearsal.run import Rehearsed

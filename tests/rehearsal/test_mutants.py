@@ -6,10 +6,10 @@ import attrs
 import pytest
 
 from tests.rehearsal.mutants import FROZEN, MUTANTS, Mutant, deaf
+from tocsin.checker.checker import check
+from tocsin.checker.verdict import Kind, Verdict
 from tocsin.rehearsal import run
-from tocsin.rehearsal.checker import check
 from tocsin.rehearsal.plan import Plan
-from tocsin.rehearsal.verdict import Kind, Verdict
 
 HEAL = 15.0
 """Enough for what these plans do, and a third of a run saved."""

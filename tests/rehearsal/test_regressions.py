@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tocsin.checker.checker import check
 from tocsin.rehearsal import run
-from tocsin.rehearsal.checker import check
 from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rehearsal.mutants import MUTANTS
-from tocsin.rehearsal.checker import check
+from tocsin.checker.checker import check
 from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan
 from tocsin.rehearsal.plan_text import NotAPlan, read, write
 from tocsin.rehearsal.regression import file_name, source

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from runtime.simulated_service_core import Node
-from tocsin.rehearsal.checker import check
-from tocsin.rehearsal.history import Line
+from tocsin.checker.checker import check
+from tocsin.checker.history import Line
 from tocsin.rehearsal.logs import listening
 from tocsin.rehearsal.marks import RESUMED, TAKEOVER, marks_of
 from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan

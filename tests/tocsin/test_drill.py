@@ -13,13 +13,13 @@ import pytest
 
 from runtime.errors import Conflict, InvalidRequest, NotFound
 from tests.tocsin.drill_kit import BEGIN, MS, FakeClock, FakeCluster, FakeVictim, Json, row
+from tocsin.checker.checker import check
 from tocsin.drill.evidence_core import micros
 from tocsin.drill.measuring_core import Lateness, lateness, percentile
 from tocsin.drill.process import DistantVictim, LocalVictim, filled, interruptible, victim_of
 from tocsin.drill.report_core import Report
 from tocsin.drill.rounds import Drill, Plan, check_plan
 from tocsin.own_process import began, own_process
-from tocsin.rehearsal.checker import check
 
 SECOND = 1_000 * MS
 

@@ -73,9 +73,9 @@ def drill(
     yes
         Do not ask.
     """
+    from ..checker.checker import check
     from ..drill.process import interruptible
     from ..drill.rounds import Drill, Plan
-    from ..rehearsal.checker import check
 
     number = _number(canaries)
     plan = Plan(kind, node, rounds, number, parse_duration(every, "--every"), seconds, hold, command)

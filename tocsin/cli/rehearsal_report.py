@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -150,8 +150,11 @@ def _days(hours: Sequence[int], begin: datetime) -> Iterator[tuple[datetime, lis
     step = 1 if len(days) <= DAYS_SHOWN else 7
     for number in range(0, len(days), step):
         week = days[number : number + step]
-        cells = [max((day[hour] for day in week if day[hour] is not None), default=None) for hour in range(24)]
-        yield first + timedelta(days=number), cells
+        yield first + timedelta(days=number), [_busiest(day[hour] for day in week) for hour in range(24)]
+
+
+def _busiest(cells: Iterable[int | None]) -> int | None:
+    return max((cell for cell in cells if cell is not None), default=None)
 
 
 def _row(cells: Sequence[int | None], most: int, width: int) -> Text:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from ..rehearsal.history import Attempt, Execution, Line, Request, Revision, Row, Task
+from ..checker.history import Attempt, Execution, Line, Request, Revision, Row, Task
 
 Json = Mapping[str, Any]
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from ..rehearsal.history import Task
+from ..checker.history import Task
 
 MILLISECOND: Final = 1_000
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from ..rehearsal.history import Bounds, History, Span, Task
-from ..rehearsal.verdict import Verdict
+from ..checker.history import Bounds, History, Span, Task
+from ..checker.verdict import Verdict
 from .evidence_core import EPOCH, Seen, in_order, lines_of, request_of, task_of
 from .measuring_core import Fault, Lateness, Measured, Takeover
 

@@ -15,9 +15,9 @@ import attrs
 from runtime.clock import SECOND
 from runtime.errors import Conflict, InvalidRequest, NotFound
 
+from ..checker.history import History
+from ..checker.verdict import Verdict
 from ..durations import format_duration
-from ..rehearsal.history import History
-from ..rehearsal.verdict import Verdict
 from .evidence_core import Canary, Seen, canary_of, micros
 from .measuring_core import Fault, measure
 from .process import CONTINUE, KILL, STOP, Victim, victim_of

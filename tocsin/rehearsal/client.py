@@ -32,7 +32,7 @@ from runtime.errors import (
     TocsinError,
 )
 
-from .history import Request, Span
+from ..checker.history import Request, Span
 from .plan import Call, Job
 from .stage import Stage
 

@@ -21,7 +21,7 @@ from runtime.clock import Instant
 from runtime.errors import LeaseLost, StaleEpoch, StaleFence, StoreUnavailable
 from runtime.simulated_process import current_process
 
-from .history import Write
+from ..checker.history import Write
 from .record import Trace
 
 PATIENCE: Final = 3.0

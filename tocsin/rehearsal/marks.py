@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from .history import History, Line, Row, Span, Task
+from ..checker.history import History, Line, Row, Span, Task
 from .plan import FaultKind
 from .run import Rehearsed
 

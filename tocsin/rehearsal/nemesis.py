@@ -10,7 +10,7 @@ import trio
 from runtime.clock import SECOND, Micros
 from runtime.simulated_network import Faults
 
-from .history import Span
+from ..checker.history import Span
 from .plan import Fault, FaultKind
 from .stage import Stage
 from .tree_view import leader, unowned

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import attrs
 
-from .checker import check
+from ..checker.checker import check
+from ..checker.verdict import Verdict
 from .marks import marks_of
 from .plan import Plan
 from .run import Rehearsed, rehearse
-from .verdict import Verdict
 
 SHOWN: Final = 10
 """Violations of one seed that are kept as text: they mostly have one cause."""

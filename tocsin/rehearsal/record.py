@@ -14,7 +14,7 @@ from actors.handling.context import Context
 from runtime.clock import Instant
 from runtime.simulated_process import current_process
 
-from .history import Line
+from ..checker.history import Line
 
 TAIL: Final = 200
 """Events that are kept as text: what led to a failure is mostly among the last ones."""

@@ -26,7 +26,7 @@ def source(plan: Plan, verdict: str, violations: Sequence[str] = ()) -> str:
 
 from __future__ import annotations
 
-from tocsin.rehearsal.checker import check
+from tocsin.checker.checker import check
 from tocsin.rehearsal.plan import {", ".join(used)}
 from tocsin.rehearsal.run import rehearse
 

@@ -14,9 +14,9 @@ from actors.handling.catalogue import Catalogue
 from runtime.clock import SECOND, Instant
 from runtime.simulation import DEFAULT_START, seed_scheduler
 
+from ..checker.history import Bounds, History, Ownership
+from ..checker.history import Task as TaskHistory
 from .client import Customers, policies
-from .history import Bounds, History, Ownership
-from .history import Task as TaskHistory
 from .logs import listening
 from .nemesis import Nemesis
 from .plan import FaultKind, Job, Plan

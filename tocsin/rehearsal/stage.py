@@ -34,8 +34,8 @@ from runtime.simulated_registry import SimulatedRegistry
 from runtime.simulated_service import SimulatedService
 from runtime.simulation import SimulatedWorld
 
+from ..checker.history import Span
 from .database import PATIENCE, Client, Database
-from .history import Span
 from .plan import Knobs
 from .record import Record, Trace
 from .tree_view import members

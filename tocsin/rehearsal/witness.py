@@ -16,7 +16,7 @@ from actors.store.answers import ExecutionDetail
 from actors.store.shared import SharedStore
 from runtime.clock import Instant
 
-from .history import Attempt, Execution, Revision, Row, Task
+from ..checker.history import Attempt, Execution, Revision, Row, Task
 
 PAGE: Final = 500
 EVERYTHING: Final = 1_000_000

@@ -26,9 +26,9 @@ from runtime.errors import InvalidRequest, TocsinError
 from runtime.simulated_registry import SimulatedRegistry
 from runtime.simulation import seed_scheduler
 
+from ...checker.history import Span
 from ...config import Config
 from ...node import single_error
-from ..history import Span
 from ..nemesis import Nemesis
 from ..plan import Fault, FaultKind, Knobs
 from ..record import Record

@@ -14,10 +14,10 @@ from actors.model.trigger import CalendarInterval, Cron, Interval, Trigger, Unio
 from actors.when.triggers import next_after
 from runtime.clock import SECOND, Instant
 
-from ..checker import check
-from ..expected import Unreadable, expected_times
-from ..history import Bounds, History, Ownership, Revision, Task
-from ..verdict import Verdict
+from ...checker.checker import check
+from ...checker.expected import Unreadable, expected_times
+from ...checker.history import Bounds, History, Ownership, Revision, Task
+from ...checker.verdict import Verdict
 from ..witness import read_task
 from .carry_out import Rehearsed, UserStage
 

@@ -13,12 +13,12 @@ from actors.model.task import Task
 from actors.when.triggers import count_between
 from runtime.clock import HOUR, MINUTE, SECOND, Instant
 
+from ...checker.history import Line, Row
+from ...checker.trial import whole_ledger
+from ...checker.verdict import SHOWN
 from ...fields import show_instant
 from ...why import reason_words, trigger_words
-from ..history import Line, Row
 from ..plan import FaultKind
-from ..trial import whole_ledger
-from ..verdict import SHOWN
 from ..witness import read_task
 from .assumptions import Assumptions
 from .carry_out import Blow, Rehearsed

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from tocsin.rehearsal.history import (
+from tocsin.checker.history import (
     Attempt,
     Bounds,
     Execution,

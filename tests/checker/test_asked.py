@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.rehearsal.histories import SECOND, Story, Tale, sec
-from tests.rehearsal.judging import deleted, excused, found, is_clean
-from tocsin.rehearsal.history import Bounds, Execution, Revision, Span, Write
-from tocsin.rehearsal.verdict import Kind
+from tests.checker.histories import SECOND, Story, Tale, sec
+from tests.checker.judging import deleted, excused, found, is_clean
+from tocsin.checker.history import Bounds, Execution, Revision, Span, Write
+from tocsin.checker.verdict import Kind
 
 # -- skips
 

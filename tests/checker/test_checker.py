@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.rehearsal.histories import BEGIN, SECOND, Story, Tale, sec
-from tocsin.rehearsal.checker import check
-from tocsin.rehearsal.history import Execution, History, Line, Ownership, Row, Task, Write
-from tocsin.rehearsal.verdict import Kind
+from tests.checker.histories import BEGIN, SECOND, Story, Tale, sec
+from tocsin.checker.checker import check
+from tocsin.checker.history import Execution, History, Line, Ownership, Row, Task, Write
+from tocsin.checker.verdict import Kind
 
 
 def clean() -> Story:

@@ -6,10 +6,10 @@ from typing import Any
 
 import attrs
 
-from tests.rehearsal.histories import BEGIN, SECOND, Story, Tale, sec
-from tocsin.rehearsal.checker import check
-from tocsin.rehearsal.history import History, Line
-from tocsin.rehearsal.verdict import Kind, Verdict
+from tests.checker.histories import BEGIN, SECOND, Story, Tale, sec
+from tocsin.checker.checker import check
+from tocsin.checker.history import History, Line
+from tocsin.checker.verdict import Kind, Verdict
 
 EVERY_MINUTE: dict[str, Any] = {"every": 60 * SECOND, "anchor": BEGIN}
 

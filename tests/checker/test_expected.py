@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.rehearsal.histories import BEGIN, SECOND, sec
-from tocsin.rehearsal.expected import Unreadable, expected_times, parse, times
-from tocsin.rehearsal.history import Revision, Task
-from tocsin.rehearsal.matching import match
+from tests.checker.histories import BEGIN, SECOND, sec
+from tocsin.checker.expected import Unreadable, expected_times, parse, times
+from tocsin.checker.history import Revision, Task
+from tocsin.checker.matching import match
 
 DAY = 86_400 * SECOND
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.rehearsal.dumb import random_story
-from tests.rehearsal.histories import SECOND
-from tocsin.rehearsal.checker import check
-from tocsin.rehearsal.history import History, Line
-from tocsin.rehearsal.verdict import Kind
+from tests.checker.dumb import random_story
+from tests.checker.histories import SECOND
+from tocsin.checker.checker import check
+from tocsin.checker.history import History, Line
+from tocsin.checker.verdict import Kind
 
 SEEDS = st.integers(0, 2**32)
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import attrs
 
-from tests.rehearsal.histories import BEGIN, SECOND, Story, Tale, sec
+from tests.checker.histories import BEGIN, SECOND, Story, Tale, sec
 
 CALM = 220
 """All faults are over by then."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from tests.rehearsal.histories import SECOND, Story, sec
-from tocsin.rehearsal.checker import check
-from tocsin.rehearsal.history import Bounds, Request, Write
-from tocsin.rehearsal.verdict import Kind
+from tests.checker.histories import SECOND, Story, sec
+from tocsin.checker.checker import check
+from tocsin.checker.history import Bounds, Request, Write
+from tocsin.checker.verdict import Kind
 
 ONCE = {"at": sec(10)}
 

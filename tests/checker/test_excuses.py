@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.rehearsal.histories import SECOND, Story, sec
-from tests.rehearsal.judging import EVERY_MINUTE, excused, found, is_clean, superseded
-from tocsin.rehearsal.history import Bounds, Line, Ownership, Revision, Span
-from tocsin.rehearsal.verdict import Kind
+from tests.checker.histories import SECOND, Story, sec
+from tests.checker.judging import EVERY_MINUTE, excused, found, is_clean, superseded
+from tocsin.checker.history import Bounds, Line, Ownership, Revision, Span
+from tocsin.checker.verdict import Kind
 
 # -- zombies
 

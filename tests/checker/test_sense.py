@@ -7,12 +7,12 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.rehearsal.histories import BEGIN, SECOND, Story, sec
-from tests.rehearsal.judging import EVERY_MINUTE, found, is_clean, judged, superseded
-from tocsin.rehearsal import starts
-from tocsin.rehearsal.history import Attempt, Bounds, Execution, Line, Revision, Row, Span
-from tocsin.rehearsal.trial import Case
-from tocsin.rehearsal.verdict import Kind, Verdict
+from tests.checker.histories import BEGIN, SECOND, Story, sec
+from tests.checker.judging import EVERY_MINUTE, found, is_clean, judged, superseded
+from tocsin.checker import starts
+from tocsin.checker.history import Attempt, Bounds, Execution, Line, Revision, Row, Span
+from tocsin.checker.trial import Case
+from tocsin.checker.verdict import Kind, Verdict
 
 # -- what is no violation
 
