@@ -10,7 +10,7 @@ import pytest
 from tests.checker.histories import BEGIN, SECOND, Story, sec
 from tests.checker.judging import EVERY_MINUTE, found, is_clean, judged, superseded
 from tocsin.checker import starts
-from tocsin.checker.history import Attempt, Bounds, Execution, Line, Revision, Row, Span
+from tocsin.checker.history import Attempt, Bounds, Execution, Line, Request, Revision, Row, Span
 from tocsin.checker.trial import Case
 from tocsin.checker.verdict import Kind, Verdict
 
@@ -282,6 +282,33 @@ def test_an_execution_that_waits_to_be_tried_again_is_open(ended: float | None) 
         tale.fire(sec(nominal))
     kinds = judged(story).kinds
     assert (Kind.UNEXPLAINED_SKIP in kinds) is (ended is None)
+
+
+def test_a_task_at_its_limit_has_no_slots_left_when_it_is_cancelled() -> None:
+    """Cancelling moves the mark up to which its ledger is complete; the slots until then were nobody's."""
+    story = Story()
+    tale = story.task("twice", {"every": 10 * SECOND, "anchor": BEGIN}, max_runs=2, phase="cancelled", ended_at=sec(55))
+    tale.task = attrs.evolve(tale.task, settled_through=sec(55))
+    tale.fire(sec(10))
+    tale.fire(sec(20))
+    story.requests.append(Request("cancel", tale.task.id, sec(54), sec(55), "ok"))
+    assert is_clean(story)
+    tale.task = attrs.evolve(tale.task, max_runs=3)
+    assert Kind.LOST in judged(story).kinds
+
+
+@pytest.mark.parametrize("purged", [True, False])
+def test_for_which_node_a_purged_execution_was_is_not_known(purged: bool) -> None:
+    story = Story()
+    tale = story.task("all", {"every": 60 * SECOND, "anchor": BEGIN}, everywhere=True)
+    for slot in (60, 120):
+        for node in ("n1", "n2"):
+            key = tale.execution(f"{slot} {node}", sec(slot), target=node)
+            tale.attempt(key, sec(slot) + 1_000, sec(slot + 20), f"{node}.1")
+    del tale.executions["60 n1"]
+    if purged:
+        story.requests.append(Request("purge", "", sec(100), sec(101), "ok"))
+    assert (Kind.OVERLAP in judged(story).kinds) is not purged
 
 
 # -- for people

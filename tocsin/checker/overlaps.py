@@ -81,7 +81,10 @@ class _Watch:
         self.running[_key(line)] = line
 
     def _scope(self, line: Line) -> Scope:
-        if self.trial.task.overlap == "allow":
+        task = self.trial.task
+        # For which node an execution was is gone with it.
+        is_purged = line.execution not in self.trial.executions and self.case.purged_after(line.at, task)
+        if task.overlap == "allow" or (task.everywhere and is_purged):
             return ("execution", line.execution)
         return ("target", self.trial.target_of(line))
 

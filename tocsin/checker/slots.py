@@ -79,7 +79,9 @@ def _check_cover(case: Case, trial: Trial, rows: Sequence[Row], expected: Sequen
     for time in expected:
         if covered[time] > 1:
             add(Kind.DUPLICATE, at=time, text=f"it has {covered[time]} outcomes")
-        elif not covered[time] and not (_may_be_missing(case, trial, time) or _was_over(trial, rows, time)):
+        elif not covered[time] and not (
+            _may_be_missing(case, trial, time) or _was_over(trial, rows, time) or _at_limit(trial, rows, time)
+        ):
             add(Kind.LOST, at=time, text="it has no outcome")
 
 
@@ -96,6 +98,14 @@ def _was_over(trial: Trial, rows: Sequence[Row], time: int) -> bool:
         return False
     end = revisions[number + 1].began_at if number + 1 < len(revisions) else time
     return not any(begin < row.first <= max(end, time) for row in rows)
+
+
+def _at_limit(trial: Trial, rows: Sequence[Row], time: int) -> bool:
+    """The task had run as often as it may before a time, and nothing has an outcome since: it was finished."""
+    limit = trial.task.max_runs
+    if limit is None or any(row.first > time for row in rows):
+        return False
+    return sum(row.outcome in RAN for row in rows) >= limit
 
 
 def _may_be_missing(case: Case, trial: Trial, time: int) -> bool:
