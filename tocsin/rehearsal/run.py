@@ -167,8 +167,11 @@ def _deleted(known: set[str], customers: Customers, plan: Plan) -> list[TaskHist
 
 
 def _gone(task: str, job: Job) -> TaskHistory:
-    overlap, everywhere = policies(job.policies).overlap.value, job.placement == "all"
-    return TaskHistory(task, job.name, 0, (), "deleted", 0, overlap=overlap, everywhere=everywhere, deleted=True)
+    has = policies(job.policies)
+    return TaskHistory(
+        task, job.name, 0, (), "deleted", 0, overlap=has.overlap.value, on_crash=has.on_crash.value,
+        everywhere=job.placement == "all", deleted=True,
+    )  # fmt: skip
 
 
 def _ownership(stage: Stage) -> Ownership:
