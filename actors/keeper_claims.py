@@ -69,7 +69,8 @@ class Claims:
     """See the module's docstring. `boot` and `node` name the process that claims; `runs`: whether it has a task type.
 
     `queues`: the limits of queues that have one; `recovering`: how much recovery work runs at once; `places`: where else
-    executions may run. `in_doubt`: the node may count as dead.
+    executions may run. `in_doubt`: the node may count as dead. `without_lease`: a claim was refused because its boot has none, or
+    none any more; tried again after the next look.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Claims:
         self.pause_span: tuple[Instant, Instant] | None = None
         self.pauses = 0
         self.in_doubt = False
+        self.without_lease = False
         self.wanted: frozenset[str] = frozenset()
         self._recovering = recovering
         self._in_sync = False
@@ -250,7 +252,7 @@ class Claims:
     @property
     def may_claim(self) -> bool:
         """Whether a slot is free and may be taken."""
-        ready = self._in_sync and not self._draining and not self.in_doubt
+        ready = self._in_sync and not self._draining and not self.in_doubt and not self.without_lease
         return self.slots > 0 and ready and self.paused is None
 
     def _entry(self, definition: Definition, execution: Execution) -> Entry:

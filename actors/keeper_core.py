@@ -463,7 +463,7 @@ class KeeperCore:
         elif isinstance(error, LimitReached):
             self._claims.block(staged.definition)
         elif isinstance(error, LeaseLost):
-            self._claims.lose_sync()
+            self._claims.without_lease = True
         told, left = what_follows(staged, error, ends)
         directives += told
         return left

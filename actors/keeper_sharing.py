@@ -169,6 +169,7 @@ class Sharing:
         told: list[Directive] = self._notice_pause(message, now)
         self.stale = self.stale or message.graph > self.graph or message.calendars > self.calendar_changes
         self._places.forget(now)
+        self._claims.without_lease = False
         self._claims.unblock_all()
         self._claims.room_elsewhere(BACKLOG_SIZE)
         waiting = list(tasks.as_staged(message.waiting))

@@ -58,7 +58,7 @@ class Sync:
 
     def begin_anew(self, boot: str) -> None:
         """The node goes on under another boot id: what runs is not its own any more."""
-        self._claims.boot, self._claims.in_doubt = boot, False
+        self._claims.boot, self._claims.in_doubt, self._claims.without_lease = boot, False, False
         self.ask_anew()
 
     def is_answer(self, message: InSync) -> bool:

@@ -204,6 +204,20 @@ def test_a_buried_boot_claims_nothing():
     assert nodes[0].started == []
 
 
+def test_a_boot_that_gets_its_lease_late_claims_from_then_on():
+    """Who is started again at once has to wait for the end of its former lease, and may be asked for work before."""
+    nodes = Nodes(1)
+    nodes[0].create(definition("t1"))
+    boot = nodes[0].boot
+    del nodes.store._leases._held[boot]
+    nodes.advance(10)
+    nodes[0].fire()
+    assert nodes[0].started == []
+    nodes.store.enrol(boot, nodes[0].name, 1_000.0)
+    nodes[0].look()
+    assert len(nodes[0].started) == 1
+
+
 def test_a_task_that_runs_on_all_nodes_runs_once_on_each():
     nodes = Nodes(3, owners=[0, 0, 0, 0])
     nodes[0].create(definition("t1", placement=Placement(Where.ALL), policies=Policies(retry=Retry(max_retries=0))))
