@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from tocsin.checker.checker import check
 from tocsin.rehearsal import run
@@ -46,3 +47,17 @@ def test_a_deleted_task_is_judged_by_the_policies_that_it_had() -> None:
     (task,) = history.tasks
     assert (task.deleted, task.name, task.overlap) == (True, "lasting", "allow")
     assert not check(history).violations, check(history).report()
+
+
+def test_a_run_that_fails_on_the_way_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dead and frozen processes stand in nobody's way when something of the rehearsal itself goes wrong."""
+    faults = (Fault(30.0, FaultKind.KILL, ("n1",), 200.0), Fault(31.0, FaultKind.FREEZE, ("n2",), 200.0))
+
+    async def fail(customers: object, calls: object) -> None:
+        await trio.sleep_until(35.0)
+        raise RuntimeError("on the way")
+
+    monkeypatch.setattr(run.Customers, "run", fail)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        run.rehearse(Plan(1, seconds=60.0, knobs=Knobs(rhythm=1.0), jobs=(Job("one", every=10.0),), faults=faults))
+    assert caught.group_contains(RuntimeError, match="on the way")

@@ -91,20 +91,27 @@ async def _carry_out(plan: Plan, change: Callable[[Stage], None] | None) -> tupl
         await nursery.start(stage.run)
         for name in plan.names:
             stage.begin(name)
-        with trio.move_on_after(UP_SECONDS * plan.knobs.rhythm):
-            await customers.add(plan.jobs)
-        async with trio.open_nursery() as acts:
-            acts.start_soon(nemesis.run, plan.faults)
-            acts.start_soon(customers.run, plan.calls)
-            await trio.sleep_until(plan.seconds)
-        customers.close()
-        healed = stage.now()
-        await _settle(stage, plan)
-        history = _history(stage, customers, plan, healed)
-        simulated = trio.current_time()
-        stage.clear()
+        try:
+            history = await _act(stage, nemesis, customers, plan)
+            simulated = trio.current_time()
+        finally:
+            # What is stopped would never come to its end.
+            stage.clear()
         nursery.cancel_scope.cancel()
     return stage, nemesis, history, simulated
+
+
+async def _act(stage: Stage, nemesis: Nemesis, customers: Customers, plan: Plan) -> History:
+    with trio.move_on_after(UP_SECONDS * plan.knobs.rhythm):
+        await customers.add(plan.jobs)
+    async with trio.open_nursery() as acts:
+        acts.start_soon(nemesis.run, plan.faults)
+        acts.start_soon(customers.run, plan.calls)
+        await trio.sleep_until(plan.seconds)
+    customers.close()
+    healed = stage.now()
+    await _settle(stage, plan)
+    return _history(stage, customers, plan, healed)
 
 
 async def _settle(stage: Stage, plan: Plan) -> None:

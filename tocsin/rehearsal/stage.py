@@ -260,3 +260,6 @@ class Stage:
         for life in self.buried:
             life.scope.cancel()
             life.process.go_on()
+        for life in self.lives.values():
+            if life.process.stopped:
+                life.process.go_on()
