@@ -109,6 +109,7 @@ async def test_a_task_that_is_deleted_while_it_lasts_here_is_found_without_a_wak
     store = Store(None)
     store.there = {"t1", "t2"}
     async with looking(store) as made:
+        await made.heard(Observed)
         made.running = frozenset({"t1", "t2", "brief"})
         await trio.sleep(1.5)
         made.running = frozenset({"t1", "t2"})
