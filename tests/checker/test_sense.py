@@ -311,6 +311,29 @@ def test_for_which_node_a_purged_execution_was_is_not_known(purged: bool) -> Non
     assert (Kind.OVERLAP in judged(story).kinds) is not purged
 
 
+@pytest.mark.parametrize(("kind", "is_wrong"), [("full store", False), ("cut", True)])
+def test_an_end_that_could_not_be_written_is_no_end_yet(kind: str, is_wrong: bool) -> None:
+    story = Story()
+    tale = story.task("tick", {"every": 10 * SECOND, "anchor": BEGIN})
+    tale.fire(sec(10))
+    tale.fire(sec(20), length=5 * SECOND)
+    tale.row(sec(30), sec(30), 1, "skipped", "overlap", "tick@20")
+    for nominal in range(40, 121, 10):
+        tale.fire(sec(nominal))
+    story.spans.append(Span(kind, "", sec(24), sec(31)))
+    assert (Kind.UNEXPLAINED_SKIP in judged(story).kinds) is is_wrong
+
+
+def test_how_late_a_deleted_task_was_is_not_judged() -> None:
+    story = Story()
+    tale = story.task("gone", {"every": 60 * SECOND, "anchor": BEGIN})
+    tale.attempt(tale.execution("late", sec(60), outcome="fired"), sec(90), sec(91))
+    assert Kind.LATE in judged(story).kinds
+    tale.task = attrs.evolve(tale.task, deleted=True, revisions=(), settled_through=0)
+    tale.executions.clear()
+    assert Kind.LATE not in judged(story).kinds
+
+
 # -- for people
 
 

@@ -62,6 +62,12 @@ class Faults:
         ]
         return min(found, key=lambda span: (span.subject == "", -span.begin), default=None)
 
+    def is_untold(self, ended: int, at: int) -> bool:
+        """Whether what had ended may not have been written down by an instant: the store could not be reached, or not written."""
+        return any(
+            span.kind.endswith("store") and span.begin <= at and self._ends[id(span)] >= ended for span in self._spans
+        )
+
     def near(self, begin: int, end: int) -> Span | None:
         """The newest fault that can still have had an effect in [begin, end]: healing takes its time."""
         for span in reversed(self._spans):

@@ -167,6 +167,8 @@ def _limit(case: Case) -> int:
 
 
 def _check_late(case: Case, trial: Trial) -> None:
+    if trial.task.deleted:
+        return  # what the ledger said of it is gone
     limit = _limit(case)
     for line in first_starts(trial).values():
         assert line.nominal is not None
