@@ -29,7 +29,7 @@ AIMED = Plan(
         Job("brief", every=20.0),
     ),
     calls=(
-        Call(60.0, "run twice", "brief"),
+        Call(63.0, "run twice", "brief"),
         Call(130.0, "cancel running", "lasting", 4.0),
         Call(150.0, "pause all"),
         Call(152.0, "purge", "", 20.0),
