@@ -14,7 +14,6 @@ from cyclopts import Parameter
 
 from runtime.clock import DAY, SECOND, Instant
 from runtime.errors import InvalidRequest
-from runtime.world import RealWorld
 
 from ..durations import parse_duration
 from ..fields import parse_instant, real_number, whole_number
@@ -146,6 +145,9 @@ def _wanted(given: OfTasks, begin: str | None, seed: int | None) -> Any:
 
 
 def _today() -> Instant:
+    # What runs a loop is loaded by those who need one: help is shown without it.
+    from runtime.world import RealWorld
+
     now = RealWorld().now()
     return Instant(now - now % DAY)
 
