@@ -9,7 +9,7 @@ from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
 from actors.model.task import Dependencies, partition_of
 from actors.rules.placing import NODE_GONE_AFTER
-from actors.sharing_messages import EndTasks, LeaseDoubted, Offered, SendDeclined, ZonesSwitched
+from actors.sharing_messages import EndTasks, Offered, SendDeclined, ZonesSwitched
 from runtime.clock import SECOND, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve
@@ -193,29 +193,6 @@ def test_a_former_owner_settles_nothing():
     assert nodes[0].started == []
     nodes[1].fire()
     assert len(nodes[1].started) == 1
-
-
-def test_a_buried_boot_claims_nothing():
-    nodes = Nodes(2, owners=[0, 0, 0, 0])
-    nodes[0].create(definition("t1"))
-    nodes.store.leave(nodes[0].boot)
-    nodes.advance(10)
-    nodes[0].fire()
-    assert nodes[0].started == []
-
-
-def test_a_boot_that_gets_its_lease_late_claims_from_then_on():
-    """Who is started again at once has to wait for the end of its former lease, and may be asked for work before."""
-    nodes = Nodes(1)
-    nodes[0].create(definition("t1"))
-    boot = nodes[0].boot
-    del nodes.store._leases._held[boot]
-    nodes.advance(10)
-    nodes[0].fire()
-    assert nodes[0].started == []
-    nodes.store.enrol(boot, nodes[0].name, 1_000.0)
-    nodes[0].look()
-    assert len(nodes[0].started) == 1
 
 
 def test_a_task_that_runs_on_all_nodes_runs_once_on_each():
@@ -409,17 +386,6 @@ def test_a_pause_is_ended_or_made_on_a_node_that_has_not_heard_of_the_last_one()
     nodes[0].pause_scheduler("more of it")
     pause = nodes.store.scheduler_pause()
     assert pause is not None and pause.note == "more of it"
-
-
-def test_nothing_is_claimed_while_the_lease_is_in_doubt():
-    nodes = Nodes(1)
-    nodes[0].create(definition("t1"))
-    nodes[0].send(LeaseDoubted(True))
-    nodes.advance(10)
-    nodes[0].fire()
-    assert nodes[0].started == []
-    nodes[0].send(LeaseDoubted(False))
-    assert len(nodes[0].started) == 1
 
 
 def test_another_zone_database_is_walked_through_by_those_who_own_and_by_those_who_own_later():
