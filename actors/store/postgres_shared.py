@@ -33,12 +33,14 @@ _FLOOR: Final = bulk.Bulk(
     "ON CONFLICT (id) DO UPDATE SET epoch = greatest(p.epoch, excluded.epoch)",
     ("partition", "attempt"),
 )
-# A client that was stopped while it was sending: no timeout of the server ends what it has begun, for the server takes the
-# pause between two messages for work of the client.
+# A client that was stopped while it was sending: no timeout of the server ends what it has begun. The server takes the pause
+# between two messages for work of the client, and a flush request behind a whole message stops the clock that measures idleness.
+# Only who has a transaction number holds what others may wait for.
 _END_SILENT: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-    "AND usename = current_user AND application_name LIKE 'tocsin %%' AND pid <> pg_backend_pid() AND state = 'active' "
-    "AND wait_event_type = 'Client' AND query_start < clock_timestamp() - make_interval(secs => %s)"
+    "AND usename = current_user AND application_name LIKE 'tocsin %%' AND pid <> pg_backend_pid() "
+    "AND backend_xid IS NOT NULL AND wait_event_type = 'Client' AND state <> 'idle' "
+    "AND greatest(query_start, state_change) < clock_timestamp() - make_interval(secs => %s)"
 )
 _ENROL: Final = (
     "INSERT INTO leases AS l VALUES (%s, %s, %s, false) ON CONFLICT (boot) DO UPDATE SET until = excluded.until "

@@ -469,7 +469,10 @@ def test_a_task_may_have_a_definition_of_any_size(store: PostgresStore) -> None:
     assert [one.definition for one in store.revisions("t1")] == [made, definition()]
 
 
-def test_a_client_that_stopped_while_it_was_sending_holds_nothing_for_long(store: PostgresStore, database: str) -> None:
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_client_that_stopped_while_it_was_sending_holds_nothing_for_long(
+    store: PostgresStore, database: str, synced: bool
+) -> None:
     assert commit(store, create("t")) == {}
     stopped = psycopg.connect(database, autocommit=True, application_name="tocsin stopped")
     try:
@@ -478,10 +481,14 @@ def test_a_client_that_stopped_while_it_was_sending_holds_nothing_for_long(store
         sending.enter_pipeline_mode()
         sending.send_query_params(b"BEGIN", None)
         sending.send_query_params(b"UPDATE tocsin.tasks SET version = 7", None)
+        if synced:
+            sending.pipeline_sync()
         sending.send_flush_request()
         while sending.flush():
             pass
-        holding = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tocsin stopped' AND state = 'active'"
+        holding = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tocsin stopped' AND state = " + (
+            "'idle in transaction'" if synced else "'active'"
+        )
         patiently(lambda: _true(execute(database, holding) == [(1,)]))
         time.sleep(0.3)
         assert execute(database, holding) == [(1,)], "the server ends it by itself: nobody else needs to"

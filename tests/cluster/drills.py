@@ -136,7 +136,7 @@ class Drill:
         try:
             wait_for(_answering(condition), seconds, what, poll=POLL_SECONDS)
         except (AssertionError, NodeEnded) as error:
-            raise AssertionError(f"{error}\n{self.cluster.logs()}") from None
+            raise AssertionError(f"{error}\n{self.cluster.logs()}\n{self.sessions()}") from None
         return time.monotonic() - begun
 
     def partition_of(self) -> dict[str, int]:
@@ -152,6 +152,14 @@ class Drill:
         """Ask the database."""
         with psycopg.connect(self.cluster.url, autocommit=True, options="-c search_path=tocsin") as connection:
             return connection.execute(sql, arguments or None).fetchall()  # type: ignore[arg-type]
+
+    def sessions(self) -> str:
+        """What each session of the database does, and which ones it waits for."""
+        rows = self.query(
+            "SELECT pid, pg_blocking_pids(pid), state, clock_timestamp() - state_change, application_name, left(query, 60) "
+            "FROM pg_stat_activity WHERE datname = current_database() ORDER BY state_change"
+        )
+        return "\n".join(["--- sessions of the database", *(" | ".join(map(str, row)) for row in rows)])
 
     def close(self) -> None:
         """Release connections."""

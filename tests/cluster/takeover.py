@@ -129,13 +129,15 @@ def freeze_owner(pulse: Pulse, victim: str, seconds: float) -> float:
 def thaw_after_takeover(pulse: Pulse, victim: str, tasks: set[str], since: int, seconds: float) -> float:
     """A node was stopped at `since`: wait for the takeover of its tasks and for its own return. Seconds to the takeover."""
     drill = pulse.drill
-    pulse.wait_firing(tasks, since + 500_000, f"the freeze of {victim}")
-    first = {
-        task: min(mark.at for mark in drill.marks("start") if mark.task == task and mark.at > since + 500_000)
-        for task in tasks
-    }
-    time.sleep(max(0.0, seconds - (now() - since) / 1e6))
-    drill.cluster.thaw(victim)
+    try:
+        pulse.wait_firing(tasks, since + 500_000, f"the freeze of {victim}")
+        first = {
+            task: min(mark.at for mark in drill.marks("start") if mark.task == task and mark.at > since + 500_000)
+            for task in tasks
+        }
+        time.sleep(max(0.0, seconds - (now() - since) / 1e6))
+    finally:
+        drill.cluster.thaw(victim)
     pulse.settle()
     return (max(first.values(), default=since) - since) / 1e6
 
