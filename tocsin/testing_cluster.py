@@ -37,9 +37,9 @@ from .durations import Duration, parse_duration
 from .fields import whole_number
 from .node import LocalNode, make_declared, single_error
 from .rehearsal.nemesis import Nemesis, Undo
-from .rehearsal.plan import Fault, FaultKind, Knobs
+from .rehearsal.plan import Fault, FaultKind, Knobs, node_names
 from .rehearsal.stage import Life
-from .rehearsal.users.carry_out import PARTITIONS, UP_SECONDS, UserStage, node_names
+from .rehearsal.users.carry_out import PARTITIONS, UP_SECONDS, UserStage
 from .rehearsal.users.judged import judge_stage
 from .rehearsal.users.quick import QuickWorld
 from .rehearsal.users.standins import counting
@@ -269,19 +269,12 @@ async def open_cluster(
     _STAGE.set(stage)
     many = VirtualCluster(stage, calls)
     with single_error():
-        async with trio.open_nursery() as nursery:
-            await nursery.start(stage.run)
-            for name in names:
-                stage.begin(name)
+        async with stage.played() as nursery:
             nursery.start_soon(stage.hurry)
-            try:
-                await stage.up()
-                await stage.until(begin)
-                await make_declared(many, DECLARED_TASKS.values())
-                yield many
-            finally:
-                stage.clear()
-                nursery.cancel_scope.cancel()
+            await stage.up()
+            await stage.until(begin)
+            await make_declared(many, DECLARED_TASKS.values())
+            yield many
 
 
 def _write_down(stage: TestStage) -> None:

@@ -31,14 +31,9 @@ def new_stage() -> Stage:
 async def played() -> AsyncIterator[Stage]:
     """A stage whose nodes are up and own something."""
     stage = new_stage()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(stage.run)
-        for name in NAMES:
-            stage.begin(name)
+    async with stage.played():
         await trio.sleep(20.0)
         yield stage
-        stage.clear()
-        nursery.cancel_scope.cancel()
 
 
 def play(act: Any) -> None:
@@ -240,6 +235,17 @@ def test_links_that_break_are_made_anew(kind: FaultKind) -> None:
         assert linked(stage)
 
     play(act)
+
+
+def test_a_scene_that_fails_ends_whoever_is_dead_or_frozen_then() -> None:
+    async def act(stage: Stage) -> None:
+        stage.kill("n1")
+        stage.freeze("n2")
+        raise RuntimeError("on the way")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        play(act)
+    assert caught.group_contains(RuntimeError, match="on the way")
 
 
 # -- customers

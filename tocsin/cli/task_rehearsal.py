@@ -117,7 +117,8 @@ def run(files: Sequence[str], given: OfTasks, begin: str | None, seed: int | Non
 
 
 def _wanted(given: OfTasks, begin: str | None, seed: int | None) -> Any:
-    from ..rehearsal.users.carry_out import Wanted, node_names
+    from ..rehearsal.plan import node_names
+    from ..rehearsal.users.carry_out import Wanted
     from ..rehearsal.users.faults import KINDS, PARTITION, read_faults, read_skews
 
     nodes = whole_number(3 if given.nodes is None else given.nodes, "--nodes", 1, MOST_NODES)

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import attrs
+
+SESSION: Final = 4.0
+"""What the coordination servers wait for a silent node, seconds, of a rhythm of 1."""
+
+
+def node_names(number: int) -> tuple[str, ...]:
+    """What the nodes of a rehearsal are called."""
+    return tuple(f"n{one}" for one in range(1, number + 1))
 
 
 class FaultKind(StrEnum):
@@ -156,4 +164,4 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes."""
-        return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+        return node_names(self.nodes)

@@ -87,17 +87,9 @@ async def _carry_out(plan: Plan, change: Callable[[Stage], None] | None) -> tupl
     if change is not None:
         change(stage)
     nemesis, customers = Nemesis(stage), Customers(stage, stage.rng("customers"))
-    async with trio.open_nursery() as nursery:
-        await nursery.start(stage.run)
-        for name in plan.names:
-            stage.begin(name)
-        try:
-            history = await _act(stage, nemesis, customers, plan)
-            simulated = trio.current_time()
-        finally:
-            # What is stopped would never come to its end.
-            stage.clear()
-        nursery.cancel_scope.cancel()
+    async with stage.played():
+        history = await _act(stage, nemesis, customers, plan)
+        simulated = trio.current_time()
     return stage, nemesis, history, simulated
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,6 @@ from actors.cluster_config import ClusterConfig
 from actors.composition import open_node
 from actors.handling.catalogue import Catalogue
 from actors.lanes import NodeConfig
-from actors.model.retention import Retention
 from actors.node import Node
 from actors.rhythm import Rhythm
 from actors.store.memory import MemoryStore
@@ -36,7 +35,7 @@ from runtime.simulation import SimulatedWorld
 
 from ..checker.history import Span
 from .database import PATIENCE, Client, Database
-from .plan import Knobs
+from .plan import SESSION, Knobs
 from .record import Record, Trace
 from .tree_view import members
 from .world import NodeWorld
@@ -46,16 +45,13 @@ logger = logging.getLogger(__name__)
 KEY: Final = b"a rehearsal's cluster key, 32 by"
 """Of the links: the handshake of a real cluster is made."""
 
-SESSION: Final = 4.0
 LEASE: Final = 5.0
 STORE_GRACE: Final = 2.0
 OFFER: Final = 1.0
-"""Seconds of a cluster with the default rhythm."""
+"""Seconds of a cluster with the default rhythm, as `SESSION`."""
 
 RESTART_SECONDS: Final = 1.0
 """Before a node that could not start, or that has ended by itself, is started again, times the rhythm."""
-
-KEPT: Final = Retention()
 
 
 class Life:
@@ -119,6 +115,22 @@ class Stage:
                 faults.latency, faults.jitter, faults.chunk = self.knobs.latency, self.knobs.jitter, self.knobs.chunk
 
     # -- the loop
+
+    @asynccontextmanager
+    async def played(self) -> AsyncIterator[trio.Nursery]:
+        """All nodes begin; the block is what happens to them, the nursery for what else is to go on until its end.
+
+        However the block ends, what is left of dead and frozen processes unwinds then: it would never come to an end by itself.
+        """
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.run)
+            try:
+                for name in self.names:
+                    self.begin(name)
+                yield nursery
+            finally:
+                self.clear()
+                nursery.cancel_scope.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The coordination servers and the nodes that are started, until cancelled."""
@@ -209,7 +221,6 @@ class Stage:
             sweep_every=Micros(round(slow * SECOND)),
             watch_seconds=slow,
             purge_every_seconds=60 * slow,
-            retention=KEPT,
             cluster=cluster,
         )
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
 
-from .plan import Call, Fault, FaultKind, Job, Knobs, Plan
+from .plan import SESSION, Call, Fault, FaultKind, Job, Knobs, Plan, node_names
 
 WARM_UP: Final = 20.0
 """Seconds before the first fault, times the rhythm: the cluster has found itself and has its tasks."""
-
-SESSION: Final = 4.0
-"""Of a rhythm of 1, seconds."""
 
 WEIGHTS: Final[dict[FaultKind, float]] = {
     FaultKind.KILL: 4,
@@ -196,7 +193,7 @@ def _purge(rng: random.Random, seconds: float, rhythm: float) -> Iterator[Call]:
 
 
 def _faults(rng: random.Random, size: Size, seconds: float, rhythm: float) -> Iterator[Fault]:
-    names = [f"n{number}" for number in range(1, size.nodes + 1)]
+    names = node_names(size.nodes)
     kinds = [kind for kind in FaultKind if rng.random() < 0.4]
     # At least one that takes ownership away from somebody who does not know, and one that takes work away.
     kinds += [rng.choice((FaultKind.FREEZE, FaultKind.LOSE_COORDINATION, FaultKind.LOSE_STORE)), FaultKind.KILL]
@@ -215,7 +212,7 @@ def _faults(rng: random.Random, size: Size, seconds: float, rhythm: float) -> It
             )
 
 
-def _fault(rng: random.Random, kind: FaultKind, names: list[str], at: float, lasts: float, rhythm: float) -> Fault:
+def _fault(rng: random.Random, kind: FaultKind, names: Sequence[str], at: float, lasts: float, rhythm: float) -> Fault:
     node = rng.choice(names)
     match kind:
         case FaultKind.CUT | FaultKind.CUT_ONE_WAY:

@@ -30,7 +30,7 @@ from ...checker.history import Span
 from ...config import Config
 from ...node import single_error
 from ..nemesis import Nemesis
-from ..plan import Fault, FaultKind, Knobs
+from ..plan import Fault, FaultKind, Knobs, node_names
 from ..record import Record
 from ..stage import Life
 from .assumptions import Assumptions
@@ -105,11 +105,6 @@ class Rehearsed:
     actions: Counter[str]
     ended_at: Instant
     real_seconds: float = 0.0
-
-
-def node_names(number: int) -> tuple[str, ...]:
-    """What the nodes of a rehearsal are called."""
-    return tuple(f"n{one}" for one in range(1, number + 1))
 
 
 class UserStage(QuickStage):
@@ -235,10 +230,7 @@ async def _carry_out(wanted: Wanted, script: Script, assumptions: Assumptions, s
     stage, actions = new_stage(wanted, types), Counter[str]()
     stage.actions = counting(actions)
     nemesis = UserNemesis(stage, wanted.begin)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(stage.run)
-        for name in stage.names:
-            stage.begin(name)
+    async with stage.played() as nursery:
         nursery.start_soon(stage.hurry)
         await stage.up()
         await stage.until(wanted.begin)
@@ -250,8 +242,6 @@ async def _carry_out(wanted: Wanted, script: Script, assumptions: Assumptions, s
             await stage.until(Instant(wanted.end - MILLISECOND))
         await trio.testing.wait_all_tasks_blocked()
         found = Rehearsed(wanted, stage, nemesis.blows, actions, stage.now())
-        stage.clear()
-        nursery.cancel_scope.cancel()
     return found
 
 
