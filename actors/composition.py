@@ -53,6 +53,10 @@ NO_ACTIONS: Final[Mapping[type[Action], Perform]] = MappingProxyType({})
 """Nothing outside of the node is told."""
 
 
+CANCELLED_SECONDS: Final = 15.0
+"""What a cancelled node gets to end: handlers that do not give way are abandoned after 10 s, and that is to be recorded."""
+
+
 def real_world(config: NodeConfig) -> RealWorld:
     """The world of a node in production: one writer, a few readers, the handlers' threads."""
     pools = {lane_of(pool): size for pool, size in config.threads.items()}
@@ -71,6 +75,10 @@ async def open_node(
     ping: Ping | None = None,
 ) -> AsyncIterator[Node]:
     """Start a node, run the block, drain and stop the node in order.
+
+    A cancelled block is not drained: handlers are interrupted at once, at no cost to their executions, what became of them is
+    recorded, and the actors end in order. What does not come to its end within CANCELLED_SECONDS is cut off, and found by the
+    next start as after a crash. A cancellation that comes while the node drains cuts the drain short in the same way.
 
     actions: who does what event triggers want done outside of the node; topics and tasks are its own.
     tools: makes what carries out what handlers ask of the node.
@@ -96,14 +104,33 @@ async def open_node(
         node = _compose(config, catalogue, world, store, identity, actions, paused, surroundings, ping)
         if tools is not None:
             node.equip(tools(node))
-        nursery = await stack.enter_async_context(trio.open_nursery())
-        ended = trio.Event()
-        await nursery.start(_run_root, node._root, ended)
+        await stack.enter_async_context(_running(node))
+        yield node
+
+
+@asynccontextmanager
+async def _running(node: Node) -> AsyncIterator[None]:
+    """The actors of a node while the block runs, and until they have ended in order.
+
+    A cancellation reaches the block only: actors that it reached too could not be asked for anything any more.
+    """
+    actors, ended = trio.CancelScope(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_run_root, node._root, actors, ended)
+        actors.shield = True
         try:
-            yield node
+            yield
         finally:
-            with trio.CancelScope(deadline=trio.current_time() + config.drain_seconds + ASK_SECONDS, shield=True):
+            cancelled = False
+            try:
                 await node.drain()
+            except* trio.Cancelled:
+                # It is delivered again at the next checkpoint, when the actors have ended.
+                cancelled = True
+            actors.deadline = trio.current_time() + (CANCELLED_SECONDS if cancelled else ASK_SECONDS)
+            with trio.CancelScope(shield=True):
+                if cancelled and not ended.is_set():
+                    await node.drain(0.0)
                 node._root.stop()
                 await ended.wait()
 
@@ -125,10 +152,18 @@ def _placer(cluster: ClusterConfig, catalogue: Catalogue, world: World) -> Place
     return Placer(world.rng("placement"), cluster.rules, catalogue.placements, cluster.strategy)
 
 
-async def _run_root(root: Supervisor, ended: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
+async def _run_root(
+    root: Supervisor, actors: trio.CancelScope, ended: trio.Event, *, task_status: trio.TaskStatus[None]
+) -> None:
     try:
-        await root.run(task_status=task_status)
+        with actors:
+            await root.run(task_status=task_status)
+        if actors.cancelled_caught:
+            logger.warning(
+                "the node did not come to its end in time and was cut off: its next start finds what is left"
+            )
     finally:
+        root.abandon()
         ended.set()
 
 

@@ -334,7 +334,9 @@ async def open_node(
 
     file: a TOML file; without it `tocsin.toml` of the current directory if there is one. settings: values over it, named as
     in `Config`: `data=`, `slots=`, ... catalogue: the task types; without it the built-in ones and those that decorators
-    declared. Raises InvalidRequest for a wrong setting and outside trio, AlreadyRunning when another node has the data directory.
+    declared. The end of the block drains the node. A cancelled block interrupts handlers at once, at no cost to their
+    executions, records that, and ends the node in order, within 15 seconds at most.
+    Raises InvalidRequest for a wrong setting and outside trio, AlreadyRunning when another node has the data directory.
     """
     if not trio.lowlevel.in_trio_run():
         raise InvalidRequest(
