@@ -151,9 +151,8 @@ def stop_inside(pulse: Pulse, victim: str, place: str, trigger: Path) -> float:
     tasks = pulse.owned_by(victim)
     trigger.with_suffix(".new").write_text(place)
     trigger.with_suffix(".new").rename(trigger)
-    drill.wait(lambda: not trigger.exists(), f"{victim} to stop itself at {place}")
+    drill.wait(lambda: _state(drill.cluster.nodes[victim].pid) == "T", f"{victim} to stop itself at {place}")
     since = now()
-    assert _state(drill.cluster.nodes[victim].pid) == "T"
     return thaw_after_takeover(pulse, victim, tasks, since, 0.0)
 
 
