@@ -117,6 +117,7 @@ class Executor(Actor[Message]):
         self._unsent: dict[Context, None] = {}
         self._flushing = trio.Event()
         self._at = 0.0
+        self._passed_over = 0.0
         self._alarm_at = math.inf
         self._alarm_scope: trio.CancelScope | None = None
 
@@ -150,6 +151,21 @@ class Executor(Actor[Message]):
         """Its slots, those that are free, and the attempts that run."""
         return self.core.load
 
+    @property
+    def busy(self) -> int:
+        """Handlers that have not come back, the abandoned ones among them."""
+        return len(self._jobs)
+
+    @property
+    def deadline(self) -> float:
+        """When the next attempt may time out, by trio's clock; infinite if none may."""
+        return self._alarm_at - self._passed_over
+
+    def pass_over(self, seconds: float) -> None:
+        """Time that is left out counts for what runs here, though the monotonic clock stands still in it."""
+        self._passed_over += seconds
+        self._set_alarm(self._alarm_at)
+
     async def started(self) -> None:
         self._apply(Resync())
 
@@ -159,7 +175,7 @@ class Executor(Actor[Message]):
     # -- directives
 
     def _apply(self, event: Event) -> None:
-        self._at = self._world.monotonic()
+        self._at = self.monotonic()
         for directive in self.core.handle(event, self._world.now(), self._at):
             self._perform(directive)
 
@@ -172,9 +188,7 @@ class Executor(Actor[Message]):
             case Report(message=message):
                 self._tell_later(message)
             case SetAlarm(at=at):
-                self._alarm_at = at
-                if self._alarm_scope is not None:
-                    self._alarm_scope.deadline = at
+                self._set_alarm(at)
             case Cancel(execution_id=execution_id, fence=fence, reason=reason):
                 self._cancel((execution_id, fence), reason)
             case Notify(execution_id=execution_id, fence=fence, reason=reason):
@@ -279,7 +293,7 @@ class Executor(Actor[Message]):
 
     def monotonic(self) -> float:
         """See `Host`."""
-        return self._world.monotonic()
+        return self._world.monotonic() + self._passed_over
 
     async def call(self, context: Context, operation: str, arguments: dict[str, Any]) -> Any:
         """See `Host`."""
@@ -367,9 +381,14 @@ class Executor(Actor[Message]):
 
     # -- deadlines
 
+    def _set_alarm(self, at: float) -> None:
+        self._alarm_at = at
+        if self._alarm_scope is not None:
+            self._alarm_scope.deadline = self.deadline
+
     async def _watch_deadlines(self) -> None:
         while True:
-            with trio.CancelScope(deadline=self._alarm_at) as self._alarm_scope:
+            with trio.CancelScope(deadline=self.deadline) as self._alarm_scope:
                 await trio.sleep_forever()
             self._alarm_at = math.inf
             self._apply(AlarmRang())

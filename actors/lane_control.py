@@ -98,6 +98,19 @@ class LaneControl:
         """Of stored tasks: all slots, those that are free, and the attempts that run."""
         return self._durable.executor.load()
 
+    def busy(self) -> int:
+        """Handlers that have not come back, in both lanes."""
+        return self._durable.executor.busy + self._memory.executor.busy
+
+    def deadline(self) -> float:
+        """When the next attempt may time out, by trio's clock; infinite if none may."""
+        return min(self._durable.executor.deadline, self._memory.executor.deadline)
+
+    def pass_over(self, seconds: float) -> None:
+        """Time that is left out counts for what runs here, though the monotonic clock stands still in it."""
+        for lane in (self._durable, self._memory):
+            lane.executor.pass_over(seconds)
+
     async def epochs(self) -> Mapping[int, int]:
         """The epoch of every partition that was ever taken."""
         return await self._world.blocking(self._durable.store.epochs, lane=self._durable.reader)

@@ -70,6 +70,12 @@ class SimulatedWorld:
         for alarm in self._alarms:
             alarm.stepped()
 
+    def move(self, by: Micros) -> None:
+        """Leave out so many microseconds of the wall clock, as if they had passed: nobody is told of a step."""
+        self._stepped += by
+        for alarm in self._alarms:
+            alarm.moved()
+
     def reached_at(self, instant: Instant) -> float:
         """When the monotonic clock will be at this instant, unless the wall clock is stepped before."""
         return self._origin + (instant - self._start - self._stepped) / (self._rate * SECOND)
@@ -178,6 +184,10 @@ class SimulatedAlarm:
     def stepped(self) -> None:
         """The wall clock was moved."""
         self._was_stepped = True
+        self._changed.set()
+
+    def moved(self) -> None:
+        """Some of the time was left out."""
         self._changed.set()
 
     async def run(self, ring: Callable[[], None]) -> None:

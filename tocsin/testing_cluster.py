@@ -37,12 +37,12 @@ from .durations import Duration, parse_duration
 from .fields import whole_number
 from .node import LocalNode, make_declared, single_error
 from .rehearsal.nemesis import Nemesis, Undo
-from .rehearsal.plan import Fault, FaultKind, Knobs, node_names
+from .rehearsal.plan import Fault, FaultKind, node_names
 from .rehearsal.stage import Life
-from .rehearsal.users.carry_out import PARTITIONS, UP_SECONDS, UserStage
+from .rehearsal.users.carry_out import UserStage
 from .rehearsal.users.judged import judge_stage
-from .rehearsal.users.quick import QuickWorld
 from .rehearsal.users.standins import counting
+from .rehearsal.world import NodeWorld
 from .shown import show
 from .tasks import DECLARED_TASKS
 from .virtual import Call, Virtual, aware, catalogue_of
@@ -68,15 +68,12 @@ class TestStage(UserStage):
         for life in self.lives.values():
             if life.node is None or life.process.stopped:
                 continue
-            jobs = len(life.node._durable.executor._jobs) + len(life.node._memory.executor._jobs)
-            if jobs > self.waiting[life.process.name]:
+            if life.node.control.busy() > self.waiting[life.process.name]:
                 return True
         return False
 
-    def _new_world(self, seed: str, life: Life, skew: float) -> QuickWorld:
-        world = super()._new_world(seed, life, skew)
-        world._threaded = lambda lane: lane not in LOOP_LANES
-        return world
+    def _new_world(self, seed: str, life: Life, skew: float) -> NodeWorld:
+        return NodeWorld(seed, life.client, self.start, skew=skew, threaded=lambda lane: lane not in LOOP_LANES)
 
 
 class VirtualCluster(Virtual):
@@ -256,12 +253,8 @@ async def open_cluster(
 ) -> AsyncIterator[VirtualCluster]:
     """See `tocsin.testing.cluster`."""
     names = node_names(whole_number(nodes, "nodes", 1, MOST_NODES))
-    start = Instant(begin - round(UP_SECONDS * SECOND))
-    knobs = Knobs(rhythm=1.0, slots=Config().slots, latency=0.0, jitter=0.0, store_latency=0.0)
-    stage = TestStage(seed, names, PARTITIONS, knobs, start, lambda record: Catalogue())
-    if session is not None:
-        stage.session = parse_duration(session, "session") / SECOND
-    stage.careful_seconds = 6 * max(stage.session, Config().lease / SECOND)
+    waited = Config().session_timeout if session is None else parse_duration(session, "session")
+    stage = TestStage(seed, names, begin, session=waited / SECOND)
     stage.tools, stage.settings = ContextTools, settings
     calls: list[Call] = []
     stage.catalogue = catalogue_of(catalogue, stand_ins, calls, stage.clock)

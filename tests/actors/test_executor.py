@@ -290,6 +290,22 @@ async def test_a_timeout_cancels(autojump_clock: trio.testing.MockClock) -> None
         assert (end.state, end.reason, end.ended_at - end.started_at) == (State.TIMED_OUT, "timeout", SECOND // 2)
 
 
+async def test_time_that_is_left_out_counts_for_what_runs(autojump_clock: trio.testing.MockClock) -> None:
+    async def handler(ctx: Context) -> None:
+        await trio.sleep_forever()
+
+    async with running(handler) as (executor, keeper):
+        assert (executor.busy, executor.deadline) == (0, float("inf"))
+        began = trio.current_time()
+        await executor.mailbox.tell(start(policies=Policies(timeout=Micros(60 * SECOND))))
+        await trio.sleep(1)
+        assert (executor.busy, executor.deadline) == (1, began + 60)
+        executor.pass_over(49)
+        assert executor.deadline == began + 11
+        end = await keeper.end()
+        assert (end.state, trio.current_time()) == (State.TIMED_OUT, began + 11)
+
+
 async def test_a_heartbeat_keeps_an_attempt_alive(autojump_clock: trio.testing.MockClock) -> None:
     async def handler(ctx: Context) -> None:
         for say in (ctx.heartbeat, lambda: ctx.progress(done=1), ctx.heartbeat):

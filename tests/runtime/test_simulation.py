@@ -21,6 +21,26 @@ async def test_time_is_virtual_and_can_be_stepped(autojump_clock):
     assert world.monotonic() - before == 3600
 
 
+async def test_time_that_is_left_out_rings_what_became_due_in_it_and_nothing_else(autojump_clock):
+    world, rung = SimulatedWorld(), []
+    due, later = world.alarm(), world.alarm()
+    due.set(Instant(DEFAULT_START + 2 * HOUR))
+    later.set(Instant(DEFAULT_START + 4 * HOUR))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(due.run, lambda: rung.append(("due", world.now(), trio.current_time())))
+        nursery.start_soon(later.run, lambda: rung.append(("later", world.now(), trio.current_time())))
+        await trio.sleep(1)
+        began = trio.current_time()
+        world.move(Micros(3 * HOUR))
+        assert world.now() == DEFAULT_START + 3 * HOUR + SECOND
+        await trio.sleep(3600)
+        assert rung == [
+            ("due", DEFAULT_START + 3 * HOUR + SECOND, began),
+            ("later", DEFAULT_START + 4 * HOUR, began + 3599),
+        ]
+        nursery.cancel_scope.cancel()
+
+
 async def test_everything_comes_from_the_seed(autojump_clock):
     one, same, other = SimulatedWorld(1), SimulatedWorld(1), SimulatedWorld(2)
     assert one.new_id() == same.new_id() != other.new_id()

@@ -41,19 +41,27 @@ class Nemesis:
                 nursery.start_soon(self._carry_out, fault)
 
     async def _carry_out(self, fault: Fault) -> None:
-        await trio.sleep_until(fault.at)
-        if fault.amount == 1.0 and fault.kind in WORST:
-            with trio.move_on_after(PATIENCE * self._stage.knobs.rhythm):
-                await self._worst_moment(fault)
+        await self._come(fault)
         begin = self._stage.now()
         self._note(fault)
         undo = self.begin(fault)
         self.done[fault.kind] = self.done.get(fault.kind, 0) + 1
         self._stage.trace.add("fault", fault.kind.value, fault.target, begin)
-        await trio.sleep(fault.seconds)
+        await self._last(fault)
         undo()
         for target in fault.target or ("",):
             self._stage.spans.append(Span(fault.kind.value, target, begin, self._stage.now()))
+
+    async def _come(self, fault: Fault) -> None:
+        """Until the moment of a fault."""
+        await trio.sleep_until(fault.at)
+        if fault.amount == 1.0 and fault.kind in WORST:
+            with trio.move_on_after(PATIENCE * self._stage.knobs.rhythm):
+                await self._worst_moment(fault)
+
+    async def _last(self, fault: Fault) -> None:
+        """Until a fault is over."""
+        await trio.sleep(fault.seconds)
 
     async def _worst_moment(self, fault: Fault) -> None:
         stage = self._stage

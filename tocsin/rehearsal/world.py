@@ -20,12 +20,19 @@ T = TypeVar("T")
 
 class NodeWorld(SimulatedWorld):
     """Calls of the store go through `client`, one after the other in the lanes that have one thread. drift: by how much faster
-    its wall clock goes than the true one."""
+    its wall clock goes than the true one. threaded: see `SimulatedWorld`."""
 
     def __init__(
-        self, seed: int | str, client: Client, start: Instant, *, skew: float = 0.0, drift: float = 0.0
+        self,
+        seed: int | str,
+        client: Client,
+        start: Instant,
+        *,
+        skew: float = 0.0,
+        drift: float = 0.0,
+        threaded: Callable[[str], bool] = lambda lane: False,
     ) -> None:
-        super().__init__(seed, Instant(start + round(skew * SECOND)), origin=0.0, rate=1.0 + drift)
+        super().__init__(seed, Instant(start + round(skew * SECOND)), 0.0, threaded, 1.0 + drift)
         self._client = client
         self._locks = {lane: trio.Lock() for lane in (WRITER, LEASES)}
 

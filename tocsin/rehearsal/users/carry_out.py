@@ -26,7 +26,6 @@ from runtime.errors import InvalidRequest, TocsinError
 from runtime.simulated_registry import SimulatedRegistry
 from runtime.simulation import seed_scheduler
 
-from ...checker.history import Span
 from ...config import Config
 from ...node import single_error
 from ..nemesis import Nemesis
@@ -108,12 +107,30 @@ class Rehearsed:
 
 
 class UserStage(QuickStage):
-    """A stage with sessions as they are configured, and nodes that are equipped as real ones."""
+    """A stage with sessions as they are configured, and nodes that are equipped as real ones.
+
+    It starts some time before `begin`, in which the cluster comes up. session: seconds. The catalogue is empty at first.
+    """
 
     actions: Mapping[type[Action], Perform] = NO_ACTIONS
     tools: Callable[[Node], Tools] | None = None
-    session = Config().session_timeout / SECOND
     settings: Mapping[str, Any] = {}
+
+    def __init__(
+        self,
+        seed: int,
+        names: tuple[str, ...],
+        begin: Instant,
+        *,
+        slots: int = Config().slots,
+        session: float = Config().session_timeout / SECOND,
+    ) -> None:
+        # Nothing takes time that is not said to: then what happens at an instant is over at that instant.
+        knobs = Knobs(rhythm=1.0, slots=slots, latency=0.0, jitter=0.0, store_latency=0.0)
+        start = Instant(begin - round(UP_SECONDS * SECOND))
+        super().__init__(seed, names, PARTITIONS, knobs, start, lambda record: Catalogue())
+        self.session = session
+        self.careful_seconds = 6 * max(session, Config().lease / SECOND)
 
     def config(self, name: str) -> NodeConfig:
         """As a node of `tocsin up` has it, where nothing else is said."""
@@ -167,26 +184,25 @@ class UserNemesis(Nemesis):
         self._begin = begin
         self.blows: list[Blow] = []
 
-    async def _carry_out(self, fault: Fault) -> None:
-        stage = self._user_stage
-        at = Instant(self._begin + round(fault.at * SECOND))
-        until = Instant(at + round(fault.seconds * SECOND))
-        await stage.until(at)
-        stage.careful()
-        blow = Blow(fault, at, until)
-        self.blows.append(blow)
-        name = fault.target[0] if fault.target else ""
-        blow.owned = stage.owned_by((name,))
-        undo = self.begin(fault)
-        self.done[fault.kind] = self.done.get(fault.kind, 0) + 1
+    async def _come(self, fault: Fault) -> None:
+        await self._user_stage.until(self._at(fault))
+        self._user_stage.careful()
+
+    def _note(self, fault: Fault) -> None:
+        at = self._at(fault)
+        owned = self._user_stage.owned_by(fault.target[:1])
+        self.blows.append(Blow(fault, at, Instant(at + round(fault.seconds * SECOND)), owned=owned))
+
+    async def _last(self, fault: Fault) -> None:
+        blow = next(one for one in self.blows if one.fault is fault)
         async with trio.open_nursery() as nursery:
             if fault.kind in AWAY and blow.owned:
-                nursery.start_soon(self._watch, blow, name)
-            await stage.until(until)
-        stage.careful()
-        undo()
-        for target in fault.target or ("",):
-            stage.spans.append(Span(fault.kind.value, target, at, until))
+                nursery.start_soon(self._watch, blow, fault.target[0])
+            await self._user_stage.until(blow.until)
+        self._user_stage.careful()
+
+    def _at(self, fault: Fault) -> Instant:
+        return Instant(self._begin + round(fault.at * SECOND))
 
     async def _watch(self, blow: Blow, name: str) -> None:
         stage = self._user_stage
@@ -210,13 +226,9 @@ def rehearse(wanted: Wanted, script: Script, assumptions: Assumptions, show: Sho
 
 def new_stage(wanted: Wanted, types: Callable[[UserStage, Record], Catalogue]) -> UserStage:
     """The stage, a minute before the beginning."""
-    # Nothing takes time that is not said to: then what happens at an instant is over at that instant.
-    knobs = Knobs(rhythm=1.0, slots=wanted.slots, latency=0.0, jitter=0.0, store_latency=0.0)
-    start = Instant(wanted.begin - round(UP_SECONDS * SECOND))
-    stage = UserStage(wanted.seed, wanted.names, PARTITIONS, knobs, start, lambda record: Catalogue())
+    stage = UserStage(wanted.seed, wanted.names, wanted.begin, slots=wanted.slots, session=wanted.session)
     stage.catalogue = types(stage, stage.record)
-    stage.session, stage.skews = wanted.session, dict(wanted.skews)
-    stage.careful_seconds = 6 * max(wanted.session, Config().lease / SECOND)
+    stage.skews = dict(wanted.skews)
     return stage
 
 

@@ -9,7 +9,7 @@ and for a while after each fault.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final
@@ -18,8 +18,6 @@ import attrs
 import trio
 import trio.testing
 
-from actors.executor import Executor
-from actors.executor_messages import AlarmRang
 from actors.lanes import NodeConfig
 from actors.store.memory import MemoryStore
 from actors.store.port import Commit, CommitResult
@@ -75,33 +73,6 @@ class Sleepers:
         return woken
 
 
-class QuickWorld(NodeWorld):
-    """A node's world whose wall clock can be moved without anybody noticing. lead: of it before the true one."""
-
-    lead: Micros = Micros(0)
-
-    def move(self, by: Micros) -> None:
-        """As if the time had passed."""
-        self._stepped += by
-        for alarm in self._alarms:
-            alarm._changed.set()
-
-
-class WorkWorld:
-    """The world of an executor: for attempts also the monotonic clock goes on in a move, or none would ever time out."""
-
-    def __init__(self, world: SimulatedWorld, moved: Callable[[], Micros]) -> None:
-        self._world = world
-        self._moved = moved
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._world, name)
-
-    def monotonic(self) -> float:
-        """Seconds of the node's work."""
-        return self._world.monotonic() + self._moved() / SECOND
-
-
 class QuietStore(MemoryStore):
     """Knows when it was last written."""
 
@@ -127,7 +98,6 @@ class QuickStage(Stage):
         self.sleepers = Sleepers()
         self.skews: dict[str, float] = {}
         self._careful_until = 0.0
-        self._works: dict[Life, WorkWorld] = {}
         self._arrived_at = 0.0
 
     def config(self, name: str) -> NodeConfig:
@@ -158,8 +128,8 @@ class QuickStage(Stage):
         world.move(self.moved)
         return life
 
-    def _new_world(self, seed: str, life: Life, skew: float) -> QuickWorld:
-        return QuickWorld(seed, life.client, self.start, skew=skew)
+    def _new_world(self, seed: str, life: Life, skew: float) -> NodeWorld:
+        return NodeWorld(seed, life.client, self.start, skew=skew)
 
     # -- the quiet
 
@@ -175,8 +145,6 @@ class QuickStage(Stage):
         if self.sleepers.wake(now):
             return 0.0
         alarms = [at for life in self.lives.values() for at in self._alarm(life)]
-        if now in alarms:
-            return 0.0
         coming = min(self.sleepers.next(), *alarms, FAR)
         waits = self._pending(now)
         if trio.current_time() < self._careful_until or self.is_busy() or waits:
@@ -208,35 +176,22 @@ class QuickStage(Stage):
         return min(next(later, FAR), min((at for at in outbox if at > now), default=FAR))
 
     def _alarm(self, life: Life) -> Iterator[Instant]:
-        """When the next attempt of a life may time out; now if its executor has just been told that one does."""
+        """When the next attempt of a life may time out."""
         if life.node is None or life.process.stopped:
             return
-        executor = life.node._durable.executor
-        work = self._works.get(life)
-        if work is None:
-            work = self._works[life] = WorkWorld(life.world, lambda: self.moved)
-            executor._world = work
-        yield from _ring(executor, work, self.now())
+        left = life.node.control.deadline() - trio.current_time()
+        if 0 < left < math.inf:
+            yield Instant(self.now() + max(1, round(left * SECOND)))
 
     def _move(self, by: Micros) -> None:
         self._arrived_at = trio.current_time()
         self.moved = Micros(self.moved + by)
-        self.clock._stepped += by
+        self.clock.move(by)
         for life in self.lives.values():
-            assert isinstance(life.world, QuickWorld)
             life.world.move(by)
-
-
-def _ring(executor: Executor, work: WorkWorld, now: Instant) -> Iterator[Instant]:
-    if executor._alarm_at == math.inf:
-        return
-    left = executor._alarm_at - work.monotonic()
-    if left > 0:
-        yield Instant(now + max(1, round(left * SECOND)))
-    else:
-        executor._alarm_at = math.inf
-        executor._apply(AlarmRang())
-        yield now
+            if life.node is not None:
+                # Attempts go by the monotonic clock: otherwise none would ever time out.
+                life.node.control.pass_over(by / SECOND)
 
 
 def _seconds(span: int) -> float:
