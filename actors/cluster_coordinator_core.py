@@ -41,11 +41,9 @@ AUTHORITY: Final = "coordination-authority-changed"
 DOUBT: Final = 2 / 3
 """Of the lease: what is left is enough to end what runs before anybody may count it as dead."""
 
-EVERY: Final = 1.0
-"""Seconds between two renewals, readings of what holds for all, and looks for what dead nodes left behind."""
-
 SOON: Final = 1 / 4
-"""Of that time, until work without an answer is tried again, and until dead boots with leases about to lapse are looked at."""
+"""Of the time between two renewals, until work without an answer is tried again, and until dead boots with leases about to
+lapse are looked at."""
 
 COMPARE: Final = 2
 """So many of these times lie between two looks whether an operator has raised the fence."""
@@ -60,9 +58,10 @@ class Lease:
 
 
 class ClusterCoordinatorCore:
-    """See the module's docstring. `leads`: told by the coordination, asked for when the time zone database is to be switched."""
+    """See the module's docstring. `every`: seconds between two renewals. `leads`: told by the coordination, asked for when the
+    time zone database is to be switched."""
 
-    def __init__(self, member: Member, lease: Lease, every: float = EVERY) -> None:
+    def __init__(self, member: Member, lease: Lease, every: float) -> None:
         self._member = member
         self._every, self._soon, self._compare_every = every, every * SOON, every * COMPARE
         self._lease = lease

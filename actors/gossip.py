@@ -77,7 +77,6 @@ class Gossip(Actor[Event]):
         self._alarm_set = trio.Event()
         self._peers: tuple[Peer, ...] = (me,)
         self._watchers: list[Callable[[tuple[Peer, ...]], None]] = []
-        self._gone_watchers: list[Callable[[str], None]] = []
         register(fabric.codec)
         fabric.receive(RECEIVER, self._received)
         fabric.on_link(self._linked)
@@ -104,10 +103,6 @@ class Gossip(Actor[Event]):
         """Call this with all peers now, and in the loop whenever they have changed. It must be quick."""
         self._watchers.append(watcher)
         watcher(self._peers)
-
-    def subscribe_gone(self, watcher: Callable[[str], None]) -> None:
-        """Call this in the loop with the boot of each node that seems to be dead: at once, and once unless it comes back."""
-        self._gone_watchers.append(watcher)
 
     # The loop.
 
@@ -179,7 +174,6 @@ class Gossip(Actor[Event]):
             case Gone(boot=boot):
                 name = next((peer.name for peer in self._peers if peer.boot == boot), "a node")
                 logger.info("%s (%s) seems to be gone", name, boot)
-                tell_all(self._gone_watchers, boot)
             case _:
                 assert_never(directive)
 

@@ -60,7 +60,7 @@ class Lookout:
         pauses: Callable[[], int],
         running: Callable[[], frozenset[str]],
         reader: str,
-        look_seconds: float = 1.0,
+        look_seconds: float,
     ) -> None:
         self.name = name
         self._store = store

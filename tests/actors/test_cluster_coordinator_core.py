@@ -21,7 +21,7 @@ class Driver:
     """A core with what it wants done."""
 
     def __init__(self, zones: str = "2026f") -> None:
-        self.core = ClusterCoordinatorCore(attrs.evolve(ME, attributes={ZONES_ATTRIBUTE: zones}), Lease())
+        self.core = ClusterCoordinatorCore(attrs.evolve(ME, attributes={ZONES_ATTRIBUTE: zones}), Lease(), 1.0)
         self.now = 0.0
         self.leads = False
         self.out: list[Any] = []

@@ -77,6 +77,7 @@ class Looking:
             pauses=lambda: 7,
             running=lambda: self.running,
             reader="reads",
+            look_seconds=1.0,
         )
 
     async def heard(self, kind: type) -> list[Any]:

@@ -430,5 +430,11 @@ def test_each_kind_is_found_alone(kind: Kind, change: Callable[[History], Histor
     assert set(verdict.kinds) == {kind}, verdict.report()
 
 
+def test_a_task_whose_versions_nobody_told_is_judged_by_what_it_did() -> None:
+    untold = changed(clean().told(), "tick", revisions=(), calendars=("a calendar",))
+    assert check(untold).violations == ()
+    assert set(check(with_execution(untold, "tick", at=sec(10), nominal=sec(10))).kinds) == {Kind.DUPLICATE}
+
+
 def test_every_kind_has_its_history() -> None:
     assert {kind for kind, _, _ in WRONG} == set(Kind)

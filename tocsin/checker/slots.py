@@ -121,8 +121,8 @@ def _may_be_missing(case: Case, trial: Trial, time: int) -> bool:
 def _check_order(case: Case, trial: Trial, rows: Sequence[Row]) -> None:
     """With a fixed delay nothing is known beforehand, but that two slots are not nearer than the delay, and have one outcome."""
     delays = [int(one.trigger["delay"]) for one in trial.task.revisions if "delay" in one.trigger]
-    if len(delays) != len(trial.task.revisions):
-        return  # it became one, or ceased to be one: where its slots lie is known to nobody else
+    if not delays or len(delays) != len(trial.task.revisions):
+        return  # it became one, or ceased to be one, or nobody told: where its slots lie is known to nobody else
     for former, later in pairwise(rows):
         if later.first <= former.last:
             case.found.add(Kind.DUPLICATE, trial.name, later.first, "it has two outcomes")
