@@ -11,6 +11,7 @@ What holds:
 
 - All writes are made under a check of the own candidacy, an ephemeral node whose name holds the session's id. So nothing that was
   decided in one session is carried out in another, and a lost reply is recognised by the id.
+- Whoever gets no reply to writes does not go on at the pace of the connections that break: after a few, each pause doubles.
 - A slot is told as granted only while this session has its owner node and the plan gives it to this session. A revoked slot's
   owner node stays until the node has said `Released`. An owner node that nobody here wants is removed: none is left behind.
 - An ephemeral node of another session is never adopted, not even the node's own of an earlier life: it is waited for. Who has
@@ -31,7 +32,7 @@ from typing import Final
 from . import coordination_steps as steps
 from .coordination_messages import Barred, CoordinationEvent, Granted, Member, MembersChanged, Revoked, SessionLost
 from .coordination_plan import CoordinationSettings, MemberRecord, Plan, next_plan, waits_for
-from .coordination_session import Rival, Session
+from .coordination_session import Connections, Rival, Session
 from .coordination_steps import CHANGES, LEADER, MEMBERS, PLAN, SLOTS, Directive, Event, Outcome, Step, member_path
 from .registry_messages import Changed, Connected, Disconnected, Lost
 
@@ -67,6 +68,7 @@ class CoordinationCore:
         self._busy: Step | None = None
         self._meanwhile: set[str] = set()
         self._pause_until = 0.0
+        self._connections = Connections()
         self._plan = Plan()
         self._plan_version = 0
         self._records: tuple[MemberRecord, ...] = ()
@@ -141,7 +143,7 @@ class CoordinationCore:
     def _hear(self, event: Event, now: float) -> None:
         match event:
             case Connected():
-                self._connect(event)
+                self._connect(event, now)
             case Disconnected():
                 self._connected = False
             case Lost():
@@ -168,7 +170,7 @@ class CoordinationCore:
                 if self._gate_since is not None and self._session is not None:
                     self._session.considered = False
 
-    def _connect(self, connected: Connected) -> None:
+    def _connect(self, connected: Connected, now: float) -> None:
         if self._session is not None and self._session.id != connected.session:
             self._lose()
         self._connected = True
@@ -177,7 +179,7 @@ class CoordinationCore:
         self._session.timeout = connected.timeout_seconds
         self._session.doubt()
         self._busy = None
-        self._pause_until = 0.0
+        self._pause_until = now + self._connections.pause() * self._settings.poll_seconds
 
     def _lose(self) -> None:
         self._session = self._busy = self._rival = self._gate_since = None
@@ -349,6 +351,8 @@ class CoordinationCore:
 
     def _done(self, step: Step, outcome: Outcome, now: float) -> None:
         session = self._session
+        if isinstance(outcome, steps.ANSWERED_WRITES):
+            self._connections.answered()
         if isinstance(step, steps.Probe):
             self._probed(step, outcome)
         if step is not self._busy or session is None:

@@ -1,8 +1,32 @@
-"""What a node believes of its session with the registry."""
+"""What a node believes of its session with the registry, and how it bears connections that come to nothing."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
+
+PROMPT: Final = 3
+"""So many connections in a row may break over a write without any pause: servers end, are elected, and lose a reply or two."""
+
+MOST_POLLS: Final = 8
+"""The longest pause before anything is asked for over another connection, in polls: two seconds, as long as an election."""
+
+
+@attrs.define
+class Connections:
+    """How many connections in a row came to nothing: no write was answered over them."""
+
+    fruitless: int = 0
+
+    def pause(self) -> int:
+        """There is a new connection: how many polls to wait before anything is asked for over it."""
+        self.fruitless += 1
+        return 0 if self.fruitless <= PROMPT else min(1 << (self.fruitless - PROMPT - 1), MOST_POLLS)
+
+    def answered(self) -> None:
+        """A write was."""
+        self.fruitless = 0
 
 
 @attrs.frozen

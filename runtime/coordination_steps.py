@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
@@ -158,6 +159,9 @@ Outcome = (
     Founded | Stood | Entered | PlanRead | OwnersRead | Taken | Occupied | Given | MembersRead | Published | Outrun
     | Written | Probed | Failed | Astray | Denied
 )  # fmt: skip
+
+ANSWERED_WRITES: Final = (Taken, Given, Published, Written, Probed)
+"""What only comes of a write that was answered."""
 
 
 @attrs.frozen

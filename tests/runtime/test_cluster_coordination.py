@@ -447,3 +447,32 @@ async def test_the_plan_of_many_nodes_fits_into_a_node(autojump_clock):
         assert plan is not None
         assert len(plan.seats) == 1024
         assert len(made.service.tree()["/assignment"].data) < 16 * 1024
+
+
+class Asking(SimulatedRegistry):
+    """A client that counts how often it asks the servers for something."""
+
+    asked = 0
+
+    async def _ask(self, act: Any, *, needs_leader: bool = False) -> Any:
+        self.asked += 1
+        return await super()._ask(act, needs_leader=needs_leader)
+
+
+@pytest.mark.parametrize("joined", [False, True])
+async def test_a_node_whose_replies_are_all_lost_asks_a_few_times_a_second(joined: bool, autojump_clock):
+    async with cluster("a") as made:
+        registry = Asking(made.service, "b")
+        node = made.node("b", registry=registry)
+        if joined:
+            await made.start(node)
+            await made.settle()
+        made.service.reply_loss = 1.0
+        if not joined:
+            await made.start(node)
+        await trio.sleep(5)
+        before, waited = registry.asked, 30
+        await trio.sleep(waited)
+        assert registry.asked - before <= 20 * waited
+        made.service.reply_loss = 0.0
+        assert await made.settle() <= 5
