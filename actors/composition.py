@@ -192,11 +192,7 @@ def _compose(
     ping: Ping | None,
 ) -> Node:
     boot = world.new_id()
-    memory_store = MemoryStore(deliveries_kept=config.deliveries_kept)
-    memory_store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
-    if paused is not None:
-        # What was paused by its operator is not half awake after a restart.
-        memory_store.commit(Commit({}, pause=paused))
+    memory_store = _memory_store(config, identity, paused)
     herald = Herald()
     every = Micros(round(config.purge_every_seconds * SECOND))
     system = SystemTasks(world=world, retention=config.retention, every=every)
@@ -227,12 +223,7 @@ def _compose(
     herald.connect(hooks.hear, *[one.hear for one in deliveries])
     system.connect(*lanes)
     canaries.connect(durable)
-    watchdog = Watchdog(
-        lambda: root.actor_statistics(),
-        on_complaint=lambda complaint: logger.error("%s", complaint),
-        on_stall=_log_stall,
-        interval_seconds=config.watch_seconds,
-    )
+    watchdog = _watchdog(config, lambda: root)
     children = [
         *(cluster.children() if cluster is not None else ()),
         *[ChildSpec(lane.supervisor(world, _log_crash), shutdown_seconds=60.0) for lane in lanes],
@@ -259,6 +250,24 @@ def _compose(
     )
     perform[RunTaskAction] = task_runner(node)
     return node
+
+
+def _memory_store(config: NodeConfig, identity: Identity, paused: SchedulerPause | None) -> MemoryStore:
+    store = MemoryStore(deliveries_kept=config.deliveries_kept)
+    store.open(new_cluster_id=identity.cluster_id, partitions=1, timezone_database=database_version())
+    if paused is not None:
+        # What was paused by its operator is not half awake after a restart.
+        store.commit(Commit({}, pause=paused))
+    return store
+
+
+def _watchdog(config: NodeConfig, root: Callable[[], Supervisor]) -> Watchdog:
+    return Watchdog(
+        lambda: root().actor_statistics(),
+        on_complaint=lambda complaint: logger.error("%s", complaint),
+        on_stall=_log_stall,
+        interval_seconds=config.watch_seconds,
+    )
 
 
 def _own_tasks(system: SystemTasks, canaries: Canaries) -> list[ChildSpec]:
