@@ -278,13 +278,17 @@ class Cluster:
 
     def send(self, directive: SharingDirective) -> None:
         """Tell a peer what the keeper decided. What does not arrive is found again by the next look at the store."""
-        message = Offer(directive.executions) if isinstance(directive, SendOffer) else Declined(directive.executions)
+        message: Offer | Declined
+        if isinstance(directive, SendOffer):
+            message = Offer(directive.executions, directive.stands)
+        else:
+            message = Declined(directive.executions)
         self.fabric.tell(directive.boot, KEEPER, message)
 
     def _hear(self, boot: str, message: object) -> None:
         match message:
-            case Offer(executions=executions):
-                hint(self._keeper.mailbox, Offered(boot, executions))
+            case Offer(executions=executions, stands=stands):
+                hint(self._keeper.mailbox, Offered(boot, executions, stands))
             case Declined(executions=executions):
                 hint(self._keeper.mailbox, KeeperDeclined(boot, executions))
             case _:

@@ -12,7 +12,9 @@ says what it has. Where several nodes share the store these are the node's own; 
 a claim that the store refuses, and stays blocked here until somebody says that it was freed, or for a second.
 
 Who cannot be claimed here may be offered to a node that has room (`keeper_places`). One who waits keeps his place here until
-then: queues and keys decide the order, places only where.
+then: queues and keys decide the order, places only where. Those of other nodes that have told of them (`keeper_standing`) wait
+among the own ones. Where one whose turn it is has to run elsewhere, what is free of his key is left to him until the next look:
+else somebody behind him would take it here at once, every time.
 
 Memory is bounded: beyond BACKLOG_SIZE entries of a queue, what comes later in the order stays in the store only, and goes on
 doing so until it was read from there; so nobody who is in memory has overtaken one who is not. If all that is known is blocked,
@@ -28,7 +30,7 @@ from runtime.clock import Instant, Micros
 from runtime.records import evolve
 
 from .keeper_messages import Start
-from .keeper_places import OnlyHere, Places, Room
+from .keeper_places import OnlyHere, Place, Places, Room
 from .keeper_queues import GOVERNOR, Entry, Holder, Key, Lock, Queues, Wants
 from .keeper_staging import Staged
 from .model.execution import CLAIMABLE, Execution, Kind, WaitsFor
@@ -104,6 +106,8 @@ class Claims:
         self._aside: list[Entry] = []
         self._aside_here: list[Entry] = []
         self._free_then = 0
+        self._left: dict[str, list[str]] = {}
+        self._gave_way: set[Key] = set()
 
     # -- what the executor has
 
@@ -140,13 +144,30 @@ class Claims:
             self.queues.hold(Holder("", f"{ELSEWHERE} {key}", 0, Instant(0), "", ((key, 1),)))
 
     def unblock(self, definition: Definition) -> None:
-        """Other nodes may have given a task's concurrency key back."""
+        """Other nodes may have given a task's concurrency key back, or do without what was left to it."""
         if (concurrency := definition.policies.concurrency) is not None:
             self.queues.release(f"{ELSEWHERE} {(definition.tenant, concurrency.key)}")
+        for left in self._left.pop(definition.id, ()):
+            self.queues.release(left)
 
     def unblock_all(self) -> None:
         """Whoever holds a key elsewhere may have given it back."""
         self.queues.release_all(ELSEWHERE)
+        self._left.clear()
+
+    def _leave_keys_to(self, entry: Entry) -> None:
+        """One that is to run elsewhere gets its keys: here they are held for it until its task has changed or been looked at."""
+        if wants := tuple(want for want in entry.wants if want[0] != GOVERNOR):
+            name = f"{ELSEWHERE} {entry.execution_id}"
+            self.queues.hold(Holder(entry.task_id, name, 0, Instant(0), "", wants))
+            self._left.setdefault(entry.task_id, []).append(name)
+
+    def _give_way(self, entry: Entry) -> None:
+        """The same where no node that may run it is known to have room: every other turn, for it may last until one has."""
+        keys = {key for key, _ in entry.wants}
+        if not keys & self._gave_way:
+            self._gave_way |= keys
+            self._leave_keys_to(entry)
 
     def ended(self, execution_id: str, fence: int) -> None:
         """An attempt is over, and its handler has returned."""
@@ -203,16 +224,19 @@ class Claims:
             return
         staged.put(evolve(execution, waits_for=lacks or WaitsFor.SLOT, due=None))
         if lacks is None and isinstance(place, Peer):
-            self._offer(staged, execution, place, now)
+            self._offer(staged, entry, place, now)
         else:
             self._wait(entry)
 
-    def _offer(self, staged: Staged, execution: Execution, peer: Peer, now: Instant) -> None:
-        self.places.offered(execution.id, peer, now)
-        staged.directives += (SendOffer(peer.boot, ((staged.id, execution.id),)),)
+    def _offer(self, staged: Staged, entry: Entry, peer: Peer, now: Instant) -> None:
+        self.places.offered(entry.execution_id, peer, now)
+        staged.directives += (SendOffer(peer.boot, ((staged.id, entry.execution_id),)),)
+        self._leave_keys_to(entry)
 
     def take_offered(self, staged: Staged, execution: Execution, now: Instant) -> bool:
-        """Claim an execution that another node has offered, if all that it needs is free here and now."""
+        """Claim an execution that another node has offered, if all that it needs is free here and now; of its key that node
+        knows better."""
+        self.unblock(staged.definition)
         if (
             not is_claimable(execution)
             or not self.is_free
@@ -255,14 +279,29 @@ class Claims:
         ready = self._in_sync and not self._draining and not self.in_doubt and not self.without_lease
         return self.slots > 0 and ready and self.paused is None
 
-    def _entry(self, definition: Definition, execution: Execution) -> Entry:
+    def stand(self, definition: Definition, execution: Execution, *, urgent: bool) -> bool:
+        """Another node tells of an execution that waits with it: let it wait here too if it is urgent or its key is used here."""
+        entry = self._entry(definition, execution, told=True)
+        if not (urgent or self.queues.uses(entry.wants, ELSEWHERE)):
+            return False
+        if self._is_left_out(entry.queue, (entry.priority, entry.execution_id)):
+            return False
+        self.queues.enter(entry)
+        return True
+
+    def no_longer_told(self, execution_id: str) -> None:
+        """The node with which an execution waits does not tell of it any more."""
+        if self.queues.is_told(execution_id):
+            self.queues.leave(execution_id)
+
+    def _entry(self, definition: Definition, execution: Execution, *, told: bool = False) -> Entry:
         policies = definition.policies
         wants: Wants = ()
         if policies.concurrency is not None:
             wants = (((definition.tenant, policies.concurrency.key), policies.concurrency.limit),)
         if execution.first_started_at is None and _is_late(execution):
             wants = (*wants, (GOVERNOR, self._recovering))
-        return Entry(policies.priority, execution.id, definition.id, policies.queue, wants)
+        return Entry(policies.priority, execution.id, definition.id, policies.queue, wants, told)
 
     def _wait(self, entry: Entry) -> None:
         rank = (entry.priority, entry.execution_id)
@@ -284,6 +323,7 @@ class Claims:
         concurrency = staged.definition.policies.concurrency
         claimed = evolve(claimed, key=None if concurrency is None else concurrency.key)
         holder = Holder(entry.task_id, execution.id, fence, now, entry.queue, entry.wants)
+        self._gave_way.difference_update(key for key, _ in entry.wants)
         if waited:
             self.queues.take(entry, holder)
             self._in_vain = False
@@ -331,7 +371,7 @@ class Claims:
             execution = None if staged is None else staged.executions.get(entry.execution_id)
             if staged is None or execution is None or not is_claimable(execution):
                 self.queues.leave(entry.execution_id)
-            elif (fresh := self._entry(staged.definition, execution)) != entry:
+            elif (fresh := self._entry(staged.definition, execution, told=entry.told)) != entry:
                 self.queues.enter(fresh)
             elif not self._serve(staged, execution, entry, now):
                 passed_over += 1
@@ -361,14 +401,21 @@ class Claims:
 
     def _serve(self, staged: Staged, execution: Execution, entry: Entry, now: Instant) -> bool:
         """Claim or offer the one whose turn it is. False if no node that may run it has room."""
-        place = self.places.choose(staged.definition, execution, self._free)
+        here = self.places.may_run_here(staged.definition, execution)
+        if entry.told and here:
+            # Its owner chooses among the nodes. Here it is only a matter of who has waited longest.
+            place: Place = Room.HERE if self.may_claim else Room.BUSY
+        else:
+            place = self.places.choose(staged.definition, execution, self._free)
         if place is Room.HERE and self.may_claim:
             self._claim(staged, execution, now, entry, waited=True)
             return True
         self.queues.leave(entry.execution_id)
         if isinstance(place, Peer):
-            self._offer(staged, execution, place, now)
-        return isinstance(place, Peer)
+            self._offer(staged, entry, place, now)
+        elif not here:
+            self._give_way(entry)
+        return isinstance(place, Peer) or (entry.told and not here)
 
     def gone(self, execution_id: str) -> None:
         """An execution does not wait any more."""

@@ -185,6 +185,19 @@ class ClusterPlaces:
     def may_run_here(self, definition: Definition, execution: Execution) -> bool:
         return bool(eligible(definition, execution, (self._me(),)))
 
+    @property
+    def others(self) -> Sequence[Peer]:
+        """The other nodes, as gossip has them."""
+        return self._others
+
+    def who_may_run(self, definition: Definition, execution: Execution) -> Sequence[Peer]:
+        """The other nodes that may run it, whether or not they have room."""
+        return eligible(definition, execution, self._others)
+
+    def may_run_at(self, boot: str, definition: Definition, execution: Execution) -> bool:
+        """Whether another node may run it."""
+        return any(peer.boot == boot for peer in self.who_may_run(definition, execution))
+
     def offered(self, execution_id: str, peer: Peer, now: Instant) -> None:
         self._offers[execution_id] = (peer.boot, Instant(now + self._offer_timeout))
         self._offered[peer.name] = self._offered.get(peer.name, 0) + 1

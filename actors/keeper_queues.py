@@ -42,13 +42,14 @@ Wants = tuple[tuple[Key, int], ...]
 
 @record
 class Entry:
-    """One execution that waits."""
+    """One execution that waits. `told`: with another node, which has told of it."""
 
     priority: int
     execution_id: str
     task_id: str
     queue: str
     wants: Wants = ()
+    told: bool = False
 
 
 @record
@@ -193,8 +194,10 @@ class Queues:
         entry = self._waiting.pop(execution_id, None)
         if entry is not None:
             self._queue(entry.queue).waiting.discard(execution_id)
-            for key, limit in entry.wants:
-                self._pools[key].part(limit, execution_id)
+            holder = self._holders.get(execution_id)
+            for want in entry.wants:
+                if holder is None or want not in holder.wants:
+                    self._pools[want[0]].part(want[1], execution_id)
         return entry
 
     def next(self) -> Entry | None:
@@ -228,6 +231,21 @@ class Queues:
             return WaitsFor.GOVERNOR if full == GOVERNOR else WaitsFor.KEY
         found = self._queues.get(queue)
         return WaitsFor.QUEUE if found is not None and found.is_full else None
+
+    def uses(self, wants: Wants, apart_from: str) -> bool:
+        """Whether anybody else holds one of these keys or waits for it than those who were told of, or whose id begins so."""
+        return any(
+            not (member.startswith(apart_from) or ((entry := self._waiting.get(member)) is not None and entry.told))
+            for key, _ in wants
+            if (pool := self._pools.get(key)) is not None
+            for members in pool.limits.values()
+            for member in members
+        )
+
+    def is_told(self, execution_id: str) -> bool:
+        """Whether it waits with another node, which has told of it."""
+        entry = self._waiting.get(execution_id)
+        return entry is not None and entry.told
 
     def _full_key(self, wants: Wants) -> Key | None:
         for key, limit in wants:
@@ -304,7 +322,11 @@ class Queues:
         self._offer(queue)
 
     def hold(self, holder: Holder) -> None:
-        """An execution runs. One that needs nothing limited is not remembered."""
+        """An execution runs. One that needs nothing limited is not remembered.
+
+        It may wait at the same time: where its attempt is given up, but not yet known to be over.
+        """
+        self.release(holder.execution_id)
         limited = holder.queue in self._limits
         if not limited and not holder.wants:
             return
@@ -332,12 +354,13 @@ class Queues:
     def _drop(self, holder: Holder, key: Key, limit: int) -> None:
         pool = self._pools[key]
         pool.holders.pop(holder.execution_id, None)
-        pool.part(limit, holder.execution_id)
+        waiting = self._waiting.get(holder.execution_id)
+        if waiting is None or (key, limit) not in waiting.wants:
+            pool.part(limit, holder.execution_id)
         self._freed(key)
 
     def replace(self, holder: Holder) -> None:
         """What is known of one who holds has changed."""
-        self.release(holder.execution_id)
         self.hold(holder)
 
     def holder(self, execution_id: str) -> Holder | None:

@@ -8,7 +8,8 @@ can make a decision void, but never wrong: it is read again and decided again. W
 - A commit wakes other nodes (`Commit.wakes`) where it concerns them: the owner of a partition that is not ours, when the task
   is new, gone, due at another instant or has somebody waiting for a slot; the node that runs an attempt which is to stop; and
   all of them when a concurrency key was given back.
-- Once a second the store is looked at (`Observed`), so a wake-up that is lost costs no more than that.
+- Once a second the store is looked at (`Observed`), so a wake-up that is lost costs no more than that. The peers are told then
+  of what waits here and concerns them (`keeper_standing`).
 
 The epoch guards what the owner of a partition decides by itself: settling, recovering. What people ask for, and the ends of
 attempts, are written by any node.
@@ -29,6 +30,7 @@ from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, Sched
 from .keeper_places import ClusterPlaces
 from .keeper_progression import Progression
 from .keeper_staging import Staged
+from .keeper_standing import StandingOffers
 from .keeper_tasks import Tasks
 from .model.execution import Execution, WaitsFor
 from .model.lifecycle import State
@@ -80,6 +82,7 @@ class Sharing:
         self._calendars = calendars
         self._zones_switched = False
         self._doubtful: dict[str, None] = {}
+        self._standing = StandingOffers(self._claims, places)
 
     def own(self, former: Mapping[int, int], epochs: Mapping[int, int]) -> None:
         """Other partitions are owned. What their former owner had not walked through yet is walked through again."""
@@ -103,6 +106,9 @@ class Sharing:
         match message:
             case Changed(task_ids=ids):
                 return self._look(ids, list(tasks.as_staged(ids)), epochs, now)
+            case Offered(stands=True):
+                self._standing.hear(message, tasks)
+                return []
             case Offered():
                 return self._take(message, tasks, now)
             case Declined(boot=boot, executions=executions):
@@ -162,6 +168,7 @@ class Sharing:
 
     def _learn(self, peers: tuple[Peer, ...], now: Instant) -> None:
         self._places.learn(peers, now)
+        self._standing.forget(peers)
         self._claims.room_elsewhere(ASIDE)
         self._governor.rate = self._cluster_rate / max(1, sum(peer.takes_work for peer in peers))
 
@@ -170,9 +177,10 @@ class Sharing:
         self.stale = self.stale or message.graph > self.graph or message.calendars > self.calendar_changes
         self._places.forget(now)
         self._claims.without_lease = False
+        waiting = list(tasks.as_staged(message.waiting))
+        told += self._standing.to_send(waiting)
         self._claims.unblock_all()
         self._claims.room_elsewhere(BACKLOG_SIZE)
-        waiting = list(tasks.as_staged(message.waiting))
         self._claims.note_backlog(waiting, now, complete=message.complete)
         for task in waiting:
             if lost(task.open, self._places.absent, now) and (staged := tasks.stage(task.id)) is not None:

@@ -9,9 +9,13 @@ from runtime.records import record
 
 @record
 class Offer:
-    """The owner of their partitions: these tasks have executions that may be claimed by you (task id, execution id)."""
+    """The owner of their partitions: these tasks have executions that may be claimed by you (task id, execution id).
+
+    stands: they are all that have to wait, and you may have to run them or to make way for them; not to be answered.
+    """
 
     executions: tuple[tuple[str, str], ...]
+    stands: bool = False
 
 
 @record

@@ -23,10 +23,15 @@ class Changed:
 
 @record
 class Offered:
-    """Another node: these executions (task id, execution id) may be claimed here."""
+    """Another node: these executions (task id, execution id) may be claimed here.
+
+    stands: they have to wait, and do so here too, in their turn; nobody waits for an answer, and the next such offer of the same
+    node replaces this one.
+    """
 
     boot: str
     executions: tuple[tuple[str, str], ...]
+    stands: bool = False
 
 
 @record
@@ -79,10 +84,11 @@ class ZonesSwitched:
 
 @record
 class SendOffer:
-    """Tell a node that it may claim these executions."""
+    """Tell a node that it may claim these executions. stands: as in `Offered`."""
 
     boot: str
     executions: tuple[tuple[str, str], ...]
+    stands: bool = False
 
 
 @record
