@@ -187,21 +187,27 @@ class SimulatedService:
         self.unanswered: list[Op] = []
         self._changed = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._is_over = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """End sessions, elect leaders and let followers catch up, until cancelled."""
+        """End sessions, elect leaders and let followers catch up, until cancelled. Then nobody gets an answer any more."""
         async with trio.open_nursery() as self._nursery:
             task_status.started()
-            while True:
-                now = trio.current_time()
-                if now >= self._elect_at and self._quorum:
-                    self._elect()
-                self._catch_up_due(now)
-                if self._serving and not self._leader.frozen:
-                    for session in [each for each in self._sessions.values() if now >= each.ends_at(self._tick)]:
-                        self.expire(session.id)
-                with trio.move_on_at(self._next_look()):
-                    await self.changed()
+            try:
+                while True:
+                    self._look(trio.current_time())
+                    with trio.move_on_at(self._next_look()):
+                        await self.changed()
+            finally:
+                self._is_over = True
+
+    def _look(self, now: float) -> None:
+        if now >= self._elect_at and self._quorum:
+            self._elect()
+        self._catch_up_due(now)
+        if self._serving and not self._leader.frozen:
+            for session in [each for each in self._sessions.values() if now >= each.ends_at(self._tick)]:
+                self.expire(session.id)
 
     def _next_look(self) -> float:
         times = [self._elect_at if self._quorum else math.inf]
@@ -332,6 +338,8 @@ class SimulatedService:
         if self._nursery is None:
             raise RuntimeError("the simulated service does not run")
         connection = Connection(self, client, server, heard)
+        if self._is_over:
+            return connection
         self._connections[connection] = None
         self._nursery.start_soon(connection.up.run)
         self._nursery.start_soon(connection.down.run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 import trio
 import trio.testing
 
@@ -126,4 +127,18 @@ async def test_answers_can_be_cut_alone(autojump_clock: trio.testing.MockClock) 
         else:
             raise AssertionError("an answer came through")
         assert "/x" in service.tree()
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_outlives_the_servers_gets_no_answer(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        service = SimulatedService(random.Random(1))
+        async with trio.open_nursery() as servers:
+            await servers.start(service.run)
+            servers.cancel_scope.cancel()
+        registry = SimulatedRegistry(service, "late")
+        await nursery.start(registry.run)
+        await trio.sleep(30)
+        with pytest.raises(RegistryUnavailable):
+            await registry.get("/")
         nursery.cancel_scope.cancel()
