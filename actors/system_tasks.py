@@ -41,6 +41,9 @@ HISTORY: Final = Micros(6 * HOUR)
 RETRY_SECONDS: Final = 5.0
 """Between two tries to write their records, while the store cannot be written."""
 
+CONFLICT_SECONDS: Final = 0.1
+"""Before it is looked at again what another node has made: a commit of its keeper."""
+
 ASK_SECONDS: Final = 60.0
 """For an answer of the keeper."""
 
@@ -123,8 +126,8 @@ class SystemTasks:
                     await self._ensure(name)
                     break
                 except Conflict:
-                    # Another node has made it meanwhile.
-                    continue
+                    # Another node has made it meanwhile, or is about to.
+                    await trio.sleep(CONFLICT_SECONDS)
                 except TocsinError as error:
                     logger.warning("the record of system task %s could not be written: %s", name, error)
                     await trio.sleep(RETRY_SECONDS)

@@ -24,18 +24,20 @@ from actors.command_messages import (
 from actors.composition import open_node
 from actors.handling.catalogue import Catalogue
 from actors.handling.hooks import Hook
-from actors.keeper_messages import Settle
+from actors.keeper import Keeper
+from actors.keeper_messages import Purge, Settle
 from actors.lanes import NodeConfig
 from actors.model.execution import Execution
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason, Settled
-from actors.model.retention import SYSTEM, Stage
+from actors.model.retention import FOLDS, PURGES, SYSTEM, Stage
 from actors.model.system import SYSTEM_TYPES, is_system
 from actors.model.task import Task
 from actors.model.trigger import Bounds, Cron, Interval, Once
 from actors.node import Node
 from actors.store.answers import TaskFilter
 from actors.store.port import Commit
+from actors.system_tasks import CONFLICT_SECONDS, SystemTasks
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.errors import Conflict, InvalidRequest
 from runtime.mailbox import Reply
@@ -59,6 +61,40 @@ async def system_tasks(node: Node) -> dict[str, Task]:
             if len(found) == len(SYSTEM_TYPES):
                 return found
             await trio.sleep(0.1)
+
+
+async def test_who_finds_nothing_to_purge_waits_for_the_next_time(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Purge] = []
+    former = Keeper._purge
+
+    async def purge(keeper: Keeper, wanted: Purge) -> None:
+        asked.append(wanted)
+        await former(keeper, wanted)
+
+    monkeypatch.setattr(Keeper, "_purge", purge)
+    async with started(tmp_path) as node:
+        await add(node, "t", interval(node, 1))
+        await trio.sleep(601)
+    assert len(asked) == 10 * 2 * (len(PURGES) + len(FOLDS)), "ten times, both lanes, one slice of each stage"
+
+
+async def test_a_record_that_another_node_is_about_to_make_is_not_asked_for_all_the_time(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def ensure(tasks: SystemTasks, name: str) -> None:
+        nonlocal tries
+        tries += 1
+        if trio.current_time() < 10:
+            raise Conflict(f"there is a task {name!r} already")
+
+    monkeypatch.setattr(SystemTasks, "_ensure", ensure)
+    async with started(tmp_path):
+        await trio.sleep(20)
+    assert 1 < tries <= 2 * 10 / CONFLICT_SECONDS
 
 
 async def test_there_is_one_record_of_each_over_restarts(
