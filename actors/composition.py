@@ -72,6 +72,7 @@ async def open_node(
     actions: Mapping[type[Action], Perform] = NO_ACTIONS,
     tools: Callable[[Node], Tools] | None = None,
     surroundings: Surroundings | None = None,
+    store: Store | None = None,
     ping: Ping | None = None,
 ) -> AsyncIterator[Node]:
     """Start a node, run the block, drain and stop the node in order.
@@ -83,6 +84,7 @@ async def open_node(
     actions: who does what event triggers want done outside of the node; topics and tasks are its own.
     tools: makes what carries out what handlers ask of the node.
     surroundings: what a node of a cluster stands on, in place of the servers and the network that are configured.
+    store: of a node that is alone, in place of the file in its data directory.
     ping: tells somebody outside that the canaries are well, if there is somebody.
     Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
     directory, StoreDamaged or StoreUnavailable if the store does not open.
@@ -97,9 +99,12 @@ async def open_node(
             from .surroundings import real_surroundings
 
             surroundings = real_surroundings(config, config.cluster, world)
-        store: Store = surroundings.store if surroundings is not None else sqlite_store(config)
+        if surroundings is not None:
+            store = surroundings.store
+        elif store is None:
+            store = sqlite_store(config)
         stack.callback(store.close)
-        identity = await world.blocking(lambda: _open(store, config, world), lane=WRITER)
+        identity = await world.blocking(_open, store, config, world, lane=WRITER)
         paused = await world.blocking(store.scheduler_pause, lane=READS)
         node = _compose(config, catalogue, world, store, identity, actions, paused, surroundings, ping)
         if tools is not None:

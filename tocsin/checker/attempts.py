@@ -150,8 +150,8 @@ def check_resumes(case: Case, trial: Trial) -> None:
             (kept if line.kind == "kept" else tried)[line.execution].append((line.fence, line.position or 0))
     for line in trial.starts:
         since = _crash_before(trial, line) if trial.task.on_crash == "rerun" else 0
-        # Whether a deleted task's attempt had crashed is gone with it.
-        is_unknown = trial.task.deleted and trial.task.on_crash == "rerun"
+        # Whether an attempt had crashed is gone with its execution.
+        is_unknown = line.execution not in trial.executions and trial.task.on_crash == "rerun"
         lowest = 0 if is_unknown else _newest(kept[line.execution], since, line.fence)
         highest = max(lowest, _newest(tried[line.execution], 0 if trial.asked("resume") else since, line.fence))
         if not lowest <= (line.position or 0) <= highest:

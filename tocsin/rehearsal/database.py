@@ -112,6 +112,12 @@ class Database:
             client.hear(commit.wakes)
         return result
 
+    def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
+        """Carry a takeover out, and write down whose it was."""
+        epochs = self.store.raise_epochs(grants, boot)
+        self.owners.update(dict.fromkeys(epochs, boot))
+        return epochs
+
 
 def _names(commit: Commit) -> list[tuple[str, int]]:
     created = [(one.task.id, one.task.state.version) for one in commit.creates]
@@ -201,9 +207,7 @@ class Client:
 
     def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
         """See the port."""
-        epochs = self._database.store.raise_epochs(grants, boot)
-        self._database.owners.update(dict.fromkeys(epochs, boot))
-        return epochs
+        return self._database.raise_epochs(grants, boot)
 
     def hear(self, wakes: tuple[str, ...]) -> None:
         """Tasks that concern other nodes."""

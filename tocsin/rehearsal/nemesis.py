@@ -23,7 +23,7 @@ WORST: Final = (FaultKind.KILL, FaultKind.FREEZE, FaultKind.KILL_LEADER)
 PATIENCE: Final = 15.0
 """Seconds for which they wait at the most, times the rhythm."""
 
-TO_LEADERS: Final = (FaultKind.KILL, FaultKind.STOP, FaultKind.FREEZE, FaultKind.EXPIRE)
+TO_LEADERS: Final = (FaultKind.KILL, FaultKind.TEAR, FaultKind.STOP, FaultKind.FREEZE, FaultKind.EXPIRE)
 """After these a node that led does not."""
 
 
@@ -90,7 +90,14 @@ class Nemesis:
     def begin(self, fault: Fault) -> Undo:
         """Let it go wrong; answers how it becomes well again."""
         match fault.kind:
-            case FaultKind.KILL | FaultKind.STOP | FaultKind.FREEZE | FaultKind.DRAIN | FaultKind.STEP_CLOCK:
+            case (
+                FaultKind.KILL
+                | FaultKind.TEAR
+                | FaultKind.STOP
+                | FaultKind.FREEZE
+                | FaultKind.DRAIN
+                | FaultKind.STEP_CLOCK
+            ):
                 return self._to_process(fault)
             case (
                 FaultKind.CUT
@@ -122,6 +129,9 @@ class Nemesis:
         match fault.kind:
             case FaultKind.KILL:
                 stage.kill(name)
+                return lambda: stage.begin(name)
+            case FaultKind.TEAR:
+                stage.tear(name)
                 return lambda: stage.begin(name)
             case FaultKind.STOP:
                 stage.stop(name)

@@ -68,6 +68,9 @@ class FaultKind(StrEnum):
     """Nothing more can be written to the store."""
     FLAKY_STORE = "flaky store"
     """Of a node's calls of the store, the part `amount` fails."""
+    TEAR = "tear"
+    """The process of a node dies in the middle of its next write, and begins anew when the fault is over. Of what it wrote any
+    part may be on the disk, where it has one of its own."""
     COMMIT_UNKNOWN = "commit unknown"
     """The answer to a node's next commit is lost; `amount` below one half: it was not carried out either."""
     DROP_WAKES = "drop wakes"
@@ -130,7 +133,8 @@ class Knobs:
     rhythm: everything that is done regularly is so many times slower than by default, and sessions and leases are so many times
     longer. slots: attempts of a node at the same time. latency, jitter: of the network, one way. chunk: bytes received at once
     at the most. store_latency: of a call of the store, at the most. skew: of wall clocks from the true one, at the most; drift:
-    of their speed, as a part of it. min_nodes: before anything is owned.
+    of their speed, as a part of it. min_nodes: before anything is owned. store: `memory`: a server's, that all nodes share;
+    `sqlite`: in a file of the only node, which is in no cluster.
     """
 
     rhythm: float = 4.0
@@ -160,6 +164,11 @@ class Plan:
     jobs: tuple[Job, ...] = ()
     calls: tuple[Call, ...] = ()
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is one node, in no cluster."""
+        return self.knobs.store == "sqlite"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from runtime.simulation import DEFAULT_START, seed_scheduler
 
 from ..checker.history import Bounds, History, Ownership
 from ..checker.history import Task as TaskHistory
+from .alone import AloneStage
 from .client import Customers, policies
 from .logs import listening
 from .nemesis import Nemesis
@@ -83,7 +84,8 @@ def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehea
 
 
 async def _carry_out(plan: Plan, change: Callable[[Stage], None] | None) -> tuple[Stage, Nemesis, History, float]:
-    stage = Stage(plan.seed, plan.names, plan.partitions, plan.knobs, DEFAULT_START, _catalogue)
+    kind = AloneStage if plan.is_alone else Stage
+    stage = kind(plan.seed, plan.names, plan.partitions, plan.knobs, DEFAULT_START, _catalogue)
     if change is not None:
         change(stage)
     nemesis, customers = Nemesis(stage), Customers(stage, stage.rng("customers"))
@@ -120,7 +122,7 @@ async def _settle(stage: Stage, plan: Plan) -> None:
 def _is_settled(stage: Stage, plan: Plan) -> bool:
     nodes, store = stage.living(), stage.database.store
     owned = sorted(slot for node in nodes.values() if node.cluster is not None for slot in node.cluster.owned)
-    if len(nodes) < plan.nodes or owned != list(range(plan.partitions)):
+    if len(nodes) < plan.nodes or (owned != list(range(plan.partitions)) and not plan.is_alone):
         return False
     overdue = Instant(stage.now() - round((1 + 2 * plan.knobs.rhythm + 2 * plan.knobs.skew) * SECOND))
     return not (store.due(None, overdue, 1) or store.waiting(1, None, None) or store.dead_boots())
@@ -141,7 +143,8 @@ def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> His
         spans=tuple(stage.spans),
         requests=tuple(customers.requests),
         writes=tuple(stage.database.writes),
-        ownership=_ownership(stage),
+        # Who is alone owns everything, and says so to nobody.
+        ownership=None if plan.is_alone else _ownership(stage),
         partitions=plan.partitions,
         bounds=Bounds(
             lateness=round(SECOND * (1 + slow)),

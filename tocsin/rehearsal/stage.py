@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -87,9 +87,7 @@ class Stage:
         self.catalogue = types(self.record)
         self.service = SimulatedService(self.rng("coordination"))
         self.network = SimulatedNetwork(seed)
-        store = MemoryStore(clock=self.clock.now)
-        patience = PATIENCE * knobs.rhythm
-        self.database = Database(store, self.rng("store"), self.clock.now, self.trace, patience)
+        self.database = self._new_database(self.rng("store"), self.clock.now, self.trace, PATIENCE * knobs.rhythm)
         self.lives: dict[str, Life] = {}
         self.buried: list[Life] = []
         self.spans: list[Span] = []
@@ -106,6 +104,9 @@ class Stage:
     def now(self) -> Instant:
         """The true time."""
         return self.clock.now()
+
+    def _new_database(self, *arguments: Any) -> Database:
+        return Database(MemoryStore(clock=self.clock.now), *arguments)
 
     def _set_up_ways(self) -> None:
         for source in self.names:
@@ -238,6 +239,10 @@ class Stage:
         self.buried.append(life)
         self.spans.append(Span("dead", life.process.name, self.now()))
         self.trace.add("dead", life.process.name, self.now())
+
+    def tear(self, name: str) -> None:
+        """Its process dies in the middle of a write: what comes of that is for the servers' disks, and all the same here."""
+        self.kill(name)
 
     def stop(self, name: str) -> None:
         """Let it end in order."""

@@ -15,6 +15,7 @@ WARM_UP: Final = 20.0
 
 WEIGHTS: Final[dict[FaultKind, float]] = {
     FaultKind.KILL: 4,
+    FaultKind.TEAR: 4,
     FaultKind.STOP: 1,
     FaultKind.FREEZE: 4,
     FaultKind.DRAIN: 1,
@@ -48,6 +49,22 @@ VERBS: Final = (
 )
 """What is asked for, the frequent several times."""
 
+ALONE: Final = 0.1
+"""Of the seeds, in which there is one node with a disk of its own: less can go wrong than in a cluster."""
+
+OF_CLUSTERS: Final = tuple(kind for kind in FaultKind if kind is not FaultKind.TEAR)
+OF_ONE: Final = (
+    *(FaultKind.TEAR, FaultKind.KILL, FaultKind.STOP, FaultKind.FREEZE, FaultKind.STEP_CLOCK, FaultKind.LOSE_STORE),
+    *(
+        FaultKind.STOP_STORE,
+        FaultKind.SLOW_STORE,
+        FaultKind.FULL_STORE,
+        FaultKind.FLAKY_STORE,
+        FaultKind.COMMIT_UNKNOWN,
+    ),
+)
+"""What can happen to many nodes, and to one that is alone."""
+
 PURGES: Final = 0.1
 """Of the seeds, in which history is purged: what was before is then judged less strictly."""
 
@@ -76,6 +93,10 @@ def draw(seed: int, size: Size = Size()) -> Plan:
     """The plan of a seed."""
     rng = random.Random(f"plan:{seed}")
     knobs = _knobs(rng)
+    if random.Random(f"alone:{seed}").random() < ALONE:
+        # It has the work of all of them.
+        knobs = attrs.evolve(knobs, slots=Knobs().slots, min_nodes=1, store="sqlite")
+        size = attrs.evolve(size, nodes=1)
     seconds = max(size.seconds, knobs.rhythm * (WARM_UP + 60))
     plan = Plan(
         seed,
@@ -194,9 +215,11 @@ def _purge(rng: random.Random, seconds: float, rhythm: float) -> Iterator[Call]:
 
 def _faults(rng: random.Random, size: Size, seconds: float, rhythm: float) -> Iterator[Fault]:
     names = node_names(size.nodes)
-    kinds = [kind for kind in FaultKind if rng.random() < 0.4]
+    is_alone = size.nodes == 1
+    kinds = [kind for kind in (OF_ONE if is_alone else OF_CLUSTERS) if rng.random() < 0.4]
     # At least one that takes ownership away from somebody who does not know, and one that takes work away.
-    kinds += [rng.choice((FaultKind.FREEZE, FaultKind.LOSE_COORDINATION, FaultKind.LOSE_STORE)), FaultKind.KILL]
+    away = (FaultKind.FREEZE, FaultKind.LOSE_STORE if is_alone else FaultKind.LOSE_COORDINATION, FaultKind.LOSE_STORE)
+    kinds += [rng.choice(away), FaultKind.TEAR if is_alone else FaultKind.KILL]
     weights = [WEIGHTS[kind] for kind in kinds]
     session = SESSION * rhythm
     for number in range(rng.randrange(max(size.faults, 4), 12)):
@@ -205,7 +228,7 @@ def _faults(rng: random.Random, size: Size, seconds: float, rhythm: float) -> It
         lasts = min(rng.choice((0.2, 0.6, 1.2, 2.0, 3.0)) * session, seconds - at)
         fault = _fault(rng, kind, names, round(at, 3), round(lasts, 3), rhythm)
         yield fault
-        if kind in (FaultKind.KILL, FaultKind.EXPIRE) and rng.random() < 0.3:
+        if not is_alone and kind in (FaultKind.KILL, FaultKind.EXPIRE) and rng.random() < 0.3:
             # Those who take over write to the coordination servers next.
             yield Fault(
                 fault.at, FaultKind.LOSE_REPLY, (rng.choice([name for name in names if name not in fault.target]),)
