@@ -436,5 +436,19 @@ def test_a_task_whose_versions_nobody_told_is_judged_by_what_it_did() -> None:
     assert set(check(with_execution(untold, "tick", at=sec(10), nominal=sec(10))).kinds) == {Kind.DUPLICATE}
 
 
+def test_what_was_kept_before_a_crash_that_was_purged_is_not_asked_for() -> None:
+    """Whether an execution that begins anew had crashed, or only failed, is told by its row alone."""
+    story = Story(seconds=205)
+    story.fault("dead", "n1.1", 20)
+    tale = story.task("anew", {"at": sec(10)}, on_crash="rerun", phase="finished", settled_through=sec(10))
+    key = tale.execution("anew@10", sec(10))
+    tale.attempt(key, sec(10), sec(25), "n1.1", state="CRASHED", keeps=(1, 2), comes_back=False)
+    tale.attempt(key, sec(26), sec(30), "n2.1")
+    assert check(story.told()).violations == ()
+    tasks = tuple(attrs.evolve(one, executions=(), rows=()) for one in story.told().tasks)
+    purged = with_requests(attrs.evolve(story.told(), tasks=tasks), ("anew", "purge", 100, "ok"))
+    assert Kind.CHECKPOINT_REGRESSION not in check(purged).kinds
+
+
 def test_every_kind_has_its_history() -> None:
     assert {kind for kind, _, _ in WRONG} == set(Kind)

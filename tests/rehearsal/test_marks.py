@@ -118,6 +118,8 @@ REACHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lost reply of a create": ({}, {"noted": {"the answer to an ephemeral node's creation was lost": 1}}),
     "commit unknown, done": ({}, {"noted": {"a commit without an answer was carried out": 1}}),
     "commit unknown, not done": ({}, {"noted": {"a commit without an answer was not carried out": 1}}),
+    "torn write undone": ({}, {"noted": {"a torn write was undone": 1}}),
+    "torn write whole": ({}, {"noted": {"a torn write was whole": 1}}),
     "store full": ({}, {"noted": {"a commit to a full store": 1}}),
     "run asked twice": ({}, {"noted": {"a run was asked for twice": 1}}),
     "purged while paused": ({}, {"noted": {"purged while paused": 1}}),

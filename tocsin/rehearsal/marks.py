@@ -344,6 +344,12 @@ MARKS: Final = (
     ),
     Mark("store lost while settling", "a keeper's commit finds no store", _said(NO_COMMIT)),
     Mark("store full", "a commit finds a full disk", _noted("a commit to a full store")),
+    Mark("torn write undone", "of a write only a part is on the disk after a crash", _noted("a torn write was undone")),
+    Mark(
+        "torn write whole",
+        "a crash comes when a write is on the disk, and not answered",
+        _noted("a torn write was whole"),
+    ),
     Mark("decided twice", "two nodes decide on one task at the same time", _refused("StaleVersion")),
     Mark("key limit refused", "a claim is refused by the limit of its concurrency key", _refused("LimitReached")),
     Mark("cancel raced", "a task is cancelled as its handler comes to its end", _cancel_raced),
