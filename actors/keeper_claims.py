@@ -282,12 +282,10 @@ class Claims:
     def stand(self, definition: Definition, execution: Execution, *, urgent: bool) -> bool:
         """Another node tells of an execution that waits with it: let it wait here too if it is urgent or its key is used here."""
         entry = self._entry(definition, execution, told=True)
-        if not (urgent or self.queues.uses(entry.wants, ELSEWHERE)):
-            return False
-        if self._is_left_out(entry.queue, (entry.priority, entry.execution_id)):
-            return False
-        self.queues.enter(entry)
-        return True
+        concerned = urgent or self.queues.uses(entry.wants, ELSEWHERE)
+        if concerned and not self._is_left_out(entry.queue, (entry.priority, entry.execution_id)):
+            self.queues.enter(entry)
+        return entry.execution_id in self.queues
 
     def no_longer_told(self, execution_id: str) -> None:
         """The node with which an execution waits does not tell of it any more."""

@@ -97,12 +97,12 @@ class StandingOffers:
         return places.may_run_here(definition, execution) and not places.may_run_at(boot, definition, execution)
 
     def _replace(self, boot: str, waits: frozenset[str]) -> None:
-        for execution_id in self._heard.pop(boot, frozenset()) - waits:
+        for execution_id in sorted(self._heard.pop(boot, frozenset()) - waits):
             self._claims.no_longer_told(execution_id)
         if waits:
             self._heard[boot] = waits
 
     def forget(self, peers: Iterable[Peer]) -> None:
         """What nodes have told that are not known any more."""
-        for boot in self._heard.keys() - {peer.boot for peer in peers}:
+        for boot in sorted(self._heard.keys() - {peer.boot for peer in peers}):
             self._replace(boot, frozenset())

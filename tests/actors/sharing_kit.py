@@ -87,8 +87,10 @@ class Nodes:
         """One offer arrives, or the answer to one."""
         sender, to, what = letter
         if (rig := self.by_link(to)) is not None:
-            heard = Offered if isinstance(what, SendOffer) else Declined
-            rig.send(heard(sender, what.executions))
+            if isinstance(what, SendOffer):
+                rig.send(Offered(sender, what.executions, what.stands))
+            else:
+                rig.send(Declined(sender, what.executions))
 
     def lose(self) -> None:
         """Wake-ups and offers are lost."""

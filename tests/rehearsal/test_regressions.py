@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from tocsin.checker.checker import check
+from tocsin.checker.history import History
 from tocsin.rehearsal import run
 from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan
 
@@ -47,6 +48,49 @@ def test_a_deleted_task_is_judged_by_the_policies_that_it_had() -> None:
     (task,) = history.tasks
     assert (task.deleted, task.name, task.overlap) == (True, "lasting", "allow")
     assert not check(history).violations, check(history).report()
+
+
+def waited(history: History, name: str) -> float:
+    """The longest wait for a first start, in seconds, of the executions of tasks whose names begin so."""
+    found = [
+        (one.attempts[0].started_at or history.ended_at if one.attempts else history.ended_at) - one.created_at
+        for task in history.tasks
+        if task.name.startswith(name)
+        for one in task.executions
+        if one.state != "CANCELLED"
+    ]
+    return max(found) / 1_000_000
+
+
+def test_what_runs_on_every_node_has_its_turn_where_the_node_is_always_busy() -> None:
+    lasting = {"seconds": 3.0}
+    busy = tuple(Job(f"busy {n}", "lasting", every=4.0, parameters=lasting) for n in range(12))
+    plan = Plan(
+        1,
+        nodes=3,
+        partitions=8,
+        seconds=60.0,
+        knobs=Knobs(rhythm=1.0, slots=1, heartbeat=10.0, probe=5.0),
+        jobs=(*busy, Job("everywhere", every=30.0, placement="all")),
+    )
+    history = run.rehearse(plan).history
+    assert not check(history).violations, check(history).report()
+    ran = [one.target for task in history.tasks if task.everywhere for one in task.executions if one.attempts]
+    assert sorted(ran[:3]) == ["n1", "n2", "n3"]
+    # As long as the others in front of it: a dozen at the most, on a node of three.
+    assert waited(history, "everywhere") < 20.0
+
+
+def test_a_key_that_is_always_wanted_goes_to_who_has_waited_longest_on_any_node() -> None:
+    policies = {"concurrency": ("one", 1)}
+    keyed = tuple(
+        Job(f"keyed {n}", "lasting", every=5.0, parameters={"seconds": 4.0}, policies=policies) for n in range(6)
+    )
+    plan = Plan(1, nodes=3, partitions=8, seconds=60.0, knobs=Knobs(rhythm=1.0, heartbeat=10.0, probe=5.0), jobs=keyed)
+    history = run.rehearse(plan).history
+    assert not check(history).violations, check(history).report()
+    # Six of them take 24 seconds: by then each has had its turn.
+    assert waited(history, "keyed") < 26.0
 
 
 def test_a_run_that_fails_on_the_way_ends(monkeypatch: pytest.MonkeyPatch) -> None:

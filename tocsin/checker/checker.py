@@ -1,9 +1,9 @@
 """The checker: was every promise kept in this run? From a history to a verdict, without a clock and without the scheduler's code.
 
-Each nominal time has one outcome (`slots`), what is said to have run has (`starts`), attempts follow one another for a reason
-(`attempts`), none runs beside another that excludes it (`overlaps`), what was not run has a reason (`skips`), what was asked for
-holds (`asked`), and everything has one owner (`ownership`). What would be wrong without a fault that somebody wrote down is
-excused only with that proof, and counted.
+Each nominal time has one outcome (`slots`), what waits does so for a reason and in its turn (`waiting`), what is said to have
+run has (`starts`), attempts follow one another for a reason (`attempts`), none runs beside another that excludes it (`overlaps`),
+what was not run has a reason (`skips`), what was asked for holds (`asked`), and everything has one owner (`ownership`). What
+would be wrong without a fault that somebody wrote down is excused only with that proof, and counted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 
 from .asked import check_asked, check_requests
 from .attempts import check_attempts
+from .fencing import check_fencing
 from .history import History
 from .overlaps import check_keys, check_overlaps
 from .ownership import check_drains, check_owners, check_writes, takeovers
@@ -36,6 +37,7 @@ def check(history: History) -> Verdict:
     check_owners(case)
     check_writes(case)
     check_drains(case)
+    check_fencing(case)
     found = sorted(case.found.violations, key=lambda one: (one.at is not None, one.at or 0, one.task, one.kind))
     return Verdict(tuple(found), tuple(case.found.excused), _statistics(case))
 

@@ -101,8 +101,9 @@ class Task:
     """A task as the store has it, and what was asked of it. Absent from the store: `deleted`.
 
     phase: `active`, `paused`, `finished` or `cancelled`, since `ended_at` for the last two. settled_through: the ledger is
-    complete up to here. key: the concurrency key and its limit. everywhere: every slot runs on each node. records: whether its
-    handler writes to the record (a command or a request does not). calendars, parents: what it keeps to and waits for.
+    complete up to here. key: the concurrency key and its limit. everywhere: every slot runs on each node. pinned: it runs on some
+    of the nodes only. priority, queue: with whom it stands in line. records: whether its handler writes to the record (a command
+    or a request does not). calendars, parents: what it keeps to and waits for.
     """
 
     id: str
@@ -119,6 +120,9 @@ class Task:
     max_runs: int | None = None
     key: tuple[str, int] | None = None
     everywhere: bool = False
+    pinned: bool = False
+    priority: int = 0
+    queue: str = ""
     max_retries: int = 0
     records: bool = True
     calendars: tuple[str, ...] = ()
@@ -177,6 +181,15 @@ class Write:
 
 
 @attrs.frozen
+class Lease:
+    """At this instant the store granted a process its lease, or renewed it. It may count on that until `until`, by its own clock."""
+
+    process: str
+    at: int
+    until: int
+
+
+@attrs.frozen
 class Ownership:
     """Who owns what after healing. said: per living node, which partitions it takes for its own. stored: the boot that holds each
     in the store; live: the boots whose leases hold, with their nodes."""
@@ -192,20 +205,22 @@ class Bounds:
 
     lateness: a start later than this after its nominal time needs a reason, on a quiet cluster. heal: within this after the last
     fault everything is owned once and nothing due is left. zombie: how long after its thaw a process may act on what is past.
-    skew: how far apart the nodes' clocks may be from the true one.
+    skew: how far apart the nodes' clocks may be from the true one. fencing: how long who doubts its lease takes to end what runs.
     """
 
     lateness: int = 1_000_000
     heal: int = 30_000_000
     zombie: int = 1_000_000
     skew: int = 0
+    fencing: int = 1_000_000
 
 
 @attrs.frozen
 class History:
     """Everything that is judged. healed_at: when the last fault was taken back; ended_at: when the store was read.
 
-    writes: only where the store tells of them; None: nobody watched.
+    writes: only where the store tells of them; None: nobody watched. slots: how many attempts a node runs at the same time, 0 if
+    that is not known.
     """
 
     tasks: tuple[Task, ...]
@@ -215,6 +230,8 @@ class History:
     spans: tuple[Span, ...] = ()
     requests: tuple[Request, ...] = ()
     writes: tuple[Write, ...] | None = None
+    leases: tuple[Lease, ...] = ()
     ownership: Ownership | None = None
     partitions: int = 0
     bounds: Bounds = Bounds()
+    slots: int = 0

@@ -10,9 +10,10 @@ from itertools import pairwise
 from typing import Final
 
 from .expected import Unreadable, expected_times
-from .history import Execution, Row
+from .history import Row
 from .trial import NOT_RUN, RAN, Case, Trial
 from .verdict import Kind
+from .waiting import check_open
 
 SLICE: Final = 100
 """Executions that catch-up `all` makes at once; the next ones follow when half of them have ended."""
@@ -33,7 +34,7 @@ def check_ledger(case: Case, trial: Trial) -> None:
         _check_cover(case, trial, rows, trial.expected)
         _check_progress(case, trial)
     for execution in trial.task.executions:
-        _check_open(case, trial, execution)
+        check_open(case, trial, execution)
 
 
 def _once_per_slot(case: Case, trial: Trial) -> list[Row]:
@@ -182,45 +183,3 @@ def _following(trial: Trial, through: int) -> list[int]:
         return [time for time in expected_times(task, through) if time > task.settled_through]
     except Unreadable:
         return []
-
-
-def _check_open(case: Case, trial: Trial, execution: Execution) -> None:
-    """An execution that is open a long while after the last fault must have a reason to be."""
-    if not case.is_quiet or not (execution.state in ("WAITING", "RUNNING") or execution.lingers):
-        return
-    if case.history.ended_at - _last_sign(trial, execution) <= case.bounds.heal:
-        return
-    if execution.state == "WAITING" and _may_wait(case, trial, execution):
-        return
-    if execution.state == "RUNNING" and trial.task.phase == "active" and _runs(case, trial, execution):
-        return
-    state = "lingering" if execution.lingers else execution.state
-    case.found.add(Kind.LOST, trial.name, execution.created_at, f"{execution.id} is still {state}")
-
-
-def _last_sign(trial: Trial, execution: Execution) -> int:
-    """When something was last heard of an execution."""
-    times = [execution.created_at, *(line.at for line in trial.lines if line.execution == execution.id)]
-    for attempt in execution.attempts:
-        times += [at for at in (attempt.started_at, attempt.ended_at) if at is not None]
-    return max(times)
-
-
-def _may_wait(case: Case, trial: Trial, execution: Execution) -> bool:
-    """For its retry, whose delay is not known here, for one of its task or with its key that runs, or for the end of a pause."""
-    if execution.attempts and execution.attempts[-1].state in ("FAILED", "TIMED_OUT"):
-        return True
-    key, ended = trial.task.key, case.history.ended_at
-    if trial.has_running or (key is not None and key[0] in case.busy_keys):
-        return True
-    return case.faults.all_paused(ended - case.bounds.heal, ended)
-
-
-def _runs(case: Case, trial: Trial, execution: Execution) -> bool:
-    """Whether its newest attempt is at work, by the handlers' own record."""
-    number = execution.attempts[-1].number if execution.attempts else 0
-    kinds = {line.kind: line for line in trial.lines if (line.execution, line.attempt) == (execution.id, number)}
-    if not trial.task.records:
-        return True
-    start = kinds.get("start")
-    return start is not None and not kinds.keys() & {"end", "cut"} and case.faults.died_at(start.process) is None

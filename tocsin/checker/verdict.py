@@ -31,6 +31,7 @@ class Kind(StrEnum):
     PURGE_ERROR = "purge_error"
     STALE_WRITE = "stale_write"
     OWNERSHIP = "ownership"
+    UNFENCED = "unfenced"
     MAX_RUNS = "max_runs"
     HELD_AGAIN = "held_again"
     CANCELLED_RAN = "cancelled_ran"

@@ -35,6 +35,10 @@ LOOK: Final = 2.0
 CALM: Final = 8.0
 """So long it has to stay so: nothing that lingers is overlooked."""
 
+FENCING: Final = 0.75
+"""So long who doubts its lease takes to end what it runs, times the rhythm: some looks at the time, of the 1.7 seconds that are left
+of the lease then."""
+
 UP_SECONDS: Final = 120.0
 """Within which a cluster has begun, times the rhythm; against hanging."""
 
@@ -143,6 +147,7 @@ def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> His
         spans=tuple(stage.spans),
         requests=tuple(customers.requests),
         writes=tuple(stage.database.writes),
+        leases=tuple(stage.database.leases),
         # Who is alone owns everything, and says so to nobody.
         ownership=None if plan.is_alone else _ownership(stage),
         partitions=plan.partitions,
@@ -150,7 +155,9 @@ def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> His
             lateness=round(SECOND * (1 + slow)),
             heal=min(round(SECOND * HEAL * slow), stage.now() - healed),
             skew=round(SECOND * _skew(plan)),
+            fencing=round(SECOND * FENCING * slow),
         ),
+        slots=plan.knobs.slots,
     )
 
 

@@ -56,6 +56,9 @@ def read_task(store: SharedStore, task: StoredTask) -> Task:
         parents=() if definition.dependencies is None else definition.dependencies.parents,
         key=None if policies.concurrency is None else (policies.concurrency.key, policies.concurrency.limit),
         everywhere=definition.placement.where is Where.ALL,
+        pinned=definition.placement.where in (Where.NAMED, Where.SELECTOR),
+        priority=policies.priority,
+        queue=policies.queue,
         max_retries=policies.retry.max_retries,
         ended_at=state.last_ended_at if over else None,
         rows=tuple(
