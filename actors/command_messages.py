@@ -73,7 +73,8 @@ class DeleteTask:
 class RunTask:
     """Run now, whatever the trigger says; works when paused, obeys overlap. Answers the execution.
 
-    `execution_id`: the id it shall have, for who asks again when an answer was lost; None for a new one.
+    `execution_id`: the id it shall have, for who asks again when an answer was lost: the same request is answered with the
+    execution that it has led to, also when that has ended, for as long as it is kept. None for a new one.
     """
 
     task_id: str

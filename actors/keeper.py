@@ -357,6 +357,9 @@ class Keeper(Actor[Event]):
             users = await self._read(partial(self._store.calendar_users, tenant, name, after="", limit=SOME))
             self._core.calendars.learn_users((tenant, name), users)
             wanted.update(users)
+        if needs.executions:
+            details = [await self._read(self._store.execution, one) for one in sorted(needs.executions)]
+            self._core.commands.learn([detail.execution for detail in details if detail is not None])
         running: list[str] = []
         if needs.running:
             running = await self._world.blocking(self._store.occupied, lane=self._writer)

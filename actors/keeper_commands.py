@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from runtime.clock import Instant
@@ -41,6 +42,11 @@ class Commands:
 
     def __init__(self, progression: Progression) -> None:
         self._progression = progression
+        self._stored: dict[str, Execution] = {}
+
+    def learn(self, executions: Iterable[Execution]) -> None:
+        """Of the executions that are asked for by their ids those that the store has, ended or not."""
+        self._stored = {execution.id: execution for execution in executions}
 
     def carry_out(self, message: Command, staged: Staged, now: Instant) -> str | None:
         """Stage the command. Answers the id of the execution that the asker wants to see, or None for the task.
@@ -117,8 +123,9 @@ class Commands:
         self._progression.returned(staged, execution, now)
 
     def _run(self, message: RunTask, staged: Staged, now: Instant) -> str:
-        if message.execution_id is not None and message.execution_id in staged.executions:
-            return message.execution_id
+        if (known := self._asked_before(message, staged)) is not None:
+            staged.adopt(known)
+            return known.id
         if staged.state.phase is Phase.CANCELLED:
             raise Conflict(f"cannot run a task that is {staged.state.phase}: activate it first")
         policies = staged.definition.policies
@@ -132,6 +139,21 @@ class Commands:
             raise Conflict(f"execution {blocker.id} of this task {told(blocker)}, and overlap is {policies.overlap!s}")
         ids = [self._admit(message, staged, target, place, now) for target, place in places if not place.refused]
         return ids[0]
+
+    def _asked_before(self, message: RunTask, staged: Staged) -> Execution | None:
+        """What the same request was answered with, for as long as it is kept."""
+        wanted = message.execution_id
+        if wanted is None:
+            return None
+        known = staged.executions.get(wanted) or self._stored.get(wanted)
+        if known is not None and _request(known) != (
+            staged.id,
+            message.parameters,
+            message.channel,
+            message.correlation,
+        ):
+            raise Conflict(f"execution {wanted} is there already, and was asked for in another way")
+        return known
 
     def _admit(self, message: RunTask, staged: Staged, target: str | None, place: Room, now: Instant) -> str:
         policies = staged.definition.policies
@@ -193,6 +215,11 @@ def _refuse_change(message: Command, name: str) -> None:
             refused = False
     if refused:
         raise Conflict(f"{name} is a task of the node itself: it can be paused and run, its definition is configured")
+
+
+def _request(execution: Execution) -> tuple[str, str | None, str, str | None]:
+    """What was asked for when it was made."""
+    return execution.task_id, execution.parameters, execution.channel, execution.correlation
 
 
 def _open_one(staged: Staged) -> Execution | None:

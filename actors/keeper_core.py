@@ -114,7 +114,7 @@ class KeeperCore:
         governor = governor or Governor()
         self._claims = Claims(boot, node, runs, queues, recovering, places)
         self._progression = Progression(self._claims, random, new_id, governor)
-        self._commands = Commands(self._progression)
+        self.commands = Commands(self._progression)
         self._tasks = Tasks(partitions)
         self.waits = Waits(self._tasks.cache)
         self._progression.waits = self.waits
@@ -363,7 +363,7 @@ class KeeperCore:
             if isinstance(message, EditTask):
                 message = evolve(message, definition=self.calendars.refreshed(message.definition))
                 self.waits.check(message.definition, staged.definition, self._tasks.staged)
-            shown = self._commands.carry_out(message, staged, now)
+            shown = self.commands.carry_out(message, staged, now)
         except TocsinError as error:
             self._directives.append(Refuse(message.reply, error))
             return

@@ -9,7 +9,7 @@ import attrs
 from runtime.records import record
 
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
-from .command_messages import EditTask
+from .command_messages import EditTask, RunTask
 from .keeper_dependencies import Waits
 from .keeper_messages import (
     AttemptsEnded,
@@ -43,7 +43,8 @@ class Needs:
     """What the shell must do before `decide`: read these tasks, and all tasks with running executions if `running`.
 
     `conflicts`: a commit under way is about what this batch is about and has to land first. `graph`: who waits for whom, and the
-    calendars, are to be read; `pause`: whether the scheduler is paused; `calendars`: some of the tasks that use these.
+    calendars, are to be read; `pause`: whether the scheduler is paused; `calendars`: some of the tasks that use these;
+    `executions`: which of these there are.
     """
 
     task_ids: frozenset[str]
@@ -52,11 +53,12 @@ class Needs:
     graph: bool
     pause: bool = False
     calendars: frozenset[tuple[str, str]] = frozenset()
+    executions: frozenset[str] = frozenset()
 
 
 @attrs.define
 class Ahead:
-    """What a batch is about. `calendars_deleted`: by tenant and name.
+    """What a batch is about. `calendars_deleted`: by tenant and name. `executions`: those that are asked for by their ids.
 
     `fresh`: of the tasks, those that are decided on as they are in the store, where others may have written them;
     `about_pause`: the same for the scheduler's pause.
@@ -68,6 +70,7 @@ class Ahead:
     about_calendars: bool = False
     about_pause: bool = False
     calendars_deleted: frozenset[tuple[str, str]] = frozenset()
+    executions: set[str] = attrs.field(factory=set)
 
     def conflicts(self, in_flight: Set[str], calendars_in_flight: bool, pause_in_flight: bool) -> bool:
         """Whether a commit under way is about the same."""
@@ -79,7 +82,8 @@ class Ahead:
         fresh = self.fresh if shared else ()
         unread = frozenset([task_id for task_id in self.task_ids if task_id in fresh or task_id not in cache])
         pause = pause or (shared and self.about_pause)
-        return Needs(unread, self.running, conflicts, graph, pause, self.calendars_deleted)
+        executions = frozenset(self.executions)
+        return Needs(unread, self.running, conflicts, graph, pause, self.calendars_deleted, executions)
 
 
 def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneCommands) -> Ahead:
@@ -111,6 +115,9 @@ def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneComma
                 wanted.update(waits.named_by(definitions))
             case EditTask(definition=definition):
                 fresh.update((definition.id,), waits.named_by((definition,)))
+            case RunTask(task_id=task_id, execution_id=str(execution_id)):
+                fresh.add(task_id)
+                ahead.executions.add(execution_id)
             case PutCalendar():
                 ahead.about_calendars = True
             case DeleteCalendar(tenant=tenant, name=name):

@@ -8,7 +8,7 @@ from typing import TypeGuard
 from runtime.errors import Conflict, LeaseLost, LimitReached, StaleEpoch, StaleFence, StaleVersion, TocsinError
 from runtime.records import evolve
 
-from .command_messages import EditTask, RetryTask
+from .command_messages import EditTask, RetryTask, RunTask
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Directive, Event, Recorded, Refuse
 from .keeper_staging import Staged
 
@@ -32,9 +32,11 @@ def without_slots(ends: Iterable[AttemptEnd]) -> tuple[AttemptEnd, ...]:
     return tuple(evolve(end, counted=True) for end in ends)
 
 
-def can_cause(message: Event, error: TocsinError) -> TypeGuard[EditTask | RetryTask | Checkpoint]:
-    """Whether the store may have refused a task for this message: for a name that is taken, or what the asker had read."""
-    kinds = EditTask if isinstance(error, Conflict) else RetryTask | Checkpoint
+def can_cause(message: Event, error: TocsinError) -> TypeGuard[EditTask | RunTask | RetryTask | Checkpoint]:
+    """Whether the store may have refused a task for this message: for a name or id that is taken, or what the asker had read."""
+    if isinstance(message, RunTask) and message.execution_id is None:
+        return False
+    kinds = EditTask | RunTask if isinstance(error, Conflict) else RetryTask | Checkpoint
     return isinstance(error, Conflict | StaleFence) and isinstance(message, kinds)
 
 

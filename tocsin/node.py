@@ -46,7 +46,7 @@ from runtime.world import RealWorld, World
 from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
 from .canary_config import canary_config
-from .checks import check_editable, check_note, check_when, known_type, parameters_text, parse_status
+from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
 from .cluster_config import cluster_config
 from .config import SETTINGS, Config, load_config, suggestion
 from .context_tools import ContextTools
@@ -184,14 +184,22 @@ class LocalNode(NodeControl):
                 return
             wanted = attrs.evolve(wanted, offset=wanted.offset + _PAGE)
 
-    async def run(self, reference: str, parameters: Mapping[str, Any] | None = None) -> Execution:
-        """Run a task now, whatever its trigger says. Raises Conflict when overlap forbids it."""
+    async def run(
+        self, reference: str, parameters: Mapping[str, Any] | None = None, *, execution_id: str | None = None
+    ) -> Execution:
+        """Run a task now, whatever its trigger says.
+
+        execution_id: that the execution shall have; who asks again with the same one, because an answer was lost, gets the same
+        execution, ended or not, for as long as it is kept. Raises Conflict when overlap forbids it, and when the id is that of
+        another run.
+        """
+        wanted = check_run_id(execution_id)
         task = await self.task(reference)
         text = None
         if parameters is not None:
             text = parameters_text(parameters)
             known_type(self.catalogue, task.definition.type).check_parameters(dict(parameters))
-        return await self._ask(task, lambda reply: RunTask(task.id, text, "task", None, ACTOR, reply))
+        return await self._ask(task, lambda reply: RunTask(task.id, text, "task", None, ACTOR, reply, wanted))
 
     async def execution(self, execution_id: str) -> ExecutionDetail:
         """One execution with attempts, result, checkpoint and progress. Raises NotFound."""

@@ -27,7 +27,7 @@ from runtime.clock import MILLISECOND
 from runtime.errors import InvalidRequest, NotFound
 
 from .calls import Call, Service
-from .checks import check_editable, check_note, check_when, known_type, parameters_text, parse_status
+from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
 from .definitions import definition_from_json, definition_json
 from .fields import Fields, show
 from .node_services import counts, list_types, live, ready, show_node, version
@@ -241,10 +241,11 @@ async def resume_task(node: Node, call: Call) -> Json:
 
 
 async def run_task(node: Node, call: Call) -> Json:
-    """Run now."""
+    """Run now. Asked again with the same `executionId` it answers the same execution."""
     task = await node.task(call["task"])
     fields = Fields(call["body"] or {})
     parameters, correlation = fields.take("parameters"), fields.text("correlation")
+    wanted = check_run_id(fields.text("executionId"))
     fields.finish()
     if correlation is not None and not 1 <= len(correlation) <= _MAX_WORD:
         raise InvalidRequest(f"correlation: 1 to {_MAX_WORD} characters, not {len(correlation)}")
@@ -253,7 +254,7 @@ async def run_task(node: Node, call: Call) -> Json:
         text = parameters_text(parameters)
         known_type(node.catalogue, task.definition.type).check_parameters(parameters)
     execution: Execution = await node.command(
-        task.id, lambda reply: RunTask(task.id, text, call.channel, correlation, call.actor, reply)
+        task.id, lambda reply: RunTask(task.id, text, call.channel, correlation, call.actor, reply, wanted)
     )
     return execution_view(execution)
 

@@ -334,4 +334,6 @@ def reason(error: Exception, change: Change) -> TocsinError:
     definition = change.task.definition if isinstance(change, Create) else change.definition
     if error.diag.constraint_name == "definitions_name" and definition is not None:
         return Conflict(f"there is another task with the name {definition.name!r}")
+    if error.diag.constraint_name == "executions_pkey":
+        return Conflict(f"another execution has the id of one of task {task_id} already")
     return Conflict(f"task {task_id} breaks a rule of the store: {error}")

@@ -422,6 +422,8 @@ class Writer:
 
 
 def _conflict(error: sqlite3.IntegrityError, change: Change) -> Conflict:
+    if "executions.id" in str(error):
+        return Conflict(f"another execution has the id of one of task {task_id_of(change)} already")
     if "tasks.name" not in str(error):
         return Conflict(f"task {task_id_of(change)} breaks a rule of the store: {error}")
     definition = change.task.definition if isinstance(change, Create) else change.definition

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,15 +11,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.command_messages import RunTask
+from actors.command_messages import PauseTask, RunTask
 from actors.keeper_messages import AttemptsEnded, Delivered, Recover, Settle
 from actors.model.event import EventTrigger, On, Topic
-from actors.model.lifecycle import OPEN_STATES, State
+from actors.model.lifecycle import OPEN_STATES, Phase, State
 from actors.model.occurrence import Outcome
 from actors.model.policy import CatchUp, OnCrash, Overlap, Policies, Retry
 from actors.store.port import DeliveryWrite, EventState, OutboxEntry
 from runtime.clock import SECOND, Instant, Micros
-from runtime.errors import StoreUnavailable, TocsinError
+from runtime.errors import Conflict, StoreUnavailable, TocsinError
 from runtime.records import evolve
 
 from .keeper_kit import Rig, definition
@@ -125,19 +126,56 @@ def test_what_is_left_out_with_a_refused_task_is_written_again() -> None:
     assert len(rig.store.event_states(["t1", "t2"])) == 2
 
 
+def run_under(execution_id: str, task_id: str = "t1", parameters: str | None = None) -> Callable[[Any], RunTask]:
+    return lambda reply: RunTask(task_id, parameters, "task", None, "event", reply, execution_id)
+
+
 def test_a_run_that_is_asked_for_twice_under_an_id_is_one() -> None:
     rig = Rig()
     rig.create(definition())
-
-    def ask(reply: Any) -> RunTask:
-        return RunTask("t1", None, "task", None, "event", reply, "the-id")
-
+    ask = run_under("the-id")
     assert rig.ask(ask).id == rig.ask(ask).id == "the-id"
     assert len(rig.started) == 1
     rig.end()
-    with pytest.raises(TocsinError, match="the-id"):
-        rig.ask(ask)
+    again = rig.ask(ask)
+    assert (again.id, again.state) == ("the-id", State.COMPLETED)
+    rig.cancel()
+    assert rig.ask(ask).id == "the-id", "whatever has become of the task since"
     assert len(rig.started) == 1
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_another_run_under_the_same_id_is_refused_and_nobody_else(ended: bool) -> None:
+    rig = Rig()
+    rig.create(definition(), definition("t2"))
+    rig.ask(run_under("the-id"))
+    if ended:
+        rig.end()
+    for other in (run_under("the-id", parameters="{}"), run_under("the-id", "t2")):
+        with pytest.raises(Conflict, match="the-id"):
+            rig.ask(other)
+    replies = [rig.reply(), rig.reply()]
+    rig.send(run_under("the-id", "t2")(replies[0]), PauseTask("t2", None, "me", replies[1]))
+    assert isinstance(refusal(replies[0]), Conflict)
+    assert replies[1].result().state.phase is Phase.PAUSED
+    assert len(rig.started) == 1
+
+
+def test_two_runs_of_two_tasks_under_an_id_in_one_batch_are_one_and_a_conflict() -> None:
+    rig = Rig()
+    rig.create(definition(), definition("t2"))
+    replies = [rig.reply() for _ in range(3)]
+    asked = [run_under("the-id")(replies[0]), run_under("the-id", "t2")(replies[1])]
+    rig.send(*asked, PauseTask("t2", None, "me", replies[2]))
+    assert replies[0].result().id == "the-id"
+    assert isinstance(refusal(replies[1]), Conflict)
+    assert replies[2].result().state.phase is Phase.PAUSED
+
+
+def refusal(reply: Any) -> Exception:
+    with pytest.raises(TocsinError) as raised:
+        reply.result()
+    return raised.value
 
 
 # -- every end once, whatever happens

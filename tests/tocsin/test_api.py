@@ -345,6 +345,23 @@ def test_the_parameters_of_a_run_are_checked(client: Client) -> None:
     assert client.call("list_executions", task="checked")["totalSize"] == 0
 
 
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_run_that_is_asked_for_again_under_its_id_is_the_same_run(client: Client, persistent: bool) -> None:
+    name = f"asked again, {persistent}"
+    add(client, name=name, persistent=persistent)
+    wanted = f"0197a1b2-0000-7000-8000-00000000000{int(persistent)}"
+    body = {"parameters": {"region": "us", "count": 5}, "executionId": wanted}
+    assert client.call("run_task", task=name, body=body)["id"] == wanted
+    ended(client, wanted, "COMPLETED")
+    again = client.call("run_task", task=name, body=body)
+    assert (again["id"], again["state"]) == (wanted, "COMPLETED")
+    assert client.call("list_executions", task=name)["totalSize"] == 1
+    with pytest.raises(Conflict, match="asked for in another way"):
+        client.call("run_task", task=name, body={**body, "parameters": {"region": "eu", "count": 5}})
+    with pytest.raises(InvalidRequest, match="executionId: a UUID"):
+        client.call("run_task", task=name, body={"executionId": "mine"})
+
+
 def test_one_execution_can_be_cancelled(client: Client) -> None:
     add(client, "wait", name="waits")
     execution = client.call("run_task", task="waits")

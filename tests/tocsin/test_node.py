@@ -44,6 +44,10 @@ async def test_a_program_schedules_and_runs(tmp_path: Path) -> None:
         assert execution.state is State.COMPLETED
         assert (await node.execution(execution.id)).result == '{"region":"us","count":1}'
         assert [one.id for one in await node.executions("eu")] == [execution.id]
+        again = await node.run("eu", {"region": "us"}, execution_id=execution.id)
+        assert again == execution, "the same run under its id: it is not made again"
+        with pytest.raises(tocsin.Conflict, match="in another way"):
+            await node.run("eu", {"region": "eu"}, execution_id=execution.id)
         with pytest.raises(tocsin.Conflict):
             await node.new_task("greet").named("eu").with_period("1h").schedule()
         with pytest.raises(tocsin.InvalidRequest, match="region"):
