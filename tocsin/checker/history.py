@@ -182,7 +182,7 @@ class Write:
 
 @attrs.frozen
 class Lease:
-    """At this instant the store granted a process its lease, or renewed it. It may count on that until `until`, by its own clock."""
+    """At this instant the store granted a process its lease, or renewed it: good until `until`, by the process's own clock."""
 
     process: str
     at: int
@@ -230,8 +230,8 @@ class History:
     spans: tuple[Span, ...] = ()
     requests: tuple[Request, ...] = ()
     writes: tuple[Write, ...] | None = None
-    leases: tuple[Lease, ...] = ()
     ownership: Ownership | None = None
     partitions: int = 0
     bounds: Bounds = Bounds()
+    leases: tuple[Lease, ...] = ()
     slots: int = 0

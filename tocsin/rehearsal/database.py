@@ -17,16 +17,19 @@ import trio
 
 from actors.store.port import Commit, CommitResult
 from actors.store.shared import SharedStore
-from runtime.clock import Instant
+from runtime.clock import SECOND, Instant
 from runtime.errors import LeaseLost, StaleEpoch, StaleFence, StoreUnavailable
 from runtime.simulated_process import current_process
 
-from ..checker.history import Write
+from ..checker.history import Lease, Write
 from .record import Trace
 
 PATIENCE: Final = 3.0
 """Seconds after which a client takes a server that is silent for gone, times the rhythm: as PostgreSQL's adapter has it."""
 
+
+TRUSTED: Final = 2 / 3
+"""Of a lease: so long a process may count on it, by its own clock. As it is promised, not as the code that keeps it says."""
 
 STALE: Final = (StaleEpoch, StaleFence, LeaseLost)
 """Refusals of what comes too late."""
@@ -64,6 +67,7 @@ class Database:
         self.is_down = False
         self.is_full = False
         self.writes: list[Write] = []
+        self.leases: list[Lease] = []
         self.owners: dict[int, str] = {}
         self.refused: Counter[str] = Counter()
         self.noted: Counter[str] = Counter()
@@ -208,6 +212,23 @@ class Client:
     def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
         """See the port."""
         return self._database.raise_epochs(grants, boot)
+
+    def enrol(self, boot: str, node: str, seconds: float) -> None:
+        """See the port."""
+        self._database.store.enrol(boot, node, seconds)
+        self._leased(seconds)
+
+    def renew(self, boot: str, seconds: float) -> bool:
+        """See the port."""
+        renewed = self._database.store.renew(boot, seconds)
+        if renewed:
+            self._leased(seconds)
+        return renewed
+
+    def _leased(self, seconds: float) -> None:
+        process, now = current_process(), self._database.now()
+        if process is not None:
+            self._database.leases.append(Lease(process.name, now, now + round(TRUSTED * seconds * SECOND)))
 
     def hear(self, wakes: tuple[str, ...]) -> None:
         """Tasks that concern other nodes."""

@@ -36,8 +36,8 @@ CALM: Final = 8.0
 """So long it has to stay so: nothing that lingers is overlooked."""
 
 FENCING: Final = 0.75
-"""So long who doubts its lease takes to end what it runs, times the rhythm: some looks at the time, of the 1.7 seconds that are left
-of the lease then."""
+"""So long who doubts its lease takes to end what it runs, times the rhythm: some looks at the time. 1.7 seconds are left of the
+lease then."""
 
 UP_SECONDS: Final = 120.0
 """Within which a cluster has begun, times the rhythm; against hanging."""
