@@ -399,8 +399,7 @@ class Claims:
 
     def _serve(self, staged: Staged, execution: Execution, entry: Entry, now: Instant) -> bool:
         """Claim or offer the one whose turn it is. False if no node that may run it has room."""
-        here = self.places.may_run_here(staged.definition, execution)
-        if entry.told and here:
+        if entry.told and self.places.may_run_here(staged.definition, execution):
             # Its owner chooses among the nodes. Here it is only a matter of who has waited longest.
             place: Place = Room.HERE if self.may_claim else Room.BUSY
         else:
@@ -411,9 +410,11 @@ class Claims:
         self.queues.leave(entry.execution_id)
         if isinstance(place, Peer):
             self._offer(staged, entry, place, now)
-        elif not here:
+            return True
+        here = self.places.may_run_here(staged.definition, execution)
+        if place is Room.BUSY and not here:
             self._give_way(entry)
-        return isinstance(place, Peer) or (entry.told and not here)
+        return entry.told and not here
 
     def gone(self, execution_id: str) -> None:
         """An execution does not wait any more."""

@@ -5,7 +5,8 @@ its own partitions, is offered nothing; and who frees a concurrency key gives it
 each look the owner tells his peers of two kinds of waiting executions, as a *standing offer*:
 
 - those that the owner may not run itself go to the peers that may: they wait there as well, among those of the peer's own
-  partitions, in the order of priority and age that holds for all;
+  partitions, in the order of priority and age that holds for all. Where many wait that any of several peers may run, only the
+  oldest go to all of these at once;
 - those with a concurrency key go to all peers. Who uses that key lets them wait among his own waiters, so whoever frees it
   serves the one that has waited longest, wherever it waits; if that one may not run there, the key is left to it for a while.
 
@@ -17,7 +18,7 @@ Where nothing of these kinds waits, nothing is told, and no claim takes a step m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .keeper_claims import Claims, is_claimable
@@ -34,8 +35,15 @@ STANDING_MOST: Final = 64
 KEY_MOST: Final = 16
 """Of those that need one and the same concurrency key. If more run between two looks, their order is kept only roughly."""
 
+TO_ALL: Final = 8
+"""Of those that must run elsewhere: so many, the oldest, are told to every node that may run them, the others to one each,
+another one at each look. Where several wait for the same, all but the first who claims it try in vain."""
+
 Pair = tuple[str, str]
-"""Task id and execution id."""
+"""Task id and execution id; or a tenant and his concurrency key."""
+
+ELSEWHERE: Final[Pair] = ("\0", "elsewhere")
+"""Stands among the keys for having to run elsewhere. No tenant's name has such a character."""
 
 
 class StandingOffers:
@@ -45,6 +53,7 @@ class StandingOffers:
         self._claims = claims
         self._places = places
         self._told: frozenset[str] = frozenset()
+        self._looks = 0
         self._heard: dict[str, frozenset[str]] = {}
 
     # -- the owner
@@ -52,11 +61,12 @@ class StandingOffers:
     def to_send(self, waiting: Iterable[Task]) -> list[SendOffer]:
         """What the peers are told at a look. waiting: tasks of the own partitions, in the order of waiting."""
         found: dict[str, list[Pair]] = {}
-        keys: Counter[Pair] = Counter()
+        seen: Counter[Pair] = Counter()
+        self._looks += 1
         for task in waiting:
             for execution in task.open:
                 if is_claimable(execution):
-                    for peer in self._concerned(task.definition, execution, keys):
+                    for peer in self._concerned(task.definition, execution, seen):
                         some = found.setdefault(peer.boot, [])
                         if len(some) < STANDING_MOST:
                             some.append((task.id, execution.id))
@@ -64,17 +74,21 @@ class StandingOffers:
         self._told = frozenset(found)
         return [SendOffer(boot, tuple(found.get(boot, ())), stands=True) for boot in [*found, *over]]
 
-    def _concerned(self, definition: Definition, execution: Execution, keys: Counter[Pair]) -> Iterable[Peer]:
-        """Whom an execution that waits is told of."""
+    def _concerned(self, definition: Definition, execution: Execution, seen: Counter[Pair]) -> Sequence[Peer]:
+        """Whom an execution that waits is told of. seen: how many there were before it, by key, and of those for elsewhere."""
         concurrency = definition.policies.concurrency
         if concurrency is not None and self._claims.lacks(definition, execution)[0] is not None:
             key = (definition.tenant, concurrency.key)
-            keys[key] += 1
-            if keys[key] <= KEY_MOST:
+            seen[key] += 1
+            if seen[key] <= KEY_MOST:
                 return self._places.others
         if self._places.may_run_here(definition, execution):
             return ()
-        return self._places.who_may_run(definition, execution)
+        may = self._places.who_may_run(definition, execution)
+        seen[ELSEWHERE] += 1
+        if len(may) < 2 or seen[ELSEWHERE] <= TO_ALL:
+            return may
+        return (may[(seen[ELSEWHERE] + self._looks) % len(may)],)
 
     # -- the peer
 

@@ -249,6 +249,34 @@ def test_so_much_is_told_and_heard_and_no_more(monkeypatch: pytest.MonkeyPatch) 
     assert [waits_at(nodes[1], one) for one in waiting] == [True, True, False]
 
 
+def test_what_any_of_several_may_run_is_told_to_all_of_them_only_if_it_is_among_the_oldest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper_standing, "TO_ALL", 1)
+    nodes = Nodes(3, slots=1, owners=[0, 1, 2, 0])
+    nodes[0].executor = False
+    for rig in nodes.rigs[1:]:
+        rig.executor = True
+    one = of_partition(0, policies=LOOSE)
+    begun(nodes, one)
+    nodes.meet()
+    for _ in range(2):
+        run(nodes, one)
+    nodes.meet()
+    waiting = [run(nodes, one) for _ in range(3)]
+
+    def told() -> dict[str, tuple[str, ...]]:
+        nodes.lose()
+        nodes.look()
+        return {to: tuple(key for _, key in offer.executions) for to, offer in standing(nodes)}
+
+    first, second = told(), told()
+    for one_look in (first, second):
+        assert all(keys[0] == waiting[0] for keys in one_look.values())
+        assert sorted(key for keys in one_look.values() for key in keys[1:]) == waiting[1:]
+    assert first != second and first.keys() == second.keys() == {nodes[1].link, nodes[2].link}
+
+
 def test_of_one_key_so_many_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper_standing, "KEY_MOST", 2)
     nodes = Nodes(2)
