@@ -11,7 +11,7 @@ import pytest
 
 from tests.checker.histories import BEGIN, SECOND, Story, Tale, sec
 from tocsin.checker.checker import check
-from tocsin.checker.history import Execution, History, Line, Ownership, Row, Task, Write
+from tocsin.checker.history import Execution, History, Lease, Line, Ownership, Row, Task, Write
 from tocsin.checker.verdict import Kind
 
 
@@ -205,6 +205,11 @@ def with_write(history: History, at: int, boot: str, partition: int, epoch: int,
 def owners(history: History, **changes: Any) -> History:
     assert history.ownership is not None
     return attrs.evolve(history, ownership=attrs.evolve(history.ownership, **changes))
+
+
+def leased(history: History, *spans: tuple[str, float, float]) -> History:
+    """What these processes could count on."""
+    return attrs.evolve(history, leases=tuple(Lease(name, sec(at), sec(until)) for name, at, until in spans))
 
 
 def row_added(history: History, name: str, row: Row) -> History:
@@ -402,6 +407,9 @@ WRONG: list[tuple[Kind, str, Callable[[History], History]]] = [
     (Kind.OWNERSHIP, "of the dead", lambda h: owners(h, live={"n1.2 lease": "n1"})),
     (Kind.OWNERSHIP, "another one's in the store", lambda h: owners(h, stored={0: "n1.2 lease", 1: "n1.2 lease"})),
     (Kind.OWNERSHIP, "not in the store, nor in a word", lambda h: owners(h, stored={}, said={"n1": frozenset({0})})),
+    (Kind.UNFENCED, "its lease is over", lambda h: leased(h, ("n3.1", 0, 150))),
+    (Kind.UNFENCED, "it has none yet", lambda h: leased(h, ("n3.1", 15, 300))),
+    (Kind.UNFENCED, "between two", lambda h: leased(h, ("n3.1", 0, 40), ("n3.1", 51, 300))),
     (Kind.MAX_RUNS, "too many", lambda h: changed(h, "limited", max_runs=2)),
     (Kind.MAX_RUNS, "too few", lambda h: changed(h, "limited", max_runs=4)),
     (Kind.HELD_AGAIN, "by itself", lambda h: attrs.evolve(h, requests=tuple(
@@ -448,6 +456,16 @@ def test_what_was_kept_before_a_crash_that_was_purged_is_not_asked_for() -> None
     tasks = tuple(attrs.evolve(one, executions=(), rows=()) for one in story.told().tasks)
     purged = with_requests(attrs.evolve(story.told(), tasks=tasks), ("anew", "purge", 100, "ok"))
     assert Kind.CHECKPOINT_REGRESSION not in check(purged).kinds
+
+
+def test_what_a_process_does_while_it_may_or_at_its_thaw_is_not_unfenced() -> None:
+    """n2 is frozen from 40 to 60 in its first life, and its handler writes once more then."""
+    history = leased(clean().told(), ("n3.1", 0, 100), ("n3.1", 90, 300), ("n2.1", 0, 45))
+    assert check(history).violations == (), check(history).report()
+    later = lines_changed(
+        history, lambda line: (line.process, line.kind, line.key) == ("n2.1", "effect", "mail"), at=sec(61.5)
+    )
+    assert Kind.UNFENCED in check(later).kinds
 
 
 def test_every_kind_has_its_history() -> None:

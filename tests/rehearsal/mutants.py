@@ -107,6 +107,13 @@ ALONE = _plan(
 )
 """Two nodes reach neither coordination nor store for so long that they count as dead."""
 
+STORELESS = _plan(
+    [Job(f"lasting {n}", "lasting", after=10.0, parameters={"seconds": 26.0}) for n in range(6)],
+    [Fault(20.0, FaultKind.LOSE_STORE, (name,), 26.0) for name in ("n1", "n2")],
+    seconds=80.0,
+)
+"""Two nodes do not reach the store for longer than their leases, and keep their sessions: nobody takes their work."""
+
 KILLED = _plan(
     [*_brief(6), *_long("long", 6), *_long("held", 6, on_crash="hold")],
     [Fault(20.0, FaultKind.KILL, ("n1",), 10.0), Fault(22.0, FaultKind.KILL, ("n2",), 10.0)],
@@ -227,7 +234,7 @@ def _own_node_not_recognised() -> Iterator[None]:
 
 
 @contextmanager
-def _no_self_fencing() -> Iterator[None]:
+def no_self_fencing() -> Iterator[None]:
     usual = ClusterCoordinatorCore._watch
 
     def watch(self: ClusterCoordinatorCore, now: float) -> None:
@@ -246,7 +253,7 @@ def deaf() -> Iterator[None]:
         # Nor does it ask again.
         self._next[Renew] = math.inf
 
-    with _no_self_fencing(), patch.object(ClusterCoordinatorCore, "_begin_anew", ignore):
+    with no_self_fencing(), patch.object(ClusterCoordinatorCore, "_begin_anew", ignore):
         yield
 
 
@@ -435,7 +442,7 @@ MUTANTS = (
     _mutant("no epoch check", _no_epoch_check, UNANSWERED, Kind.STALE_WRITE),
     _mutant("session loss ignored", _session_loss_ignored, JOINED, Kind.OWNERSHIP),
     _mutant("no fence check", _no_fences, FROZEN, Kind.CHECKPOINT_REGRESSION),
-    _mutant("no self-fencing", _no_self_fencing, ALONE, Kind.OVERLAP, Kind.ZOMBIE_EFFECT),
+    _mutant("no self-fencing", no_self_fencing, ALONE, Kind.OVERLAP, Kind.ZOMBIE_EFFECT),
     _mutant("epochs not raised", _epochs_not_raised, KILLED, Kind.STALE_WRITE),
     _mutant("the dead are not recovered", _the_dead_are_not_recovered, KILLED, Kind.LOST),
     _mutant("nothing is caught up", _nothing_is_caught_up, KILLED, Kind.LOST),

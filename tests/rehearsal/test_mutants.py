@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from tests.rehearsal.mutants import FROZEN, MUTANTS, Mutant, deaf
+from tests.rehearsal.mutants import FROZEN, MUTANTS, STORELESS, Mutant, deaf, no_self_fencing
 from tocsin.checker.checker import check
 from tocsin.checker.verdict import Kind, Verdict
 from tocsin.rehearsal import run
@@ -60,6 +60,13 @@ def test_where_a_node_is_deaf_the_fence_alone_keeps_its_checkpoints_out() -> Non
     with deaf():
         kinds = judged(FROZEN).kinds
     assert Kind.CHECKPOINT_REGRESSION not in kinds
+
+
+def test_who_does_not_fence_himself_is_found_before_it_does_harm() -> None:
+    with no_self_fencing():
+        kinds = judged(STORELESS).kinds
+    assert set(kinds) == {Kind.UNFENCED}
+    assert not judged(STORELESS).violations
 
 
 def test_there_are_enough_of_them_and_each_is_another() -> None:
