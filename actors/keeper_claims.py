@@ -143,9 +143,9 @@ class Claims:
             key = (definition.tenant, concurrency.key)
             self.queues.hold(Holder("", f"{ELSEWHERE} {key}", 0, Instant(0), "", ((key, 1),)))
 
-    def unblock(self, definition: Definition) -> None:
-        """Other nodes may have given a task's concurrency key back, or do without what was left to it."""
-        if (concurrency := definition.policies.concurrency) is not None:
+    def unblock(self, definition: Definition, *, key_too: bool = True) -> None:
+        """Other nodes may have given a task's concurrency key back, if `key_too`, or do without what was left to it."""
+        if key_too and (concurrency := definition.policies.concurrency) is not None:
             self.queues.release(f"{ELSEWHERE} {(definition.tenant, concurrency.key)}")
         for left in self._left.pop(definition.id, ()):
             self.queues.release(left)

@@ -7,7 +7,8 @@ can make a decision void, but never wrong: it is read again and decided again. W
   remembered ones; a task that came due and owes nothing as it is remembered is looked at once more.
 - A commit wakes other nodes (`Commit.wakes`) where it concerns them: the owner of a partition that is not ours, when the task
   is new, gone, due at another instant or has somebody waiting for a slot; the node that runs an attempt which is to stop; and
-  all of them when a concurrency key was given back.
+  all of them when a concurrency key was given back. If another execution took it in the same commit, its task is named too: who
+  reads that need not try.
 - Once a second the store is looked at (`Observed`), so a wake-up that is lost costs no more than that. The peers are told then
   of what waits here and concerns them (`keeper_standing`).
 
@@ -17,6 +18,7 @@ attempts, are written by any node.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
@@ -29,6 +31,7 @@ from .keeper_dependencies import Waits
 from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, SchedulerPaused
 from .keeper_places import ClusterPlaces
 from .keeper_progression import Progression
+from .keeper_queues import Key
 from .keeper_staging import Staged
 from .keeper_standing import StandingOffers
 from .keeper_tasks import Tasks
@@ -83,6 +86,8 @@ class Sharing:
         self._zones_switched = False
         self._doubtful: dict[str, None] = {}
         self._standing = StandingOffers(self._claims, places)
+        self._given_back: set[Key] = set()
+        self._taken: list[tuple[Key, str]] = []
 
     def own(self, former: Mapping[int, int], epochs: Mapping[int, int]) -> None:
         """Other partitions are owned. What their former owner had not walked through yet is walked through again."""
@@ -138,8 +143,16 @@ class Sharing:
             told.append(Reschedule(tuple(due)))
         if gone:
             told.append(EndTasks(tuple(sorted(gone))))
+        held = Counter(
+            (task.definition.tenant, one.key) for task in found for one in task.open if one.state is State.RUNNING
+        )
         for task in found:
-            self._claims.unblock(task.definition)
+            concurrency, tenant = task.definition.policies.concurrency, task.definition.tenant
+            free = concurrency is None or held[tenant, concurrency.key] < concurrency.limit
+            self._claims.unblock(task.definition, key_too=free)
+            for execution in task.open:
+                if not is_claimable(execution):
+                    self._claims.gone(execution.id)
             told += self._to_stop(task)
         self._claims.note_backlog(mine, now, complete=False, more=True)
         if waiting := [task.id for task in mine if any(one.waits_for is WaitsFor.DEPENDENCY for one in task.open)]:
@@ -215,6 +228,7 @@ class Sharing:
     def wakes(self, staged: Staged, task: Task, waits: Waits, *, owned: bool) -> list[str]:
         """The tasks that other nodes should look at because of what was staged: itself, and its children if it is a parent."""
         woken = list(waits.children(task.id)) if _may_let_go(staged, task) else []
+        self._note_keys(staged)
         if (not owned and self._concerns_owner(staged, task)) or any(
             self._concerns_runner(staged.executions[key], staged.stored(key)) for key in staged.changed
         ):
@@ -223,7 +237,20 @@ class Sharing:
 
     def write(self, commit: Commit, wakes: Iterable[str]) -> Commit:
         """The commit with what guards it where others write too."""
+        wakes = [*wakes, *(task_id for key, task_id in self._taken if key in self._given_back)]
+        self._given_back.clear()
+        self._taken.clear()
         return evolve(commit, boot=self._claims.boot, wakes=tuple(dict.fromkeys(wakes)), graph=max(0, self.graph))
+
+    def _note_keys(self, staged: Staged) -> None:
+        for execution_id in staged.changed:
+            execution, former = staged.executions[execution_id], staged.stored(execution_id)
+            before = former.key if former is not None and former.state is State.RUNNING else None
+            after = execution.key if execution.state is State.RUNNING else None
+            if before is not None and after is None:
+                self._given_back.add((staged.definition.tenant, before))
+            elif after is not None and before is None:
+                self._taken.append(((staged.definition.tenant, after), staged.id))
 
     def _concerns_owner(self, staged: Staged, task: Task) -> bool:
         if staged.original is None or staged.deleted or task.due != staged.original.due:

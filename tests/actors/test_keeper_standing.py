@@ -12,7 +12,8 @@ from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies
 from actors.model.task import Definition, partition_of
-from actors.sharing_messages import Offered, PeersChanged, SendOffer
+from actors.sharing_messages import Changed, Offered, PeersChanged, SendOffer
+from actors.store.port import Commit
 
 from .keeper_kit import definition
 from .sharing_kit import PARTITIONS, Nodes, SharingRig
@@ -331,3 +332,44 @@ def test_the_state_of_a_told_one_is_what_the_store_says() -> None:
     assert waits not in {one.id for one in nodes[1].started}
     (task,) = nodes.store.tasks([pinned.id])
     assert all(one.state is not State.RUNNING and one.waits_for is not WaitsFor.SLOT for one in task.open)
+
+
+def test_who_hears_that_a_key_was_given_on_in_the_same_commit_does_not_try_to_take_it() -> None:
+    nodes = Nodes(2)
+    here, there = of_partition(0, policies=KEYED), of_partition(1, policies=KEYED)
+    next_one = of_partition(0, 1, policies=KEYED)
+    begun(nodes, here, next_one, there)
+    run(nodes, here), run(nodes, there, 1)
+    second = run(nodes, next_one)
+    nodes.lose()
+    commits: list[Commit] = []
+    nodes[0].end()
+    assert [one.id for one in nodes[0].started][1:] == [second]
+    nodes[1].before_commit = commits.append
+    assert nodes.woken == [here.id, next_one.id]
+    nodes.deliver()
+    assert not any(commit.updates for commit in commits)
+    # Given back for good: now it is his.
+    nodes[0].end()
+    nodes.deliver()
+    assert len(nodes[1].started) == 1
+
+
+def test_what_runs_by_now_does_not_wait_any_more() -> None:
+    nodes = Nodes(3, slots=1, owners=[0, 1, 2, 0])
+    nodes[0].executor = False
+    nodes.meet()
+    either = Placement(Where.NAMED, nodes=("n2", "n3"))
+    works = [of_partition(partition, policies=LOOSE, placement=either) for partition in (0, 1, 2)]
+    begun(nodes, *works)
+    foreign, *own = works
+    run(nodes, own[0], 1), run(nodes, own[1], 2)
+    nodes.meet()
+    waits = run(nodes, foreign)
+    nodes.look()
+    nodes.deliver()
+    assert waits in nodes[1].core.claims.queues
+    nodes[2].end()
+    assert [one.id for one in nodes[2].started][1:] == [waits]
+    nodes[1].send(Changed((foreign.id,)))
+    assert waits not in nodes[1].core.claims.queues
