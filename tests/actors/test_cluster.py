@@ -165,13 +165,15 @@ async def test_offers_and_refusals_reach_the_keeper_of_the_other_node(autojump_c
         a, b = grid.nodes
         a.cluster.send(SendOffer(b.boot, (("t1", "e1"),)))
         await until(lambda: bool(b.heard))
-        assert b.heard == [Offered(a.boot, (("t1", "e1"),))]
+        a.cluster.send(SendOffer(b.boot, (("t2", "e2"),), stands=True))
+        await until(lambda: len(b.heard) == 2)
+        assert b.heard == [Offered(a.boot, (("t1", "e1"),)), Offered(a.boot, (("t2", "e2"),), stands=True)]
         b.cluster.send(SendDeclined(a.boot, (("t1", "e1"),)))
         await until(lambda: bool(a.heard))
         assert a.heard == [Declined(b.boot, (("t1", "e1"),))]
         a.cluster.send(SendOffer("nobody", (("t1", "e1"),)))
         await trio.sleep(1)
-        assert len(a.heard) == len(b.heard) == 1
+        assert (len(a.heard), len(b.heard)) == (1, 2)
 
 
 async def test_what_is_no_word_for_a_keeper_is_left_aside(autojump_clock, caplog):
