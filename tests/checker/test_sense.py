@@ -297,6 +297,19 @@ def test_a_task_at_its_limit_has_no_slots_left_when_it_is_cancelled() -> None:
     assert Kind.LOST in judged(story).kinds
 
 
+@pytest.mark.parametrize("purged", [15.0, 5.0])
+def test_what_was_purged_counts_against_the_limit(purged: float) -> None:
+    """The first of two runs is gone with its row, if it was purged; if what was purged is older, it was lost."""
+    story = Story()
+    tale = story.task("twice", {"every": 10 * SECOND, "anchor": BEGIN}, max_runs=2, phase="cancelled", ended_at=sec(55))
+    tale.task = attrs.evolve(tale.task, settled_through=sec(55))
+    tale.fire(sec(20))
+    story.ask("purge", tale, purged)
+    story.requests.append(Request("cancel", tale.task.id, sec(54), sec(55), "ok"))
+    lost = [one.at for one in judged(story).violations if one.kind is Kind.LOST]
+    assert lost == ([] if purged > 10 else [sec(10), sec(30), sec(40), sec(50)])
+
+
 @pytest.mark.parametrize("purged", [True, False])
 def test_for_which_node_a_purged_execution_was_is_not_known(purged: bool) -> None:
     story = Story()

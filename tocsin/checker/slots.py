@@ -77,11 +77,12 @@ def _check_cover(case: Case, trial: Trial, rows: Sequence[Row], expected: Sequen
             kind = Kind.PHANTOM if row.count is not None and row.count > len(inside) else Kind.LOST
             add(kind, at=row.first, text=f"a row to {row.last} counts {row.count}, it holds {len(inside)}")
         covered.update(inside)
+    purged = sum(not covered[time] and case.purged_after(time, trial.task) for time in expected)
     for time in expected:
         if covered[time] > 1:
             add(Kind.DUPLICATE, at=time, text=f"it has {covered[time]} outcomes")
         elif not covered[time] and not (
-            _may_be_missing(case, trial, time) or _was_over(trial, rows, time) or _at_limit(trial, rows, time)
+            _may_be_missing(case, trial, time) or _was_over(trial, rows, time) or _at_limit(trial, rows, time, purged)
         ):
             add(Kind.LOST, at=time, text="it has no outcome")
 
@@ -101,12 +102,13 @@ def _was_over(trial: Trial, rows: Sequence[Row], time: int) -> bool:
     return not any(begin < row.first <= max(end, time) for row in rows)
 
 
-def _at_limit(trial: Trial, rows: Sequence[Row], time: int) -> bool:
-    """The task had run as often as it may before a time, and nothing has an outcome since: it was finished."""
+def _at_limit(trial: Trial, rows: Sequence[Row], time: int, purged: int) -> bool:
+    """The task had run as often as it may before a time, and nothing has an outcome since: it was finished. What was purged may
+    have run."""
     limit = trial.task.max_runs
     if limit is None or any(row.first > time for row in rows):
         return False
-    return sum(row.outcome in RAN for row in rows) >= limit
+    return sum(row.outcome in RAN for row in rows) + purged >= limit
 
 
 def _may_be_missing(case: Case, trial: Trial, time: int) -> bool:
