@@ -32,7 +32,7 @@ from .cluster_config import ClusterConfig
 from .cluster_coordinator import ClusterCoordinator
 from .cluster_coordinator_core import ZONES_ATTRIBUTE
 from .cluster_coordinator_messages import Drain, Estranged
-from .cluster_health import complaints
+from .cluster_health import complaints, hindrances
 from .gossip import Gossip
 from .gossip_messages import Members
 from .keeper import Keeper
@@ -260,7 +260,14 @@ class Cluster:
 
     def complaints(self) -> list[str]:
         """What is not well about this node's part in the cluster; empty when all is."""
-        return complaints(
+        return self._judged_by(complaints)
+
+    def hindrances(self) -> list[str]:
+        """Of the complaints those for which the node does not keep time."""
+        return self._judged_by(hindrances)
+
+    def _judged_by(self, judge: Callable[..., list[str]]) -> list[str]:
+        return judge(
             self.status(),
             name=self.config.name,
             partitions=self._partitions,

@@ -228,8 +228,14 @@ class Node:
 
     def health(self) -> list[str]:
         """What is not well; empty when all is. Bad when the timer is late, not only when something is gone."""
+        return [*([] if self.cluster is None else self.cluster.complaints()), *self._own_complaints()]
+
+    def hindrances(self) -> list[str]:
+        """Of what is not well that for which the node does not keep time; empty when it does, with all that health may say."""
+        return [*([] if self.cluster is None else self.cluster.hindrances()), *self._own_complaints()]
+
+    def _own_complaints(self) -> list[str]:
         complaints = [str(complaint) for complaint in self._watchdog.health()]
-        complaints += [] if self.cluster is None else self.cluster.complaints()
         for lane in (self._durable, self._memory):
             if lane.keeper.trouble is not None:
                 complaints.append(f"the {lane.name} store cannot commit: {lane.keeper.trouble}")

@@ -93,10 +93,19 @@ async def live(_node: Node, _call: Call) -> Json:
 
 
 async def ready(node: Node, call: Call) -> Json:
-    """The node keeps time. Raises StoreUnavailable when it does not, with its complaints for those who have a token."""
-    complaints = node.health()
-    if complaints:
-        raise StoreUnavailable("; ".join(complaints) if call.actor else "the node is not ready; a token tells why")
+    """The node keeps time. Raises StoreUnavailable when it does not, and says why to those who have a token.
+
+    What is not well although it keeps time stands in the answer: that the coordination servers are away, above all. A node that
+    was taken out of service for it would leave nobody to ask.
+    """
+    if hindrances := node.hindrances():
+        raise StoreUnavailable("; ".join(hindrances) if call.actor else "the node is not ready; a token tells why")
+    answer: dict[str, Any] = {"status": "ok"}
+    if not call.actor:
+        return answer
+    if complaints := node.health():
+        answer["health"] = complaints
     # Paused is what its operator wants, so it is no complaint; but whoever looks shall see it.
-    paused = call.actor and await node.control.scheduler_pause() is not None
-    return {"status": "ok"} | ({"scheduler": "paused"} if paused else {})
+    if await node.control.scheduler_pause() is not None:
+        answer["scheduler"] = "paused"
+    return answer

@@ -185,8 +185,7 @@ def answer(case: Case) -> Answer:
 
 
 _REASONS: Final = {
-    "downtime": "nobody could fire it in time: the node was down",
-    "takeover": "its owner had changed",
+    "downtime": "nobody could fire it in time: the node that kept its time was down",
     "queue": "it waited for a free slot",
     "catch_up": "the catch-up run of another occurrence stands for it",
     "overlap": "the former execution still ran",
@@ -281,7 +280,7 @@ def _calendar_lines(definition: Definition, at: Instant) -> list[str]:
 
 
 def _because(task: Task, at: Instant, reason: str | None) -> str:
-    if reason in ("downtime", "takeover") and at < task.definition.created_at:
+    if reason == "downtime" and at < task.definition.created_at:
         return "its time had already passed when the task was made"
     return _REASONS.get(reason or "", reason or "no reason was kept")
 

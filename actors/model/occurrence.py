@@ -22,7 +22,6 @@ class Reason(StrEnum):
     """Why the outcome is not simply `fired`."""
 
     DOWNTIME = "downtime"
-    TAKEOVER = "takeover"
     QUEUE = "queue"
     CATCH_UP = "catch_up"
     OVERLAP = "overlap"

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from actors.cluster_health import complaints
+from actors.cluster_health import complaints, hindrances
 from runtime.coordination import CoordinationStatus
 
 WELL = CoordinationStatus("session", connected=True, trusted=True, leader="b", owners={0: "a", 1: "b"})
@@ -16,7 +16,34 @@ WELL = CoordinationStatus("session", connected=True, trusted=True, leader="b", o
 def found(
     status: CoordinationStatus, *, partitions: int = 2, nodes: int = 2, draining: bool = False, in_doubt: bool = False
 ) -> list[str]:
-    return complaints(status, name="a", partitions=partitions, nodes=nodes, draining=draining, in_doubt=in_doubt)
+    told: dict[str, Any] = {
+        "name": "a",
+        "partitions": partitions,
+        "nodes": nodes,
+        "draining": draining,
+        "in_doubt": in_doubt,
+    }
+    assert set(hindrances(status, **told)) <= set(complaints(status, **told))
+    return complaints(status, **told)
+
+
+@pytest.mark.parametrize(
+    ("change", "keeps_time"),
+    [
+        ({"connected": False, "trusted": False}, True),
+        ({"trusted": False}, True),
+        ({"connected": False, "trusted": False, "session": None}, False),
+        ({"connected": False, "trusted": False, "problem": "the store does not answer"}, False),
+        ({"gate": "cold start", "owners": {}}, False),
+        ({"owners": {0: "b", 1: "b"}}, False),
+    ],
+)
+def test_without_its_servers_a_node_keeps_time_while_it_may_have_its_session(
+    change: dict[str, Any], keeps_time: bool
+) -> None:
+    told: dict[str, Any] = {"name": "a", "partitions": 2, "nodes": 2, "draining": False, "in_doubt": False}
+    assert (hindrances(attrs.evolve(WELL, **change), **told) == []) is keeps_time
+    assert hindrances(WELL, **{**told, "in_doubt": True}) != []
 
 
 def test_a_node_that_owns_its_share_complains_of_nothing() -> None:

@@ -208,7 +208,7 @@ def late(reason: str | None = "downtime", **more: Any) -> Story:
 
 
 def test_a_late_start_needs_a_reason_that_can_be_seen() -> None:
-    assert found(late()) == found(late("takeover")) == found(late(None)) == {Kind.LATE}
+    assert found(late()) == found(late("unheard of")) == found(late(None)) == {Kind.LATE}
     assert is_clean(late("queue"))
     assert is_clean(late("overlap"))
     story = late()

@@ -185,7 +185,7 @@ def row(task: str, nominal: int, start: int, latency: int) -> Json:
         "state": "COMPLETED",
         "nominal": iso(nominal),
         "outcome": "late" if late else "fired",
-        "reason": "takeover" if late else None,
+        "reason": "downtime" if late else None,
         "target": None,
         "fence": (nominal - BEGIN) // (100 * MS),
         "lingers": False,

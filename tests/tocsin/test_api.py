@@ -455,7 +455,7 @@ def test_the_node_shows_itself(client: Client) -> None:
 
 
 def test_health_is_bad_when_the_node_says_so(running: Running, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.node.Node.health", lambda node: ["the timer is late"])
+    monkeypatch.setattr("actors.node.Node._own_complaints", lambda node: ["the timer is late"])
     with httpx.Client(
         base_url=running.url, headers={"Authorization": f"Bearer {running.token}"}, trust_env=False
     ) as http:

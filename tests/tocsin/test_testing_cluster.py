@@ -8,7 +8,9 @@ import trio
 import tocsin.testing
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context, SyncContext
-from runtime.errors import InvalidRequest, NotFound
+from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
+from tocsin.calls import Call
+from tocsin.node_services import ready
 
 START = "2026-03-01T00:00:00Z"
 
@@ -96,3 +98,21 @@ async def test_what_cannot_be_is_refused(cluster: tocsin.testing.VirtualCluster)
         cluster.kill("n1")
     with pytest.raises(NotFound, match="node 'n1' is not up"):
         cluster.node("n1")
+
+
+@tocsin.testing.simulated(nodes=3, start=START, catalogue=catalogue())
+async def test_a_node_without_the_coordination_servers_is_ready_and_tells_of_it(
+    cluster: tocsin.testing.VirtualCluster,
+) -> None:
+    node = cluster.node("n1").inner
+    assert await ready(node, Call({}, "me", "rest")) == {"status": "ok"}
+    for name in cluster.nodes:
+        cluster.lose_coordination(name)
+    await cluster.advance("30s")
+    [complaint] = (await ready(node, Call({}, "me", "rest")))["health"]
+    assert "no coordination server answers: running work finishes and what is owned is kept" in complaint
+    assert await ready(node, Call({}, "", "rest")) == {"status": "ok"}
+    cluster.lose_store("n1")
+    await cluster.advance("30s")
+    with pytest.raises(StoreUnavailable, match="the lease in the store was not renewed"):
+        await ready(node, Call({}, "me", "rest"))
