@@ -12,6 +12,37 @@ from tests.checker.judging import deleted, excused, found, is_clean
 from tocsin.checker.history import Bounds, Execution, Revision, Span, Write
 from tocsin.checker.verdict import Kind
 
+# -- the pause of everything
+
+
+@pytest.mark.parametrize(
+    ("at", "fault", "good", "proven"),
+    [
+        (25, None, False, False),
+        (25, "frozen", True, True),
+        (20.5, None, True, False),
+        (45, None, True, False),
+    ],
+)
+def test_nothing_is_claimed_while_everything_is_paused(at: float, fault: str | None, good: bool, proven: bool) -> None:
+    """From 20 to 40, and a second for all to hear of it; who stood still did not."""
+    story = Story(seconds=60, healed=0)
+    tale = story.task("t", settled_through=sec(50), phase="cancelled")
+    for n in (10, 50):
+        tale.fire(sec(n))
+    tale.row(sec(20), sec(40), 3, "missed", "paused")
+    tale.attempt(tale.execution("by hand", created_at=sec(19)), sec(at), sec(at + 0.1), "n1.1")
+    nobody = attrs.evolve(tale.task, id="")
+    for verb, when in (("pause all", 20), ("resume all", 40)):
+        story.ask(verb, Tale(nobody), when)
+    story.ask("run", tale, 19, key="by hand")
+    story.fault("paused", "", 20, 40)
+    if fault is not None:
+        story.fault(fault, "n1.1", 18, at - 0.1)
+    assert (Kind.PHANTOM in found(story)) is not good
+    assert (Kind.PHANTOM in excused(story)) is proven
+
+
 # -- skips
 
 

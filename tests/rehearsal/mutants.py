@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import attrs
+import trio
 
 from actors import keeper_core, keeper_progression
 from actors.cluster_coordinator_core import ClusterCoordinatorCore
@@ -21,7 +22,9 @@ from actors.cluster_coordinator_messages import Renew
 from actors.executor_core import ExecutorCore
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import Recover
+from actors.keeper_scheduler import LaneCommands
 from actors.keeper_sharing import Sharing
+from actors.lookout import Lookout
 from actors.model.policy import OnCrash
 from actors.rules import attempts, overlapping, settling
 from actors.store import memory
@@ -30,8 +33,21 @@ from runtime.clock import Instant
 from runtime.coordination_core import CoordinationCore
 from runtime.coordination_messages import SessionLost
 from runtime.records import evolve
+from tests.rehearsal.mutant_plans import (
+    ALONE,
+    DRAINED,
+    FROZEN,
+    FULL,
+    JOINED,
+    KILLED,
+    LOSING,
+    PAUSED,
+    QUIET,
+    UNANSWERED,
+    ZOMBIES,
+)
 from tocsin.checker.verdict import Kind
-from tocsin.rehearsal.plan import Call, Fault, FaultKind, Job, Knobs, Plan
+from tocsin.rehearsal.plan import Plan
 
 SOMEBODY_ELSE = "somebody else"
 
@@ -44,112 +60,6 @@ class Mutant:
     apply: Callable[[], Any]
     plan: Plan
     found: frozenset[Kind]
-
-
-# -- plans: three nodes with little to do but what matters, their talk slowed down, so that a run takes a second or two
-
-
-def _plan(
-    jobs: list[Job], faults: list[Fault], calls: tuple[Call, ...] = (), seconds: float = 60.0, slots: int = 50
-) -> Plan:
-    knobs = Knobs(rhythm=2.0, slots=slots, heartbeat=10.0, probe=5.0)
-    return Plan(1, 3, 4, seconds, knobs, tuple(jobs), calls, tuple(faults))
-
-
-def _brief(number: int, every: float = 3.0) -> list[Job]:
-    return [Job(f"brief {n}", "brief", every=every) for n in range(number)]
-
-
-def _long(name: str, number: int, **policies: Any) -> list[Job]:
-    policies = {"retry": (20, 1.0), **policies}
-    parameters = {"steps": 20, "rest": 2.0}
-    return [Job(f"{name} {n}", "long", after=2.0, parameters=parameters, policies=policies) for n in range(number)]
-
-
-def _lasting(name: str, number: int, every: float, **policies: Any) -> list[Job]:
-    parameters = {"seconds": 4.0}
-    return [Job(f"{name} {n}", "lasting", every=every, parameters=parameters, policies=policies) for n in range(number)]
-
-
-JOINED = attrs.evolve(
-    _plan(
-        _brief(4),
-        [Fault(0.1, FaultKind.KILL, ("n4",), 28.0), Fault(20.0, FaultKind.LOSE_COORDINATION, ("n1",), 25.0)],
-    ),
-    nodes=4,
-    partitions=8,
-)
-"""A node loses its session, and does not get back all that it had, because there is another one by then."""
-
-UNANSWERED = _plan(_brief(8), [Fault(20.0, FaultKind.LOSE_COORDINATION, (name,), 25.0) for name in ("n1", "n2")])
-"""Two owners do not know for a while that their sessions have ended."""
-
-FROZEN = _plan(
-    _long("long", 9),
-    [
-        Fault(at, kind, (name,), seconds)
-        for name in ("n1", "n2")
-        for at, kind, seconds in (
-            (12.0, FaultKind.DRAIN, 48.0),
-            (20.0, FaultKind.FREEZE, 24.0),
-        )
-    ],
-)
-"""Two nodes that own nothing stand still for so long that they count as dead, and go on."""
-
-ALONE = _plan(
-    [Job(f"lasting {n}", "lasting", after=2.0, parameters={"seconds": 40.0}) for n in range(6)],
-    [
-        Fault(20.0, kind, (name,), 26.0)
-        for name in ("n1", "n2")
-        for kind in (FaultKind.LOSE_COORDINATION, FaultKind.LOSE_STORE)
-    ],
-)
-"""Two nodes reach neither coordination nor store for so long that they count as dead."""
-
-STORELESS = _plan(
-    [Job(f"lasting {n}", "lasting", after=10.0, parameters={"seconds": 26.0}) for n in range(6)],
-    [Fault(20.0, FaultKind.LOSE_STORE, (name,), 26.0) for name in ("n1", "n2")],
-    seconds=80.0,
-)
-"""Two nodes do not reach the store for longer than their leases, and keep their sessions: nobody takes their work."""
-
-KILLED = _plan(
-    [*_brief(6), *_long("long", 6), *_long("held", 6, on_crash="hold")],
-    [Fault(20.0, FaultKind.KILL, ("n1",), 10.0), Fault(22.0, FaultKind.KILL, ("n2",), 10.0)],
-)
-"""Two of three nodes are killed."""
-
-QUIET = _plan(
-    [
-        *_lasting("allowed", 4, 3.0, overlap="allow"),
-        *_lasting("keyed", 3, 14.0, concurrency=("key", 1)),
-        *_lasting("skipping", 3, 3.0, overlap="skip"),
-        *_long("long", 4),
-        Job("limited", every=3.0, max_runs=4),
-    ],
-    [],
-    tuple(Call(30.0, "cancel", f"long {n}") for n in range(4)),
-    seconds=50.0,
-    slots=8,
-)
-"""Nothing goes wrong, and there is more to do than there is room."""
-
-LOSING = _plan(
-    _brief(6),
-    [
-        Fault(15.0, FaultKind.KILL, ("n1",), 15.0),
-        *(Fault(22.0 + 0.4 * n, FaultKind.LOSE_REPLY, (name,)) for name in ("n2", "n3") for n in range(12)),
-    ],
-    seconds=50.0,
-)
-"""Answers to writes at the coordination servers are lost while others take over from a node that is gone."""
-
-FULL = _plan(_lasting("lasting", 6, 6.0), [Fault(15.0 + 8 * n, FaultKind.FULL_STORE, (), 4.0) for n in range(4)])
-"""Nothing can be written now and then, and everything read."""
-
-DRAINED = _plan(_brief(8), [Fault(20.0, FaultKind.DRAIN, ("n1",), 60.0), Fault(20.0, FaultKind.DRAIN, ("n2",), 60.0)])
-"""Two of three nodes are to give up what they own, to the end."""
 
 
 # -- the store
@@ -212,6 +122,26 @@ def _epochs_not_raised() -> Iterator[None]:
             usual(self, answer)
 
         stack.enter_context(patch.object(ClusterCoordinatorCore, "_raised", raised))
+        yield
+
+
+@contextmanager
+def _dead_claim() -> Iterator[None]:
+    """Who was buried does not hear of it, and the store takes his claims."""
+    usual = memory.Guards
+    with deaf(), patch.object(memory, "Guards", lambda stale, dead, grown: usual(stale, False, grown)):
+        yield
+
+
+@contextmanager
+def _epoch_read_before_raised() -> Iterator[None]:
+    usual = MemoryStore.raise_epochs
+
+    def raise_epochs(self: MemoryStore, grants: Any, boot: str) -> Any:
+        before = dict(self._epochs)
+        return {partition: before.get(partition, 0) for partition in usual(self, grants, boot)}
+
+    with patch.object(MemoryStore, "raise_epochs", raise_epochs):
         yield
 
 
@@ -412,6 +342,28 @@ def _ends_forgotten() -> Iterator[None]:
 
 
 @contextmanager
+def _nothing_heard() -> Iterator[None]:
+    """Of what other nodes did: neither by wake-ups nor by looking."""
+
+    async def look(self: Lookout) -> None:
+        """There is nothing to be seen."""
+
+    async def listen(self: Lookout) -> None:
+        await trio.sleep_forever()
+
+    with patch.object(Lookout, "_look", look), patch.object(Lookout, "_listen", listen):
+        yield
+
+
+@contextmanager
+def _pause_ignored() -> Iterator[None]:
+    """It is answered, and everything goes on."""
+    usual = LaneCommands._change
+    with patch.object(LaneCommands, "_change", lambda self, paused, span: usual(self, None, span)):
+        yield
+
+
+@contextmanager
 def _cancel_not_told() -> Iterator[None]:
     with patch.object(Sharing, "_to_stop", lambda self, task: []):
         yield
@@ -440,6 +392,10 @@ def _mutant(name: str, apply: Callable[[], Any], plan: Plan, *found: Kind) -> Mu
 
 MUTANTS = (
     _mutant("no epoch check", _no_epoch_check, UNANSWERED, Kind.STALE_WRITE),
+    _mutant("epoch read before it is raised", _epoch_read_before_raised, KILLED, Kind.LOST),
+    _mutant("lease not checked on a claim", _dead_claim, ZOMBIES, Kind.OVERLAP),
+    _mutant("neither woken nor looking", _nothing_heard, QUIET, Kind.CANCELLED_RAN, Kind.LOST),
+    _mutant("pause ignored", _pause_ignored, PAUSED, Kind.PHANTOM),
     _mutant("session loss ignored", _session_loss_ignored, JOINED, Kind.OWNERSHIP),
     _mutant("no fence check", _no_fences, FROZEN, Kind.CHECKPOINT_REGRESSION),
     _mutant("no self-fencing", no_self_fencing, ALONE, Kind.OVERLAP, Kind.ZOMBIE_EFFECT),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from tests.rehearsal.mutants import FROZEN, MUTANTS, STORELESS, Mutant, deaf, no_self_fencing
+from tests.rehearsal.mutant_plans import FROZEN, STORELESS, ZOMBIES
+from tests.rehearsal.mutants import MUTANTS, Mutant, deaf, no_self_fencing
 from tocsin.checker.checker import check
 from tocsin.checker.verdict import Kind, Verdict
 from tocsin.rehearsal import run
@@ -60,6 +61,12 @@ def test_where_a_node_is_deaf_the_fence_alone_keeps_its_checkpoints_out() -> Non
     with deaf():
         kinds = judged(FROZEN).kinds
     assert Kind.CHECKPOINT_REGRESSION not in kinds
+
+
+def test_where_a_node_is_deaf_the_store_alone_keeps_its_claims_out() -> None:
+    with deaf():
+        kinds = judged(ZOMBIES).kinds
+    assert Kind.OVERLAP not in kinds
 
 
 def test_who_does_not_fence_himself_is_found_before_it_does_harm() -> None:

@@ -19,6 +19,28 @@ def check_requests(case: Case) -> None:
             case.found.add(Kind.REQUEST_LOST, one.task, one.asked_at, "the task was made, and is not there")
 
 
+def check_scheduler_pauses(case: Case) -> None:
+    """While everything is paused nothing is claimed, as soon as all nodes have heard of it."""
+    asked = [
+        one for one in case.history.requests if one.verb in ("pause all", "resume all") and one.answer != "refused"
+    ]
+    late, skew = case.bounds.lateness, case.bounds.skew
+    for pause in (one for one in asked if one.verb == "pause all" and one.answer == "ok"):
+        since = _answered(case, pause)
+        ends = [one.asked_at for one in asked if one.verb == "resume all" and _answered(case, one) > pause.asked_at]
+        until = min(ends, default=case.history.ended_at)
+        for trial in case.trials:
+            for (execution, number), attempt in trial.attempts.items():
+                at = attempt.started_at
+                if at is None or not since + late + skew < at < until - skew:
+                    continue
+                text = f"attempt {number} of {execution} was claimed while everything was paused, since {since}"
+                if case.faults.near(since, at) is None:
+                    case.found.add(Kind.PHANTOM, trial.name, at, text)
+                else:
+                    case.found.excuse(Kind.PHANTOM, trial.name, at, text)
+
+
 def check_asked(case: Case, trial: Trial) -> None:
     """All checks of what was asked of one task."""
     _check_there(case, trial)

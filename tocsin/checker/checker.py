@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .asked import check_asked, check_requests
+from .asked import check_asked, check_requests, check_scheduler_pauses
 from .attempts import check_attempts
 from .fencing import check_fencing
 from .history import History
@@ -34,6 +34,7 @@ def check(history: History) -> Verdict:
     check_strangers(case)
     check_keys(case)
     check_requests(case)
+    check_scheduler_pauses(case)
     check_owners(case)
     check_writes(case)
     check_drains(case)
