@@ -81,7 +81,7 @@ class StandingOffers:
             key = (definition.tenant, concurrency.key)
             seen[key] += 1
             if seen[key] <= KEY_MOST:
-                return self._places.others
+                return [peer for peer in self._places.others if peer.takes_work]
         if self._places.may_run_here(definition, execution):
             return ()
         may = self._places.who_may_run(definition, execution)

@@ -288,6 +288,12 @@ def test_of_one_key_so_many_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.look()
     offers = [offer for to, offer in standing(nodes) if to == nodes[0].link]
     assert [[execution for _, execution in offer.executions] for offer in offers] == [waiting[:2]]
+    # Who takes no work cannot serve anybody.
+    nodes.lose()
+    nodes[0].draining = True
+    nodes.meet()
+    nodes.look()
+    assert [(to, offer.executions) for to, offer in standing(nodes) if to == nodes[0].link] == [(nodes[0].link, ())]
 
 
 def test_what_is_left_out_for_older_ones_in_the_store_is_not_let_in_for_others() -> None:
