@@ -14,15 +14,12 @@ from runtime.clock import Micros
 from runtime.coordination import CoordinationStatus
 from runtime.errors import Conflict, NotFound, PeerUnreachable
 
-from .peer_calls import value_of
+from .peer_calls import FORWARD_SECONDS, value_of
 from .views import Json
 
 if TYPE_CHECKING:
     from actors.cluster import Cluster
     from actors.node import Node
-
-FORWARD_SECONDS: Final = 10.0
-"""How long another node has to do what it is asked: far above what a switch takes, below a person's patience."""
 
 _DOUBT: Final = {Standing.ALIVE: 0, Standing.SUSPECT: 1, Standing.DEAD: 2}
 
