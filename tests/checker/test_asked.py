@@ -134,6 +134,9 @@ def test_what_blocked_a_slot_was_open_then() -> None:
     skewed = blocked(19, "t@10")
     skewed.bounds = Bounds(skew=SECOND)
     assert is_clean(skewed)
+    untold = blocked(19, "t@10")
+    untold.bounds = Bounds(telling=SECOND)
+    assert is_clean(untold), "the store did not have its end yet"
 
 
 def test_a_slot_that_was_replaced_while_it_waited() -> None:

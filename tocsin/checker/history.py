@@ -206,6 +206,7 @@ class Bounds:
     lateness: a start later than this after its nominal time needs a reason, on a quiet cluster. heal: within this after the last
     fault everything is owned once and nothing due is left. zombie: how long after its thaw a process may act on what is past.
     skew: how far apart the nodes' clocks may be from the true one. fencing: how long who doubts its lease takes to end what runs.
+    telling: an attempt that has ended may count as open for so long, until the store has it.
     """
 
     lateness: int = 1_000_000
@@ -213,6 +214,7 @@ class Bounds:
     zombie: int = 1_000_000
     skew: int = 0
     fencing: int = 1_000_000
+    telling: int = 0
 
 
 @attrs.frozen

@@ -118,7 +118,7 @@ def _is_open_at(case: Case, execution: Execution, at: int) -> bool:
     if execution.state in ("WAITING", "RUNNING") or execution.lingers:
         return True
     end = _end_of(execution)
-    if end is None or end >= at - 2 * case.bounds.skew or not execution.attempts:
+    if end is None or end >= at - 2 * case.bounds.skew - case.bounds.telling or not execution.attempts:
         return True
     return case.faults.is_untold(end, at)
 
