@@ -220,6 +220,16 @@ def test_a_late_start_needs_a_reason_that_can_be_seen() -> None:
     assert found(story) == {Kind.LATE}
 
 
+def test_a_busy_machine_makes_late_and_kills_nobody() -> None:
+    story = late()
+    story.spans.append(Span("busy", "", 0))
+    assert is_clean(story)
+    crashed = again()
+    before = found(crashed)
+    crashed.spans.append(Span("busy", "", 0))
+    assert found(crashed) == before == {Kind.DUPLICATE}
+
+
 def test_a_pause_makes_late_and_so_does_a_skewed_clock() -> None:
     story = late("paused")
     story.spans.append(Span("paused", "", sec(40), sec(54)))

@@ -9,6 +9,7 @@ from typing import Final
 from .history import Bounds, Span
 
 PAUSED: Final = "paused"
+BUSY: Final = "busy"
 _STOPS: Final = frozenset({"frozen", "asleep"})
 
 
@@ -57,7 +58,7 @@ class Faults:
         found = [
             span
             for span in self._spans
-            if span.begin <= end and self._ends[id(span)] + self._bounds.heal >= begin
+            if span.kind != BUSY and span.begin <= end and self._ends[id(span)] + self._bounds.heal >= begin
             if span.subject in ("", *own) or span.subject in lives or (process is None and node is None)
         ]
         return min(found, key=lambda span: (span.subject == "", -span.begin), default=None)

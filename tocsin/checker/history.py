@@ -139,7 +139,8 @@ class Span:
 
     kind: `frozen` (a process stood still), `dead` (a process, from its death on), `asleep`, `cut`, `slow`, `store`,
     `coordination`, `clock`: what was hit is the `subject`: a process for the first two, otherwise a node or "". `paused`: a task,
-    or "" for all of them, was paused by an operator.
+    or "" for all of them, was paused by an operator. `busy`: the machine had more to do than it can, so anything may be late, and
+    nothing is gone.
     """
 
     kind: str
