@@ -23,7 +23,7 @@ from typing import Final
 import attrs
 
 from runtime.errors import TocsinError
-from tests.cluster import evidence, judge
+from tests.cluster import evidence, judge, operators
 from tests.cluster.harness import Cluster, cluster
 from tests.cluster.network import Kind, Way, Wired, wire
 from tests.cluster.operators import Operators, pause_all, resume_held
@@ -31,6 +31,7 @@ from tests.cluster.workload import LABELS, Planned, rate, slowness, tasks
 from tests.e2e.harness import NodeEnded, NodeProcess, wait_for
 from tests.e2e.record import append
 from tests.servers import server_directory
+from tocsin.checker.history import Ownership, Span
 from tocsin.embedded.postgres import EmbeddedPostgres
 from tocsin.embedded.zookeeper import EmbeddedZooKeeper, ZooKeeperServer
 
@@ -94,6 +95,7 @@ class Nemesis:
         self.done: Counter[str] = Counter()
         self.errors: list[BaseException] = []
         self.log: list[str] = []
+        self.spans: list[Span] = []
         self._rng = rng
         self._down: set[str] = set()
         self._lock = threading.Lock()
@@ -124,6 +126,15 @@ class Nemesis:
     def _say(self, what: str) -> None:
         self.log.append(f"{time.time():.3f} {what}")
 
+    @contextmanager
+    def _during(self, kind: str, subject: str = "") -> Iterator[None]:
+        """Something is wrong while the block runs; written down for the checker."""
+        since = operators.now()
+        try:
+            yield
+        finally:
+            self.spans.append(Span(kind, subject, since, operators.now()))
+
     def note(self, kind: str, pid: int) -> None:
         """What was done to a node, among the handlers' lines."""
         append(self.cluster.record, {"kind": kind, "pid": pid, "at": time.time_ns() // 1_000})
@@ -138,18 +149,21 @@ class Nemesis:
                 self.freeze(self._rng.choice(sorted(self.cluster.nodes)), fault.seconds)
             case "kill the leader of ZooKeeper":
                 leader = self.cluster.zookeeper.leader()
-                leader.kill()
-                time.sleep(fault.seconds)
-                leader.start()
+                with self._during("coordination"):
+                    leader.kill()
+                    time.sleep(fault.seconds)
+                    leader.start()
             case "freeze the leader of ZooKeeper":
                 leader = self.cluster.zookeeper.leader()
-                leader.freeze()
-                time.sleep(fault.seconds)
-                leader.thaw()
+                with self._during("coordination"):
+                    leader.freeze()
+                    time.sleep(fault.seconds)
+                    leader.thaw()
             case "restart PostgreSQL, fast" | "restart PostgreSQL, immediate":
-                self.cluster.postgres.stop("fast" if fault.name.endswith("fast") else "immediate")
-                time.sleep(fault.seconds)
-                self.cluster.postgres.start()
+                with self._during("store"):
+                    self.cluster.postgres.stop("fast" if fault.name.endswith("fast") else "immediate")
+                    time.sleep(fault.seconds)
+                    self.cluster.postgres.start()
             case _:
                 raise AssertionError(fault.name)
 
@@ -188,7 +202,8 @@ class Nemesis:
     def restart_server(self, server: ZooKeeperServer, rest: float) -> None:
         """The same for a server of the ensemble."""
         self._say(f"restart ZooKeeper server {server.number}, the {server.mode()}")
-        server.restart()
+        with self._during("coordination"):
+            server.restart()
         self.done["restart of a ZooKeeper server"] += 1
         time.sleep(rest)
 
@@ -218,9 +233,10 @@ class Nemesis:
     def _cut(self, fault: Fault) -> None:
         _, kind, way = fault.name.split()
         node = self._rng.choice(sorted(self.cluster.nodes))
-        self.wired.cut(kind, node, way)  # type: ignore[arg-type]
-        time.sleep(fault.seconds)
-        self.wired.heal(kind, node)  # type: ignore[arg-type]
+        with self._during({"zookeeper": "coordination", "links": "cut"}.get(kind, kind), node):
+            self.wired.cut(kind, node, way)  # type: ignore[arg-type]
+            time.sleep(fault.seconds)
+            self.wired.heal(kind, node)  # type: ignore[arg-type]
 
 
 # -- a whole run
@@ -257,16 +273,16 @@ def start(
             node.environment["TOCSIN_NODE_LABELS"] = LABELS[name]
         made.start()
         made.wait_balanced()
-        nemesis, operators = Nemesis(wired, rng), Operators(made, random.Random(rng.random()), planned)
-        operators.make_tasks()
+        nemesis, people = Nemesis(wired, rng), Operators(made, random.Random(rng.random()), planned)
+        people.make_tasks()
         try:
-            operators.start()
-            yield Run(wired, nemesis, operators, planned)
+            people.start()
+            yield Run(wired, nemesis, people, planned)
         finally:
-            operators.stop()
+            people.stop()
 
 
-def _healed(made: Cluster) -> evidence.Ownership:
+def _healed(made: Cluster) -> Ownership:
     """Who owns the partitions as soon as that is sound, or when the bound is over."""
     deadline = time.monotonic() + HEAL_SECONDS
     while True:
@@ -301,7 +317,8 @@ def finish(run: Run, drain_seconds: float = DRAIN_SECONDS) -> evidence.Evidence:
         late.append(
             f"{len(left)} tasks have not come to an end {drain_seconds:g} s after they were paused: {left[:10]}"
         )
-    return evidence.read(made, run.planned, run.operators.asked, stopped_at, owners, late)
+    ended_at = operators.now()
+    return evidence.read(made, run.planned, run.operators.asked, run.nemesis.spans, stopped_at, ended_at, owners, late)
 
 
 def storm(run: Run, rng: random.Random, seconds: float, rounds: int) -> evidence.Evidence:
@@ -316,7 +333,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def tell(run: Run, verdict: judge.Verdict) -> None:
+def tell(run: Run, verdict: judge.Judged) -> None:
     """What was done, and what was found."""
     for name, number in sorted(run.nemesis.done.items()):
         say(f"{number:5d} x {name}")

@@ -6,52 +6,15 @@ against it. A handler that is interrupted writes `cut` where it would have writt
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import trio
 
 import tocsin
-from tests.e2e.record import VARIABLE
+from tests.cluster.recording import Context, mark, recorded
 
-NODE = "E2E_NODE_PID"
-os.environ.setdefault(NODE, str(os.getpid()))  # a handler in a process of its own inherits it
-
-_RECORD = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-Context = tocsin.Context | tocsin.SyncContext
 Result = dict[str, Any]
-
-
-def mark(kind: str, ctx: Context, **more: Any) -> None:
-    """One write to the record. Processes die here, never the machine: the kernel has it, that is enough."""
-    line = {
-        "kind": kind,
-        "pid": int(os.environ[NODE]),
-        "task": ctx.task,
-        "nominal": None if ctx.nominal is None else round(ctx.nominal.timestamp() * 1_000_000),
-        "execution": ctx.execution_id,
-        "attempt": ctx.attempt,
-        "fence": ctx.fence,
-        "at": time.time_ns() // 1_000,
-    }
-    os.write(_RECORD, json.dumps(line | more).encode() + b"\n")
-
-
-@contextmanager
-def recorded(ctx: Context, **more: Any) -> Iterator[None]:
-    """Start and end, however it ends."""
-    mark("start", ctx, **more)
-    try:
-        yield
-    except BaseException:
-        mark("cut", ctx)
-        raise
-    mark("end", ctx)
 
 
 def result(ctx: Context) -> Result:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 import attrs
 
-from runtime.errors import Conflict, TocsinError
+from runtime.errors import Conflict, InvalidRequest, NotFound, TocsinError
 from tests.cluster.harness import Cluster
 from tests.cluster.workload import Planned
 from tests.e2e.harness import wait_for
+from tocsin.checker.history import Request
 from tocsin.client import Client
 
 PACE_SECONDS = (0.1, 0.5)
@@ -35,21 +37,36 @@ def now() -> int:
 
 @attrs.define
 class Asked:
-    """What was asked for. Times in microseconds.
+    """What was asked for.
 
-    runs: executions that were promised. added: tasks that run once. cancelled: task -> when it was answered. edits: task -> the
-    numbers of its acknowledged edits, and of all. resumed: task -> how often somebody tried to resume it.
+    requests: all of it, as the checker takes it. added: tasks that run once and were answered; tried: all of those. cancelled:
+    tasks that are. edits: task -> the numbers of its acknowledged edits, and of all.
     """
 
-    runs: dict[str, str] = attrs.field(factory=dict)
     added: list[str] = attrs.field(factory=list)
     tried: list[str] = attrs.field(factory=list)
-    cancelled: dict[str, int] = attrs.field(factory=dict)
+    cancelled: set[str] = attrs.field(factory=set)
     edits: dict[str, list[int]] = attrs.field(factory=dict)
     tried_edits: dict[str, list[int]] = attrs.field(factory=dict)
-    resumed: dict[str, int] = attrs.field(factory=dict)
+    requests: list[Request] = attrs.field(factory=list)
     answered: int = 0
     failed: int = 0
+
+    @contextmanager
+    def asking(self, verb: str, task: str, key: list[str] | None = None) -> Iterator[None]:
+        """One request, written down with what came of it. key: into which the id of an execution is put."""
+        since = now()
+        answer = "unknown"
+        try:
+            yield
+            answer = "ok"
+        except (Conflict, InvalidRequest, NotFound):
+            answer = "refused"
+            raise
+        finally:
+            self.requests.append(
+                Request(verb, task, since, None if answer == "unknown" else now(), answer, *(key or ()))
+            )
 
 
 class Operators:
@@ -122,7 +139,9 @@ class Operators:
         match rng.choices(["run", "add", "edit", "cancel", "resume"], [6, 3, 4, 0.4, 1])[0]:
             case "run":
                 task = rng.choice([one.name for one in self._planned if one.use == "run"])
-                self.asked.runs[client.call("run_task", task=self._ids[task])["id"]] = task
+                made: list[str] = []
+                with self.asked.asking("run", task, made):
+                    made.append(client.call("run_task", task=self._ids[task])["id"])
             case "add":
                 self._add(client, name, rng)
             case "edit":
@@ -136,7 +155,8 @@ class Operators:
         task = f"added {len(self.asked.tried)} over {name}"
         self.asked.tried.append(task)
         trigger = {"after": f"{rng.randrange(1, 4_000)}ms"}
-        client.call("add_task", body={"name": task, "taskType": "brief", "trigger": trigger, "policies": ADDED})
+        with self.asked.asking("create", task):
+            client.call("add_task", body={"name": task, "taskType": "brief", "trigger": trigger, "policies": ADDED})
         self.asked.added.append(task)
 
     def _edit(self, client: Client, task: str, rng: random.Random) -> None:
@@ -145,14 +165,16 @@ class Operators:
         tried.append(number)
         every = f"{rng.randrange(1_500, 3_000)}ms"
         body = {"parameters": {"edit": number}} | ({"trigger": {"every": every}} if rng.random() < 0.5 else {})
-        client.call("edit_task", task=self._ids[task], body=body)
+        with self.asked.asking("edit", task):
+            client.call("edit_task", task=self._ids[task], body=body)
         self.asked.edits.setdefault(task, []).append(number)
 
     def _cancel(self, client: Client, names: list[str]) -> None:
         left = [task for task in names if task not in self.asked.cancelled]
         if left:
-            client.call("cancel_task", task=self._ids[left[0]])
-            self.asked.cancelled[left[0]] = now()
+            with self.asked.asking("cancel", left[0]):
+                client.call("cancel_task", task=self._ids[left[0]])
+            self.asked.cancelled.add(left[0])
 
 
 ADDED = {"retry": {"maxRetries": 50, "delay": "200ms"}}
@@ -161,8 +183,7 @@ ADDED = {"retry": {"maxRetries": 50, "delay": "200ms"}}
 def resume_held(client: Client, asked: Asked) -> None:
     """Let everything go on that is held after a crash."""
     for task in client.tasks(status="CRASHED"):
-        asked.resumed[task["name"]] = asked.resumed.get(task["name"], 0) + 1
-        with suppress(TocsinError):
+        with suppress(TocsinError), asked.asking("resume", task["name"]):
             client.call("resume_task", task=task["itemId"])
 
 

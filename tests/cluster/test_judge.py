@@ -1,4 +1,4 @@
-"""The judge of a storm catches what it is there for, and excuses nothing without proof."""
+"""What the judge of a storm makes of its evidence, and the two things that it asks for beside the checker."""
 
 from __future__ import annotations
 
@@ -7,213 +7,111 @@ from typing import Any
 import attrs
 import pytest
 
+from runtime.errors import Conflict, StoreUnavailable
 from tests.cluster import judge
-from tests.cluster.evidence import Evidence, Ledger, Ownership, Ran
-from tests.cluster.judge import SECOND, Frozen
+from tests.cluster.evidence import BOUNDS, Evidence, processes
+from tests.cluster.harness import PARTITIONS
 from tests.cluster.operators import Asked
-from tests.cluster.workload import Planned, every
-from tests.e2e.checker import Attempt, Line, Row
+from tocsin.checker.history import Attempt, Execution, History, Line, Ownership, Revision, Span, Task
 
-PLANNED = Planned("t", "lasting", every(1))
-LONG = Planned("t", "long", every(1), {"onCrash": "resume"})
-
-
-def line(kind: str, at: int, execution: str = "a", attempt: int = 1, fence: int = 1, pid: int = 7, **more: Any) -> Line:
-    return Line(kind, pid, "t", None, execution, attempt, fence, at=at, **more)
+SECOND = 1_000_000
+EVERY = Revision(0, {"every": SECOND, "anchor": SECOND})
 
 
-def process(kind: str, at: int, pid: int = 7) -> Line:
-    return Line(kind, pid, at=at)
+def ran(key: str, nominal: int | None, state: str = "COMPLETED") -> Execution:
+    attempt = Attempt(1, nominal or 1, state, nominal, nominal, "boot", "n1")
+    return Execution(key, 0, state, nominal, "fired", fence=attempt.fence, attempts=(attempt,), ended_at=nominal)
 
 
-def ran(key: str, *attempts: Attempt, state: str = "COMPLETED", **more: Any) -> Ran:
-    last = attempts[-1].fence if attempts else 0
-    given: dict[str, Any] = {"nominal": None, "target": None, "outcome": "fired", "reason": None, "lingers": False}
-    return Ran(key, state=state, fence=last, result=f'{{"fence": {last}}}', attempts=attempts, **given | more)
+def evidence(*tasks: Task, lines: tuple[Line, ...] = (), asked: Asked | None = None, edit: int = 0) -> Evidence:
+    history = History(tasks, lines, ended_at=100 * SECOND, healed_at=100 * SECOND - BOUNDS.heal, bounds=BOUNDS)
+    return Evidence(history, asked or Asked(), {task.name: f'{{"edit": {edit}}}' for task in tasks}, [])
 
 
-def ledger(*executions: Ran, **more: Any) -> Ledger:
-    given: dict[str, Any] = {
-        "parameters": "{}",
-        "created_at": 50,
-        "settled_through": 300,
-        "phase": "paused",
-        "fence": 9,
-    }
-    given["revisions"] = ((0, {"every": 100, "anchor": 100}),)
-    return Ledger("id", "t", settled=(), executions=executions, **given | more)
+def tick(**changes: Any) -> tuple[Task, tuple[Line, ...]]:
+    """Two slots that ran, and what their handlers wrote."""
+    times = (SECOND, 2 * SECOND)
+    executions = tuple(ran(f"e{at}", at) for at in times)
+    task = Task("id", "tick", 0, (EVERY,), "paused", 2 * SECOND, fence=2 * SECOND, executions=executions)
+    lines = tuple(
+        Line(kind, "7", "tick", f"e{at}", 1, at, at + n, at) for at in times for n, kind in enumerate(("start", "end"))
+    )
+    return attrs.evolve(task, **changes), lines
 
 
-SUPERSEDED = ledger(
-    ran("a", Attempt(1, 1, "CRASHED", 10, 30 * SECOND), Attempt(2, 2, "COMPLETED", 31 * SECOND, 40 * SECOND))
-)
-ZOMBIE = [line("start", 10), line("start", 32 * SECOND, attempt=2, fence=2, pid=8)]
-STOPPED = [process("frozen", 5 * SECOND), process("thawed", 35 * SECOND)]
+def test_what_is_well_is_found_to_be_so() -> None:
+    task, lines = tick()
+    judged = judge.judge(evidence(task, lines=lines))
+    assert judged.violations == []
+    assert (judged.verdict.statistics.due, judged.verdict.statistics.starts) == (2, 2)
 
 
-def alone(task: Ledger, lines: list[Line], processes: list[Line]) -> tuple[list[str], list[str]]:
-    excused: list[str] = []
-    return judge.check_alone(task, PLANNED, lines, processes, Frozen(processes), excused), excused
+def test_what_is_lost_or_ran_twice_is_found_by_the_checker() -> None:
+    task, lines = tick()
+    lost = attrs.evolve(task, executions=task.executions[1:])
+    assert "it has no outcome" in "\n".join(judge.judge(evidence(lost, lines=lines[2:])).violations)
+    twice = judge.judge(evidence(task, lines=(*lines, lines[-2])))
+    assert "was started 2 times" in "\n".join(twice.violations)
 
 
-def test_a_process_that_was_stopped_while_it_was_superseded_is_excused() -> None:
-    found, excused = alone(SUPERSEDED, [*ZOMBIE, line("cut", 35 * SECOND + 1)], STOPPED)
-    assert (found, len(excused)) == ([], 1)
+def test_what_did_not_come_about_in_time_is_a_violation() -> None:
+    found = attrs.evolve(evidence(), late=["3 tasks have not come to an end"])
+    assert judge.judge(found).violations == ["3 tasks have not come to an end"]
+
+
+@pytest.mark.parametrize(("has", "good"), [(1, False), (2, True), (3, True), (4, False)])
+def test_the_newest_answered_edit_is_there_or_one_that_was_tried_later(has: int, good: bool) -> None:
+    task, _ = tick()
+    asked = Asked(edits={"tick": [1, 2]}, tried_edits={"tick": [0, 1, 2, 3]})
+    assert (list(judge.check_edits(evidence(task, asked=asked, edit=has))) == []) is good
 
 
 @pytest.mark.parametrize(
-    ("lines", "processes", "expected"),
+    ("executions", "good"),
     [
-        pytest.param(ZOMBIE, [], "its process was not stopped", id="it ran on"),
-        pytest.param([*ZOMBIE, line("end", 37 * SECOND)], STOPPED, "went on for 2.0 s", id="too long after the thaw"),
-        pytest.param(
-            [ZOMBIE[0], attrs.evolve(ZOMBIE[1], fence=1)], STOPPED, "both are valid", id="a fence that is not higher"
-        ),
-        pytest.param(
-            [line("start", 10), line("start", 20, "b", 1, 3, 8)],
-            STOPPED,
-            "not in the store",
-            id="one that nobody claimed",
-        ),
+        ((ran("e", 5),), True),
+        ((), False),
+        ((ran("e", 5), ran("f", 6)), False),
+        ((ran("e", 5, state="FAILED"),), False),
+        ((attrs.evolve(ran("e", 5), outcome="skipped"),), False),
     ],
 )
-def test_nothing_is_excused_without_proof(lines: list[Line], processes: list[Line], expected: str) -> None:
-    found, _ = alone(SUPERSEDED, lines, processes)
-    assert expected in "\n".join(found)
+def test_what_was_added_has_run_once(executions: tuple[Execution, ...], good: bool) -> None:
+    task, _ = tick(name="added", executions=executions)
+    assert (list(judge.check_added(evidence(task, asked=Asked(added=["added"])))) == []) is good
+    assert list(judge.check_added(evidence(asked=Asked(added=["added"])))) != []
 
 
-def test_two_valid_attempts_are_caught() -> None:
-    task = ledger(
-        ran("a", Attempt(1, 1, "COMPLETED", 10, 50 * SECOND)),
-        ran("b", Attempt(1, 2, "COMPLETED", 31 * SECOND, 40 * SECOND)),
-    )
-    found, _ = alone(task, [line("start", 10), line("start", 32 * SECOND, "b", 1, 2, 8)], STOPPED)
-    assert "both are valid" in found[0]
-    over = [line("start", 10), process("dead", 20), line("start", 32 * SECOND, "b", 1, 2, 8)]
-    assert alone(task, [over[0], over[2]], [over[1]]) == ([], [])
+def test_each_partition_has_one_owner_on_whom_all_agree() -> None:
+    everything = frozenset(range(PARTITIONS))
+    owners = Ownership({"n1": everything}, dict.fromkeys(everything, "boot"), {"boot": "n1"})
+    assert judge.check_owners(owners) == []
+    assert judge.check_owners(attrs.evolve(owners, said={"n1": everything, "n2": frozenset({3})})) != []
+    assert judge.check_owners(attrs.evolve(owners, live={"boot": "n2"})) != []
+    assert judge.check_owners(attrs.evolve(owners, live={})) != []
 
 
-@pytest.mark.parametrize(
-    ("task", "lines", "expected"),
-    [
-        (ledger(ran("a", Attempt(1, 1, "COMPLETED", 1, 2))), [], "never came to its end"),
-        (ledger(ran("a", Attempt(1, 1, "RUNNING", 1, None), state="RUNNING")), [], "is still RUNNING"),
-        (ledger(), [line("start", 1)], "ran with the fence 1"),
-        (
-            ledger(attrs.evolve(ran("a", Attempt(1, 2, "COMPLETED", 1, 2)), result='{"fence": 1}')),
-            [line("start", 1, fence=2), line("end", 2, fence=2)],
-            "has fence 2 and the result",
-        ),
-        (
-            ledger(*(ran(key, Attempt(1, 1, "FAILED", 1, 2), state="FAILED") for key in "ab")),
-            [],
-            "the same fence",
-        ),
-    ],
-)  # fmt: skip
-def test_bad_attempts_are_caught(task: Ledger, lines: list[Line], expected: str) -> None:
-    verdict = judge.Verdict()
-    judge._judge_attempts(verdict, task, PLANNED, lines)
-    assert expected in "\n".join(verdict.violations)
+def test_what_was_done_to_processes_stands_in_the_record() -> None:
+    raw = [
+        {"kind": "frozen", "pid": 7, "at": 1},
+        {"kind": "dead", "pid": 8, "at": 2},
+        {"kind": "thawed", "pid": 7, "at": 3},
+    ]
+    assert list(processes(raw)) == [Span("dead", "8", 2), Span("frozen", "7", 1, 3)]
 
 
-CHECKPOINTS = [
-    line("kept", 2, position=3),
-    line("trying", 3, position=4),
-    line("trying", 1, position=3),
-]
-
-
-def test_resumes_are_judged_by_fences_and_not_by_their_order() -> None:
-    def judged(position: int | None) -> list[str]:
-        # The acknowledged checkpoint stands after the newer start: it must have been accepted before all the same.
-        lines = [line("start", 1, attempt=2, fence=2, position=position), *CHECKPOINTS]
-        return judge.check_resumes(ledger(ran("a")), lines, rerun=False)
-
-    assert judged(3) == judged(4) == []
-    assert judged(None)
-    assert judged(2)
-    assert judged(5)
-
-
-def test_a_held_execution_goes_on_only_when_asked() -> None:
-    task = ledger(ran("a", Attempt(1, 1, "CRASHED", 1, 2), Attempt(2, 2, "COMPLETED", 3, 4)))
-    assert judge.check_held(task, 1) == []
-    assert judge.check_held(task, 0)
-
-
-def evidence(task: Ledger, asked: Asked, planned: Planned = PLANNED, lines: list[Line] | None = None) -> Evidence:
-    owned = {"n1": dict.fromkeys(range(judge.PARTITIONS), "n1")}
-    epochs = dict.fromkeys(range(judge.PARTITIONS), "boot")
-    owners = Ownership(owned, epochs, {"boot": "n1"})
-    return Evidence({"t": planned}, asked, {"t": task}, lines or [], 0, owners, [])
-
-
-def test_what_was_answered_has_to_hold() -> None:
-    task = ledger(ran("a", Attempt(1, 1, "COMPLETED", 100, 110)), phase="cancelled", parameters='{"edit": 1}')
-    good = Asked(runs={"a": "t"}, cancelled={"t": 105}, edits={"t": [1]}, tried_edits={"t": [0, 1]})
-    assert judge.check_asked(evidence(task, good)) == []
-    for bad, expected in (
-        (Asked(runs={"b": "t"}), "was promised"),
-        (Asked(added=["s"]), "was added"),
-        (Asked(cancelled={"t": 99}), "started later"),
-        (Asked(edits={"t": [2]}, tried_edits={"t": [0, 1, 2]}), "has edit 1"),
-    ):
-        assert expected in judge.check_asked(evidence(task, bad))[0]
-
-
-def test_a_key_that_too_many_hold_is_caught() -> None:
-    planned = attrs.evolve(PLANNED, policies={"concurrency": {"key": "k", "limit": 1}})
-    task = ledger(ran("a", Attempt(1, 1, "COMPLETED", 1, 9)), ran("b", Attempt(1, 2, "COMPLETED", 5, 9)))
-    both = [line("start", 1), line("start", 5, "b", 1, 2, 8), line("end", 9), line("end", 9, "b", 1, 2, 8)]
-    assert "2 hold it" in judge.check_keys(evidence(task, Asked(), planned, both), Frozen([]))[0]
-    after = [line("start", 1), line("end", 4), line("start", 5, "b", 1, 2, 8)]
-    assert judge.check_keys(evidence(task, Asked(), planned, after), Frozen([])) == []
-
-
-def test_partitions_without_one_owner_are_caught() -> None:
-    good = evidence(ledger(), Asked()).owners
-    assert judge.check_owners(good) == []
-    assert len(judge.check_owners(attrs.evolve(good, live={}))) == judge.PARTITIONS
-    torn = attrs.evolve(good, said={**good.said, "n2": dict.fromkeys(range(judge.PARTITIONS), "n2")})
-    assert len(judge.check_owners(torn)) == judge.PARTITIONS
-
-
-def test_nominal_times_follow_the_revisions() -> None:
-    task = ledger(
-        settled_through=700, revisions=((50, {"every": 100, "anchor": 100}), (300, {"every": 200, "anchor": 0}))
-    )
-    assert judge.expected_times(task) == [100, 200, 300, 400, 600]
-    assert judge.times({"cron": "*/2 * * * * *"}, 1, 5 * SECOND) == [2 * SECOND, 4 * SECOND]
-    assert judge.times({"at": 7}, 1, 6) == []
-    daily = {"unit": "days", "every": 1, "anchor_day": 1, "time_of_day": 3 * SECOND}
-    assert judge.times(daily, 4 * SECOND, judge.DAY + 3 * SECOND) == [judge.DAY + 3 * SECOND]
-
-
-def test_what_a_paused_task_owes_is_excused_behind_a_slice_of_its_catch_up_only() -> None:
-    def judged(number: int, policy: str) -> list[str]:
-        verdict, paused_at = judge.Verdict(), 60 * SECOND
-        slots = [
-            ran(str(slot), Attempt(1, slot, "COMPLETED", 0, paused_at + slot), nominal=100 * slot)
-            for slot in range(1, number + 1)
-        ]
-        case = attrs.evolve(evidence(ledger(), Asked()), stopped_at=paused_at)
-        planned = attrs.evolve(PLANNED, policies={"catchUp": policy})
-        judge._judge_ledger(verdict, case, ledger(*slots, settled_through=100 * number), planned)
-        return verdict.violations
-
-    assert judged(51, "all") == []
-    assert judged(50, "all") == judged(51, "skip") == ["t: was paused, and what was due before is not settled"]
-
-
-def test_a_ledger_with_a_hole_is_caught() -> None:
-    verdict = judge.Verdict()
-    slots = [ran(str(at), Attempt(1, at // 100, "COMPLETED", at, at), nominal=at) for at in (100, 300)]
-    judge._judge_ledger(verdict, evidence(ledger(), Asked()), ledger(*slots), PLANNED)
-    assert verdict.violations == ["t: 200 has no outcome"]
-    everywhere = attrs.evolve(PLANNED, placement="all")
-    verdict = judge.Verdict()
-    twice = [attrs.evolve(slots[0], id=key, target="n1") for key in "ab"]
-    hole = (Row(200, 300, 2, "coalesced"),)
-    judge._judge_ledger(verdict, evidence(ledger(), Asked()), attrs.evolve(ledger(*twice), settled=hole), everywhere)
-    assert verdict.violations == ["t: 100 on n1 has 2 outcomes"]
+def test_each_request_is_written_down_with_what_came_of_it() -> None:
+    asked = Asked()
+    made: list[str] = []
+    with asked.asking("run", "t", made):
+        made.append("the-id")
+    with pytest.raises(Conflict), asked.asking("cancel", "t"):
+        raise Conflict("no")
+    with pytest.raises(StoreUnavailable), asked.asking("run", "t", []):
+        raise StoreUnavailable("who knows")
+    found = [(one.verb, one.answer, one.key, one.answered_at is None) for one in asked.requests]
+    assert found == [
+        ("run", "ok", "the-id", False),
+        ("cancel", "refused", None, False),
+        ("run", "unknown", None, True),
+    ]

@@ -34,5 +34,5 @@ def test_a_rolling_restart(
     chaos.tell(run, verdict)
     assert not verdict.violations, verdict.report()
     assert sum(shares.values()) == PARTITIONS
-    assert verdict.due > 2_000
-    assert verdict.crashed == 0, "a node that stops in order leaves nothing behind"
+    assert verdict.verdict.statistics.due > 2_000
+    assert verdict.verdict.statistics.crashed == 0, "a node that stops in order leaves nothing behind"

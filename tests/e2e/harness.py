@@ -17,8 +17,9 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.e2e.checker import Attempt, Execution, Line, Row
+from tests.e2e.checker import Line
 from tests.e2e.record import append
+from tocsin.checker.history import Attempt, Execution, Row
 from tocsin.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,7 +203,7 @@ class RecordFile:
 
     def append(self, **line: Any) -> None:
         """Add a line; it is on the disk when this returns."""
-        append(self.path, line)
+        append(self.path, {"at": time.time_ns() // 1_000} | line)
 
     def lines(self) -> list[Line]:
         """All lines, in the order in which they were written."""
@@ -226,6 +227,7 @@ class StoredTask:
     settled_through: int
     phase: str
     next_fire: int | None
+    fence: int
 
 
 @attrs.frozen
@@ -251,6 +253,7 @@ def read_ledger(data: Path) -> Ledger:
                 row["settled_through"],
                 row["phase"],
                 row["next_fire"],
+                row["fence"],
             )
             for row in connection.execute("SELECT * FROM tasks")
         }
@@ -266,7 +269,15 @@ def _attempts(connection: sqlite3.Connection) -> dict[str, list[Attempt]]:
     found: dict[str, list[Attempt]] = {}
     for row in connection.execute("SELECT * FROM attempts ORDER BY execution_id, number"):
         found.setdefault(row["execution_id"], []).append(
-            Attempt(row["number"], row["fence"], row["state"], row["started_at"], row["ended_at"])
+            Attempt(
+                row["number"],
+                row["fence"],
+                row["state"],
+                row["started_at"],
+                row["ended_at"],
+                row["boot"],
+                row["node"],
+            )
         )
     return found
 
@@ -286,8 +297,11 @@ def _executions(connection: sqlite3.Connection, task_id: str, attempts: dict[str
     for row in connection.execute("SELECT * FROM executions WHERE task_id = ? ORDER BY number", (task_id,)):
         tries = list(attempts.get(row["id"], ()))
         if row["attempt"] > len(tries):
-            tries.append(Attempt(row["attempt"], row["fence"], row["state"], row["started_at"], row["ended_at"]))
-        found.append(Execution(row["id"], row["nominal"], row["state"], row["outcome"], tuple(tries)))
+            times = row["started_at"], row["ended_at"]
+            tries.append(Attempt(row["attempt"], row["fence"], row["state"], *times, row["boot"], row["node"]))
+        names = ("id", "created_at", "state", "nominal", "outcome", "reason", "target", "fence", "ended_at")
+        values = {name: row[name] for name in names}
+        found.append(Execution(**values, lingers=bool(row["lingers"]), attempts=tuple(tries)))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,5 +34,6 @@ def note(kind: str, ctx: tocsin.Context | tocsin.SyncContext, **more: Any) -> No
         "execution": ctx.execution_id,
         "attempt": ctx.attempt,
         "fence": ctx.fence,
+        "at": time.time_ns() // 1_000,
     }
     append(Path(os.environ[VARIABLE]), line | more)

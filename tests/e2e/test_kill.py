@@ -18,6 +18,7 @@ import pytest
 from actors.model.system import SYSTEM_TYPES
 from tests.e2e import checker
 from tests.e2e.harness import Ledger, NodeEnded, NodeProcess, RecordFile, node_process, read_ledger, wait_for
+from tocsin.checker.trial import RAN
 from tocsin.client import Client, NodeUnreachable
 
 KILLS = 20
@@ -36,7 +37,6 @@ HANG_SECONDS = 300.0
 
 TASKS = Path(__file__).with_name("kill_tasks.py")
 INTERVALS = ("fast", "dropping", "complete", "queued", "many", "in a thread", "failing")
-ONE_AT_A_TIME = ("scan", "fast", "each second", "dropping", "complete", "queued", "in a thread", "failing")
 SECOND = 1_000_000
 
 
@@ -161,22 +161,11 @@ def record_of(record: RecordFile, task: str, kind: str) -> list[checker.Line]:
 
 def judge(ledger: Ledger, record: RecordFile, stopped_at: int) -> None:
     lines = record.lines()
-    found: list[str] = []
-    for name, task in ledger.tasks.items():
-        rows, executions = ledger.rows[name], ledger.executions[name]
-        found += checker.check_ledger(name, expected_times(ledger, name), rows)
-        if name in SYSTEM_TYPES:
-            # The node's own tasks write nothing into the record.
-            continue
-        found += checker.check_starts(name, lines, rows, executions)
-        found += checker.check_completed_ran(name, lines, executions)
-        found += checker.check_attempts(name, executions)
-        found += checker.check_overlap(name, lines, whole_task=name in ONE_AT_A_TIME)
-        if name in ONE_AT_A_TIME:
-            found += checker.check_fences(name, lines)
-        if name in INTERVALS and stopped_at - task.settled_through > 40 * SECOND:
-            found.append(f"{name}: settled through {task.settled_through} only, the end was {stopped_at}")
-    found += checker.check_resumes("scan", lines)
+    found = checker.judge(ledger, lines, ledger.tasks, silent=SYSTEM_TYPES)
+    for name in INTERVALS:
+        through = ledger.tasks[name].settled_through
+        if stopped_at - through > 40 * SECOND:
+            found.append(f"{name}: settled through {through} only, the end was {stopped_at}")
     found += checker.check_redone("scan", lines)
     assert not found, checker.report(found)
     assert sum(line.kind == "dead" for line in lines) == KILLS
@@ -189,7 +178,7 @@ def judge_requests(ledger: Ledger, asked: Asked) -> None:
     assert len(asked.acknowledged) > KILLS
     for name in asked.acknowledged:
         [execution] = ledger.executions[name]
-        assert (execution.state, execution.outcome in checker.RAN) == ("COMPLETED", True)
+        assert (execution.state, execution.outcome in RAN) == ("COMPLETED", True)
 
 
 def judge_scan(record: RecordFile, tree: Path, manifest: Path) -> None:
@@ -198,15 +187,3 @@ def judge_scan(record: RecordFile, tree: Path, manifest: Path) -> None:
     scanned = {line.item for line in record_of(record, "scan", "work")}
     assert scanned == {str(path.relative_to(tree)) for path in tree.rglob("file *")}
     assert len(record_of(record, "scan", "start")) > KILLS // 2
-
-
-def expected_times(ledger: Ledger, name: str) -> list[int]:
-    """Every nominal time of a task from its creation to where its ledger ends, by arithmetic."""
-    task = ledger.tasks[name]
-    trigger = task.definition["trigger"]
-    if "at" in trigger:
-        return [int(trigger["at"])]
-    if "cron" in trigger:
-        whole = task.created_at - task.created_at % SECOND
-        return checker.interval_times(whole, SECOND, task.created_at, task.settled_through)
-    return checker.interval_times(int(trigger["anchor"]), int(trigger["every"]), task.created_at, task.settled_through)
