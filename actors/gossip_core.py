@@ -431,7 +431,7 @@ class GossipCore:
             self._myself.heard_load(load)
         elif known.load is None or load.version > known.load.version:
             self._state.table.load(known, load)
-            self._state.spread(load, self._state.told_of_load())
+            self._state.pass_on(load)
             self._changed()
 
     # What the others of this node hear.

@@ -38,6 +38,11 @@ class NewsQueue:
     def __len__(self) -> int:
         return len(self._counts)
 
+    @property
+    def presses(self) -> bool:
+        """Whether there is anything but loads, which can wait for an occasion."""
+        return any(kind is not Load for kind, _, _ in self._counts)
+
     def add(self, item: Item, told: int = 0) -> None:
         """Pass this on, in place of what is queued of its kind about the same member. `told`: as if so many had been told."""
         if type(item) is not Claim:

@@ -93,6 +93,13 @@ def push_pull_seconds(config: GossipConfig, members: int) -> float:
     return config.push_pull_seconds * (math.ceil(math.log2(members) - math.log2(PUSH_PULL_THRESHOLD)) + 1)
 
 
+def is_mesh(config: GossipConfig, members: int) -> bool:
+    """Whether one of so many can tell all others at once."""
+    return members - 1 <= config.urgent_fanout
+
+
 def load_seconds(config: GossipConfig, members: int) -> float:
-    """The interval between two tellings of one node's load."""
-    return config.load_seconds * max(1.0, members / config.load_members)
+    """The interval between two tellings of one node's load: in a mesh it tells all others itself, and as many a second as it
+    would in rounds."""
+    share = (members - 1) / (config.fanout + 1) if is_mesh(config, members) else members / config.load_members
+    return config.load_seconds * max(1.0, share)

@@ -50,7 +50,8 @@ class Myself:
             return
         self._load_told = state.now
         state.table.load(self.known, load)
-        if before is None or above or offered(before) == offered(load):
+        calm = before is None or above or offered(before) == offered(load)
+        if calm and not state.is_mesh:
             state.spread(load, state.told_of_load())
         else:
             state.tell_now(load)

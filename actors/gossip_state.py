@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from .gossip_messages import Directive, Gossip, GossipMessage, Life, News, Send
+from .gossip_messages import Directive, Gossip, GossipMessage, Life, Load, News, Send
 from .gossip_queue import Item, NewsQueue, Timer, Timers, sort_out
-from .gossip_rules import HIGHEST_AWARENESS, GossipConfig, retransmit_limit
+from .gossip_rules import HIGHEST_AWARENESS, GossipConfig, is_mesh, retransmit_limit
 from .gossip_table import Known, Table
 
 if TYPE_CHECKING:
@@ -61,6 +61,19 @@ class GossipState:
         self.queue.add(item, told)
         self.timers.set_once(max(self.now, self._last_round + self.config.gossip_seconds), Timer.GOSSIP)
 
+    def pass_on(self, load: Load) -> None:
+        """The load of another, or one that all were told: in a full mesh nobody needs to hear of it twice, and it only fills
+        the space of what is told anyway, for those that the owner does not reach."""
+        if self.is_mesh:
+            self.queue.add(load, self.told_of_load())
+        else:
+            self.spread(load, self.told_of_load())
+
+    @property
+    def is_mesh(self) -> bool:
+        """Whether one node can tell all others at once."""
+        return is_mesh(self.config, self.table.live)
+
     def round(self) -> None:
         """Tell some members what is new."""
         self._last_round = self.now
@@ -70,7 +83,7 @@ class GossipState:
         message = Gossip(self.queue.take(NEWS, len(targets), self.limit()))
         for target in targets:
             self.send(target.claim.boot, message)
-        if len(self.queue):
+        if self.queue.presses if self.is_mesh else len(self.queue):
             self.timers.set(self.now + self.config.gossip_seconds, Timer.GOSSIP)
 
     def limit(self) -> int:
@@ -83,7 +96,10 @@ class GossipState:
 
     def tell_now(self, item: Item, also: Iterable[str] = ()) -> None:
         """Pass this on, and tell as many as is bearable at once."""
-        self.spread(item)
+        if type(item) is Load:
+            self.pass_on(item)
+        else:
+            self.spread(item)
         message = Gossip(sort_out([item]))
         boots = {target.claim.boot for target in self.pick(self.config.urgent_fanout)}
         for boot in sorted((boots | set(also)) - {self.boot, ""}):
