@@ -23,6 +23,7 @@ from .registry_messages import (
     RegistryEvent,
     RegistryUnavailable,
 )
+from .simulated_clock import sleep_until
 
 LATENCY_SECONDS: Final = (0.0002, 0.002)
 """One way between client and server: what one machine shows, and a network of a data centre."""
@@ -62,7 +63,7 @@ class _Line:
         with self.scope:
             while True:
                 while self._items:
-                    await trio.sleep_until(self._items[0].due)
+                    await sleep_until(self._items[0].due)
                     while self._blocked(self._items[0]):
                         await self._service.changed()
                     self._items.popleft().deliver()

@@ -19,6 +19,7 @@ from actors.store.port import Commit, CommitResult
 from actors.store.shared import SharedStore
 from runtime.clock import SECOND, Instant
 from runtime.errors import LeaseLost, StaleEpoch, StaleFence, StoreUnavailable
+from runtime.simulated_clock import sleep_until
 from runtime.simulated_process import current_process
 
 from ..checker.history import Lease, Write
@@ -172,7 +173,7 @@ class Client:
     async def _pass(self) -> None:
         way = self._way
         if latency := way.latency + way.extra:
-            await trio.sleep(self._rng.random() * latency)
+            await sleep_until(trio.current_time() + self._rng.random() * latency)
         if way.cut:
             with trio.move_on_after(self._database.patience):
                 while way.cut:

@@ -8,10 +8,10 @@ from typing import Final
 
 import attrs
 import trio
-import trio.testing
 
 from actors.handling.catalogue import Catalogue
 from runtime.clock import SECOND, Instant
+from runtime.simulated_clock import SimulatedClock
 from runtime.simulation import DEFAULT_START, seed_scheduler
 
 from ..checker.history import Bounds, History, Ownership
@@ -67,7 +67,7 @@ def rehearse(plan: Plan, change: Callable[[Stage], None] | None = None) -> Rehea
     """Carry a plan out, in a loop of its own. `change`: something to be done to the stage before it begins."""
     seed_scheduler(plan.seed)
     began = time.process_time()
-    clock = trio.testing.MockClock(autojump_threshold=0)
+    clock = SimulatedClock()
     with listening() as said:
         stage, nemesis, history, simulated = trio.run(_carry_out, plan, change, clock=clock)
     if any(step.kind == "create" and step.ephemeral for step in stage.service.unanswered):
