@@ -143,13 +143,12 @@ class Sharing:
             told.append(Reschedule(tuple(due)))
         if gone:
             told.append(EndTasks(tuple(sorted(gone))))
-        held = Counter(
-            (task.definition.tenant, one.key) for task in found for one in task.open if one.state is State.RUNNING
-        )
+        taken = Counter(key for task in found if (key := _key_of(task)) is not None and _holds_it(task))
+        named = Counter(key for task in found if (key := _key_of(task)) is not None)
         for task in found:
-            concurrency, tenant = task.definition.policies.concurrency, task.definition.tenant
-            free = concurrency is None or held[tenant, concurrency.key] < concurrency.limit
-            self._claims.unblock(task.definition, key_too=free)
+            key = _key_of(task)
+            # A key that was given on is named with who gave it back and with who took it: nothing of it is free.
+            self._claims.unblock(task.definition, key_too=key is not None and named[key] > 2 * taken[key])
             for execution in task.open:
                 if not is_claimable(execution):
                     self._claims.gone(execution.id)
@@ -263,6 +262,15 @@ class Sharing:
         if former.key is not None and (execution.state is not State.RUNNING or execution.key is None):
             return True
         return execution.boot != self._claims.boot and execution.cancel_reason != former.cancel_reason
+
+
+def _key_of(task: Task) -> Key | None:
+    concurrency = task.definition.policies.concurrency
+    return None if concurrency is None else (task.definition.tenant, concurrency.key)
+
+
+def _holds_it(task: Task) -> bool:
+    return any(one.state is State.RUNNING and one.key is not None for one in task.open)
 
 
 def _may_let_go(staged: Staged, task: Task) -> bool:
