@@ -159,8 +159,8 @@ def test_a_key_is_held_by_valid_attempts_only() -> None:
 
 
 def test_of_differing_limits_that_of_the_last_claim_counts() -> None:
-    def held(first: int, second: int, skew: int = 0) -> Story:
-        story = Story(seconds=60, bounds=Bounds(skew=skew))
+    def held(first: int, second: int, skew: int = 0, telling: int = 0) -> Story:
+        story = Story(seconds=60, bounds=Bounds(skew=skew, telling=telling))
         for name, limit, at in (("a", first, 5), ("b", second, 5.5)):
             tale = story.task(name, {"at": sec(at)}, key=("k", limit), settled_through=sec(at), phase="finished")
             tale.attempt(tale.execution(f"slot {name}", sec(at)), sec(at), sec(10))
@@ -172,6 +172,7 @@ def test_of_differing_limits_that_of_the_last_claim_counts() -> None:
     assert is_clean(held(1, 2))
     assert found(held(2, 1)) == {Kind.OVERLAP}
     assert is_clean(held(2, 1, SECOND))
+    assert is_clean(held(2, 1, telling=SECOND))
 
 
 def test_a_dead_holder_has_let_go_of_its_key() -> None:
@@ -310,8 +311,8 @@ def test_what_was_purged_counts_against_the_limit(purged: float) -> None:
     assert lost == ([] if purged > 10 else [sec(10), sec(30), sec(40), sec(50)])
 
 
-@pytest.mark.parametrize("purged", [True, False])
-def test_for_which_node_a_purged_execution_was_is_not_known(purged: bool) -> None:
+@pytest.mark.parametrize("gone", ["purged", "deleted", "neither"])
+def test_for_which_node_an_execution_was_is_gone_with_it(gone: str) -> None:
     story = Story()
     tale = story.task("all", {"every": 60 * SECOND, "anchor": BEGIN}, everywhere=True)
     for slot in (60, 120):
@@ -319,9 +320,12 @@ def test_for_which_node_a_purged_execution_was_is_not_known(purged: bool) -> Non
             key = tale.execution(f"{slot} {node}", sec(slot), target=node)
             tale.attempt(key, sec(slot) + 1_000, sec(slot + 20), f"{node}.1")
     del tale.executions["60 n1"]
-    if purged:
+    if gone == "purged":
         story.requests.append(Request("purge", "", sec(100), sec(101), "ok"))
-    assert (Kind.OVERLAP in judged(story).kinds) is not purged
+    if gone == "deleted":
+        tale.executions.clear()
+        tale.task = attrs.evolve(tale.task, deleted=True, revisions=(), settled_through=0)
+    assert (Kind.OVERLAP in judged(story).kinds) is (gone == "neither")
 
 
 @pytest.mark.parametrize(("kind", "is_wrong"), [("full store", False), ("cut", True)])

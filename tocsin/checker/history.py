@@ -207,7 +207,7 @@ class Bounds:
     lateness: a start later than this after its nominal time needs a reason, on a quiet cluster. heal: within this after the last
     fault everything is owned once and nothing due is left. zombie: how long after its thaw a process may act on what is past.
     skew: how far apart the nodes' clocks may be from the true one. fencing: how long who doubts its lease takes to end what runs.
-    telling: an attempt that has ended may count as open for so long, until the store has it.
+    telling: what happens at a node is in the store after so long: an attempt that has ended may count as open until then.
     """
 
     lateness: int = 1_000_000

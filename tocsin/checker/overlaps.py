@@ -83,8 +83,9 @@ class _Watch:
     def _scope(self, line: Line) -> Scope:
         task = self.trial.task
         # For which node an execution was is gone with it.
-        is_purged = line.execution not in self.trial.executions and self.case.purged_after(line.at, task)
-        if task.overlap == "allow" or (task.everywhere and is_purged):
+        may_be_gone = task.deleted or self.case.purged_after(line.at, task)
+        is_gone = line.execution not in self.trial.executions and may_be_gone
+        if task.overlap == "allow" or (task.everywhere and is_gone):
             return ("execution", line.execution)
         return ("target", self.trial.target_of(line))
 
@@ -190,9 +191,10 @@ def _check_key(case: Case, key: str, trials: Sequence[Trial]) -> None:
         elif line.kind == "start" and not _is_stale(case, of[line.execution], line):
             running[_key(line)] = line
             valid = [one for one in running.values() if not _is_over(case, of, one, line)]
-            # The one that was claimed last was one too many; on clocks apart it may have been one of several.
+            # The one that was claimed last was one too many; it may have been one of several, on clocks apart, and as it takes
+            # time from a claim to its place in the store.
             claims = {one.execution: _claimed(of[one.execution], one) for one in valid}
-            last = max(claims.values()) - 2 * case.bounds.skew
+            last = max(claims.values()) - 2 * case.bounds.skew - case.bounds.telling
             limit = max(limits[of[one].task.id] for one, at in claims.items() if at >= last)
             if len(valid) > limit:
                 shown = ", ".join(f"{one.execution} ({of[one.execution].name})" for one in valid)

@@ -156,9 +156,16 @@ def _history(stage: Stage, customers: Customers, plan: Plan, healed: int) -> His
             heal=min(round(SECOND * HEAL * slow), stage.now() - healed),
             skew=round(SECOND * _skew(plan)),
             fencing=round(SECOND * FENCING * slow),
+            telling=round(SECOND * _store_seconds(plan)),
         ),
         slots=plan.knobs.slots,
     )
+
+
+def _store_seconds(plan: Plan) -> float:
+    """How long one way to the store or back takes at the most."""
+    slow = [fault.amount for fault in plan.faults if fault.kind is FaultKind.SLOW_STORE]
+    return plan.knobs.store_latency + max(slow, default=0.0)
 
 
 def _skew(plan: Plan) -> float:

@@ -297,8 +297,7 @@ def _fault(done: Rehearsed, blow: Blow, tasks: Sequence[Told], starts: Mapping[s
         (told, row)
         for told in tasks
         for row in told.rows
-        if row.outcome not in (None, "fired")
-        and row.reason in ("downtime", "no_node", "node_lost", "too_late")
+        if row.outcome not in (None, "fired") and row.reason in ("downtime", "no_node", "node_lost", "too_late")
         if row.last >= blow.at - SECOND and row.first <= blow.until + AFTER_FAULT
     ]
     worst = [delay for told, row in near if (delay := _late(row, told.executions, starts)) is not None]
