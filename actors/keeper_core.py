@@ -130,7 +130,7 @@ class KeeperCore:
         self._sharing: Sharing | None = None
         if places is not None:
             self._sharing = Sharing(self._progression, places, governor, self.calendars, partitions)
-        self._creations = Creations(partitions, self.waits, self.calendars)
+        self._creations = Creations(partitions, self.waits, self.calendars, new_id)
         self._notes = Notes()
         self._outbox = Outbox(new_id)
         self._lane = LaneCommands(self._claims)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from runtime.clock import Instant
 from runtime.errors import Conflict, StaleEpoch, StaleVersion, TocsinError
@@ -25,10 +27,15 @@ Made = Task | Exception | str
 
 
 class Creations:
-    """What one batch makes. `partitions`: how many there are."""
+    """What one batch makes. `partitions`: how many there are. `new_id` makes ids that nobody else gets.
 
-    def __init__(self, partitions: int, waits: Waits, calendars: Calendars) -> None:
+    The versions of a task begin anywhere: one that is deleted and made again under its id would otherwise have the version that
+    a node knows of the former one, whose definition that node would go on by until it hears of the change.
+    """
+
+    def __init__(self, partitions: int, waits: Waits, calendars: Calendars, new_id: Callable[[], str]) -> None:
         self._partitions = partitions
+        self._new_id = new_id
         self._waits = waits
         self._calendars = calendars
         self._asked: list[tuple[CreateTasks, tuple[Made, ...]]] = []
@@ -48,7 +55,7 @@ class Creations:
                 raise Conflict(f"there is a task with the id {definition.id} already")
             definition = self._calendars.refreshed(definition)
             self._waits.check(definition, None, staged)
-            state = first_state(definition, now)
+            state = evolve(first_state(definition, now), version=1 + crc32(self._new_id().encode()))
             if definition.created_at < now:
                 # It may have waited for its turn: what became of slots in that time nobody is promised.
                 definition = evolve(definition, created_at=now)

@@ -74,7 +74,8 @@ class Definition:
 
 @record
 class TaskState:
-    """What changes while a task lives. `version` grows with every change and is what compare-and-set compares.
+    """What changes while a task lives. `version` grows with every change and is what compare-and-set compares; it begins
+    anywhere, so that two tasks that had one id after another do not share one.
 
     `settled_through`: every nominal time at or before it has its outcome; it only moves forward. `fence`: the counter from
     which attempts draw. `runs`: executions started by the trigger since the last activation, counted against `max_runs`.

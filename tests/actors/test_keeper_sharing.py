@@ -8,13 +8,14 @@ from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
 from actors.model.task import Dependencies, partition_of
+from actors.model.trigger import Interval
 from actors.rules.placing import NODE_GONE_AFTER
 from actors.sharing_messages import EndTasks, Offered, SendDeclined, ZonesSwitched
 from runtime.clock import SECOND, Micros
 from runtime.errors import Conflict
 from runtime.records import evolve
 
-from .keeper_kit import definition
+from .keeper_kit import START, definition
 from .sharing_kit import PARTITIONS, Nodes
 
 
@@ -44,6 +45,17 @@ def test_a_task_is_as_old_as_the_decision_that_made_it():
     # Else slots that passed while the request waited for its turn were the task's, and had no outcome.
     task = nodes[0].task()
     assert task.definition.created_at == task.state.settled_through > definition("t1").created_at
+
+
+def test_a_task_that_was_deleted_and_made_again_under_its_id_is_not_taken_for_the_former_one():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1", trigger=Interval(Micros(SECOND), START)))
+    nodes[1].delete()
+    nodes[1].create(definition("t1", trigger=Interval(Micros(5 * SECOND), START)))
+    nodes.lose()
+    nodes.advance(6)
+    nodes[0].fire()
+    assert nodes[0].ledger() == [(5, 5, "fired", None)]
 
 
 def test_a_stale_memory_of_a_task_is_noticed_when_it_comes_due():
