@@ -94,6 +94,7 @@ DOORS = [
         "trio.lowlevel.open_process",
         "worker processes of a command, with no node around",
     ),
+    ("tocsin/cli/seed_worker.py", "signal", "a worker's own deadline, in real time"),
     ("tocsin/rehearsal/users/carry_out.py", "time", "the same"),
     ("tocsin/rehearsal/run.py", "time", "how much of a core a rehearsal took; nothing is decided by it"),
     ("tocsin/drill/process.py", "signal", "a drill's signals to a node, and those that end the drill"),

@@ -87,7 +87,10 @@ def test_anybody_may_ask_whether_the_node_is_ready_but_not_why(
         return answer.status_code, json.loads(answer.content)
 
     assert ask() == (200, {"status": "ok"})
-    monkeypatch.setattr("actors.node.Node.health", lambda node: ["the timer is late"])
+    monkeypatch.setattr("actors.node.Node.health", lambda node: ["the servers are late"])
+    assert ask() == (200, {"status": "ok"})
+    assert ask(Authorization=f"Bearer {running.token}") == (200, {"status": "ok", "health": ["the servers are late"]})
+    monkeypatch.setattr("actors.node.Node.hindrances", lambda node: ["the timer is late"])
     status, body = ask()
     assert (status, "late" in body["message"]) == (503, False)
     assert "late" in ask(Authorization=f"Bearer {running.token}")[1]["message"]
