@@ -49,7 +49,7 @@ class Ways:
 
 
 @pytest.fixture
-async def ways(autojump_clock: trio.testing.MockClock) -> Ways:
+async def ways() -> Ways:
     return Ways()
 
 
@@ -57,12 +57,14 @@ def make(task_id: str, **others: Any) -> Commit:
     return Commit(others.pop("epochs", {}), (Create(task(task_id, name=task_id), 0),), **others)
 
 
-async def test_a_commit_is_seen_by_all(ways: Ways) -> None:
+async def test_a_commit_is_seen_by_all(ways: Ways, autojump_clock: trio.testing.MockClock) -> None:
     assert not (await ways.commit(make("t1"))).refused
     assert await ways.ids("n2") == ["t1"]
 
 
-async def test_calls_take_up_to_the_latency_of_the_way_there_and_back(ways: Ways) -> None:
+async def test_calls_take_up_to_the_latency_of_the_way_there_and_back(
+    ways: Ways, autojump_clock: trio.testing.MockClock
+) -> None:
     ways.set(latency=1.0, extra=3.0)
     began = trio.current_time()
     for _ in range(20):
@@ -75,7 +77,9 @@ async def test_calls_take_up_to_the_latency_of_the_way_there_and_back(ways: Ways
 
 
 @pytest.mark.parametrize("losing", [True, False])
-async def test_a_commit_whose_answer_is_lost_is_made_once_when_it_is_asked_again(ways: Ways, losing: bool) -> None:
+async def test_a_commit_whose_answer_is_lost_is_made_once_when_it_is_asked_again(
+    ways: Ways, autojump_clock: trio.testing.MockClock, losing: bool
+) -> None:
     ways.set(losing=losing)
     commit = make("t1")
     with pytest.raises(StoreUnavailable):
@@ -85,14 +89,18 @@ async def test_a_commit_whose_answer_is_lost_is_made_once_when_it_is_asked_again
     assert await ways.ids() == ["t1"]
 
 
-async def test_of_a_commit_without_an_answer_another_one_knows_nothing(ways: Ways) -> None:
+async def test_of_a_commit_without_an_answer_another_one_knows_nothing(
+    ways: Ways, autojump_clock: trio.testing.MockClock
+) -> None:
     ways.set(losing=True)
     with pytest.raises(StoreUnavailable):
         await ways.commit(make("t1"))
     assert (await ways.commit(make("t1"))).refused.keys() == {"t1"}
 
 
-async def test_a_cut_makes_calls_hang_until_their_patience_is_over(ways: Ways) -> None:
+async def test_a_cut_makes_calls_hang_until_their_patience_is_over(
+    ways: Ways, autojump_clock: trio.testing.MockClock
+) -> None:
     ways.set(cut=True)
     began = trio.current_time()
     with pytest.raises(StoreUnavailable):
@@ -101,7 +109,7 @@ async def test_a_cut_makes_calls_hang_until_their_patience_is_over(ways: Ways) -
     assert await ways.ids("n2") == []
 
 
-async def test_a_cut_that_is_healed_in_time_only_delays(ways: Ways) -> None:
+async def test_a_cut_that_is_healed_in_time_only_delays(ways: Ways, autojump_clock: trio.testing.MockClock) -> None:
     ways.set(cut=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ways.commit, make("t1"))
@@ -112,7 +120,7 @@ async def test_a_cut_that_is_healed_in_time_only_delays(ways: Ways) -> None:
 
 
 async def test_a_cut_on_the_way_back_leaves_a_commit_that_is_answered_the_same_later(
-    ways: Ways, monkeypatch: pytest.MonkeyPatch
+    ways: Ways, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual, commit = ways.database.commit, make("t1")
 
@@ -142,7 +150,9 @@ def dead(ways: Ways) -> None:
 
 
 @pytest.mark.parametrize("fault", [down, flaky, dead])
-async def test_who_is_refused_hears_so_and_nothing_is_written(ways: Ways, fault: Callable[[Ways], None]) -> None:
+async def test_who_is_refused_hears_so_and_nothing_is_written(
+    ways: Ways, autojump_clock: trio.testing.MockClock, fault: Callable[[Ways], None]
+) -> None:
     fault(ways)
     with pytest.raises(StoreUnavailable):
         await ways.commit(make("t1"))
@@ -151,7 +161,7 @@ async def test_who_is_refused_hears_so_and_nothing_is_written(ways: Ways, fault:
     assert ways.database.store.task_ids(after="", limit=10) == []
 
 
-async def test_a_full_store_can_be_read_and_not_written(ways: Ways) -> None:
+async def test_a_full_store_can_be_read_and_not_written(ways: Ways, autojump_clock: trio.testing.MockClock) -> None:
     await ways.commit(make("t1"))
     ways.database.is_full = True
     with pytest.raises(StoreUnavailable):
@@ -159,7 +169,7 @@ async def test_a_full_store_can_be_read_and_not_written(ways: Ways) -> None:
     assert await ways.ids() == ["t1"]
 
 
-async def test_part_of_the_calls_fails_where_that_is_wanted(ways: Ways) -> None:
+async def test_part_of_the_calls_fails_where_that_is_wanted(ways: Ways, autojump_clock: trio.testing.MockClock) -> None:
     ways.set(failing=0.5)
     failed = 0
     for _ in range(100):
@@ -175,7 +185,9 @@ async def _woken(ways: Ways, node: str, seconds: float) -> list[str]:
     return list(found)
 
 
-async def test_wake_ups_come_with_the_commit_unless_they_are_lost(ways: Ways) -> None:
+async def test_wake_ups_come_with_the_commit_unless_they_are_lost(
+    ways: Ways, autojump_clock: trio.testing.MockClock
+) -> None:
     heard: list[str] = []
 
     async def hear() -> None:
@@ -194,7 +206,9 @@ async def test_wake_ups_come_with_the_commit_unless_they_are_lost(ways: Ways) ->
     assert trio.current_time() - began == pytest.approx(5.0, abs=1.0)
 
 
-async def test_commits_under_epochs_are_written_down_with_what_became_of_them(ways: Ways) -> None:
+async def test_commits_under_epochs_are_written_down_with_what_became_of_them(
+    ways: Ways, autojump_clock: trio.testing.MockClock
+) -> None:
     store = ways.database.store
     store.raise_epochs({0: 1}, "b1")
     await ways.commit(make("t1", epochs={0: 1}, boot=None))
@@ -205,7 +219,9 @@ async def test_commits_under_epochs_are_written_down_with_what_became_of_them(wa
     assert ways.database.refused == {"StaleEpoch": 1}
 
 
-async def test_commits_of_a_node_come_one_after_the_other_and_its_reads_beside_them(ways: Ways) -> None:
+async def test_commits_of_a_node_come_one_after_the_other_and_its_reads_beside_them(
+    ways: Ways, autojump_clock: trio.testing.MockClock
+) -> None:
     ways.set(latency=4.0)
     ends: list[tuple[str, float]] = []
 
