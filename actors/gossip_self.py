@@ -52,7 +52,7 @@ class Myself:
         state.table.load(self.known, load)
         calm = before is None or above or offered(before) == offered(load)
         if calm and not state.is_mesh:
-            state.spread(load, state.told_of_load())
+            state.pass_on(load)
         else:
             state.tell_now(load)
         self._changed()

@@ -62,12 +62,13 @@ class GossipState:
         self.timers.set_once(max(self.now, self._last_round + self.config.gossip_seconds), Timer.GOSSIP)
 
     def pass_on(self, load: Load) -> None:
-        """The load of another, or one that all were told: in a full mesh nobody needs to hear of it twice, and it only fills
-        the space of what is told anyway, for those that the owner does not reach."""
+        """Tell of a load, less often than of other news. In a full mesh, where its owner tells all, it only fills the space of
+        what is told anyway, for those that he does not reach."""
+        told = max(0, self.limit() - retransmit_limit(self.config.load_retransmit, self.table.live))
         if self.is_mesh:
-            self.queue.add(load, self.told_of_load())
+            self.queue.add(load, told)
         else:
-            self.spread(load, self.told_of_load())
+            self.spread(load, told)
 
     @property
     def is_mesh(self) -> bool:
@@ -89,10 +90,6 @@ class GossipState:
     def limit(self) -> int:
         """How often a piece of news is passed on."""
         return retransmit_limit(self.config.retransmit, self.table.live)
-
-    def told_of_load(self) -> int:
-        """At which count a load begins, so that it is passed on less often than other news."""
-        return max(0, self.limit() - retransmit_limit(self.config.load_retransmit, self.table.live))
 
     def tell_now(self, item: Item, also: Iterable[str] = ()) -> None:
         """Pass this on, and tell as many as is bearable at once."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import tocsin
-from tests.e2e.record import VARIABLE
+from tests.e2e.record import VARIABLE, line_of
 
 NODE = "E2E_NODE_PID"
 os.environ.setdefault(NODE, str(os.getpid()))  # a handler in a process of its own inherits it
@@ -22,17 +21,7 @@ Context = tocsin.Context | tocsin.SyncContext
 
 def mark(kind: str, ctx: Context, **more: Any) -> None:
     """One write to the record. Processes die here, never the machine: the kernel has it, that is enough."""
-    line = {
-        "kind": kind,
-        "pid": int(os.environ[NODE]),
-        "task": ctx.task,
-        "nominal": None if ctx.nominal is None else round(ctx.nominal.timestamp() * 1_000_000),
-        "execution": ctx.execution_id,
-        "attempt": ctx.attempt,
-        "fence": ctx.fence,
-        "at": time.time_ns() // 1_000,
-    }
-    os.write(_RECORD, json.dumps(line | more).encode() + b"\n")
+    os.write(_RECORD, json.dumps(line_of(kind, ctx, int(os.environ[NODE])) | more).encode() + b"\n")
 
 
 @contextmanager

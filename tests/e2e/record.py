@@ -24,11 +24,11 @@ def append(path: Path, line: dict[str, Any]) -> None:
         os.close(descriptor)
 
 
-def note(kind: str, ctx: tocsin.Context | tocsin.SyncContext, **more: Any) -> None:
-    """In a handler: record where its attempt is; the fields are those of `checker.Line`."""
-    line = {
+def line_of(kind: str, ctx: tocsin.Context | tocsin.SyncContext, pid: int) -> dict[str, Any]:
+    """Where a handler's attempt is; the fields are those of `checker.Line`."""
+    return {
         "kind": kind,
-        "pid": os.getpid(),
+        "pid": pid,
         "task": ctx.task,
         "nominal": None if ctx.nominal is None else round(ctx.nominal.timestamp() * 1_000_000),
         "execution": ctx.execution_id,
@@ -36,4 +36,8 @@ def note(kind: str, ctx: tocsin.Context | tocsin.SyncContext, **more: Any) -> No
         "fence": ctx.fence,
         "at": time.time_ns() // 1_000,
     }
-    append(Path(os.environ[VARIABLE]), line | more)
+
+
+def note(kind: str, ctx: tocsin.Context | tocsin.SyncContext, **more: Any) -> None:
+    """In a handler: record where its attempt is."""
+    append(Path(os.environ[VARIABLE]), line_of(kind, ctx, os.getpid()) | more)
