@@ -143,10 +143,10 @@ class Sharing:
             told.append(Reschedule(tuple(due)))
         if gone:
             told.append(EndTasks(tuple(sorted(gone))))
-        taken = Counter(key for task in found if (key := _key_of(task)) is not None and _holds_it(task))
-        named = Counter(key for task in found if (key := _key_of(task)) is not None)
-        for task in found:
-            key = _key_of(task)
+        keyed = [(_key_of(task), task) for task in found]
+        named = Counter(key for key, _ in keyed)
+        taken = Counter(key for key, task in keyed if _holds_it(task))
+        for key, task in keyed:
             # A key that was given on is named with who gave it back and with who took it: nothing of it is free.
             self._claims.unblock(task.definition, key_too=key is not None and named[key] > 2 * taken[key])
             for execution in task.open:
