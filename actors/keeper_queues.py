@@ -42,7 +42,7 @@ Wants = tuple[tuple[Key, int], ...]
 
 @record
 class Entry:
-    """One execution that waits. `told`: with another node, which has told of it."""
+    """One execution that waits. `told`: with another node, which has told of it; `aside`: only for the order at its key."""
 
     priority: int
     execution_id: str
@@ -50,6 +50,7 @@ class Entry:
     queue: str
     wants: Wants = ()
     told: bool = False
+    aside: bool = False
 
 
 @record
@@ -233,9 +234,10 @@ class Queues:
         return WaitsFor.QUEUE if found is not None and found.is_full else None
 
     def uses(self, wants: Wants, apart_from: str) -> bool:
-        """Whether anybody else holds one of these keys or waits for it than those who were told of, or whose id begins so."""
+        """Whether anybody holds one of these keys or waits for it, apart from whose id begins so, and who is told of for its key
+        alone."""
         return any(
-            not (member.startswith(apart_from) or ((entry := self._waiting.get(member)) is not None and entry.told))
+            not (member.startswith(apart_from) or ((entry := self._waiting.get(member)) is not None and entry.aside))
             for key, _ in wants
             if (pool := self._pools.get(key)) is not None
             for members in pool.limits.values()

@@ -181,6 +181,30 @@ def test_a_key_that_is_not_used_here_is_nobodys_business_here() -> None:
     assert not waits_at(nodes[2], waits)
 
 
+def test_a_key_is_used_where_one_waits_that_must_run_here_though_another_node_has_told_of_it() -> None:
+    nodes = Nodes(3, slots=1)
+    nodes[0].executor = False
+    nodes.meet()
+    busy = of_partition(2, policies=LOOSE)
+    holder, older = (of_partition(1, which, policies=KEYED) for which in (0, 1))
+    urgent = of_partition(1, 2, policies=Policies(overlap=Overlap.ALLOW, priority=-1))
+    later = of_partition(0, policies=KEYED, placement=Placement(Where.NAMED, nodes=("n3",)))
+    begun(nodes, busy, holder, older, urgent, later)
+    for node, one in (2, busy), (2, busy), (1, holder):
+        run(nodes, one, node)
+    first = run(nodes, older, 1)
+    run(nodes, urgent, 1), run(nodes, later, 0)
+    for _ in range(2):
+        nodes.look()
+        nodes.deliver()
+    assert waits_at(nodes[2], first)
+    nodes[1].end()
+    assert [one.id for one in nodes[1].started][-1] != first
+    nodes[2].end()
+    nodes[2].end()
+    assert first in [one.id for one in nodes[2].started]
+
+
 def test_a_key_is_left_to_one_that_may_run_elsewhere_only() -> None:
     nodes = Nodes(2, slots=2)
     here, pinned = of_partition(0, policies=KEYED), of_partition(0, 1, policies=KEYED, placement=ON_N2)

@@ -1,14 +1,15 @@
 """What is open a long while after the last fault needs a reason to be: something it waits for, or a handler that is at work.
 
 A reason is no reason for ever. Where all slots are full, or the own concurrency key is always held, an execution waits for its
-turn, and turns are taken by age in the whole cluster: who came later and was served meanwhile proves that it was passed over.
+turn, and turns are taken by age in the whole cluster: those who came later and were served meanwhile prove that it was passed over.
+Nodes know of each other's waiting ones as of their last look, so each may serve one out of turn: more than there are nodes are proof.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from .history import Execution, Task
+from .history import Execution, History, Task
 from .trial import Case, Trial
 from .verdict import Kind
 
@@ -51,6 +52,10 @@ def _may_wait(case: Case, trial: Trial, execution: Execution) -> bool:
     return waits_its_turn and not _is_passed_over(case, trial, execution)
 
 
+def _nodes(history: History) -> int:
+    return len(history.ownership.said) if history.ownership is not None else 1
+
+
 def _is_full(case: Case, node: str | None) -> bool:
     """Whether the slots of a node, or of all of them, were busy for most of the last while."""
     history = case.history
@@ -63,12 +68,12 @@ def _is_full(case: Case, node: str | None) -> bool:
             if attempt.started_at is not None and node in (None, attempt.node):
                 over = history.ended_at if attempt.ended_at is None else attempt.ended_at
                 busy += max(0, over - max(attempt.started_at, begin))
-    nodes = len(history.ownership.said) if node is None else 1
+    nodes = _nodes(history) if node is None else 1
     return busy >= BUSY * nodes * history.slots * (history.ended_at - begin)
 
 
 def _is_passed_over(case: Case, trial: Trial, execution: Execution) -> bool:
-    """Whether one that came later has been served though both want the same: the key, or the node that both are for alone.
+    """Whether some that came later have been served though all want the same: the key, or the node that they are for alone.
 
     Only where nothing else can have been in the way, and where all nodes have long been well.
     """
@@ -77,6 +82,7 @@ def _is_passed_over(case: Case, trial: Trial, execution: Execution) -> bool:
         return False
     since = _last_sign(trial, execution) + known
     well = case.history.healed_at + case.bounds.heal // 2
+    passed = 0
     for other in case.trials:
         if not _compete(task, other.task):
             continue
@@ -84,9 +90,8 @@ def _is_passed_over(case: Case, trial: Trial, execution: Execution) -> bool:
             first = one.attempts[0] if one.attempts else None
             if first is None or first.started_at is None or one.created_at < since or first.started_at < well:
                 continue
-            if task.key is not None or first.node == execution.target:
-                return True
-    return False
+            passed += task.key is not None or first.node == execution.target
+    return passed > _nodes(case.history)
 
 
 def _stands_in_line(trial: Trial, execution: Execution, known: int) -> bool:
@@ -104,12 +109,15 @@ def _stands_in_line(trial: Trial, execution: Execution, known: int) -> bool:
 
 
 def _compete(task: Task, other: Task) -> bool:
-    """Whether two tasks stand in one line: of one key, or, without keys, of one node's slots."""
+    """Whether two tasks stand in one line: of one key, or, without keys, of one node's slots.
+
+    Where the other's limit is greater, there may be a place for him and none for this one.
+    """
     if (task.priority, task.queue) != (other.priority, other.queue):
         return False
     if task.key is None or other.key is None:
         return task.key is other.key
-    return task.key[0] == other.key[0] and not (other.everywhere or other.pinned)
+    return task.key[0] == other.key[0] and task.key[1] >= other.key[1] and not (other.everywhere or other.pinned)
 
 
 def _runs(trial: Trial, execution: Execution, case: Case) -> bool:
