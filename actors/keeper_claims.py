@@ -281,7 +281,7 @@ class Claims:
 
     def stand(self, definition: Definition, execution: Execution, *, urgent: bool) -> bool:
         """Another node tells of an execution that waits with it: let it wait here too if it is urgent or its key is used here."""
-        entry = evolve(self._entry(definition, execution), told=True, aside=not urgent)
+        entry = self._entry(definition, execution, True, not urgent)
         concerned = urgent or self.queues.uses(entry.wants, ELSEWHERE)
         if concerned and not self._is_left_out(entry.queue, (entry.priority, entry.execution_id)):
             self.queues.enter(entry)
@@ -292,14 +292,14 @@ class Claims:
         if self.queues.is_told(execution_id):
             self.queues.leave(execution_id)
 
-    def _entry(self, definition: Definition, execution: Execution) -> Entry:
+    def _entry(self, definition: Definition, execution: Execution, told: bool = False, aside: bool = False) -> Entry:
         policies = definition.policies
         wants: Wants = ()
         if policies.concurrency is not None:
             wants = (((definition.tenant, policies.concurrency.key), policies.concurrency.limit),)
         if execution.first_started_at is None and _is_late(execution):
             wants = (*wants, (GOVERNOR, self._recovering))
-        return Entry(policies.priority, execution.id, definition.id, policies.queue, wants)
+        return Entry(policies.priority, execution.id, definition.id, policies.queue, wants, told, aside)
 
     def _wait(self, entry: Entry) -> None:
         rank = (entry.priority, entry.execution_id)
@@ -369,9 +369,7 @@ class Claims:
             execution = None if staged is None else staged.executions.get(entry.execution_id)
             if staged is None or execution is None or not is_claimable(execution):
                 self.queues.leave(entry.execution_id)
-            elif (
-                fresh := evolve(self._entry(staged.definition, execution), told=entry.told, aside=entry.aside)
-            ) != entry:
+            elif (fresh := self._entry(staged.definition, execution, entry.told, entry.aside)) != entry:
                 self.queues.enter(fresh)
             elif not self._serve(staged, execution, entry, now):
                 passed_over += 1
