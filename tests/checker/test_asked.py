@@ -299,6 +299,20 @@ def test_what_was_purged_had_ended_and_is_missed_by_nobody() -> None:
     assert found(story) == {Kind.LOST, Kind.PHANTOM}
 
 
+@pytest.mark.parametrize(("died", "fine"), [(None, False), (60, True), (95, False)])
+def test_what_was_purged_had_ended_if_only_because_its_process_died(died: float | None, fine: bool) -> None:
+    story = Story(seconds=100)
+    tale = story.task("t", {"at": sec(5_000)})
+    story.ask("run", tale, 5, key="gone")
+    tale.execution("gone", created_at=sec(5))
+    tale.attempt("gone", sec(50), sec(99), "n3.1", comes_back=False)
+    tale.executions.pop("gone")
+    story.ask("purge", tale, 90)
+    if died is not None:
+        story.fault("dead", "n3.1", died)
+    assert (Kind.PURGE_ERROR not in found(story)) is fine
+
+
 def test_a_task_may_be_purged() -> None:
     story, tale = deleted()
     story.requests = [one for one in story.requests if one.verb != "delete"]

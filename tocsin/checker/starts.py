@@ -75,8 +75,10 @@ def _check_stored(case: Case, trial: Trial) -> None:
 
 
 def _check_purged(case: Case, trial: Trial, line: Line) -> None:
-    """What is not in the store any more had ended when it was purged."""
+    """What is not in the store any more had ended when it was purged, if only because its process died."""
+    died = case.faults.died_at(line.process)
     ends = [one.at for one in trial.lines if one.execution == line.execution and one.kind in ("end", "cut")]
+    ends += [] if died is None else [died]
     if not case.purged_after(line.at, trial.task):
         case.found.add(Kind.PHANTOM, trial.name, line.at, f"{line.execution} ran, and the store has no such execution")
     elif not ends or not case.purged_after(max(ends), trial.task):
