@@ -6,6 +6,9 @@ A concurrency key and a queue's limit hold within a lane: memory tasks are count
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+
+import attrs
 
 from runtime.errors import NotFound
 from runtime.mailbox import ask
@@ -16,6 +19,7 @@ from .keeper_messages import PauseScheduler, ReleaseLock, ResumeScheduler
 from .keeper_queues import Lock, QueueUse
 from .lanes import ASK_SECONDS, Lane
 from .model.execution import CLAIMABLE, Execution, WaitsFor
+from .model.scope import EVERYTHING, Scope
 from .model.task import Definition, Task
 from .store.answers import TaskFilter, TaskPage
 from .store.port import SchedulerPause
@@ -28,6 +32,13 @@ class LaneControl:
         self._durable = durable
         self._memory = memory
         self._world = world
+        self._scope = EVERYTHING
+
+    def seen_by(self, scope: Scope) -> LaneControl:
+        """The same for somebody who has this scope: what lies outside is not there for him."""
+        seen = copy(self)
+        seen._scope = scope
+        return seen
 
     async def scheduler_pause(self) -> SchedulerPause | None:
         """Since when, by whom and why the whole scheduler is paused; None if it is not.
@@ -55,11 +66,13 @@ class LaneControl:
             lock
             for lane in (self._durable, self._memory)
             for lock in lane.keeper.claims.queues.locks()
-            if tenant in (None, lock.tenant)
+            if tenant in (None, lock.tenant) and self._scope.tenant in (None, lock.tenant)
         ]
 
     async def release_lock(self, key: str, tenant: str, execution_id: str | None, actor: str) -> tuple[str, ...]:
         """Take a key from an execution, or from all that hold it. Answers those; raises NotFound if nobody holds it."""
+        if self._scope.tenant not in (None, tenant):
+            raise NotFound(f"nobody holds the key {key!r}")
         released: tuple[str, ...] = ()
         for lane in (self._durable, self._memory):
             try:
@@ -75,24 +88,28 @@ class LaneControl:
         """Pages of memory tasks, of stored tasks, or of both, each by itself."""
         wanted = ((self._memory, memory), (self._durable, stored))
         return [
-            await self._world.blocking(lane.store.page, some, lane=lane.reader)
+            await self._world.blocking(lane.store.page, within(some, self._scope), lane=lane.reader)
             for lane, some in wanted
             if some is not None
         ]
 
     async def in_memory(self, ids: Sequence[str]) -> list[Task]:
         """The memory tasks of this node among these."""
-        return await self._world.blocking(self._memory.store.tasks, ids, lane=self._memory.reader)
+        found = await self._world.blocking(self._memory.store.tasks, ids, lane=self._memory.reader)
+        return [task for task in found if self._scope.covers(task.definition)]
 
-    async def named_in_memory(self, tenant: str, name: str) -> list[Task]:
+    async def named_in_memory(self, name: str) -> list[Task]:
         """The memory task of this node that has the name, if there is one."""
-        task_id = await self._world.blocking(self._memory.store.find, tenant, name, lane=self._memory.reader)
+        task_id = await self._world.blocking(self._memory.store.find, self._scope.home, name, lane=self._memory.reader)
         return [] if task_id is None else await self.in_memory([task_id])
 
     async def runs_in_memory(self, execution_id: str) -> bool:
         """Whether this is an execution of a memory task of this node."""
         found = await self._world.blocking(self._memory.store.execution, execution_id, lane=self._memory.reader)
-        return found is not None
+        return found is not None and await self._visible(found.execution.task_id)
+
+    async def _visible(self, task_id: str) -> bool:
+        return self._scope == EVERYTHING or bool(await self.in_memory([task_id]))
 
     def load(self) -> tuple[int, int, int]:
         """Of stored tasks: all slots, those that are free, and the attempts that run."""
@@ -139,3 +156,14 @@ class LaneControl:
             return execution.waits_for, None
         lane = self._durable if definition.persistent else self._memory
         return lane.keeper.claims.lacks(definition, execution)
+
+
+def within(wanted: TaskFilter, scope: Scope) -> TaskFilter:
+    """A filter that leaves out what lies outside a scope."""
+    if scope == EVERYTHING:
+        return wanted
+    return attrs.evolve(
+        wanted,
+        tenant=wanted.tenant if scope.tenant is None else scope.tenant,
+        owner=wanted.owner if scope.owner is None else scope.owner,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from functools import partial
 from typing import Final, TypeVar
 
@@ -12,7 +13,7 @@ import attrs
 import trio
 
 from runtime.clock import SECOND, Instant
-from runtime.errors import NotFound, TocsinError
+from runtime.errors import Forbidden, NotFound, TocsinError
 from runtime.mailbox import Reply, ask
 from runtime.records import evolve
 from runtime.supervisor import Snapshot, Supervisor
@@ -30,12 +31,14 @@ from .herald import Herald
 from .herald_messages import TopicMessage
 from .janitor import Purges
 from .keeper_messages import CreateTasks, StopClaiming
-from .lane_control import LaneControl
+from .lane_control import LaneControl, within
 from .lanes import ASK_SECONDS, Lane, NodeConfig
 from .model.calendar import Calendar
 from .model.execution import Execution, WaitsFor
+from .model.scope import EVERYTHING, Scope
 from .model.system import actor_of
 from .model.task import Definition, Task
+from .outside import Outside
 from .rules.dependencies import judge
 from .store.answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .store.port import DeliveryWrite
@@ -73,6 +76,7 @@ class Node:
         watchdog: Watchdog,
         cluster: Cluster | None = None,
         canaries: Canaries | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self.config = config
         self.catalogue = catalogue
@@ -82,6 +86,8 @@ class Node:
         self.cluster = cluster
         self.canaries = canaries
         self.herald = herald
+        self.outside = outside or Outside()
+        self.scope = EVERYTHING
         self._durable = durable
         self._memory = memory
         self._root = root
@@ -89,6 +95,15 @@ class Node:
         self.calendars = CalendarLibrary(durable, memory, world)
         self.control = LaneControl(durable, memory, world)
         self.purges = Purges(durable, memory, retention=config.retention, world=world)
+
+    def seen_by(self, scope: Scope) -> Node:
+        """This node as somebody sees it who has this scope: what lies outside is not there for him."""
+        if scope == self.scope:
+            return self
+        seen = copy(self)
+        seen.scope = scope
+        seen.control = self.control.seen_by(scope)
+        return seen
 
     def equip(self, tools: Tools) -> None:
         """Say who carries out what handlers ask of the node. Called once, before it starts."""
@@ -98,8 +113,13 @@ class Node:
     # -- changes
 
     async def create(self, definitions: Sequence[Definition], actor: str) -> list[Task | Exception]:
-        """Make tasks, durable when this returns. In the same order: the task, or the error that refused it."""
+        """Make tasks, durable when this returns. In the same order: the task, or the error that refused it.
+
+        Raises Forbidden for tasks outside the scope.
+        """
         actor = actor_of(actor)
+        if not all(map(self.scope.covers, definitions)):
+            raise Forbidden("tasks can be made in the own tenant only, under the own name")
         if all(definition.persistent for definition in definitions):
             return list(await self._create(self._durable, definitions, actor))
         answers: dict[str, Task | Exception] = {}
@@ -121,12 +141,16 @@ class Node:
 
     # -- reads
 
-    async def task(self, reference: str, tenant: str = "") -> Task:
-        """The task of this id, unique beginning of an id (8 characters or more), or name. Raises NotFound."""
+    async def task(self, reference: str, tenant: str | None = None) -> Task:
+        """The task of this id, unique beginning of an id (8 characters or more), or name. Raises NotFound.
+
+        tenant: whose names are meant; those of the scope if None.
+        """
+        tenant = self.scope.home if tenant is None else tenant
         for lane in (self._memory, self._durable):
-            found = await self._read(lane, lane.store.tasks, [reference])
+            found = await self._tasks(lane, [reference])
             if not found and (task_id := await self._read(lane, lane.store.find, tenant, reference)):
-                found = await self._read(lane, lane.store.tasks, [task_id])
+                found = await self._tasks(lane, [task_id])
             if found:
                 return found[0]
         matches = await self._by_prefix(reference)
@@ -137,6 +161,10 @@ class Node:
             raise NotFound(f"{problem} with the id or name {reference!r}{hint}")
         return matches[0]
 
+    async def _tasks(self, lane: Lane, ids: Sequence[str]) -> list[Task]:
+        found = await self._read(lane, lane.store.tasks, ids)
+        return [task for task in found if self.scope.covers(task.definition)]
+
     async def _by_prefix(self, prefix: str) -> list[Task]:
         if len(prefix) < SHORTEST_PREFIX:
             return []
@@ -145,6 +173,7 @@ class Node:
 
     async def page(self, wanted: TaskFilter) -> TaskPage:
         """One page over stored and memory tasks together, with the true total."""
+        wanted = within(wanted, self.scope)
         everything = attrs.evolve(wanted, offset=0, limit=MERGE_LIMIT)
         memory = await self._read(self._memory, self._memory.store.page, everything)
         if not memory.total:
@@ -164,12 +193,13 @@ class Node:
         """One execution in full. Raises NotFound."""
         for lane in (self._memory, self._durable):
             found = await self._read(lane, lane.store.execution, execution_id)
-            if found is not None:
+            if found is not None and await self._covers(lane, found.execution.task_id):
                 return found
         raise NotFound(f"no execution with the id {execution_id!r}")
 
     async def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
         """Lines that the handler logged, with a sequence above `after`."""
+        await self.execution(execution_id)
         for lane in (self._memory, self._durable):
             lines = await self._read(lane, partial(lane.store.logs, execution_id, after=after, limit=limit))
             if lines:
@@ -190,8 +220,9 @@ class Node:
         lane = await self._lane_of(task_id)
         return await self._read(lane, lane.store.revisions, task_id)
 
-    async def calendar(self, name: str, version: int | None = None, *, tenant: str = "") -> Calendar | None:
+    async def calendar(self, name: str, version: int | None = None, *, tenant: str | None = None) -> Calendar | None:
         """A stored calendar, in this version or the newest one; None if there is none."""
+        tenant = self.scope.home if tenant is None else tenant
         found = await self._read(self._durable, self._durable.store.calendar, tenant, name, version)
         return None if found is not None and found.deleted else found
 
@@ -263,8 +294,15 @@ class Node:
             logger.warning("the %s lane was not drained: %s", lane.name, error)
 
     async def _lane_of(self, task_id: str) -> Lane:
+        """Where a task is. Raises NotFound for one outside the scope."""
         known = await self._read(self._memory, self._memory.store.tasks, [task_id])
-        return self._memory if known else self._durable
+        lane = self._memory if known else self._durable
+        if not await self._covers(lane, task_id):
+            raise NotFound(f"no task with the id or name {task_id!r}")
+        return lane
+
+    async def _covers(self, lane: Lane, task_id: str) -> bool:
+        return self.scope == EVERYTHING or bool(await self._tasks(lane, [task_id]))
 
     async def _read(self, lane: Lane, function: Callable[..., T], *arguments: object) -> T:
         return await self.world.blocking(function, *arguments, lane=lane.reader)

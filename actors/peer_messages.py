@@ -29,13 +29,14 @@ class Declined:
 class Call:
     """Carry out an operation of the table of operations on your own node. `arguments`: JSON text. Asked, not told.
 
-    `actor`: who asked for it; `channel`: through what.
+    `actor`: who asked for it; `channel`: through what; `caller`: what he may do and see, JSON text.
     """
 
     operation: str
     arguments: str
     actor: str
     channel: str = "node"
+    caller: str = ""
 
 
 @record

@@ -7,20 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from .access.caller import NOBODY, Caller
+
 if TYPE_CHECKING:
     from actors.node import Node
 
 
 @attrs.frozen
 class Call:
-    """One request: its arguments by name (checked, defaults filled in), who asks, and through which channel."""
+    """One request: its arguments by name (checked, defaults filled in), who asks, and through which channel.
+
+    actor: the name for the audit log. caller: what he may do and see.
+    """
 
     arguments: Mapping[str, Any]
     actor: str
     channel: str
+    caller: Caller = NOBODY
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
 
+    @property
+    def owner(self) -> str:
+        """To whom belongs what this call makes: to the one user whose tasks the caller sees, else to whoever acts."""
+        return self.caller.scope.owner or self.actor
+
 
 Service = Callable[["Node", Call], Awaitable[Any]]
+"""Carries out an operation. The node that it is given shows the caller's part of it, and nothing else."""

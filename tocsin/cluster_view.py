@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.lanes import READS
 from actors.model.peer import Peer, Standing
-from actors.peer_messages import Call
 from actors.when.zones import database_version
 from runtime.clock import Micros
 from runtime.coordination import CoordinationStatus
 from runtime.errors import Conflict, NotFound, PeerUnreachable
 
-from .peer_calls import FORWARD_SECONDS, value_of
+from .calls import Call
+from .peer_calls import FORWARD_SECONDS, asked_of, value_of
 from .views import Json
 
 if TYPE_CHECKING:
@@ -41,18 +41,18 @@ class ClusterFacade(Protocol):
         """The epoch of every partition that was ever taken."""
         ...
 
-    async def drain(self, name: str, on: bool, actor: str) -> Json | None:
+    async def drain(self, name: str, on: bool, call: Call) -> Json | None:
         """Have a node take nothing new and give its partitions to others, or take part again. What runs there goes on.
 
         Answers what another node then says of itself, None for this one.
         """
         ...
 
-    async def set_executor(self, name: str, on: bool, actor: str) -> Json | None:
+    async def set_executor(self, name: str, on: bool, call: Call) -> Json | None:
         """Have a node take executions, or no new ones; what runs there goes on. Answers as `drain`."""
         ...
 
-    async def process(self, name: str, actor: str) -> Json | None:
+    async def process(self, name: str, call: Call) -> Json | None:
         """The process of another node, as it says itself; None for this one."""
         ...
 
@@ -96,15 +96,15 @@ class SoloView:
     async def epochs(self) -> Mapping[int, int]:
         return await self._node.control.epochs()
 
-    async def drain(self, name: str, on: bool, actor: str) -> Json | None:
+    async def drain(self, name: str, on: bool, call: Call) -> Json | None:
         find(self.peers(), name)
         raise Conflict(f"{ALONE}: stop it, which drains it, or pause the scheduler")
 
-    async def set_executor(self, name: str, on: bool, actor: str) -> Json | None:
+    async def set_executor(self, name: str, on: bool, call: Call) -> Json | None:
         find(self.peers(), name)
         raise Conflict(f"{ALONE}: pause the scheduler instead")
 
-    async def process(self, name: str, actor: str) -> Json | None:
+    async def process(self, name: str, call: Call) -> Json | None:
         find(self.peers(), name)
         return None
 
@@ -128,32 +128,32 @@ class SharedView:
     async def epochs(self) -> Mapping[int, int]:
         return await self._node.world.blocking(self._cluster.store.epochs, lane=READS)
 
-    async def drain(self, name: str, on: bool, actor: str) -> Json | None:
+    async def drain(self, name: str, on: bool, call: Call) -> Json | None:
         peer = find(self.peers(), name)
         if peer.boot != self._cluster.boot:
-            return await self._forward(peer, "drain_node", {"undo": not on}, actor)
+            return await self._forward(peer, "drain_node", {"undo": not on}, call)
         self._cluster.drain(on)
         return None
 
-    async def set_executor(self, name: str, on: bool, actor: str) -> Json | None:
+    async def set_executor(self, name: str, on: bool, call: Call) -> Json | None:
         peer = find(self.peers(), name)
         if peer.boot != self._cluster.boot:
-            return await self._forward(peer, "switch_executor", {"on": on}, actor)
+            return await self._forward(peer, "switch_executor", {"on": on}, call)
         self._cluster.switch_executor(on)
         return None
 
-    async def process(self, name: str, actor: str) -> Json | None:
+    async def process(self, name: str, call: Call) -> Json | None:
         peer = find(self.peers(), name)
-        return None if peer.boot == self._cluster.boot else await self._forward(peer, "show_process", {}, actor)
+        return None if peer.boot == self._cluster.boot else await self._forward(peer, "show_process", {}, call)
 
     async def raise_fence(self) -> None:
         await self._cluster.raise_fence()
 
-    async def _forward(self, peer: Peer, operation: str, arguments: Mapping[str, object], actor: str) -> Json:
+    async def _forward(self, peer: Peer, operation: str, arguments: Mapping[str, object], call: Call) -> Json:
         if peer.standing is Standing.DEAD:
             raise PeerUnreachable(f"{peer.name} is dead")
-        call = Call(operation, json.dumps({"node": peer.name, **arguments}), actor)
-        result = value_of(await self._cluster.ask(peer.boot, call, FORWARD_SECONDS))
+        asked = asked_of(operation, {"node": peer.name, **arguments}, call)
+        result = value_of(await self._cluster.ask(peer.boot, asked, FORWARD_SECONDS))
         said: Json = json.loads(result.value or "{}")
         return said
 

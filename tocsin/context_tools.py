@@ -13,6 +13,7 @@ from actors.handling.tools import INVOKE, Asker
 from actors.model.execution import Execution
 from actors.model.lifecycle import OPEN_STATES, State
 from actors.model.policy import DEFAULT_POLICIES, Overlap
+from actors.model.scope import Scope
 from actors.model.task import MAX_NAME, Definition, Task
 from actors.model.trigger import Once
 from actors.node import Node
@@ -21,6 +22,7 @@ from runtime.clock import DAY, Instant
 from runtime.errors import Conflict, InvalidRequest, InvocationFailed, NotFound, ReplyTimeout
 from runtime.records import evolve
 
+from .access.caller import Caller, Role
 from .calls import Call
 from .checks import known_type, parameters_text
 from .config import suggestion
@@ -61,7 +63,7 @@ class ContextTools:
         found = read_arguments(BY_NAME[operation].arguments, arguments)
         if operation == "run_task":
             found["body"] = {"correlation": asker.correlation[:MAX_CORRELATION], **(found["body"] or {})}
-        return await self._dispatch(operation, Call(found, asker.name, CHANNEL))
+        return await self._dispatch(operation, Call(found, asker.name, CHANNEL, _caller(asker)))
 
     async def _invoke(
         self, asker: Asker, task: str, parameters: dict[str, Any] | None, wait: bool, timeout: float
@@ -105,7 +107,7 @@ class ContextTools:
 
     async def _target(self, asker: Asker, reference: str) -> Task:
         try:
-            return await self._node.task(reference, asker.tenant)
+            return await self._node.seen_by(Scope(asker.tenant)).task(reference)
         except NotFound as error:
             if reference not in self._node.catalogue:
                 raise NotFound(f"{error}, and no task type of that name") from None
@@ -137,6 +139,11 @@ class ContextTools:
             raise made
         note = "runs when handlers invoke its type"
         return await self._node.command(made.id, lambda reply: PauseTask(made.id, note, asker.name, reply))
+
+
+def _caller(asker: Asker) -> Caller:
+    """A handler may do what operators may, to the tasks of its tenant."""
+    return Caller(asker.name, Scope(asker.tenant), Role.OPERATOR)
 
 
 def _name_for(type_name: str) -> str:

@@ -13,14 +13,15 @@ from actors.peer_messages import Call as Asked
 from actors.peer_messages import Result
 from runtime.errors import Forbidden, InvalidRequest, NotFound, TocsinError, TooLarge
 
+from .access.caller import Caller, Role, read_caller
 from .calls import Call
 from .context_tools import read_arguments
+from .dispatch import perform
 from .error_table import INTERNAL, row_of
 from .memory_tasks import TOLD
 from .operations import BY_NAME
 from .peer_calls import MORE
 from .places import REFERENCES
-from .services import SERVICES
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -65,13 +66,13 @@ class Answers:
     async def _carry_out(self, asked: Asked) -> object:
         node, operation = self.node, asked.operation
         if operation in TOLD:
-            return await TOLD[operation](node, _object(asked.arguments))
+            return await TOLD[operation](node.seen_by(_caller(asked).scope), _object(asked.arguments))
         if operation not in FORWARDED:
             raise Forbidden(f"no node asks another one for {operation!r}")
         arguments = read_arguments(BY_NAME[operation].arguments, _object(asked.arguments))
         if operation in SWITCHES and arguments["node"] != node.config.name:
             raise InvalidRequest(f"node: this one is {node.config.name!r}, not {arguments['node']!r}")
-        return await SERVICES[operation](node, Call(arguments, asked.actor, asked.channel))
+        return await perform(node, operation, Call(arguments, asked.actor, asked.channel, _caller(asked)))
 
     def _first(self, text: str) -> Result:
         if len(text) <= PART:
@@ -93,6 +94,11 @@ class Answers:
             return Result(part, more=key)
         del self._held[key]
         return Result(part)
+
+
+def _caller(asked: Asked) -> Caller:
+    """On whose behalf a node asks. One of the version before tells a name only, and had only the one administrator."""
+    return read_caller(asked.caller) if asked.caller else Caller(asked.actor, role=Role.ADMINISTRATOR)
 
 
 def _object(text: str) -> dict[str, Any]:

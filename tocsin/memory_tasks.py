@@ -21,7 +21,7 @@ KEYS: Final = "memory_keys"
 ROWS: Final = "memory_rows"
 """What nodes ask each other about memory tasks; no operation of the table, for nobody else asks for them."""
 
-_FILTER: Final = ("status", "type", "tenant", "text", "sort", "descending")
+_FILTER: Final = ("status", "type", "tenant", "owner", "text", "sort", "descending")
 """The fields of `TaskFilter` that say which tasks a list holds and in which order."""
 
 SortKey = tuple[bool, Any, str]
@@ -53,7 +53,7 @@ def sort_key(task: Task, column: str) -> SortKey:
 async def find(node: Node, arguments: Mapping[str, Any]) -> Json:
     """The memory tasks that a reference means, and whether it is the id of an execution of one."""
     reference = str(arguments.get("reference", ""))
-    tasks = await node.control.in_memory([reference]) or await node.control.named_in_memory("", reference)
+    tasks = await node.control.in_memory([reference]) or await node.control.named_in_memory(reference)
     if not tasks and len(reference) >= SHORTEST_PREFIX:
         [page] = await node.control.pages(memory=TaskFilter(id_prefix=reference.lower(), limit=2))
         tasks = list(page.tasks)

@@ -14,7 +14,7 @@ from runtime import errors
 
 Where = Literal["path", "query", "body"]
 Kind = Literal["text", "whole", "flag", "instant", "json"]
-Permission = Literal["none", "viewer", "operator", "administrator"]
+Permission = Literal["none", "viewer", "operator", "administrator", "worker"]
 
 
 @attrs.frozen
@@ -33,7 +33,10 @@ class Argument:
 
 @attrs.frozen
 class Operation:
-    """One thing that can be asked of a node. `status` is the HTTP status of success, `seed`: also served under `/cxs`."""
+    """One thing that can be asked of a node. `status` is the HTTP status of success, `seed`: also served under `/cxs`.
+
+    whole: it concerns all tenants, so only a caller who belongs to none may ask for it.
+    """
 
     name: str
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -44,6 +47,7 @@ class Operation:
     status: int = 200
     errors: tuple[type[errors.TocsinError], ...] = ()
     seed: bool = False
+    whole: bool = False
 
     @property
     def takes_body(self) -> bool:
@@ -98,7 +102,17 @@ OPERATIONS: Final = (
         errors=_INPUT,
         seed=True,
     ),
-    Operation("add_task", "POST", "/tasks", "Make a task", "operator", (_BODY,), 201, (*_INPUT, *_WRITE), seed=True),
+    Operation(
+        "add_task",
+        "POST",
+        "/tasks",
+        "Make a task; asked again with the same `taskId` it answers the same task",
+        "operator",
+        (Argument("taskId", "query", "text", "the id that it shall have, a UUID"), _BODY),
+        201,
+        (*_INPUT, *_WRITE),
+        seed=True,
+    ),
     Operation(
         "find_task",
         "GET",
@@ -307,6 +321,7 @@ OPERATIONS: Final = (
         "operator",
         (_OPTIONAL_BODY,),
         errors=(*_INPUT, *_CHANGE),
+        whole=True,
     ),
     Operation(
         "resume_scheduler",
@@ -315,6 +330,7 @@ OPERATIONS: Final = (
         "Go on; what came due meanwhile is made up for under each task's catch-up policy",
         "operator",
         errors=_CHANGE,
+        whole=True,
     ),
     Operation("list_locks", "GET", "/locks", "Concurrency keys, who holds them and how many wait", "viewer"),
     Operation(
@@ -375,6 +391,7 @@ OPERATIONS: Final = (
         "administrator",
         (_NODE, Argument("undo", "query", "flag", "take part again", default=False)),
         errors=(*_FIND, *_CHANGE),
+        whole=True,
     ),
     Operation(
         "switch_executor",
@@ -384,6 +401,7 @@ OPERATIONS: Final = (
         "administrator",
         (_NODE, Argument("on", "query", "flag", "whether it takes them", default=True)),
         errors=(*_FIND, *_CHANGE),
+        whole=True,
     ),
     Operation(
         "show_process",
@@ -393,6 +411,7 @@ OPERATIONS: Final = (
         "administrator",
         (_NODE,),
         errors=(*_FIND, errors.PeerUnreachable, errors.ReplyTimeout),
+        whole=True,
     ),
     Operation(
         "show_canaries", "GET", "/canaries", "How the canaries of the cluster are that run all the time", "viewer"
@@ -406,6 +425,7 @@ OPERATIONS: Final = (
         (_BODY,),
         201,
         (*_INPUT, *_WRITE),
+        whole=True,
     ),
     Operation("list_partitions", "GET", "/partitions", "Every partition with owner and epoch", "viewer"),
     Operation(
@@ -415,6 +435,7 @@ OPERATIONS: Final = (
         "After a loss of authority: lift every epoch above all that were ever handed out",
         "administrator",
         errors=_CHANGE,
+        whole=True,
     ),
     Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
     Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),

@@ -17,6 +17,7 @@ from runtime.clock import Instant, to_datetime
 from runtime.errors import PeerUnreachable, TocsinError
 from runtime.fabric_messages import PeerFailed
 
+from .access.caller import caller_text
 from .calls import Call
 from .error_table import error_of, row_titled
 from .operations import Operation
@@ -40,20 +41,27 @@ async def ask_node(
     operation: str,
     arguments: Mapping[str, object],
     *,
-    actor: str,
-    channel: str = "node",
+    call: Call,
     seconds: float = FORWARD_SECONDS,
 ) -> Any:
-    """Have a node carry out an operation; answers its JSON. Raises what it raised, PeerUnreachable, ReplyTimeout."""
+    """Have a node carry out an operation; answers its JSON. Raises what it raised, PeerUnreachable, ReplyTimeout.
+
+    call: on whose behalf, and through which channel it came.
+    """
     until = trio.current_time() + seconds
-    text, key, call = "", None, Asked(operation, json.dumps(arguments), actor, channel)
+    text, key, asked = "", None, asked_of(operation, arguments, call)
     while True:
-        result = value_of(await _ask(cluster, peer, call, until - trio.current_time()))
+        result = value_of(await _ask(cluster, peer, asked, until - trio.current_time()))
         text += result.value or ""
         key = result.more
         if key is None:
             return json.loads(text or "null")
-        call = Asked(MORE, json.dumps({"key": key, "from": len(text)}), actor, channel)
+        asked = asked_of(MORE, {"key": key, "from": len(text)}, call)
+
+
+def asked_of(operation: str, arguments: Mapping[str, object], call: Call) -> Asked:
+    """What another node is asked for, on behalf of the caller of a call."""
+    return Asked(operation, json.dumps(arguments), call.actor, call.channel, caller_text(call.caller))
 
 
 async def _ask(cluster: Cluster, peer: Peer, call: Asked, seconds: float) -> Result:
@@ -71,7 +79,7 @@ def value_of(result: Result) -> Result:
 
 
 async def ask_nodes(
-    cluster: Cluster, asked: Iterable[tuple[Peer, Mapping[str, object]]], operation: str, actor: str
+    cluster: Cluster, asked: Iterable[tuple[Peer, Mapping[str, object]]], operation: str, call: Call
 ) -> dict[str, Any]:
     """Ask several nodes at the same time, each with its arguments.
 
@@ -82,7 +90,7 @@ async def ask_nodes(
     async def ask(peer: Peer, arguments: Mapping[str, object]) -> None:
         # Whoever asks says which nodes are missing.
         with suppress(TocsinError):
-            told[peer.boot] = await ask_node(cluster, peer, operation, arguments, actor=actor, seconds=ALL_SECONDS)
+            told[peer.boot] = await ask_node(cluster, peer, operation, arguments, call=call, seconds=ALL_SECONDS)
 
     async with trio.open_nursery() as nursery:
         for peer, arguments in asked:

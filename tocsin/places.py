@@ -8,6 +8,8 @@ from typing import Final
 
 import attrs
 
+from actors.model.scope import Scope
+
 from .operations import OPERATIONS
 
 _NAMING: Final = ("task", "execution", "reference")
@@ -37,20 +39,20 @@ class Places:
     """Where references led to, the newest ones. A hint: whoever uses it is told if it is wrong."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Place] = OrderedDict()
+        self._known: OrderedDict[tuple[Scope, str], Place] = OrderedDict()
 
-    def learn(self, place: Place, references: Iterable[str]) -> None:
-        """Remember where these references lead to."""
+    def learn(self, place: Place, scope: Scope, references: Iterable[str]) -> None:
+        """Remember where these references lead those who see this much: names are each tenant's own."""
         for reference in references:
-            self._known[reference] = place
-            self._known.move_to_end(reference)
+            self._known[scope, reference] = place
+            self._known.move_to_end((scope, reference))
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-    def known(self, reference: str) -> Place | None:
+    def known(self, scope: Scope, reference: str) -> Place | None:
         """Where a reference led to when it was last used."""
-        return self._known.get(reference)
+        return self._known.get((scope, reference))
 
-    def forget(self, reference: str) -> None:
+    def forget(self, scope: Scope, reference: str) -> None:
         """It leads there no more."""
-        self._known.pop(reference, None)
+        self._known.pop((scope, reference), None)

@@ -54,6 +54,7 @@ from .services_executions import (
     show_execution,
     telling,
 )
+from .services_making import made_before
 from .services_purge import purge
 from .services_scheduler import (
     list_locks,
@@ -121,19 +122,27 @@ async def list_tasks(node: Node, call: Call) -> Json:
 
 
 async def add_task(node: Node, call: Call) -> Json:
-    """Make a task."""
-    known = await resolve(node, references_in(call["body"]))
+    """Make a task. Asked again with the same `taskId` it answers the same task."""
+    task_id = check_run_id(call.arguments.get("taskId"), "taskId") or node.world.new_id()
+    if (before := await made_before(node, call, task_id)) is not None:
+        return await _full(node, before)
+    tenant = node.scope.home
+    known = await resolve(node, references_in(call["body"]), tenant)
     definition = definition_from_json(
         call["body"],
         node.catalogue,
         node.world.now(),
-        task_id=node.world.new_id(),
-        owner=call.actor,
+        task_id=task_id,
+        tenant=tenant,
+        owner=call.owner,
         known=known,
     )
     [made] = await node.create([definition], call.actor)
     if isinstance(made, Exception):
-        raise made
+        # Who asks again while the first request is still being carried out is refused by what that one made.
+        if (before := await made_before(node, call, task_id)) is None:
+            raise made
+        made = before
     return await _full(node, made)
 
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 async def list_calendars(node: Node, _call: Call) -> Json:
     """The newest version of every calendar."""
-    return {"list": [calendar_json(calendar) for calendar in await node.calendars.all("")]}
+    return {"list": [calendar_json(calendar) for calendar in await node.calendars.all(node.scope.home)]}
 
 
 async def show_calendar(node: Node, call: Call) -> Json:
     """One calendar."""
-    return calendar_json(await node.calendars.get("", call["calendar"], call["version"]))
+    return calendar_json(await node.calendars.get(node.scope.home, call["calendar"], call["version"]))
 
 
 async def put_calendar(node: Node, call: Call) -> Json:
@@ -36,11 +36,11 @@ async def put_calendar(node: Node, call: Call) -> Json:
             raise InvalidRequest(f"name: {show(call['calendar'])}, as in the path, not {show(named)}")
         body.pop("version", None)
     # Recurring events of a file take up to seconds.
-    read = partial(calendar_from_json, call["calendar"], body, node.world.now())
+    read = partial(calendar_from_json, call["calendar"], body, node.world.now(), node.scope.home)
     calendar = await node.world.blocking(read, lane=READS)
     return calendar_json(await node.calendars.put(calendar, call.actor))
 
 
 async def delete_calendar(node: Node, call: Call) -> None:
     """Remove a calendar."""
-    await node.calendars.delete("", call["calendar"], call.actor)
+    await node.calendars.delete(node.scope.home, call["calendar"], call.actor)

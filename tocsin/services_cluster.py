@@ -76,20 +76,20 @@ def _coordination_view(status: CoordinationStatus, node: Node) -> Json:
 async def drain_node(node: Node, call: Call) -> Json:
     """Have a node take nothing new and give its partitions away, or take part again."""
     cluster = facade_of(node)
-    said = await cluster.drain(call["node"], not call["undo"], call.actor)
+    said = await cluster.drain(call["node"], not call["undo"], call)
     return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
 
 
 async def switch_executor(node: Node, call: Call) -> Json:
     """Have a node take executions, or no new ones."""
     cluster = facade_of(node)
-    said = await cluster.set_executor(call["node"], call["on"], call.actor)
+    said = await cluster.set_executor(call["node"], call["on"], call)
     return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
 
 
 async def show_process(node: Node, call: Call) -> Json:
     """The process that a node is, as the machine tells it from others."""
-    said = await facade_of(node).process(call["node"], call.actor)
+    said = await facade_of(node).process(call["node"], call)
     return {"node": call["node"], "boot": node.boot, **plain(own_process())} if said is None else said
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from actors.model.lifecycle import State
 from actors.model.retention import FINAL_STATES
-from runtime.errors import InvalidRequest
+from actors.model.scope import EVERYTHING
+from runtime.errors import Forbidden, InvalidRequest
 
 from .calls import Call
 from .fields import Fields, show
@@ -22,6 +23,8 @@ async def purge(node: Node, call: Call) -> Json:
     reference, age = fields.text("task"), fields.duration("olderThan")
     states = _states(fields.take("states"))
     fields.finish()
+    if reference is None and node.scope != EVERYTHING:
+        raise Forbidden("purge: only who sees all tenants can purge all tasks; name a task")
     task_id = None if reference is None else (await node.task(reference)).id
     found = await node.purges.purge(call.actor, task_id, age, states)
     return {

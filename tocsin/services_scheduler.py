@@ -88,7 +88,9 @@ async def release_lock(node: Node, call: Call) -> Json:
     fields.finish()
     if key is None:
         raise InvalidRequest("key: required")
-    released = await node.control.release_lock(key, tenant or "", execution, call.actor)
+    released = await node.control.release_lock(
+        key, node.scope.home if tenant is None else tenant, execution, call.actor
+    )
     return {"key": key, "released": list(released)}
 
 

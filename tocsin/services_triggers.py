@@ -146,7 +146,7 @@ async def preview_trigger(node: Node, call: Call) -> Json:
     if value is None:
         raise InvalidRequest("trigger: required")
     task = None if reference is None else await node.task(reference)
-    tenant = "" if task is None else task.definition.tenant
+    tenant = node.scope.home if task is None else task.definition.tenant
     now = node.world.now()
     known = await resolve(node, references_in({"trigger": value}), tenant)
     trigger, bounds = trigger_from_json(value, now, known=known)

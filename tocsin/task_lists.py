@@ -11,6 +11,7 @@ from actors.model.peer import Peer
 from actors.model.task import Task
 from actors.store.answers import TaskFilter, TaskPage
 
+from .calls import Call
 from .memory_tasks import KEYS, ROWS, SortKey, filter_json, keys, sort_key
 from .peer_calls import ask_nodes
 from .views import Json, page_view, task_view
@@ -32,15 +33,15 @@ class Seat:
     task: Task | None = None
 
 
-async def cluster_page(node: Node, cluster: Cluster, wanted: TaskFilter, actor: str) -> Json:
+async def cluster_page(node: Node, cluster: Cluster, wanted: TaskFilter, call: Call) -> Json:
     """The page, with `node` for each memory task, `covers` and `unreachable`: whose memory tasks are in it and in `totalSize`."""
     peers = cluster.others()
     asked = filter_json(wanted)
-    told = await ask_nodes(cluster, [(peer, asked) for peer in peers], KEYS, actor)
+    told = await ask_nodes(cluster, [(peer, asked) for peer in peers], KEYS, call)
     told[HERE] = await keys(node, asked)
     while True:
         page, total = await _seats(node, wanted, told)
-        rows = await _foreign_rows(cluster, [peer for peer in peers if peer.boot in told], page, actor)
+        rows = await _foreign_rows(cluster, [peer for peer in peers if peer.boot in told], page, call)
         silent = {seat.boot for seat in page if seat.task is None and seat.boot != HERE} - rows.keys()
         if not silent:
             break
@@ -88,7 +89,7 @@ def merge(wanted: TaskFilter, first: int, stored: TaskPage, memory: Iterable[Sea
 
 
 async def _foreign_rows(
-    cluster: Cluster, peers: Iterable[Peer], page: Iterable[Seat], actor: str
+    cluster: Cluster, peers: Iterable[Peer], page: Iterable[Seat], call: Call
 ) -> dict[str, list[Json]]:
     """The rows of other nodes, by boot id; without those of nodes that do not answer."""
     wanted: dict[str, list[str]] = {}
@@ -96,5 +97,5 @@ async def _foreign_rows(
         if seat.task is None and seat.boot != HERE:
             wanted.setdefault(seat.boot, []).append(seat.key[2])
     asked = [(peer, {"ids": wanted[peer.boot]}) for peer in peers if peer.boot in wanted]
-    told = await ask_nodes(cluster, asked, ROWS, actor)
+    told = await ask_nodes(cluster, asked, ROWS, call)
     return {boot: answer["list"] for boot, answer in told.items()}

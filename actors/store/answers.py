@@ -39,6 +39,7 @@ class TaskFilter:
     offset: int = 0
     limit: int = 50
     id_prefix: str | None = None
+    owner: str | None = None
 
 
 TASK_SORTS: Final = ("id", "name", "type", "status", "next_fire", "last_started_at", "failure_count", "created_at")

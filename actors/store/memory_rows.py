@@ -80,6 +80,7 @@ def matches(record: Record, wanted: TaskFilter) -> bool:
         (wanted.status is None or record.state.status is wanted.status)
         and (wanted.type is None or definition.type == wanted.type)
         and (wanted.tenant is None or definition.tenant == wanted.tenant)
+        and (wanted.owner is None or definition.owner == wanted.owner)
         and (wanted.text is None or wanted.text.translate(_LOWER) in definition.name.translate(_LOWER))
         and (wanted.id_prefix is None or definition.id.startswith(wanted.id_prefix))
     )

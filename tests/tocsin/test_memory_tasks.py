@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 
 from actors.handling.catalogue import Catalogue, task_type
 from actors.model.peer import Peer
+from actors.model.scope import EVERYTHING, Scope
 from actors.peer_messages import Call as Asked
 from actors.peer_messages import Result
 from actors.store.answers import TaskFilter, TaskPage
 from runtime.errors import Conflict, InvalidRequest, NotFound, PeerUnreachable, ReplyTimeout, TocsinError
 from tocsin import forwarding, open_node
+from tocsin.access.caller import FIRST_ADMINISTRATOR
 from tocsin.api.requests import read_arguments
 from tocsin.calls import Call
 from tocsin.dispatch import Dispatcher
@@ -85,7 +87,7 @@ class Nodes:
     async def call(self, on: str, operation: str, **given: Any) -> Any:
         """As the REST interface calls it."""
         known = {argument.name: given.get(argument.name, argument.default) for argument in BY_NAME[operation].arguments}
-        return await self.dispatchers[on](operation, Call(known, "ada", "rest"))
+        return await self.dispatchers[on](operation, Call(known, "ada", "rest", FIRST_ADMINISTRATOR))
 
     async def add(self, on: str, name: str, *, memory: bool = True) -> str:
         body = {"name": name, "taskType": "note", "trigger": {"after": "1h"}, "persistent": not memory}
@@ -167,7 +169,12 @@ async def test_a_node_alone_answers_as_ever(tmp_path: Path) -> None:
 
 
 def _listing() -> Call:
-    return Call({argument.name: argument.default for argument in BY_NAME["list_tasks"].arguments}, "ada", "rest")
+    return Call(
+        {argument.name: argument.default for argument in BY_NAME["list_tasks"].arguments},
+        "ada",
+        "rest",
+        FIRST_ADMINISTRATOR,
+    )
 
 
 @given(st.data(), st.sets(st.integers(0, 99), max_size=30), st.booleans(), st.integers(0, 40), st.integers(0, 12))
@@ -246,7 +253,7 @@ async def test_actor_and_channel_travel_and_nothing_is_forwarded_twice(tmp_path:
         await nodes.add("b", "cache")
         nodes.links.asked.clear()
         await nodes.call("a", "pause_task", task="cache")
-        finds = [("b", "find_in_memory", "ada", "node"), ("c", "find_in_memory", "ada", "node")]
+        finds = [("b", "find_in_memory", "ada", "rest"), ("c", "find_in_memory", "ada", "rest")]
         assert sorted(nodes.links.asked[:2]) == finds
         assert nodes.links.asked[2:] == [("b", "pause_task", "ada", "rest")]
         nodes.links.asked.clear()
@@ -366,10 +373,11 @@ def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.places.REMEMBERED", 2)
     places = Places()
     for name in "xyz":
-        places.learn(Place("boot", "b", name), [name])
-    assert [places.known(name) is not None for name in "xyz"] == [False, True, True]
-    places.forget("z")
-    assert places.known("z") is None
+        places.learn(Place("boot", "b", name), EVERYTHING, [name])
+    assert [places.known(EVERYTHING, name) is not None for name in "xyz"] == [False, True, True]
+    assert places.known(Scope("another"), "z") is None
+    places.forget(EVERYTHING, "z")
+    assert places.known(EVERYTHING, "z") is None
 
 
 async def test_an_abandoned_handler_is_released_where_it_is(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from runtime.errors import InvalidRequest, TooLarge, Unauthenticated
 
+from ..access.caller import FIRST_ADMINISTRATOR, NOBODY, Caller
+from ..access.permissions import check
 from ..calls import Call
 from ..dispatch import Dispatcher
 from ..error_table import ErrorRow, row_of, title_of_status
@@ -69,7 +71,7 @@ class Api:
 
         async def metrics(request: AnyRequest) -> Response[bytes]:
             try:
-                self._actor(request)
+                self._caller(request)
                 canaries = self._node.canaries
                 text = "" if canaries is None else metrics_text(canaries, await canaries.figures())
             except Exception as error:
@@ -82,8 +84,9 @@ class Api:
     def _handler(self, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
         async def handle(request: AnyRequest) -> Response[bytes]:
             try:
-                actor = self._actor(request) if operation.permission != "none" else self._anybody(request)
-                call = Call(await self._arguments(operation, request), actor, _channel(request))
+                caller = self._caller(request) if operation.permission != "none" else self._anybody(request)
+                check(operation, caller)  # before the body is read
+                call = Call(await self._arguments(operation, request), caller.user, _channel(request), caller)
                 answer = await self._dispatch(operation.name, call)
             except Exception as error:
                 return error_response(error, f"{operation.method} {operation.path}")
@@ -93,19 +96,19 @@ class Api:
         handle.__annotations__ = {"request": Request, "return": Response}
         return handle
 
-    def _actor(self, request: AnyRequest) -> str:
+    def _caller(self, request: AnyRequest) -> Caller:
         """Who asks. One token exists, the administrator's; it is compared in constant time."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
             raise Unauthenticated("a bearer token is needed; it is in the file 'token' of the node's data directory")
-        return "administrator"
+        return FIRST_ADMINISTRATOR
 
-    def _anybody(self, request: AnyRequest) -> str:
+    def _anybody(self, request: AnyRequest) -> Caller:
         """Who asks for what anybody may: the administrator if the token says so, else nobody."""
         try:
-            return self._actor(request)
+            return self._caller(request)
         except Unauthenticated:
-            return ""
+            return NOBODY
 
     async def _arguments(self, operation: Operation, request: AnyRequest) -> dict[str, Any]:
         pairs = list(request.query_params.multi_items())

@@ -1,0 +1,1 @@
+"""Who asks, what he may ask for, and what of it he gets to see."""
