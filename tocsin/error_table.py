@@ -64,6 +64,11 @@ def row_of(error: BaseException) -> ErrorRow:
     return next((row for row in ERRORS if isinstance(error, row.error)), INTERNAL)
 
 
+def rows_of_status(status: int) -> list[ErrorRow]:
+    """The rows that are answered with this status."""
+    return [row for row in (*ERRORS, INTERNAL) if row.status == status]
+
+
 def row_titled(title: str) -> ErrorRow:
     """The row with this title."""
     return next((row for row in ERRORS if row.title == title), INTERNAL)

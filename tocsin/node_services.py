@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from actors.handling.catalogue import TaskType, signature_of
+from actors.handling.parameter_schema import parameters_schema
 from actors.when.zones import database_version
 from runtime.errors import StoreUnavailable
 
@@ -42,6 +43,7 @@ def _type_view(entry: TaskType) -> Json:
         "description": entry.description,
         "parameters": parameters,
         "open": signature.open,
+        "schema": parameters_schema(entry.function),
     }
 
 

@@ -11,6 +11,7 @@ import trio
 
 from actors.handling.catalogue import Catalogue, task_type
 from runtime.clock import Micros
+from tests.answers import all_answers_checked
 from tocsin.client import Client
 from tocsin.config import Config
 from tocsin.serving import open_serving
@@ -82,6 +83,12 @@ class Running:
 
 def settings(data: Path) -> Config:
     return Config(data=data, listen=Address("127.0.0.1", 0), drain_timeout=Micros(0), synchronous="NORMAL")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _answers_are_checked() -> Iterator[None]:
+    with all_answers_checked():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,183 @@
+"""The OpenAPI document, made from the table of operations and the schemas.
+
+Paths are whole (`/api/tasks`), so that the routes of the seed stand beside them under `/cxs`. `x-permission` says what a caller
+needs, `x-operation` which operation of the table a route is.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import metadata
+from typing import Any, Final
+
+from runtime import errors
+
+from ..error_table import ErrorRow, row_of, rows_of_status, title_of_status
+from ..operations import OPERATIONS, Argument, Operation
+from .schemas.answers import ANSWERS, COMPONENTS
+from .schemas.given import BODIES, SHARED
+from .schemas.parts import TEXT, Schema, about, choice, closed, ref, whole
+
+Json = dict[str, Any]
+
+DOCUMENT_PATH: Final = "/api/openapi.json"
+PREFIXES: Final = {"/api": "", "/cxs": "cxs_"}
+"""Where routes begin -> what the ids of their operations begin with."""
+
+_ANY_CALL: Final = (errors.InvalidRequest, errors.MailboxFull, errors.StoreUnavailable, errors.TocsinError)
+"""What every operation may answer with: an unknown query parameter, too many at once, a node that stops, a bug."""
+
+_WITH_TOKEN: Final = (errors.Unauthenticated, errors.Forbidden)
+
+_MEDIA: Final = "application/json"
+
+_ABOUT: Final = (
+    "Tasks, their executions and the nodes that run them. The routes under `/cxs` are those of Apache Unomi's task API. "
+    "Times are RFC 3339 in UTC, durations texts such as `30s` or `1h30m`. Every error has the body `{error, code, message}`, "
+    "`code` being the status as a text."
+)
+
+
+@cache
+def document() -> Json:
+    """The whole document. It is the same for every node of this version."""
+    return {
+        "openapi": "3.1.1",
+        "info": {"title": "Tocsin", "version": metadata.version("tocsin"), "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(tag_of(operation) for operation in OPERATIONS)],
+        "paths": _paths(),
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": {**SHARED, **COMPONENTS, **_error_schemas()},
+            "responses": {f"Error{status}": _error_response(status) for status in _statuses()},
+        },
+    }
+
+
+def _paths() -> Json:
+    found: Json = {}
+    for prefix, mark in PREFIXES.items():
+        for operation in OPERATIONS:
+            if not mark or operation.seed:
+                path = found.setdefault(f"{prefix}{operation.path}", {})
+                path[operation.method.lower()] = _operation(operation, mark)
+    return found
+
+
+def tag_of(operation: Operation) -> str:
+    """What an operation is about: the first part of its path."""
+    return operation.path.strip("/").split("/")[0]
+
+
+def _operation(operation: Operation, mark: str) -> Json:
+    shown: Json = {
+        "operationId": f"{mark}{operation.name}",
+        "summary": operation.about,
+        "tags": [tag_of(operation)],
+        "x-operation": operation.name,
+        "x-permission": operation.permission,
+        "parameters": [_parameter(argument) for argument in operation.arguments if argument.where != "body"],
+        "responses": _responses(operation),
+    }
+    if operation.permission == "none":
+        # The token is not needed, but who has one may be told more.
+        shown["security"] = [{}, {"bearer": []}]
+    for argument in operation.arguments:
+        if argument.where == "body":
+            content = {_MEDIA: {"schema": BODIES[operation.name]}}
+            shown["requestBody"] = {"required": argument.required, "content": content}
+    return shown
+
+
+def _parameter(argument: Argument) -> Json:
+    required = argument.required or argument.where == "path"
+    return {
+        "name": argument.name,
+        "in": argument.where,
+        "description": argument.about,
+        "required": required,
+        "schema": parameter_schema(argument),
+    }
+
+
+def parameter_schema(argument: Argument) -> Schema:
+    """What a parameter of a path or a query may be."""
+    default = {} if argument.default is None else {"default": argument.default}
+    match argument.kind:
+        case "whole":
+            return whole(argument.low, argument.high) | default
+        case "flag":
+            return {"type": "boolean"} | default
+        case "instant":
+            return {"type": "string", "format": "date-time"}
+        case _:
+            longest = {"maxLength": 512} if argument.where == "query" else {}
+            return {"type": "string", "minLength": 1} | longest if argument.where == "path" else {**TEXT, **longest}
+
+
+def _responses(operation: Operation) -> Json:
+    success: Json = {"description": operation.about}
+    answer = ANSWERS[operation.name]
+    if answer is not None:
+        success["content"] = {_MEDIA: {"schema": answer}}
+    found: Json = {str(operation.status): success}
+    for status in error_statuses(operation):
+        found[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
+    return found
+
+
+def error_statuses(operation: Operation) -> list[int]:
+    """The statuses of the errors that an operation may answer with."""
+    found = {*operation.errors, *_ANY_CALL}
+    if operation.permission != "none":
+        found.update(_WITH_TOKEN)
+    if operation.takes_body:
+        found.add(errors.TooLarge)
+    if any(argument.where == "path" for argument in operation.arguments):
+        found.add(errors.NotFound)
+    return sorted({row_of(error()).status for error in found})
+
+
+def _statuses() -> list[int]:
+    return sorted({status for operation in OPERATIONS for status in error_statuses(operation)})
+
+
+def _titles(rows: list[ErrorRow]) -> list[str]:
+    return list(dict.fromkeys(row.title for row in rows))
+
+
+def _error_schemas() -> dict[str, Schema]:
+    return {
+        f"Error{status}": closed(
+            {
+                "error": about(choice(_titles(rows_of_status(status))), "what kind of error it is"),
+                "code": about({"const": str(status), "type": "string"}, "the status, as a text"),
+                "message": about(TEXT, "for people"),
+            }
+        )
+        for status in _statuses()
+    }
+
+
+def _error_response(status: int) -> Json:
+    return {
+        "description": title_of_status(status),
+        "content": {_MEDIA: {"schema": ref(f"Error{status}")}},
+    }
+
+
+def matching_path(path: str) -> str | None:
+    """The path of the document that a request's path is; None if it is none. One without parameters comes first."""
+    fitting = [template for template, pattern in _patterns() if pattern.fullmatch(path)]
+    return min(fitting, key=lambda template: template.count("{"), default=None)
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    return [
+        (template, re.compile(re.sub(r"\\\{[a-zA-Z]+\\\}", "[^/]+", re.escape(template))))
+        for template in document()["paths"]
+    ]
