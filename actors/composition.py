@@ -38,6 +38,7 @@ from .lanes import ASK_SECONDS, READS, WRITER, Lane, NodeConfig, Sharing, new_la
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
 from .node import Node
+from .outside import Outside
 from .rules.placing import Placer
 from .store.answers import Identity
 from .store.memory import MemoryStore
@@ -204,6 +205,7 @@ def _compose(
     canaries = Canaries(world=world, config=config.canaries, partitions=identity.partitions, ping=ping)
     equipped = Catalogue((*system.types(), *canaries.types()), catalogue)
     cluster = None if surroundings is None else _cluster(config, surroundings, world, identity, boot, equipped)
+    outside = Outside()
     durable = new_lane(
         "durable",
         config,
@@ -217,8 +219,11 @@ def _compose(
         config.slots,
         zones_changed=cluster is None and identity.timezone_database != database_version(),
         sharing=None if cluster is None else _sharing(cluster),
+        outside=outside,
     )
-    memory = new_lane("memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots)
+    memory = new_lane(
+        "memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots, outside=outside
+    )
     lanes = (durable, memory)
     for lane in lanes:
         _connect(lane, herald, cluster if lane is durable else None)
@@ -252,6 +257,7 @@ def _compose(
         watchdog=watchdog,
         cluster=cluster,
         canaries=canaries,
+        outside=outside,
     )
     perform[RunTaskAction] = task_runner(node)
     return node

@@ -27,6 +27,7 @@ from .executor_core import ExecutorCore
 from .executor_messages import (
     AlarmRang,
     Beat,
+    Begun,
     Cancel,
     Directive,
     Drained,
@@ -53,9 +54,10 @@ from .handling.runners.hooks import run_hooked
 from .handling.runners.process import run_in_process
 from .handling.runners.thread import lane_of, run_in_thread
 from .handling.tools import Tools
-from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress
+from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress, Recorded
 from .keeper_messages import Event as KeeperEvent
 from .model.execution import Failure
+from .outside import GivenBack, Outside, WorkerLost
 
 DEFAULT_SLOTS: Final = 100
 """Attempts at the same time: handlers mostly wait for something; work that does not belongs in processes or on more nodes."""
@@ -86,7 +88,8 @@ class Executor(Actor[Message]):
 
     keeper: the mailbox of the only keeper it knows. node: its node's name, shown to handlers. slots: attempts at the same
     time. load_checkpoint: reads the last checkpoint of an execution, JSON text. `tools`, which may be set until the first
-    handler asks for something, carries out what handlers ask for. `hook_errors`: hooks that raised or took too long.
+    handler asks for something, carries out what handlers ask for. outside: what workers outside of the node
+    do. `hook_errors`: hooks that raised or took too long.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Executor(Actor[Message]):
         name: str = "executor",
         node: str = "",
         slots: int = DEFAULT_SLOTS,
+        outside: Outside | None = None,
     ) -> None:
         # Starts for all slots and the records of as many ends fit, so that the keeper never finds it full.
         super().__init__(name, capacity=DEFAULT_CAPACITY + 2 * slots)
@@ -108,6 +112,7 @@ class Executor(Actor[Message]):
         self._keeper = keeper
         self._load_checkpoint = load_checkpoint
         self._node = node
+        self._outside = outside or Outside()
         self.tools: Tools | None = None
         self.hook_errors = 0
         self._jobs: dict[tuple[str, int], Job] = {}
@@ -171,6 +176,8 @@ class Executor(Actor[Message]):
 
     async def receive(self, message: Message) -> None:
         self._apply(message)
+        if isinstance(message, Recorded):
+            self._outside.recorded(message.ended)
 
     # -- directives
 
@@ -194,6 +201,7 @@ class Executor(Actor[Message]):
             case Notify(execution_id=execution_id, fence=fence, reason=reason):
                 if (job := self._jobs.get((execution_id, fence))) is not None:
                     job.context.notify(reason)
+                    self._outside.ask_to_end(job.key, reason, at_once=False)
             case Replace(execution_id=execution_id, fence=fence):
                 self._replace((execution_id, fence))
             case Drained(reply=reply):
@@ -221,6 +229,9 @@ class Executor(Actor[Message]):
         job = self._jobs.get(key)
         if job is not None:
             job.context.notify(reason)
+            if job.type.isolation == "outside":
+                self._outside.ask_to_end(key, reason, at_once=True)
+                return
             # A thread that has begun cannot be interrupted: it sees the reason, and is abandoned by and by.
             if not job.context.in_thread and self._pool is not None:
                 self._pool.cancel(job)
@@ -257,6 +268,8 @@ class Executor(Actor[Message]):
                 value = await run_in_thread(self._world, entry, context)
             case "process":
                 value = await run_in_process(self._world, entry, context)
+            case "outside":
+                value = await self._outside.run(context, partial(self._apply, Begun(*job.key)))
             case _:
                 assert_never(entry.isolation)
         return None if value is None else encode_json(value, MAX_RESULT, "the result")
@@ -282,6 +295,10 @@ class Executor(Actor[Message]):
             self._send_on(context)
         if error is None:
             self._apply(HandlerEnded(*key, how, result))
+        elif isinstance(error, GivenBack):
+            self._apply(HandlerEnded(*key, "interrupted"))
+        elif isinstance(error, WorkerLost):
+            self._apply(HandlerEnded(*key, "crashed", None, Failure("WorkerLost", str(error))))
         else:
             self._apply(HandlerEnded(*key, how, None, failure_of(error), names_of(error)))
 

@@ -19,6 +19,8 @@ A handler that has not ended ABANDON_SECONDS after its interruption is abandoned
 `SlotsFreed` follows when it returns, if ever, or when the keeper tells to `Release` it: then its slot is given back although the
 handler goes on, which is counted as `stuck` until it returns.
 
+The timeouts of an attempt that is held for a worker outside run from when one has Begun it. One whose worker is gone has crashed.
+
 After InterruptAll what comes to be started has ended as interrupted, until Trust names the boot id under which attempts run.
 
 Every end is kept until the keeper says `Recorded`, and told again after each `InSync`. The slots told there leave out those of
@@ -42,6 +44,7 @@ from runtime.records import evolve
 from .executor_messages import (
     AlarmRang,
     Beat,
+    Begun,
     Cancel,
     Directive,
     Drain,
@@ -61,7 +64,8 @@ from .executor_messages import (
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed, Start
 from .model.execution import Failure
 from .model.lifecycle import State
-from .model.policy import Retry
+from .model.outside import is_outside
+from .model.policy import Policies, Retry
 from .sharing_messages import EndTasks
 
 if TYPE_CHECKING:
@@ -90,7 +94,7 @@ Key = tuple[str, int]
 class Running:
     """An attempt whose handler runs. `ending` is set by its interruption: the state and the reason of its end.
 
-    `notified`: why it was asked to end without being interrupted.
+    `notified`: why it was asked to end without being interrupted. `held`: its policies, until a worker outside has begun it.
     """
 
     task_id: str
@@ -104,6 +108,7 @@ class Running:
     ending: tuple[State, str] | None = None
     notified: str | None = None
     failure: Failure | None = None
+    held: Policies | None = None
 
 
 class ExecutorCore:
@@ -165,6 +170,11 @@ class ExecutorCore:
             case Beat(execution_id=execution_id, fence=fence):
                 if (attempt := self._running.get((execution_id, fence))) is not None:
                     attempt.beat_at = monotonic
+            case Begun(execution_id=execution_id, fence=fence):
+                attempt = self._running.get((execution_id, fence))
+                if attempt is not None and attempt.held is not None:
+                    self._set_timeouts(attempt, attempt.held, monotonic, directives)
+                    attempt.held = None
             case Recorded(ended=ended):
                 for key in ended:
                     self._unrecorded.pop(key, None)
@@ -205,7 +215,18 @@ class ExecutorCore:
         self._running[key] = attempt
         self._newest[execution.id] = execution.fence
         directives.append(Spawn(definition, execution, now))
-        policies = definition.policies
+        if is_outside(definition.type):
+            attempt.held = definition.policies
+        else:
+            self._set_timeouts(attempt, definition.policies, monotonic, directives)
+        if former is not None:
+            # A newer attempt fences the former one, whatever that is doing.
+            self._interrupt((execution.id, former), State.WAITING, "superseded", monotonic, directives)
+
+    def _set_timeouts(
+        self, attempt: Running, policies: Policies, monotonic: float, directives: list[Directive]
+    ) -> None:
+        key = (attempt.execution_id, attempt.fence)
         if policies.timeout is not None:
             attempt.times_out_at = monotonic + policies.timeout / SECOND
             self._set_deadline(attempt.times_out_at, key, "timeout", directives)
@@ -213,9 +234,6 @@ class ExecutorCore:
             attempt.beat_at = monotonic
             attempt.heartbeat_seconds = policies.heartbeat_timeout / SECOND
             self._set_deadline(monotonic + attempt.heartbeat_seconds, key, "heartbeat", directives)
-        if former is not None:
-            # A newer attempt fences the former one, whatever that is doing.
-            self._interrupt((execution.id, former), State.WAITING, "superseded", monotonic, directives)
 
     def _refusal(self, boot: str | None) -> str | None:
         """Why an attempt that was claimed under this boot id may not run here any more, None if it may.
@@ -375,6 +393,8 @@ def _end_of(attempt: Running, event: HandlerEnded, now: Instant) -> AttemptEnd:
     ending = attempt.ending
     if event.how == "completed" and (ending is None or ending[0] is State.WAITING):
         return AttemptEnd(task_id, execution_id, fence, State.COMPLETED, started_at, now, None, event.result)
+    if event.how == "crashed" and (ending is None or ending[0] is State.WAITING):
+        return AttemptEnd(task_id, execution_id, fence, State.CRASHED, started_at, now, failure=event.failure)
     if ending is not None:
         failure = attempt.failure or event.failure
         return AttemptEnd(task_id, execution_id, fence, ending[0], started_at, now, failure, reason=ending[1])

@@ -56,14 +56,14 @@ Message = Start | Interrupt | InterruptAll | Trust | EndTasks | Recorded | Relea
 
 @record
 class HandlerEnded:
-    """The handler has returned, raised, or given way to its interruption.
+    """The handler has returned, raised, or given way to its interruption; `crashed`: a worker outside is gone that had it.
 
     `names`: the class names of the exception and its bases, for the retry policy.
     """
 
     execution_id: str
     fence: int
-    how: Literal["completed", "failed", "interrupted"]
+    how: Literal["completed", "failed", "interrupted", "crashed"]
     result: str | None = None
     failure: Failure | None = None
     names: tuple[str, ...] = ()
@@ -78,11 +78,19 @@ class Beat:
 
 
 @record
+class Begun:
+    """A worker outside has begun an attempt that was held for one: its timeouts run from now."""
+
+    execution_id: str
+    fence: int
+
+
+@record
 class AlarmRang:
     """The deadline last set with `SetAlarm` has come."""
 
 
-Event = Message | HandlerEnded | Beat | AlarmRang
+Event = Message | HandlerEnded | Beat | Begun | AlarmRang
 """What the core decides about."""
 
 # What the executor wants done.

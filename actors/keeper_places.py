@@ -156,7 +156,7 @@ class ClusterPlaces:
         return (
             definition.placement is ANYWHERE
             and me.takes_work
-            and definition.type in me.types
+            and me.has_type(definition.type)
             and (free >= me.slots * (1 - FULL_ABOVE) or not self.has_room_elsewhere)
         )
 

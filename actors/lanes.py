@@ -28,7 +28,9 @@ from .keeper import Keeper
 from .keeper_core import KeeperCore
 from .keeper_places import ClusterPlaces
 from .lookout import Lookout
+from .model.outside import HeldLimits
 from .model.retention import Retention
+from .outside import Outside
 from .rhythm import Rhythm
 from .rules.catching_up import CATCH_UP_BURST, CATCH_UP_RATE, CATCH_UP_RUNNING, Governor
 from .sharing_messages import LeaseDoubted
@@ -138,10 +140,12 @@ def new_lane(
     slots: int,
     zones_changed: bool = False,
     sharing: Sharing | None = None,
+    outside: Outside | None = None,
 ) -> Lane:
     """The actors of one lane, not started yet. `writer` and `reader`: the world's lanes in which the store is called.
 
     `zones_changed`: the store was last used with another time zone database. `sharing`: with whom the store is shared.
+    `outside`: what workers outside of the node do, of all its lanes.
     """
 
     def new_core() -> KeeperCore:
@@ -152,7 +156,7 @@ def new_lane(
             random=world.rng("retries"),
             new_id=world.new_id,
             runs=catalogue.__contains__,
-            queues=config.queues,
+            queues=HeldLimits(config.queues),
             recovering=config.catch_up_running,
             governor=Governor(config.catch_up_rate, config.catch_up_burst),
             zones_changed=zones_changed,
@@ -176,7 +180,14 @@ def new_lane(
         f"{name} timer", store=store, world=world, keeper=keeper.mailbox, reader=reader, sweep_every=config.sweep_every
     )
     executor = Executor(
-        world, catalogue, keeper.mailbox, load_checkpoint, name=f"{name} executor", node=config.name, slots=slots
+        world,
+        catalogue,
+        keeper.mailbox,
+        load_checkpoint,
+        name=f"{name} executor",
+        node=config.name,
+        slots=slots,
+        outside=outside,
     )
     if sharing is not None:
         return _shared_lane(name, config, world, partitions, boot, writer, reader, sharing, keeper, timer, executor)

@@ -21,13 +21,14 @@ import attrs
 
 from runtime.errors import InvalidRequest
 
+from ..model.outside import is_outside
 from ..model.placement import ANYWHERE, Placement
 from ..model.policy import Policies
 from ..rules.placing import Strategy
 from .hooks import Hook, Hooks
 
-Isolation = Literal["async", "thread", "process"]
-"""Where the handler runs: in the node's loop, in a thread, in a process of its own."""
+Isolation = Literal["async", "thread", "process", "outside"]
+"""Where the handler runs: in the node's loop, in a thread, in a process of its own, with a worker outside of the node."""
 
 Handler = Callable[..., Any]
 
@@ -135,8 +136,22 @@ def source_of(function: Handler) -> str | None:
     return f"module:{module.__name__}"
 
 
+@functools.lru_cache(maxsize=1024)
+def outside_type(name: str) -> TaskType:
+    """A task type whose work workers outside of the node do. It takes any parameters, and has a queue of its own."""
+    return TaskType(
+        name, _by_worker, "outside", Policies(queue=name), description="Done by workers outside of the node."
+    )
+
+
+async def _by_worker(context: Any, **parameters: Any) -> None:
+    raise NotImplementedError("a worker does it")
+
+
 class Catalogue:
     """Task types by name. A name registered again is replaced, with a warning: the last one wins.
+
+    Types that workers outside do are there without being registered.
 
     `base`: a catalogue whose types and hooks count as well, but its own types come first. `placements`: the strategies that users
     wrote, by the names that tasks call them by.
@@ -162,7 +177,11 @@ class Catalogue:
     def get(self, name: str) -> TaskType | None:
         """The type of that name, None if this node does not have it."""
         found = self._types.get(name)
-        return self._base.get(name) if found is None and self._base is not None else found
+        if found is not None:
+            return found
+        if self._base is not None:
+            return self._base.get(name)
+        return outside_type(name) if is_outside(name) else None
 
     def check_pools(self, pools: Iterable[str]) -> None:
         """Raise InvalidRequest for a task type whose thread pool is none of these."""
@@ -185,7 +204,9 @@ class Catalogue:
         return iter([entry for name in self.names() if (entry := self.get(name)) is not None])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._types or (self._base is not None and name in self._base)
+        if name in self._types:
+            return True
+        return name in self._base if self._base is not None else isinstance(name, str) and is_outside(name)
 
     def __len__(self) -> int:
         return len(self.names())

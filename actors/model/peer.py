@@ -7,6 +7,8 @@ from enum import StrEnum
 from runtime.clock import Micros
 from runtime.records import record
 
+from .outside import is_outside
+
 
 class Standing(StrEnum):
     """How a node stands in the eyes of the others. A dead one has not been heard of by anybody, or has left."""
@@ -38,6 +40,10 @@ class Peer:
     offset: Micros | None = None
     timezone_database: str = ""
     version: str = ""
+
+    def has_type(self, type_name: str) -> bool:
+        """Whether it has a task type. Those that workers outside do, every node has."""
+        return type_name in self.types or is_outside(type_name)
 
     @property
     def takes_work(self) -> bool:

@@ -112,6 +112,8 @@ _EVENTS = {
 
 def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Random) -> Ended:
     """What an attempt's end makes of its execution: final, waiting for a retry, or waiting to be run again."""
+    if report.state is State.CRASHED:
+        return crash(execution, policies, report.ended_at, report.failure)
     event = _EVENTS[report.state]
     if event is Event.INTERRUPT and execution.cancel_reason is not None:
         event = Event.CANCEL
@@ -169,8 +171,11 @@ def retry_delay(retry: Retry, failures: int, random: Random) -> Micros:
     return Micros(round(delay * (1 + retry.jitter * random.random())))
 
 
-def crash(execution: Execution, policies: Policies, now: Instant) -> Ended:
-    """What the death of its process makes of a running execution: run again, held, or cancelled if that was asked for."""
+def crash(execution: Execution, policies: Policies, now: Instant, failure: Failure | None = None) -> Ended:
+    """What the death of its process makes of a running execution: run again, held, or cancelled if that was asked for.
+
+    failure: what died, if not the node's process.
+    """
     if execution.cancel_reason is not None:
         return Ended(evolve(execution, state=change_state(execution.state, Event.CANCEL), ended_at=now))
     crashed = evolve(
@@ -179,7 +184,7 @@ def crash(execution: Execution, policies: Policies, now: Instant) -> Ended:
         crashes=execution.crashes + 1,
         failures=execution.failures + (0 if execution.checkpoints else 1),
         ended_at=now,
-        failure=Failure("NodeCrashed", f"the process that ran attempt {execution.attempt} died"),
+        failure=failure or Failure("NodeCrashed", f"the process that ran attempt {execution.attempt} died"),
     )
     archive = _archive(crashed, State.CRASHED, crashed.failure)
     if policies.on_crash is OnCrash.HOLD:

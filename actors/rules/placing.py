@@ -91,7 +91,7 @@ def eligible(definition: Definition, execution: Execution, peers: Sequence[Peer]
         peer
         for peer in peers
         if peer.takes_work
-        and definition.type in peer.types
+        and peer.has_type(definition.type)
         and (peer.name == target if target is not None else allows(definition, peer))
     ]
 
@@ -108,7 +108,7 @@ def targets(definition: Definition, peers: Iterable[Peer], live: Collection[str]
         if (peer.standing is not Standing.DEAD if live is None else peer.boot in live)
         and peer.executor
         and not peer.draining
-        and definition.type in peer.types
+        and peer.has_type(definition.type)
     }
     return tuple(sorted(names))
 
