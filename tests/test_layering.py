@@ -16,11 +16,11 @@ from tests.source import FLOORS, Import, floor_sources, imports, matches, module
 SOURCES = floor_sources()
 
 DOORS = {
-    "cattrs": ("actors/handling/typed.py", "runtime/codec.py"),
+    "cattrs": ("actors/handling/typed.py", "runtime/codec.py", "tocsin/clients/records.py"),
     "croniter": ("actors/when/cron.py",),
     "cyclopts": ("tocsin/cli/*",),
     "httpx": (
-        "tocsin/client.py",
+        "tocsin/clients/*",
         "tocsin/handlers/dead_man.py",
         "tocsin/handlers/http.py",
         "tocsin/handlers/webhook.py",

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from runtime.errors import TooLarge as TooLarge
 
     from .builder import TaskBuilder as TaskBuilder
-    from .client import Client as Client
+    from .clients.address import NodeUnreachable as NodeUnreachable
+    from .clients.sync_client import SyncClient as SyncClient
+    from .clients.trio_client import Client as Client
     from .node import LocalNode as LocalNode
     from .node import open_node as open_node
     from .policies import Retry as Retry
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "AlreadyRunning": "runtime.errors",
     "CheckpointMismatch": "runtime.errors",
-    "Client": "tocsin.client",
+    "Client": "tocsin.clients.trio_client",
     "Conflict": "runtime.errors",
     "Context": "actors.handling.context",
     "Ended": "actors.handling.hooks",
@@ -54,12 +56,14 @@ _PLACES = {
     "InvocationFailed": "runtime.errors",
     "LocalNode": "tocsin.node",
     "MailboxFull": "runtime.errors",
+    "NodeUnreachable": "tocsin.clients.address",
     "NotFound": "runtime.errors",
     "ReplyTimeout": "runtime.errors",
     "Retry": "tocsin.policies",
     "Settled": "actors.handling.hooks",
     "StaleVersion": "runtime.errors",
     "StoreUnavailable": "runtime.errors",
+    "SyncClient": "tocsin.clients.sync_client",
     "SyncContext": "actors.handling.context",
     "Task": "actors.model.task",
     "TaskBuilder": "tocsin.builder",
@@ -87,12 +91,14 @@ __all__ = [
     "InvocationFailed",
     "LocalNode",
     "MailboxFull",
+    "NodeUnreachable",
     "NotFound",
     "ReplyTimeout",
     "Retry",
     "Settled",
     "StaleVersion",
     "StoreUnavailable",
+    "SyncClient",
     "SyncContext",
     "Task",
     "TaskBuilder",

@@ -123,10 +123,10 @@ def check_extra(extra: Extra | None) -> None:
         raise InvalidRequest(f"extra.contentType: a content type such as text/plain, not {show(content_type)}")
 
 
-def check_run_id(value: str | None) -> str | None:
-    """The id that somebody chose for an execution, so that he can ask again: a UUID; None for none."""
+def check_run_id(value: str | None, field: str = "executionId") -> str | None:
+    """The id that somebody chose for an execution or a task, so that he can ask again: a UUID; None for none."""
     if value is not None and not _ID.fullmatch(value):
-        raise InvalidRequest(f"executionId: a UUID, not {show(value)}")
+        raise InvalidRequest(f"{field}: a UUID, not {show(value)}")
     return None if value is None else value.lower()
 
 

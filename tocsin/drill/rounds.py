@@ -52,7 +52,7 @@ _PAGE: Final = 1_000
 
 
 class Api(Protocol):
-    """What is asked of the cluster: `tocsin.Client` has it."""
+    """What is asked of the cluster; the command line's client has it."""
 
     def call(self, operation: str, /, **arguments: Any) -> Any:
         """Carry out an operation."""

@@ -14,7 +14,7 @@ RUNS: Final = 200
 
 
 class Node(Protocol):
-    """A node that is asked; `tocsin.Client` is one."""
+    """A node that is asked; the command line's client is one."""
 
     url: str
 

@@ -1,0 +1,65 @@
+"""What both clients have in common with httpx: its options, and what it says as what the core hears."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httpx
+
+from runtime.errors import InvalidRequest
+
+from .address import Address, NodeUnreachable
+from .asking_core import Heard, Silence
+from .requests_core import Reply, Request
+
+TIMEOUT_SECONDS: Final = 40.0
+"""How long an answer may take: longer than a node waits for its own commits, so that its error is the one that is seen."""
+
+RETRY_SECONDS: Final = 30.0
+"""How long a client repeats what may be repeated: a node that is started anew answers within it, a takeover is over."""
+
+_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""After these nothing was sent."""
+
+
+def options(address: Address, channel: str, transport: Any) -> dict[str, Any]:
+    """What an httpx client is made with. transport: another one than the network, None for that."""
+    return {
+        "base_url": f"{address.url.rstrip('/')}/api",
+        "headers": {"Authorization": f"Bearer {address.token}", "Tocsin-Channel": channel},
+        "timeout": TIMEOUT_SECONDS,
+        "transport": transport,
+        "trust_env": False,
+    }
+
+
+def wrong_url(url: str, error: Exception) -> InvalidRequest:
+    """The error for a text that is no URL."""
+    return InvalidRequest(f"TOCSIN_URL: {url!r}: {error}")
+
+
+WRONG_URL: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+FAILED: Final = (httpx.TransportError, httpx.InvalidURL)
+
+
+def sent(request: Request) -> dict[str, Any]:
+    """A request as httpx takes it."""
+    headers = {} if request.body is None else {"Content-Type": "application/json"}
+    told = {"method": request.method, "url": request.path, "content": request.body}
+    return told | {"params": dict(request.query), "headers": headers}
+
+
+def heard(response: httpx.Response) -> Reply:
+    """An answer."""
+    after = response.headers.get("retry-after", "")
+    seconds = float(after) if after.isascii() and after.isdigit() else None
+    return Reply(response.status_code, response.reason_phrase, response.content, seconds)
+
+
+def silence(error: Exception, url: str) -> Heard:
+    """No answer, and why."""
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, _UNSENT):
+        why = f"{url} did not answer within {TIMEOUT_SECONDS:g} s"
+    else:
+        why = f"no node answers at {url}: {str(error) or type(error).__name__}"
+    return Silence(NodeUnreachable(why), sent=not isinstance(error, (*_UNSENT, httpx.InvalidURL)))

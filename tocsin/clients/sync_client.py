@@ -1,0 +1,191 @@
+"""The client for synchronous code."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import update_wrapper
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, Self, TypeVar
+
+import httpx
+
+from . import asks
+from .address import find_address
+from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
+from .records import Page
+from .sending import FAILED, RETRY_SECONDS, WRONG_URL, heard, options, sent, silence, wrong_url
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Method(Generic[P, T]):
+    """A function of `asks` as a method."""
+
+    def __init__(self, ask: Callable[P, Asked[T]]) -> None:
+        self._ask = ask
+        self.__doc__ = ask.__doc__
+
+    def __get__(self, client: SyncConnection, kind: type[SyncConnection]) -> Callable[P, T]:
+        def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return client.ask(self._ask(*args, **kwargs))
+
+        return update_wrapper(method, self._ask)
+
+
+class _Pages(Generic[P, T]):
+    """A function of `asks` that says how pages are asked for, as a method that iterates over what is on them."""
+
+    def __init__(self, pages: Callable[P, Callable[[int], Ask[Page[T]]]]) -> None:
+        self._pages = pages
+        self.__doc__ = pages.__doc__
+
+    def __get__(self, client: SyncConnection, kind: type[SyncConnection]) -> Callable[P, Iterator[T]]:
+        def method(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+            return client.iterate(self._pages(*args, **kwargs))
+
+        return update_wrapper(method, self._pages)
+
+
+class SyncConnection:
+    """The way to a node, without the operations.
+
+    url, token: where and with what; without them TOCSIN_URL and TOCSIN_TOKEN, and without these what a node running over the
+    data directory (`data`, TOCSIN_DATA, or ./.tocsin) has written there. retry_for: how long what may safely be repeated is
+    repeated, in seconds; 0 for not at all. channel: what the node notes as the way that a run came by. Raises NodeUnreachable or
+    Unauthenticated if it cannot be known where the node is or what token it wants.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        data: str | Path | None = None,
+        retry_for: float = RETRY_SECONDS,
+        channel: str = "rest",
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        address = find_address(url, token, data)
+        self.url: str = address.url
+        self._session = Session(retry_for, time.monotonic, random.Random())
+        try:
+            self._http = httpx.Client(**options(address, channel, transport))
+        except WRONG_URL as error:
+            raise wrong_url(address.url, error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._http.close()
+
+    def call(self, operation: str, /, **arguments: Any) -> Any:
+        """Carry out an operation of the table by its name, once; arguments that are None are left out. Answers its JSON.
+
+        Raises the error class that the node answered with, NodeUnreachable if there was no answer, InvalidRequest for arguments
+        that no request can hold.
+        """
+        once = Session(-1.0, time.monotonic, self._session.rng)
+        return self._carry_out(plain(operation, arguments), once)
+
+    def ask(self, asked: Asked[T]) -> T:
+        """Carry out what a function of `asks` made. The methods do this."""
+        return self._carry_out(asked, self._session)
+
+    def iterate(self, pages: Callable[[int], Ask[Page[T]]]) -> Iterator[T]:
+        """Everything on pages, each asked for when it is needed."""
+        offset = 0
+        while True:
+            page = self.ask(pages(offset))
+            yield from page.items
+            offset += len(page.items)
+            if not page.items or offset >= page.total:
+                return
+
+    def _carry_out(self, asked: Asked[T], session: Session) -> T:
+        steps = asked.steps(session)
+        told: Heard = None
+        while True:
+            try:
+                step = steps.send(told)
+            except StopIteration as end:
+                answer: T = end.value
+                return answer
+            told = self._do(step)
+
+    def _do(self, step: Step) -> Heard:
+        if not isinstance(step, Send):
+            time.sleep(step.seconds)
+            return None
+        try:
+            return heard(self._http.request(**sent(step.request)))
+        except FAILED as error:
+            return silence(error, self.url)
+
+
+class SyncClient(SyncConnection):
+    """A node of Tocsin over its REST interface, for code without a loop. `tocsin.Client` is the same for trio.
+
+    Arguments are those of `SyncConnection`. Used in a `with` block it closes its connections.
+    """
+
+    list_tasks = _Method(asks.list_tasks)
+    show_task = _Method(asks.show_task)
+    show_definition = _Method(asks.show_definition)
+    add_task = _Method(asks.add_task)
+    add_definition = _Method(asks.add_definition)
+    edit_task = _Method(asks.edit_task)
+    cancel_task = _Method(asks.cancel_task)
+    delete_task = _Method(asks.delete_task)
+    retry_task = _Method(asks.retry_task)
+    configure_task = _Method(asks.configure_task)
+    resume_task = _Method(asks.resume_task)
+    pause_task = _Method(asks.pause_task)
+    activate_task = _Method(asks.activate_task)
+    run_task = _Method(asks.run_task)
+    next_fires = _Method(asks.next_fires)
+    why = _Method(asks.why)
+    list_outcomes = _Method(asks.list_outcomes)
+    list_deliveries = _Method(asks.list_deliveries)
+    list_executions = _Method(asks.list_executions)
+    show_execution = _Method(asks.show_execution)
+    cancel_execution = _Method(asks.cancel_execution)
+    release_execution = _Method(asks.release_execution)
+    list_logs = _Method(asks.list_logs)
+    wait = _Method(asks.wait)
+    preview_cron = _Method(asks.preview_cron)
+    preview_trigger = _Method(asks.preview_trigger)
+    show_scheduler = _Method(asks.show_scheduler)
+    pause_scheduler = _Method(asks.pause_scheduler)
+    resume_scheduler = _Method(asks.resume_scheduler)
+    list_locks = _Method(asks.list_locks)
+    release_lock = _Method(asks.release_lock)
+    list_queues = _Method(asks.list_queues)
+    list_calendars = _Method(asks.list_calendars)
+    show_calendar = _Method(asks.show_calendar)
+    put_calendar = _Method(asks.put_calendar)
+    delete_calendar = _Method(asks.delete_calendar)
+    purge = _Method(asks.purge)
+    list_nodes = _Method(asks.list_nodes)
+    show_member = _Method(asks.show_member)
+    drain_node = _Method(asks.drain_node)
+    switch_executor = _Method(asks.switch_executor)
+    list_partitions = _Method(asks.list_partitions)
+    list_types = _Method(asks.list_types)
+    counts = _Method(asks.counts)
+    show_node = _Method(asks.show_node)
+    version = _Method(asks.version)
+    ready = _Method(asks.ready)
+    tasks = _Pages(asks.tasks)
+    executions = _Pages(asks.executions)
+    deliveries = _Pages(asks.deliveries)
