@@ -55,7 +55,6 @@ from .services_executions import (
     telling,
 )
 from .services_making import made_before
-from .services_making import made_before
 from .services_purge import purge
 from .services_scheduler import (
     list_locks,
