@@ -22,6 +22,7 @@ from ..dispatch import Dispatcher
 from ..error_table import ErrorRow, row_of, title_of_status
 from ..operations import OPERATIONS, Operation
 from .metrics import CONTENT_TYPE, metrics_text
+from .pages import page_routes
 from .requests import read_arguments
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Api:
 
     def application(self) -> Litestar:
         """The ASGI application."""
-        handlers = [*(self._route(operation) for operation in OPERATIONS), self._metrics_route()]
+        handlers = [*(self._route(operation) for operation in OPERATIONS), self._metrics_route(), *page_routes()]
         return Litestar(
             route_handlers=handlers,
             exception_handlers={HTTPException: refused_route, Exception: failed},

@@ -17,11 +17,13 @@ from ..error_table import ErrorRow, row_of, rows_of_status, title_of_status
 from ..operations import OPERATIONS, Argument, Operation
 from .schemas.answers import ANSWERS, COMPONENTS
 from .schemas.given import BODIES, SHARED
-from .schemas.parts import TEXT, Schema, about, choice, closed, ref, whole
+from .schemas.parts import ANY, OBJECT, TEXT, Schema, about, choice, closed, ref, whole
 
 Json = dict[str, Any]
 
 DOCUMENT_PATH: Final = "/api/openapi.json"
+DOCS_PATH: Final = "/api/docs"
+METRICS_PATH: Final = "/metrics"
 PREFIXES: Final = {"/api": "", "/cxs": "cxs_"}
 """Where routes begin -> what the ids of their operations begin with."""
 
@@ -31,6 +33,7 @@ _ANY_CALL: Final = (errors.InvalidRequest, errors.MailboxFull, errors.StoreUnava
 _WITH_TOKEN: Final = (errors.Unauthenticated, errors.Forbidden)
 
 _MEDIA: Final = "application/json"
+_TAG_OF_OTHERS: Final = "about"
 
 _ABOUT: Final = (
     "Tasks, their executions and the nodes that run them. The routes under `/cxs` are those of Apache Unomi's task API. "
@@ -47,7 +50,7 @@ def document() -> Json:
         "info": {"title": "Tocsin", "version": metadata.version("tocsin"), "description": _ABOUT},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(tag_of(operation) for operation in OPERATIONS)],
+        "tags": [{"name": tag} for tag in dict.fromkeys([*map(tag_of, OPERATIONS), _TAG_OF_OTHERS])],
         "paths": _paths(),
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
@@ -64,7 +67,35 @@ def _paths() -> Json:
             if not mark or operation.seed:
                 path = found.setdefault(f"{prefix}{operation.path}", {})
                 path[operation.method.lower()] = _operation(operation, mark)
-    return found
+    return found | _others()
+
+
+def _others() -> Json:
+    """The routes that are no operations of the table: what they answer is no JSON about tasks."""
+    return {
+        METRICS_PATH: _other("metrics", "Figures in the text format of Prometheus", "viewer", "text/plain"),
+        DOCUMENT_PATH: _other("openapi", "This document", "none", _MEDIA, OBJECT),
+        DOCS_PATH: _other("docs", "This document as a page", "none", "text/html"),
+    }
+
+
+def _other(name: str, words: str, permission: str, media: str, schema: Schema = TEXT) -> Json:
+    shown: Json = {
+        "operationId": name,
+        "summary": words,
+        "tags": [_TAG_OF_OTHERS],
+        "x-operation": name,
+        "x-permission": permission,
+        "responses": {"200": {"description": words, "content": {media: {"schema": schema}}}},
+    }
+    if permission == "none":
+        return {"get": shown | {"security": []}}
+    shown["responses"] |= {str(status): _error(status) for status in (401, 403, 429, 500, 503)}
+    return {"get": shown}
+
+
+def _error(status: int) -> Json:
+    return {"$ref": f"#/components/responses/Error{status}"}
 
 
 def tag_of(operation: Operation) -> str:
@@ -87,7 +118,7 @@ def _operation(operation: Operation, mark: str) -> Json:
         shown["security"] = [{}, {"bearer": []}]
     for argument in operation.arguments:
         if argument.where == "body":
-            content = {_MEDIA: {"schema": BODIES[operation.name]}}
+            content = {_MEDIA: {"schema": BODIES.get(operation.name, OBJECT)}}
             shown["requestBody"] = {"required": argument.required, "content": content}
     return shown
 
@@ -120,12 +151,12 @@ def parameter_schema(argument: Argument) -> Schema:
 
 def _responses(operation: Operation) -> Json:
     success: Json = {"description": operation.about}
-    answer = ANSWERS[operation.name]
+    answer = ANSWERS.get(operation.name, ANY)
     if answer is not None:
         success["content"] = {_MEDIA: {"schema": answer}}
     found: Json = {str(operation.status): success}
     for status in error_statuses(operation):
-        found[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
+        found[str(status)] = _error(status)
     return found
 
 

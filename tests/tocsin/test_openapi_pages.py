@@ -1,0 +1,74 @@
+"""The document and its page, as a node serves them."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.tocsin.conftest import Running
+from tocsin.api.openapi import DOCS_PATH, DOCUMENT_PATH, document
+from tocsin.api.pages import POLICY
+
+PAGES = Path(__file__).parents[2] / "tocsin/api/pages"
+
+
+@pytest.fixture
+def anybody(running: Running) -> httpx.Client:
+    return httpx.Client(base_url=running.url, trust_env=False)
+
+
+def test_anybody_may_read_the_document(anybody: httpx.Client) -> None:
+    with anybody:
+        answer = anybody.get(DOCUMENT_PATH)
+        assert (answer.status_code, answer.json()) == (200, document())
+        assert answer.headers["content-type"].startswith("application/json")
+        assert anybody.get("/metrics").status_code == 401
+
+
+class Links(HTMLParser):
+    """What a page loads, and the elements that may hold a script or a style of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.wrong: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.loads += [link for link in (given.get("src"), given.get("href")) if link]
+        self.wrong += [name for name in given if name.startswith("on") or name == "style"]
+        if tag == "style" or (tag == "script" and "src" not in given):
+            self.wrong.append(tag)
+
+
+def test_the_page_loads_from_its_node_alone(anybody: httpx.Client) -> None:
+    with anybody:
+        page = anybody.get(DOCS_PATH)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.headers["content-security-policy"] == POLICY
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert "unsafe" not in POLICY
+        assert "http" not in POLICY
+        found = Links()
+        found.feed(page.text)
+        assert found.wrong == []
+        assert set(found.loads) == {"docs/docs.css", "docs/docs.js", "openapi.json"}
+        for link in found.loads:
+            answer = anybody.get(str(page.url.join(link)))
+            assert answer.status_code == 200
+            assert answer.headers["content-security-policy"] == POLICY
+
+
+@pytest.mark.parametrize("name", ["docs.html", "docs.css", "docs.js"])
+def test_no_file_of_the_page_names_another_host(name: str) -> None:
+    assert not re.search(r"(https?:)?//[a-z]", (PAGES / name).read_text("utf-8").replace("// ", ""))
+
+
+def test_the_script_makes_no_markup_of_texts() -> None:
+    script = (PAGES / "docs.js").read_text("utf-8")
+    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
+        assert way not in script
