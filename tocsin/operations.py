@@ -6,57 +6,23 @@ the same name in `tocsin/services.py`.
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
-import attrs
+from typing import Final
 
 from runtime import errors
 
-Where = Literal["path", "query", "body"]
-Kind = Literal["text", "whole", "flag", "instant", "json"]
-Permission = Literal["none", "viewer", "operator", "administrator", "worker"]
-
-
-@attrs.frozen
-class Argument:
-    """One argument. `low` and `high` bound a whole number; `default` is the value of one that is absent."""
-
-    name: str
-    where: Where
-    kind: Kind
-    about: str
-    required: bool = False
-    default: object = None
-    low: int = 0
-    high: int = 0
-
-
-@attrs.frozen
-class Operation:
-    """One thing that can be asked of a node. `status` is the HTTP status of success, `seed`: also served under `/cxs`.
-
-    whole: it concerns all tenants, so only a caller who belongs to none may ask for it.
-    """
-
-    name: str
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    about: str
-    permission: Permission
-    arguments: tuple[Argument, ...] = ()
-    status: int = 200
-    errors: tuple[type[errors.TocsinError], ...] = ()
-    seed: bool = False
-    whole: bool = False
-
-    @property
-    def takes_body(self) -> bool:
-        """Whether a JSON body belongs to it."""
-        return any(argument.where == "body" for argument in self.arguments)
-
-
-MAX_PAGE: Final = 1_000
-"""Rows of one page: about a megabyte of JSON."""
+from .operation import BODY as _BODY
+from .operation import CHANGE as _CHANGE
+from .operation import EXECUTION as _EXECUTION
+from .operation import FIND as _FIND
+from .operation import INPUT as _INPUT
+from .operation import OFFSET as _OFFSET
+from .operation import OPTIONAL_BODY as _OPTIONAL_BODY
+from .operation import TASK as _TASK
+from .operation import WRITE as _WRITE
+from .operation import Argument as Argument
+from .operation import Operation as Operation
+from .operation import Permission as Permission
+from .operation import limit_of as _limit
 
 MAX_PREVIEW: Final = 1_000
 """Instants of one preview: some milliseconds of arithmetic."""
@@ -64,25 +30,8 @@ MAX_PREVIEW: Final = 1_000
 MAX_LOG_LINES: Final = 5_000
 """Log lines of one answer."""
 
-_TASK: Final = Argument(
-    "task", "path", "text", "id, unique prefix of an id (8 characters at least), or name", required=True
-)
-_EXECUTION: Final = Argument("execution", "path", "text", "id of an execution", required=True)
 _CALENDAR: Final = Argument("calendar", "path", "text", "a calendar's name", required=True)
 _NODE: Final = Argument("node", "path", "text", "a node's name", required=True)
-_BODY: Final = Argument("body", "body", "json", "a JSON object", required=True)
-_OPTIONAL_BODY: Final = Argument("body", "body", "json", "a JSON object, or nothing")
-_OFFSET: Final = Argument("offset", "query", "whole", "rows to pass over", default=0, high=2**31 - 1)
-
-
-def _limit(default: int, high: int = MAX_PAGE) -> Argument:
-    return Argument("limit", "query", "whole", "rows at most", default=default, high=high)
-
-
-_FIND: Final = (errors.NotFound, errors.Conflict)
-_CHANGE: Final = (errors.MailboxFull, errors.StoreUnavailable, errors.ReplyTimeout)
-_WRITE: Final = (*_FIND, errors.StaleVersion, *_CHANGE)
-_INPUT: Final = (errors.InvalidRequest, errors.TooLarge)
 
 OPERATIONS: Final = (
     Operation(
