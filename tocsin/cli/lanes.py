@@ -7,7 +7,10 @@ from typing import Annotated, Any
 from cyclopts import App
 
 from .connection import connect
+from .history import history, logs
+from .options import Flag
 from .output import AS_JSON, LOCAL, print_facts, print_json, print_table, printable, show_time
+from .tasks import print_execution
 
 Json = Annotated[bool, AS_JSON]
 Utc = Annotated[bool, LOCAL]
@@ -16,6 +19,7 @@ scheduler = App(name="scheduler", help="The whole scheduler: pause it, resume it
 locks = App(name="lock", help="Concurrency keys: who holds them, who waits.")
 queues = App(name="queue", help="Queues: limits, what runs, what waits.")
 executions = App(name="execution", help="Single executions, by id.")
+types = App(name="type", help="Task types: what there is to run.")
 
 
 def pause_words(pause: dict[str, Any], utc: bool) -> str:
@@ -112,6 +116,59 @@ def list_queues(*, as_json: Json = False) -> None:
         print_table(("Queue", "Limit", "Running", "Waiting"), rows)
 
 
+@executions.command(name="show")
+def show_execution(execution: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
+    """Show one execution in full: attempts, result, progress."""
+    found = connect().call("show_execution", execution=execution)
+    print_json(found) if as_json else print_execution(found, utc)
+
+
+@executions.command(name="list")
+def list_executions(
+    task: str, /, *, offset: int | None = None, limit: int | None = None, as_json: Json = False, utc: Utc = False
+) -> None:
+    """List a task's executions, newest first.
+
+    Parameters
+    ----------
+    offset
+        Executions to pass over.
+    limit
+        Rows at most; 50 if not said.
+    """
+    history(task, offset=offset, limit=limit, as_json=as_json, utc=utc)
+
+
+@executions.command(name="logs")
+def show_logs(
+    execution: str, /, *, follow: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False
+) -> int:
+    """Show what an execution logged.
+
+    Parameters
+    ----------
+    follow
+        Go on until it ends; the exit code tells how.
+    """
+    return logs(execution, follow=follow, as_json=as_json, utc=utc)
+
+
+@types.command(name="list")
+def list_types(*, as_json: Json = False) -> None:
+    """List the task types of the node that answers, with their parameters."""
+    found = connect().call("list_types")
+    if as_json:
+        print_json(found)
+        return
+    rows = [(one["name"], _parameter_words(one), one["isolation"], one["description"] or None) for one in found["list"]]
+    print_table(("Type", "Parameters", "Isolation", "What it does"), rows)
+
+
+def _parameter_words(one: dict[str, Any]) -> str | None:
+    words = [f"{each['name']}{'' if each['required'] else '?'}" for each in one["parameters"]]
+    return ", ".join([*words, *(["..."] if one["open"] else [])]) or None
+
+
 @executions.command(name="release")
 def release_execution(execution: str, /, *, as_json: Json = False) -> None:
     """Give up waiting for an abandoned handler: it occupies neither its task nor a slot any more."""
@@ -162,5 +219,5 @@ def _canary_words(canaries: dict[str, Any]) -> str:
     return "; ".join([", ".join(found), *canaries["troubles"]])
 
 
-GROUPS: tuple[App, ...] = (scheduler, locks, queues, executions)
+GROUPS: tuple[App, ...] = (scheduler, locks, queues, executions, types)
 """The groups of commands of this file."""

@@ -17,13 +17,14 @@ from runtime.errors import InvalidRequest, TocsinError
 from ..error_table import INTERNAL, UNREACHABLE_EXIT, row_of
 from .bodies import trigger_body, with_option
 from .calendars import calendars
+from .completion import Shell, print_or_install
 from .connection import cleanup, connect
 from .drill import drill
 from .history import LOOKING
 from .lanes import GROUPS, status
 from .nodes import GROUPS as OF_CLUSTERS
 from .nodes import executor
-from .options import ANY_TIME, When
+from .options import ANY_TIME, Flag, When
 from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
 from .purge import purge
 from .rehearse import rehearse
@@ -62,6 +63,7 @@ app.command(drill)
 app.command(rehearse)
 app.command(status)
 tasks.command(purge)
+app.command(purge)
 for command in LOOKING:
     tasks.command(command, name=command.__name__.rstrip("_"))
 
@@ -178,6 +180,20 @@ def version(*, as_json: Annotated[bool, AS_JSON] = False) -> None:
         print_json(found)
     else:
         print("\n".join(f"{name} {value}" for name, value in found.items()))
+
+
+@app.command
+def completion(shell: Shell | None = None, /, *, install: Annotated[bool, Flag] = False) -> None:
+    """Print or install what a shell needs to complete commands and options: `eval "$(tocsin completion bash)"`.
+
+    Parameters
+    ----------
+    shell
+        The one that runs this, if not said.
+    install
+        Write it where the shell looks for it, and a line into its start-up file.
+    """
+    print_or_install(app, shell, install)
 
 
 @cron.command(name="next")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, Literal
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
@@ -11,6 +12,13 @@ from runtime.errors import Conflict
 
 from .connection import connect
 from .output import AS_JSON, print_facts, print_json, print_table, printable
+from .progress import working
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+LOOK_SECONDS: Final = 0.5
+"""How often a drain is looked at: a partition changes hands in less than a second."""
 
 Json = Annotated[bool, AS_JSON]
 Flag = Parameter(negative=())
@@ -98,17 +106,44 @@ def _here() -> str:
 
 
 @nodes.command(name="drain")
-def drain_node(name: str, /, *, undo: Annotated[bool, Flag] = False, as_json: Json = False) -> None:
+def drain_node(
+    name: str,
+    /,
+    *,
+    undo: Annotated[bool, Flag] = False,
+    wait: Annotated[bool, Flag] = False,
+    as_json: Json = False,
+) -> None:
     """Have a node take nothing new and give its partitions to the others; what runs there goes on.
 
     Parameters
     ----------
     undo
         Take part again.
+    wait
+        Until it owns nothing and runs nothing. Ctrl-C stops the waiting, not the drain.
     """
-    found = connect().call("drain_node", node=name, undo=undo)
+    client = connect()
+    found = client.call("drain_node", node=name, undo=undo)
+    if wait and not undo:
+        found = _drained(client, name, as_json)
     words = "takes part again" if undo else f"drains: {found['running']} executions run there"
     print_json(found) if as_json else print(printable(f"{found['name']} {words}"))
+
+
+def _drained(client: Client, name: str, as_json: bool) -> dict[str, Any]:
+    """The node when it owns and runs nothing any more."""
+    with working(as_json) as show:
+        first: int | None = None
+        while True:
+            found: dict[str, Any] = client.call("show_member", node=name)
+            left = found["partitions"] + found["running"]
+            first = left if first is None else max(first, left)
+            if not left or found["state"] != "draining":
+                return found
+            text = f"{name}: {found['partitions']} partitions and {found['running']} executions are left"
+            show(text, first - left, first)
+            time.sleep(LOOK_SECONDS)
 
 
 def executor(switch: Literal["on", "off"] | None = None, /, *, node: str | None = None, as_json: Json = False) -> None:
@@ -159,6 +194,8 @@ def raise_fence(*, yes: Annotated[bool, Flag] = False, as_json: Json = False) ->
     found = connect().call("raise_fence")
     print_json(found) if as_json else print(f"the fence of {found['raised']} partitions was raised")
 
+
+nodes.command(executor)
 
 GROUPS: tuple[App, ...] = (nodes, partitions, fence)
 """The groups of commands of this file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,8 +58,20 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     widths = [max(len(column), *(len(row[index]) for row in cells), 0) for index, column in enumerate(columns)]
     print(_line(columns, widths))
     print("─┼─".join("─" * width for width in widths))
+    coloured = has_colours()
     for row in cells:
-        print(_line(row, widths))
+        print(_line(row, widths, _COLOURS if coloured else {}))
+
+
+def has_colours() -> bool:
+    """Whether what is printed goes to a terminal whose user does not mind colours (see no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+_COLOURS: Final = dict.fromkeys(("FAILED", "CRASHED", "TIMED_OUT", "dead"), "31") | dict.fromkeys(
+    ("RUNNING", "alive"), "32"
+) | dict.fromkeys(("CANCELLED", "WAITING", "draining", "suspect"), "33")  # fmt: skip
+"""Words of states -> what a terminal colours them with. What went well has no colour, so that the rest is seen."""
 
 
 def show_failure(failure: Mapping[str, str]) -> str:
@@ -78,8 +91,14 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() or character in "\n\t" else "?" for character in text)
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return " │ ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+def _line(cells: Sequence[str], widths: Sequence[int], colours: Mapping[str, str] = {}) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    padded[-1] = padded[-1].rstrip()
+    shown = [
+        f"\x1b[{colours[cell]}m{text}\x1b[0m" if cell in colours else text
+        for cell, text in zip(cells, padded, strict=True)
+    ]
+    return " │ ".join(shown).rstrip()
 
 
 def print_facts(facts: Sequence[tuple[str, object]]) -> None:

@@ -1,4 +1,4 @@
-"""`tocsin task purge`."""
+"""`tocsin purge`, which is `tocsin task purge` too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from runtime.errors import Conflict
 from .connection import connect
 from .options import Flag, Many
 from .output import AS_JSON, print_json, printable
+from .progress import working
 
 
 def purge(
@@ -41,9 +42,11 @@ def purge(
     body = {"task": task, "states": state, "olderThan": older_than}
     found: dict[str, Any] = {"complete": False}
     removed = 0
-    while not found["complete"]:
-        found = client.call("purge", body={key: value for key, value in body.items() if value is not None})
-        removed += found["removed"]
+    with working(as_json) as show:
+        while not found["complete"]:
+            show(f"{removed} row(s) of {what} removed", 0, None)
+            found = client.call("purge", body={key: value for key, value in body.items() if value is not None})
+            removed += found["removed"]
     print_json(found | {"removed": removed}) if as_json else print(printable(f"{removed} row(s) of {what} removed"))
 
 

@@ -237,9 +237,11 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
         found = client.call("show_execution", execution=reference)
     except NotFound:
         raise no_task from None
-    if as_json:
-        print_json(found)
-        return
+    print_json(found) if as_json else print_execution(found, utc)
+
+
+def print_execution(found: dict[str, Any], utc: bool) -> None:
+    """An execution in full."""
     failure = found["failure"]
     print_facts(
         [
