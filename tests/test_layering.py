@@ -36,6 +36,7 @@ DOORS = {
     "sqlite3": ("actors/store/sqlite.py", "actors/store/sqlite_*.py"),
     "trio_websocket": ("runtime/websocket.py",),
     "tzdata": ("actors/when/zones.py",),
+    "yaml": ("tocsin/plans/yaml_text.py",),
     "zoneinfo": ("actors/when/zones.py",),
 }
 EVERYWHERE = {"attrs", "trio"}

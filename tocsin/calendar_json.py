@@ -11,8 +11,11 @@ from actors.when.ics import calendar_from_ics
 from runtime.clock import DAY, Instant
 from runtime.errors import InvalidRequest
 
-from .fields import Fields, one_of, parse_instant, proper_text, show, show_instant
+from .fields import Fields, one_of, parse_instant, proper_text, show
+from .kinds import Moment
 from .vocabulary import WEEKDAYS
+
+_EXACT: Final = Moment()
 
 NOT_IN_NAMES: Final = "/\\?#%"
 """Characters that a path of the REST interface cannot hold in one piece."""
@@ -121,7 +124,7 @@ def calendar_json(calendar: Calendar) -> dict[str, Any]:
         "version": calendar.version,
         "timezone": calendar.timezone,
         "days": [_days_json(first, last) for first, last in calendar.days],
-        "windows": [{"begin": show_instant(begin), "end": show_instant(end)} for begin, end in calendar.windows],
+        "windows": [{"begin": _EXACT.show(begin), "end": _EXACT.show(end)} for begin, end in calendar.windows],
         "weekdays": [WEEKDAYS[weekday] for weekday in calendar.weekdays],
     }
 

@@ -31,6 +31,7 @@ from .checks import check_editable, check_note, check_run_id, check_when, known_
 from .definitions import definition_from_json, definition_json
 from .fields import Fields, show
 from .node_services import counts, list_types, live, ready, show_node, version
+from .plans.services import apply_plan, export, plan
 from .policies import policy_sources
 from .references import references_in, resolve
 from .services_calendars import delete_calendar, list_calendars, put_calendar, show_calendar
@@ -342,6 +343,9 @@ SERVICES: Final[Mapping[str, Service]] = {
         add_canaries,
         list_partitions,
         raise_fence,
+        plan,
+        apply_plan,
+        export,
         list_types,
         counts,
         show_node,

@@ -26,6 +26,7 @@ from .nodes import GROUPS as OF_CLUSTERS
 from .nodes import executor
 from .options import ANY_TIME, Flag, When
 from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
+from .plans import apply, diff, export
 from .purge import purge
 from .rehearse import rehearse
 from .tasks import tasks
@@ -62,6 +63,8 @@ app.command(executor)
 app.command(drill)
 app.command(rehearse)
 app.command(status)
+for files_command in (apply, diff, export):
+    app.command(files_command)
 tasks.command(purge)
 app.command(purge)
 for command in LOOKING:

@@ -1,0 +1,84 @@
+"""The diff of fire times: which of the next times stay, appear, disappear or move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+import attrs
+
+from runtime.clock import Instant, Micros
+
+
+@attrs.frozen
+class FireDiff:
+    """Two lists of next times compared, up to where both are known.
+
+    `before`, `after`: the next time under either, None for none. `through`: up to here they were compared, None if both
+    lists end there for good. `moved` holds pairs of the old and the new instant.
+    """
+
+    before: Instant | None
+    after: Instant | None
+    through: Instant | None
+    kept: int
+    appear: tuple[Instant, ...]
+    disappear: tuple[Instant, ...]
+    moved: tuple[tuple[Instant, Instant], ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether any time is another."""
+        return bool(self.appear or self.disappear or self.moved)
+
+
+def compare_fires(old: Sequence[Instant], new: Sequence[Instant], count: int) -> FireDiff:
+    """What becomes of the next times; each list holds at most `count`, and one that is shorter has no further time.
+
+    A time has moved if the one that disappears and the one that appears lie nearer to each other than half of what usually
+    lies between two times, or if there is only one of each.
+    """
+    ends = [times[-1] for times in (old, new) if len(times) >= count]
+    through = min(ends, default=None)
+    was = [at for at in old if through is None or at <= through]
+    will = [at for at in new if through is None or at <= through]
+    gone = sorted(set(was) - set(will))
+    come = sorted(set(will) - set(was))
+    moved = _moved(gone, come, _near(old, new))
+    paired_old, paired_new = {one for one, _ in moved}, {one for _, one in moved}
+    return FireDiff(
+        old[0] if old else None,
+        new[0] if new else None,
+        through,
+        len(was) - len(gone),
+        tuple(at for at in come if at not in paired_new),
+        tuple(at for at in gone if at not in paired_old),
+        tuple(moved),
+    )
+
+
+def _near(old: Sequence[Instant], new: Sequence[Instant]) -> Micros | None:
+    """So near two times are taken for one that has moved; None: however far."""
+    gaps = [median(b - a for a, b in pairwise(times)) for times in (old, new) if len(times) > 1]
+    return Micros(int(min(gaps)) // 2) if gaps else None
+
+
+def _moved(gone: Sequence[Instant], come: Sequence[Instant], near: Micros | None) -> list[tuple[Instant, Instant]]:
+    """Pairs of neighbours, the nearest first, no time in two of them."""
+    pairs = []
+    first = 0
+    for at in gone:
+        while near is not None and first < len(come) and come[first] < at - near:
+            first += 1
+        for other in come[first:]:
+            if near is not None and other > at + near:
+                break
+            pairs.append((abs(other - at), at, other))
+    taken: set[Instant] = set()
+    found = []
+    for _, at, other in sorted(pairs):
+        if at not in taken and other not in taken:
+            taken |= {at, other}
+            found.append((at, other))
+    return sorted(found)
