@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from actors.handling.catalogue import Catalogue
+from actors.keeper_claims import is_claimable
 from runtime.clock import SECOND, Instant
 from runtime.simulated_clock import SimulatedClock
 from runtime.simulation import DEFAULT_START, seed_scheduler
@@ -108,28 +109,32 @@ async def _act(stage: Stage, nemesis: Nemesis, customers: Customers, plan: Plan)
         await trio.sleep_until(plan.seconds)
     customers.close()
     healed = stage.now()
-    await _settle(stage, plan)
+    await _settle(stage, plan, healed)
     return _history(stage, customers, plan, healed)
 
 
-async def _settle(stage: Stage, plan: Plan) -> None:
-    """Wait until nothing is left to be done, at most for as long as it may take; then it is judged whether that is so."""
+async def _settle(stage: Stage, plan: Plan, healed: Instant) -> None:
+    """Wait until nothing is left to be done of what was there when all was healed, at most for as long as it may take; then it is
+    judged whether that is so."""
     slow = plan.knobs.rhythm
     calm = 0
     for _ in range(round(HEAL / LOOK)):
         await trio.sleep(LOOK * slow)
-        calm = calm + 1 if _is_settled(stage, plan) else 0
+        calm = calm + 1 if _is_settled(stage, plan, healed) else 0
         if calm * LOOK >= CALM:
             return
 
 
-def _is_settled(stage: Stage, plan: Plan) -> bool:
+def _is_settled(stage: Stage, plan: Plan, healed: Instant) -> bool:
     nodes, store = stage.living(), stage.database.store
     owned = sorted(slot for node in nodes.values() if node.cluster is not None for slot in node.cluster.owned)
     if len(nodes) < plan.nodes or (owned != list(range(plan.partitions)) and not plan.is_alone):
         return False
     overdue = Instant(stage.now() - round((1 + 2 * plan.knobs.rhythm + 2 * plan.knobs.skew) * SECOND))
-    return not (store.due(None, overdue, 1) or store.waiting(1, None, None) or store.dead_boots())
+    if store.due(None, overdue, 1) or store.dead_boots():
+        return False
+    waiting = [one for task in store.tasks(store.waiting(1)) for one in task.open if is_claimable(one)]
+    return all(one.created_at > healed for one in waiting)
 
 
 def _catalogue(record: Record) -> Catalogue:

@@ -10,8 +10,11 @@ import attrs
 
 from .plan import SESSION, Call, Fault, FaultKind, Job, Knobs, Plan, node_names
 
-WARM_UP: Final = 20.0
+WARM_UP: Final = 12.0
 """Seconds before the first fault, times the rhythm: the cluster has found itself and has its tasks."""
+
+TROUBLE: Final = 48.0
+"""Seconds from the first fault on in which anything may break, times the rhythm: the longest fault fits three times."""
 
 WEIGHTS: Final[dict[FaultKind, float]] = {
     FaultKind.KILL: 4,
@@ -97,7 +100,7 @@ def draw(seed: int, size: Size = Size()) -> Plan:
         # It has the work of all of them.
         knobs = attrs.evolve(knobs, slots=Knobs().slots, min_nodes=1, store="sqlite")
         size = attrs.evolve(size, nodes=1)
-    seconds = max(size.seconds, knobs.rhythm * (WARM_UP + 60))
+    seconds = max(size.seconds, knobs.rhythm * (WARM_UP + TROUBLE))
     plan = Plan(
         seed,
         nodes=size.nodes,
@@ -111,7 +114,7 @@ def draw(seed: int, size: Size = Size()) -> Plan:
 
 
 def _knobs(rng: random.Random) -> Knobs:
-    rhythm = rng.choice((4.0, 8.0, 8.0, 16.0))
+    rhythm = rng.choice((5.0, 8.0, 8.0, 16.0, 16.0))
 
     def perhaps(chance: float, value: Callable[[], Any], usual: Any) -> Any:
         return value() if rng.random() < chance else usual
