@@ -36,6 +36,7 @@ from .keeper_staging import Staged
 from .model.execution import CLAIMABLE, Execution, Kind, WaitsFor
 from .model.lifecycle import State
 from .model.occurrence import Outcome, Reason
+from .model.outside import is_outside
 from .model.peer import Peer
 from .model.policy import Policies
 from .model.task import Definition, Task
@@ -88,7 +89,7 @@ class Claims:
         self.node = node
         self.places = places or OnlyHere(runs, node)
         self.slots = 0
-        self.queues = Queues(queues or {})
+        self.queues = Queues({} if queues is None else queues)
         self.paused: SchedulerPause | None = None
         self.pause_span: tuple[Instant, Instant] | None = None
         self.pauses = 0
@@ -129,7 +130,7 @@ class Claims:
         wants: Wants = ()
         if execution.key is not None:
             wants = (((definition.tenant, execution.key), _limit(definition.policies, execution.key)),)
-        if execution.attempt == 1 and _is_late(execution):
+        if execution.attempt == 1 and _is_recovery(definition, execution):
             wants = (*wants, (GOVERNOR, self._recovering))
         since = execution.started_at or execution.created_at
         queue = definition.policies.queue
@@ -297,7 +298,7 @@ class Claims:
         wants: Wants = ()
         if policies.concurrency is not None:
             wants = (((definition.tenant, policies.concurrency.key), policies.concurrency.limit),)
-        if execution.first_started_at is None and _is_late(execution):
+        if execution.first_started_at is None and _is_recovery(definition, execution):
             wants = (*wants, (GOVERNOR, self._recovering))
         return Entry(policies.priority, execution.id, definition.id, policies.queue, wants, told, aside)
 
@@ -485,14 +486,12 @@ def is_claimable(execution: Execution) -> bool:
     )
 
 
-def _is_late(execution: Execution) -> bool:
-    """Whether it was admitted late because of a downtime or a pause: recovery work."""
+def _is_recovery(definition: Definition, execution: Execution) -> bool:
+    """Whether it was admitted late because of a downtime or a pause, and is this node's work and not that of workers."""
     nominal = execution.nominal if execution.assigned is None else execution.assigned
-    return (
-        nominal is not None
-        and execution.kind is Kind.OCCURRENCE
-        and Micros(execution.created_at - nominal) > RECOVERY_AFTER
-    )
+    if nominal is None or execution.kind is not Kind.OCCURRENCE or is_outside(definition.type):
+        return False
+    return Micros(execution.created_at - nominal) > RECOVERY_AFTER
 
 
 def _limit(policies: Policies, key: str) -> int:

@@ -42,6 +42,7 @@ from .handling.context import Context
 from .handling.failures import RemoteFailure
 from .model.execution import Failure
 from .model.scope import Scope
+from .model.task import Definition
 from .outside_core import Key, Line, Waiting
 
 _WORKERS_TO_STOP: Final = ("cancel", "timeout", "heartbeat_timeout")
@@ -79,6 +80,16 @@ class OutsideJob:
         """Its execution and fence."""
         return self.context.execution_id, self.context.fence
 
+    @property
+    def definition(self) -> Definition:
+        """Its task as it was when the attempt was claimed."""
+        return self.context._definition
+
+    @property
+    def boot(self) -> str:
+        """The boot id under which it was claimed, which tells the process that holds it."""
+        return self.context._execution.boot or ""
+
     def renew(self) -> None:
         """The worker gave a sign of life."""
         self.until = trio.current_time() + self.lease
@@ -114,14 +125,14 @@ class Outside:
         self._jobs: dict[Key, OutsideJob] = {}
         self._ending: dict[Key, OutsideJob] = {}
         self._arrived = trio.Event()
-        self._polls: dict[str, list[trio.CancelScope]] = {}
+        self._polls: dict[tuple[Scope, str], list[trio.CancelScope]] = {}
 
     # -- the executor's side
 
     async def run(self, context: Context, begun: Callable[[], None]) -> Any:
         """One attempt, from its claim to its end: the worker's result. Raises RemoteFailure, WorkerLost, GivenBack."""
         job = OutsideJob(context, begun)
-        definition = context._definition
+        definition = job.definition
         priority = definition.policies.priority
         self._jobs[job.key] = job
         self._line.enter(Waiting(job.key, definition.type, definition.tenant, definition.owner, priority))
@@ -171,7 +182,7 @@ class Outside:
         """
         deadline = trio.current_time() + wait
         with trio.CancelScope(deadline=deadline) as poll:
-            self._polls.setdefault(worker, []).append(poll)
+            self._polls.setdefault((scope, worker), []).append(poll)
             try:
                 while (job := self._take_now(worker, types, scope, lease)) is None:
                     if wait <= 0:
@@ -181,7 +192,7 @@ class Outside:
                     await self._arrived.wait()
                 return job
             finally:
-                self._forget(worker, poll)
+                self._forget((scope, worker), poll)
         return None
 
     def _take_now(self, worker: str, types: Collection[str], scope: Scope, lease: float) -> OutsideJob | None:
@@ -196,11 +207,11 @@ class Outside:
                 return job
         return None
 
-    def _forget(self, worker: str, poll: trio.CancelScope) -> None:
-        polls = self._polls[worker]
+    def _forget(self, who: tuple[Scope, str], poll: trio.CancelScope) -> None:
+        polls = self._polls[who]
         polls.remove(poll)
         if not polls:
-            del self._polls[worker]
+            del self._polls[who]
 
     def find(self, key: Key) -> OutsideJob | None:
         """The attempt that this process holds, or whose end is not recorded yet."""
@@ -212,9 +223,9 @@ class Outside:
 
     def start_anew(self, worker: str, scope: Scope) -> list[OutsideJob]:
         """A worker has started: what one of its name had is lost, and whatever asked for work in this name is answered."""
-        for poll in self._polls.get(worker, ()):
+        for poll in self._polls.get((scope, worker), ()):
             poll.cancel()
-        lost = [job for job in self.held() if job.worker == worker and scope.covers(job.context._definition)]
+        lost = [job for job in self.held() if job.worker == worker and scope.covers(job.definition)]
         for job in lost:
             job.lose(f"worker {worker!r} started anew")
         return lost

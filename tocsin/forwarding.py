@@ -22,6 +22,7 @@ from .memory_tasks import TOLD
 from .operations import BY_NAME
 from .peer_calls import MORE
 from .places import REFERENCES
+from .queue.workers import TOLD as OF_QUEUE
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -65,8 +66,8 @@ class Answers:
 
     async def _carry_out(self, asked: Asked) -> object:
         node, operation = self.node, asked.operation
-        if operation in TOLD:
-            return await TOLD[operation](node.seen_by(_caller(asked).scope), _object(asked.arguments))
+        if (told := TOLD.get(operation) or OF_QUEUE.get(operation)) is not None:
+            return await told(node.seen_by(_caller(asked).scope), _object(asked.arguments))
         if operation not in FORWARDED:
             raise Forbidden(f"no node asks another one for {operation!r}")
         arguments = read_arguments(BY_NAME[operation].arguments, _object(asked.arguments))

@@ -23,6 +23,7 @@ from .operation import Argument as Argument
 from .operation import Operation as Operation
 from .operation import Permission as Permission
 from .operation import limit_of as _limit
+from .operations_queue import QUEUE
 
 MAX_PREVIEW: Final = 1_000
 """Instants of one preview: some milliseconds of arithmetic."""
@@ -413,6 +414,7 @@ OPERATIONS: Final = (
         (Argument("format", "query", "text", "yaml or json", default="yaml"),),
         errors=_INPUT,
     ),
+    *QUEUE,
     Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
     Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),
     Operation("show_node", "GET", "/node", "The tree of actors", "viewer"),

@@ -33,6 +33,8 @@ from .fields import Fields, show
 from .node_services import counts, list_types, live, ready, show_node, version
 from .plans.services import apply_plan, export, plan
 from .policies import policy_sources
+from .queue.jobs import queue_data, queue_delete, queue_flush, queue_list, queue_rename, queue_update
+from .queue.workers import queue_heartbeat, queue_next, queue_save, queue_start
 from .references import references_in, resolve
 from .services_calendars import delete_calendar, list_calendars, put_calendar, show_calendar
 from .services_canaries import add_canaries, show_canaries
@@ -346,6 +348,16 @@ SERVICES: Final[Mapping[str, Service]] = {
         plan,
         apply_plan,
         export,
+        queue_start,
+        queue_next,
+        queue_save,
+        queue_heartbeat,
+        queue_list,
+        queue_data,
+        queue_delete,
+        queue_rename,
+        queue_update,
+        queue_flush,
         list_types,
         counts,
         show_node,

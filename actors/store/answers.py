@@ -40,6 +40,7 @@ class TaskFilter:
     limit: int = 50
     id_prefix: str | None = None
     owner: str | None = None
+    type_prefix: str | None = None
 
 
 TASK_SORTS: Final = ("id", "name", "type", "status", "next_fire", "last_started_at", "failure_count", "created_at")

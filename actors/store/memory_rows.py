@@ -79,6 +79,7 @@ def matches(record: Record, wanted: TaskFilter) -> bool:
     return (
         (wanted.status is None or record.state.status is wanted.status)
         and (wanted.type is None or definition.type == wanted.type)
+        and (wanted.type_prefix is None or definition.type.startswith(wanted.type_prefix))
         and (wanted.tenant is None or definition.tenant == wanted.tenant)
         and (wanted.owner is None or definition.owner == wanted.owner)
         and (wanted.text is None or wanted.text.translate(_LOWER) in definition.name.translate(_LOWER))

@@ -228,6 +228,8 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
         given["strpos(lower(d.name), lower(%s)) > 0"] = wanted.text
     if wanted.id_prefix is not None:
         given["starts_with(t.id, %s)"] = wanted.id_prefix
+    if wanted.type_prefix is not None:
+        given["starts_with(d.type, %s)"] = wanted.type_prefix
     return (f"WHERE {' AND '.join(given)} " if given else ""), list(given.values())
 
 

@@ -223,6 +223,8 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
 
 
 def _total(connection: sqlite3.Connection, wanted: TaskFilter, where: str, values: Sequence[str]) -> int:
+    if wanted.type_prefix is not None:
+        given["instr(type, ?) = 1"] = wanted.type_prefix
     statement = f"SELECT count(*) FROM tasks {where}"
     if not where:
         statement = "SELECT tasks FROM totals"

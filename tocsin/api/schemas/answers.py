@@ -40,6 +40,7 @@ from .parts import (
     whole,
     whole_list,
 )
+from .queue import QUEUE_ANSWERS
 from .tasks import TASK_SCHEMAS
 
 _PLAIN: Final[dict[Any, Schema]] = {str: TEXT, int: {"type": "integer"}, float: NUMBER, bool: BOOLEAN}
@@ -345,6 +346,7 @@ ANSWERS: Final[dict[str, Schema | None]] = {
     "add_canaries": whole_list(_CANARY),
     "list_partitions": whole_list(closed({"number": whole(), "owner": nullable(TEXT), "epoch": nullable(whole())})),
     "raise_fence": closed({"raised": whole()}),
+    **QUEUE_ANSWERS,
     "list_types": whole_list(ref("TaskType")),
     "counts": closed(
         {

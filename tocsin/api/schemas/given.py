@@ -24,6 +24,7 @@ from ...vocabulary import (
     WEEKDAYS,
 )
 from .parts import ID, OBJECT, TEXT, Schema, about, choice, closed, listed, nullable, one_of, ref, whole
+from .queue import queue_bodies
 
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
 
@@ -204,9 +205,12 @@ _AFTER: Final = about(nullable(MOMENT), "times after this one; now if not said")
 SHARED: Final[dict[str, Schema]] = {"Trigger": forms_schema(TRIGGERS, None)}
 """Schemas that are used by several bodies, by their names in the document."""
 
+_EDIT: Final = _task_schema((), {"version": about(nullable(whole()), "refused if the task has another one by now")})
+
 BODIES: Final[dict[str, Schema]] = {
     "add_task": _task_schema(("taskType", "trigger"), {}),
-    "edit_task": _task_schema((), {"version": about(nullable(whole()), "refused if the task has another one by now")}),
+    "edit_task": _EDIT,
+    **queue_bodies(_task_schema((), {}), SPAN),
     "run_task": closed(
         {},
         {
