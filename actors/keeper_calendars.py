@@ -129,7 +129,7 @@ class Calendars:
         self._staged[_key(calendar)] = calendar
         self._answers.append((message.reply, calendar))
         detail = f"{calendar.name} version {calendar.version}"
-        self._audits.append(Audit(now, message.actor, type(message).__name__, "", detail))
+        self._audits.append(Audit(now, message.actor, type(message).__name__, "", detail, calendar.tenant))
 
     def refreshed(self, definition: Definition) -> Definition:
         """The definition with the newest versions of its calendars.
@@ -180,7 +180,7 @@ class Calendars:
         staged.replace(definition, state)
         staged.settle(rows)
         detail = ", ".join(f"{calendar.name} version {calendar.version}" for calendar in changed)
-        staged.audits += (Audit(now, SCHEDULER, "CalendarChanged", staged.id, detail),)
+        staged.audits += (Audit(now, SCHEDULER, "CalendarChanged", staged.id, detail, definition.tenant),)
 
     def retime(self, staged: Staged, now: Instant) -> None:
         """Compute a next fire anew while it may be by rules that are gone."""
@@ -191,7 +191,7 @@ class Calendars:
         if first is None:
             staged.set(phase=change_phase(staged.state.phase, Change.FINISH))
         detail = f"next fire {_shown(first)}, before {_shown(former)}"
-        staged.audits += (Audit(now, SCHEDULER, "TimeZonesChanged", staged.id, detail),)
+        staged.audits += (Audit(now, SCHEDULER, "TimeZonesChanged", staged.id, detail, staged.definition.tenant),)
 
     def look(self, message: Recalculate) -> None:
         """A slice of a walk is being looked at."""

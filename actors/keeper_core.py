@@ -370,7 +370,9 @@ class KeeperCore:
         if isinstance(message, EditTask):
             self.waits.promise(message.definition)
         staged.messages += (message,)
-        staged.audits += (Audit(now, message.actor, type(message).__name__, staged.id),)
+        staged.audits += (
+            Audit(now, message.actor, type(message).__name__, staged.id, tenant=staged.definition.tenant),
+        )
         staged.answers += ((message.reply, shown),)
 
     # -- after a batch

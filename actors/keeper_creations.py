@@ -63,7 +63,7 @@ class Creations:
             return error
         one = staged[definition.id] = Staged.new(definition, state, partition_of(definition.id, self._partitions))
         self._waits.promise(definition)
-        one.audits += (Audit(now, actor, "CreateTask", definition.id),)
+        one.audits += (Audit(now, actor, "CreateTask", definition.id, tenant=definition.tenant),)
         return definition.id
 
     def planned(self) -> tuple[tuple[CreateTasks, tuple[Made, ...]], ...]:

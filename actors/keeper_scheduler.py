@@ -92,7 +92,7 @@ class LaneCommands:
             staged.unlocked += (holder,)
             if (execution := staged.executions.get(holder.execution_id)) is not None:
                 staged.put(evolve(execution, key=None))
-            staged.audits += (Audit(now, message.actor, "ReleaseLock", staged.id, message.key),)
+            staged.audits += (Audit(now, message.actor, "ReleaseLock", staged.id, message.key, message.tenant),)
         if holders:
             self._answers.append((message.reply, tuple(holder.execution_id for holder in holders)))
 

@@ -20,6 +20,7 @@ from runtime.supervisor import Snapshot, Supervisor
 from runtime.watchdog import Watchdog
 from runtime.world import World
 
+from .access_library import AccessLibrary
 from .calendar_library import CalendarLibrary
 from .canaries import Canaries
 from .cluster import Cluster
@@ -92,6 +93,7 @@ class Node:
         self._memory = memory
         self._root = root
         self._watchdog = watchdog
+        self.access = AccessLibrary(durable, world)
         self.calendars = CalendarLibrary(durable, memory, world)
         self.control = LaneControl(durable, memory, world)
         self.purges = Purges(durable, memory, retention=config.retention, world=world)

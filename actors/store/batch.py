@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from runtime.errors import InternalError, TocsinError
+from runtime.records import evolve
 
 from ..model.occurrence import Outcome, Settled
 from .port import (
@@ -145,10 +146,10 @@ def log_rows(logs: Iterable[LogWrite]) -> list[Row]:
     ]
 
 
-def audit_rows(audits: Iterable[Audit], refused: Mapping[str, TocsinError]) -> list[Row]:
-    """Those of tasks that were not refused."""
+def accepted_audits(audits: Iterable[Audit], refused: Mapping[str, TocsinError]) -> list[Audit]:
+    """Those of tasks that were not refused, as they can be stored."""
     return [
-        (audit.task_id, audit.at, _storable(audit.actor), audit.action, _storable(audit.detail))
+        evolve(audit, actor=_storable(audit.actor), detail=_storable(audit.detail))
         for audit in audits
         if audit.task_id not in refused
     ]

@@ -112,7 +112,7 @@ class Purger:
     def _remove_task(self, record: Record, wanted: Slice) -> _Step:
         definition, rows = record.definition, len(record.history)
         self.delete(definition.id)
-        self.audits.append(Audit(wanted.now, SYSTEM, "purge", definition.id, definition.name))
+        self.audits.append(Audit(wanted.now, SYSTEM, "purge", definition.id, definition.name, definition.tenant))
         return _Step(rows + 1, rows, deleted=True)
 
     def _age(self, record: Record, wanted: Slice, place: int, room: int) -> _Step:

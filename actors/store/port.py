@@ -205,13 +205,14 @@ def writes_task(update: Update) -> bool:
 
 @record
 class Audit:
-    """Who changed what: one record per accepted change by a person or program."""
+    """Who changed what: one record per accepted change by a person or program. `tenant`: whose it is."""
 
     at: Instant
     actor: str
     action: str
     task_id: str
     detail: str = ""
+    tenant: str = ""
 
 
 @record

@@ -21,7 +21,8 @@ from ..model.execution import Execution
 from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Task
-from . import postgres_purge, postgres_read, postgres_schema, postgres_shared, postgres_side
+from . import postgres_access, postgres_purge, postgres_read, postgres_schema, postgres_shared, postgres_side
+from .access import AuditFilter, AuditRow, ChainHead, Token
 from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .postgres_link import Connection, PostgresLimits, connect, door
@@ -267,6 +268,38 @@ class PostgresStore:
 
     def counts(self) -> Counts:
         return self._read(postgres_read.counts)
+
+    # -- access
+
+    def add_token(self, token: Token, audit: Audit | None) -> None:
+        self._write(postgres_access.add_token, token, audit)
+
+    def revoke_token(self, token_id: str, at: Instant, audit: Audit | None) -> None:
+        self._write(postgres_access.revoke_token, token_id, at, audit)
+
+    def use_token(self, token_id: str, at: Instant) -> None:
+        self._write(postgres_access.use_token, token_id, at)
+
+    def drop_tokens(self, before: Instant) -> int:
+        return self._write(postgres_access.drop_tokens, before)
+
+    def token(self, token_id: str) -> Token | None:
+        return self._read(postgres_access.token, token_id)
+
+    def tokens(self, tenant: str | None) -> list[Token]:
+        return self._read(postgres_access.tokens, tenant)
+
+    def audit_page(self, wanted: AuditFilter) -> tuple[list[AuditRow], int]:
+        return self._read(postgres_access.audit_page, wanted)
+
+    def audit_heads(self) -> list[ChainHead]:
+        return self._read(postgres_access.audit_heads)
+
+    def audit_chain(self, chain: int, *, after: int, limit: int) -> list[AuditRow]:
+        return self._read(postgres_access.audit_chain, chain, after=after, limit=limit)
+
+    def unchained(self) -> int:
+        return self._read(postgres_access.unchained)
 
     def _read(self, question: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Ask on a connection that nobody else uses meanwhile; there are as many as there were readers at once.

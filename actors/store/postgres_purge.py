@@ -12,8 +12,10 @@ from typing import Any, Final
 import attrs
 
 from runtime.clock import HOUR, Instant
+from runtime.records import evolve
 
 from ..model.retention import FAR, FINAL_STATES, Purged, Slice
+from . import postgres_access as access
 from . import postgres_bulk as bulk
 from . import purging
 from .port import Audit
@@ -176,20 +178,15 @@ class _Tables:
         return gone
 
     def drop_task(self, task_id: str, audit: Audit) -> None:
+        row = self.connection.execute("SELECT tenant FROM definitions WHERE task_id = %s", (task_id,)).fetchone()
+        audit = evolve(audit, tenant="" if row is None else row[0])
         self.connection.execute("DELETE FROM tasks WHERE id = %s", (task_id,))
         drop_parts(self.connection, [task_id])
-        self.connection.execute(
-            "INSERT INTO audit (at, actor, action, task_id, detail) VALUES (%s, %s, %s, %s, %s)", attrs.astuple(audit)
-        )
+        access.append(self.connection, [audit])
         self.tasks_gone += 1
 
     def drop_audits(self, kept: int, limit: int) -> int:
-        oldest = (
-            "DELETE FROM audit WHERE sequence IN (SELECT sequence FROM audit WHERE sequence <= "
-            "(SELECT sequence FROM audit ORDER BY sequence DESC LIMIT 1 OFFSET %s) "
-            "ORDER BY sequence LIMIT %s)"
-        )
-        return self.connection.execute(oldest, (kept, limit)).rowcount
+        return access.drop_audits(self.connection, kept, limit)
 
 
 def _walk(wanted: Slice, horizon: Instant) -> dict[str, Any]:

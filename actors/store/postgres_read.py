@@ -224,12 +224,14 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
     given = {condition: str(value) for condition, value in pairs.items() if value is not None}
     if wanted.status is not None and wanted.status is not Status.SCHEDULED:
         given = {f"t.status <> 'SCHEDULED' AND {condition}": value for condition, value in given.items()}
+    if wanted.owner is not None:
+        given["coalesce(d.definition::json ->> 'owner', '') = %s"] = wanted.owner
     if wanted.text is not None:
         given["strpos(lower(d.name), lower(%s)) > 0"] = wanted.text
-    if wanted.id_prefix is not None:
-        given["starts_with(t.id, %s)"] = wanted.id_prefix
     if wanted.type_prefix is not None:
         given["starts_with(d.type, %s)"] = wanted.type_prefix
+    if wanted.id_prefix is not None:
+        given["starts_with(t.id, %s)"] = wanted.id_prefix
     return (f"WHERE {' AND '.join(given)} " if given else ""), list(given.values())
 
 
@@ -323,7 +325,7 @@ def revisions(connection: Connection, task_id: str, known: Known) -> list[Revisi
 def audits(connection: Connection, *, offset: int, limit: int) -> list[Audit]:
     """See the port."""
     rows = connection.execute(
-        "SELECT at, actor, action, task_id, detail FROM audit ORDER BY sequence DESC LIMIT %s OFFSET %s",
+        "SELECT at, actor, action, task_id, detail, tenant FROM audit ORDER BY sequence DESC LIMIT %s OFFSET %s",
         (limit, offset),
     )
     return [Audit(*row) for row in rows]

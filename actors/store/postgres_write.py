@@ -19,9 +19,10 @@ import attrs
 
 from runtime.errors import LeaseLost, StaleEpoch, StaleVersion
 
+from . import postgres_access as access
 from . import postgres_bulk as bulk
 from . import postgres_side as side
-from .batch import Change, Numbers, audit_rows, changes_of, counted, log_rows, progress_rows, task_id_of
+from .batch import Change, Numbers, accepted_audits, changes_of, counted, log_rows, progress_rows, task_id_of
 from .port import Commit, CommitResult, Update
 from .postgres_bulk import Cursor
 from .postgres_link import Connection
@@ -47,7 +48,6 @@ _INSERT_LOGS: Final = bulk.Bulk(
     "JOIN executions AS e ON e.id = v.execution_id FOR KEY SHARE OF e",
     ("execution_id", "attempt", "at", "level", "text"),
 )
-_INSERT_AUDIT: Final = bulk.insert("audit", ("task_id", "at", "actor", "action", "detail"))
 _TALLY: Final = bulk.insert(
     "tallies",
     ("writer", "outcome", "reason", "count"),
@@ -230,8 +230,8 @@ class _Plan:
             side.put_deliveries(connection, writes, self.deliveries_kept)
         if commit.pause is not None:
             side.put_pause(connection, commit.pause)
-        if audits := audit_rows(commit.audits, refused):
-            _INSERT_AUDIT.run(connection, audits)
+        if audits := accepted_audits(commit.audits, refused):
+            access.append(connection, audits)
         for payload in payloads(commit.wakes):
             connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
         return calendars

@@ -19,7 +19,8 @@ from ..model.execution import Execution
 from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Task
-from . import sqlite_purge, sqlite_read, sqlite_schema, sqlite_shared, sqlite_side
+from . import sqlite_access, sqlite_purge, sqlite_read, sqlite_schema, sqlite_shared, sqlite_side
+from .access import AuditFilter, AuditRow, ChainHead, Token
 from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .shared import Shared
@@ -228,6 +229,42 @@ class SqliteStore:
     def wakes(self, seconds: float) -> list[str] | None:
         """None: the file belongs to one node, and nobody else writes."""
         return None
+
+    # -- access
+
+    def _token_change(self, change: Callable[..., T], *arguments: Any) -> T:
+        with door(), self._writing().transaction() as connection:
+            return change(connection, *arguments)
+
+    def add_token(self, token: Token, audit: Audit | None) -> None:
+        self._token_change(sqlite_access.add_token, token, audit)
+
+    def revoke_token(self, token_id: str, at: Instant, audit: Audit | None) -> None:
+        self._token_change(sqlite_access.revoke_token, token_id, at, audit)
+
+    def use_token(self, token_id: str, at: Instant) -> None:
+        self._token_change(sqlite_access.use_token, token_id, at)
+
+    def drop_tokens(self, before: Instant) -> int:
+        return self._token_change(sqlite_access.drop_tokens, before)
+
+    def token(self, token_id: str) -> Token | None:
+        return self._read(sqlite_access.token, token_id)
+
+    def tokens(self, tenant: str | None) -> list[Token]:
+        return self._read(sqlite_access.tokens, tenant)
+
+    def audit_page(self, wanted: AuditFilter) -> tuple[list[AuditRow], int]:
+        return self._read(sqlite_access.audit_page, wanted)
+
+    def audit_heads(self) -> list[ChainHead]:
+        return self._read(sqlite_access.audit_heads)
+
+    def audit_chain(self, chain: int, *, after: int, limit: int) -> list[AuditRow]:
+        return self._read(sqlite_access.audit_chain, chain, after=after, limit=limit)
+
+    def unchained(self) -> int:
+        return self._read(sqlite_access.unchained)
 
     def _read(self, question: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Ask on a connection that nobody else uses meanwhile; there are as many as there were readers at once."""

@@ -10,9 +10,11 @@ from typing import Any, Final
 import attrs
 
 from runtime.clock import HOUR, Instant
+from runtime.records import evolve
 
 from ..model.retention import FAR, FINAL_STATES, Purged, Slice
 from . import purging
+from . import sqlite_access as access
 from .port import Audit
 from .purging import Limits, Table
 
@@ -194,21 +196,16 @@ class _Tables:
         return gone
 
     def drop_task(self, task_id: str, audit: Audit) -> None:
+        (tenant,) = self.connection.execute("SELECT tenant FROM tasks WHERE id = ?", (task_id,)).fetchone()
         for table in PARTS_OF_TASK:
             self.connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))
         self.connection.execute("DELETE FROM edges WHERE child = ?", (task_id,))
         self.connection.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
         self.connection.execute("UPDATE totals SET tasks = tasks - 1")
-        self.connection.execute(
-            "INSERT INTO audit (at, actor, action, task_id, detail) VALUES (?, ?, ?, ?, ?)", attrs.astuple(audit)
-        )
+        access.append(self.connection, [evolve(audit, tenant=tenant)])
 
     def drop_audits(self, kept: int, limit: int) -> int:
-        oldest = (
-            "DELETE FROM audit WHERE sequence IN (SELECT sequence FROM audit WHERE sequence <= "
-            "(SELECT max(sequence) FROM audit) - :kept ORDER BY sequence LIMIT :limit)"
-        )
-        return self.connection.execute(oldest, {"kept": kept, "limit": limit}).rowcount
+        return access.drop_audits(self.connection, kept, limit)
 
 
 def _one(wanted: Slice, prefix: str) -> str:

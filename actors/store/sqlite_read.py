@@ -50,6 +50,10 @@ _TASK: Final = (
 )
 _APART: Final = "json_group_array(t.id) FILTER (WHERE t.parcel)"
 _IDS: Final = "(SELECT value FROM json_each(?))"
+_OWNER: Final = (
+    "coalesce(json_extract(coalesce((SELECT nullif(definition, '') FROM parcels WHERE task_id = tasks.id), definition), "
+    "'$.owner'), '')"
+)
 _TASKS_BY_ID: Final = f"SELECT json_group_array({_TASK}), {_APART} FROM tasks AS t WHERE t.id IN {_IDS}"
 
 
@@ -215,16 +219,18 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
     given = {condition: str(value) for condition, value in pairs.items() if value is not None}
     if wanted.status is not None and wanted.status is not Status.SCHEDULED:
         given = {f"status <> 'SCHEDULED' AND {condition}": value for condition, value in given.items()}
+    if wanted.owner is not None:
+        given[f"{_OWNER} = ?"] = wanted.owner
     if wanted.text is not None:
         given["instr(lower(name), lower(?)) > 0"] = wanted.text
+    if wanted.type_prefix is not None:
+        given["instr(type, ?) = 1"] = wanted.type_prefix
     if wanted.id_prefix is not None:
         given["instr(id, ?) = 1"] = wanted.id_prefix
     return (f"WHERE {' AND '.join(given)}" if given else ""), list(given.values())
 
 
 def _total(connection: sqlite3.Connection, wanted: TaskFilter, where: str, values: Sequence[str]) -> int:
-    if wanted.type_prefix is not None:
-        given["instr(type, ?) = 1"] = wanted.type_prefix
     statement = f"SELECT count(*) FROM tasks {where}"
     if not where:
         statement = "SELECT tasks FROM totals"
@@ -314,7 +320,8 @@ def revisions(connection: Reader, task_id: str) -> list[Revision]:
 def audits(connection: sqlite3.Connection, *, offset: int, limit: int) -> list[Audit]:
     """See the port."""
     rows = connection.execute(
-        "SELECT at, actor, action, task_id, detail FROM audit ORDER BY sequence DESC LIMIT ? OFFSET ?", (limit, offset)
+        "SELECT at, actor, action, task_id, detail, tenant FROM audit ORDER BY sequence DESC LIMIT ? OFFSET ?",
+        (limit, offset),
     )
     return [Audit(*row) for row in rows]
 

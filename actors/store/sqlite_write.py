@@ -21,6 +21,7 @@ from runtime.errors import Conflict, InvalidRequest, StaleEpoch, StaleFence, Sta
 
 from ..model.retention import REVISIONS_KEPT
 from ..model.task import Task
+from . import sqlite_access as access
 from . import sqlite_bulk as bulk
 from . import sqlite_shared as shared
 from . import sqlite_side as side
@@ -29,7 +30,7 @@ from .batch import (
     Change,
     Numbers,
     Rows,
-    audit_rows,
+    accepted_audits,
     changes_of,
     counted,
     log_rows,
@@ -86,7 +87,6 @@ _INSERT_LOGS: Final = bulk.Bulk(
     "WHERE EXISTS (SELECT 1 FROM executions WHERE id = v.column1)",
     5,
 )
-_INSERT_AUDIT: Final = bulk.insert("audit", ("task_id", "at", "actor", "action", "detail"))
 
 _KEEP_REVISION: Final = (
     "INSERT OR REPLACE INTO revisions "
@@ -408,9 +408,9 @@ class Writer:
             self._fill_counts(commit.counts)
         if commit.pause is not None:
             side.put_pause(self._connection, commit.pause)
-        audits = audit_rows(commit.audits, refused) if commit.audits else ()
+        audits = accepted_audits(commit.audits, refused) if commit.audits else ()
         if audits:
-            _INSERT_AUDIT.run(self._connection, audits)
+            access.append(self._connection, audits)
 
     def _fill_counts(self, writes: Iterable[CountWrite]) -> None:
         filled_in: Numbers = Counter()

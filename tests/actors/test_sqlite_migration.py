@@ -16,7 +16,8 @@ from actors.model.placement import ANYWHERE
 from actors.model.policy import Policies
 from actors.model.task import Dependencies, Extra
 from actors.model.trigger import Bounds
-from actors.store.port import Commit, CountWrite, ExecutionWrite, SchedulerPause
+from actors.store.access import AuditFilter
+from actors.store.port import Audit, Commit, CountWrite, ExecutionWrite, SchedulerPause
 from actors.store.shared import Shared
 from actors.store.sqlite import SqliteStore
 from runtime.clock import Instant, Micros
@@ -46,7 +47,7 @@ def restored(dump: Path, found: Path) -> Path:
 def opened(path: Path) -> SqliteStore:
     store = SqliteStore(path)
     identity = store.open(new_cluster_id="other", partitions=1, timezone_database="other")
-    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 3)
+    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 4)
     return store
 
 
@@ -137,3 +138,13 @@ def test_what_version_2_stored_is_shared_from_now_on(tmp_path: Path) -> None:
     assert stored(store, "t2").open == (started, here)
     store.close()
     opened(path).close()
+
+
+def test_the_audit_log_of_a_former_version_begins_its_chain_now(path: Path) -> None:
+    store = opened(path)
+    assert (store.unchained(), store.audit_page(AuditFilter())[1]) == (0, 1)
+    store.commit(Commit({}, audits=(Audit(Instant(9), "ada", "EditTask", "t1", "", "acme"),)))
+    rows, total = store.audit_page(AuditFilter())
+    assert (total, [(row.chain, row.number) for row in rows]) == (2, [(1, 1), (None, 0)])
+    assert (store.unchained(), len(store.audit_chain(1, after=0, limit=9))) == (0, 1)
+    store.close()

@@ -31,7 +31,7 @@ def test_a_role_may_do_what_the_table_says(operation: Operation, role: Role | No
 
 def test_each_role_may_do_what_the_one_below_may() -> None:
     for permission, roles in ALLOWED.items():
-        least = min((RANK[role] for role in roles if role in RANK))
+        least = min(RANK[role] for role in roles if role in RANK)
         assert {role for role in RANK if RANK[role] >= least} <= set(roles), permission
     assert [permission for permission, roles in ALLOWED.items() if Role.WORKER in roles] == ["worker"]
 
