@@ -12,11 +12,11 @@ from runtime.errors import Conflict, InvalidRequest, NotFound, StaleFence, TooLa
 from tests.tocsin.conftest import Running
 from tocsin.client import Client
 
-PAST = {"at": "2026-01-01T00:00:00Z"}
+NOW = {"after": "0s"}
 
 
 def add(client: Client, name: str, kind: str, **more: Any) -> dict[str, Any]:
-    body = {"name": name, "taskType": f"worker:{kind}", "trigger": PAST, **more}
+    body = {"name": name, "taskType": f"worker:{kind}", "trigger": NOW, **more}
     found: dict[str, Any] = client.call("add_task", body=body)
     return found
 
@@ -121,10 +121,12 @@ def test_start_gives_back_what_the_name_held_and_nothing_else(client: Client) ->
 def test_a_failure_is_tried_again_by_the_policy(client: Client) -> None:
     policies = {"retry": {"maxRetries": 1, "delay": "0s"}}
     add(client, "q6", "six", policies=policies)
-    for attempt in (1, 2):
-        job = take(client, "six")
-        assert job["attempt"] == attempt
-        save(client, job, status="failed", error={"type": "IOError", "message": "no disk", "traceback": "at x.js:1"})
+    error = {"type": "IOError", "message": "no disk", "traceback": "at x.js:1"}
+    first = take(client, "six")
+    assert save(client, first, status="failed", error=error)["state"] == "WAITING"
+    job = take(client, "six")
+    assert (job["job"], job["attempt"]) == (first["job"], 2)
+    assert save(client, job, status="failed", error=error)["state"] == "FAILED"
     detail = client.call("show_execution", execution=job["job"])
     assert detail["state"] == "FAILED"
     assert detail["failure"] == {"type": "IOError", "message": "no disk", "traceback": "at x.js:1"}
