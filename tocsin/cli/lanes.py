@@ -8,6 +8,7 @@ from cyclopts import App
 
 from .connection import connect
 from .history import history, logs
+from .jobs import JOBS
 from .options import Flag
 from .output import AS_JSON, LOCAL, print_facts, print_json, print_table, printable, show_time
 from .tasks import print_execution
@@ -17,7 +18,9 @@ Utc = Annotated[bool, LOCAL]
 
 scheduler = App(name="scheduler", help="The whole scheduler: pause it, resume it.")
 locks = App(name="lock", help="Concurrency keys: who holds them, who waits.")
-queues = App(name="queue", help="Queues: limits, what runs, what waits.")
+queues = App(name="queue", help="Queues: limits, what runs, what waits, and what workers outside of the nodes do.")
+for command in JOBS:
+    queues.command(command)
 executions = App(name="execution", help="Single executions, by id.")
 types = App(name="type", help="Task types: what there is to run.")
 
