@@ -31,6 +31,7 @@ DOORS = {
     "litestar": ("tocsin/api/*",),
     "msgspec": ("runtime/codec.py",),
     "outcome": ("runtime/*",),
+    "prompt_toolkit": ("tocsin/cli/shell*.py",),
     "psycopg": ("actors/store/postgres.py", "actors/store/postgres_*.py"),
     "rich": ("tocsin/cli/*",),
     "sqlite3": ("actors/store/sqlite.py", "actors/store/sqlite_*.py"),

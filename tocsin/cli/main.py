@@ -199,6 +199,14 @@ def completion(shell: Shell | None = None, /, *, install: Annotated[bool, Flag] 
     print_or_install(app, shell, install)
 
 
+@app.command
+def shell() -> int:
+    """Type commands one after the other, with completion and history; the names of Karaf's shell work too."""
+    from .shell import interact
+
+    return interact(app, run)
+
+
 @cron.command(name="next")
 def cron_next(
     expression: str,

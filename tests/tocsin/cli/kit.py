@@ -24,7 +24,7 @@ import pytest
 
 from tocsin.cli.main import run
 
-HANG_SECONDS = 60
+HANG_SECONDS = 30
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>()][A-Z0-9]?)")
 
 
