@@ -11,8 +11,7 @@ from actors.handling.parameter_schema import annotation_schema, parameters_schem
 from tests.answers import complaints, validator
 from tests.tocsin.conftest import greet
 from tocsin.api.openapi import document, error_statuses, matching_path, parameter_schema
-from tocsin.api.schemas.answers import ANSWERS
-from tocsin.api.schemas.given import BODIES
+from tocsin.api.schemas.tables import ANSWERS, BODIES
 from tocsin.operations import OPERATIONS, Operation
 
 NAMES = [operation.name for operation in OPERATIONS]
@@ -21,9 +20,9 @@ OPERATION = pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
 
 @OPERATION
 def test_every_operation_says_what_it_takes_and_answers(operation: Operation) -> None:
-    assert operation.name in ANSWERS, "its answer belongs into tocsin/api/schemas/answers.py"
+    assert operation.name in ANSWERS, "its answer belongs into a table of tocsin/api/schemas"
     assert (ANSWERS[operation.name] is None) is (operation.status == 204)
-    assert (operation.name in BODIES) is operation.takes_body, "its body belongs into tocsin/api/schemas/given.py"
+    assert (operation.name in BODIES) is operation.takes_body, "its body belongs into a table of tocsin/api/schemas"
 
 
 def test_nothing_is_described_that_is_no_operation() -> None:

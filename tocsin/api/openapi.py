@@ -15,9 +15,9 @@ from runtime import errors
 
 from ..error_table import ErrorRow, row_of, rows_of_status, title_of_status
 from ..operations import OPERATIONS, Argument, Operation
-from .schemas.answers import ANSWERS, COMPONENTS
-from .schemas.given import BODIES, SHARED
+from .schemas.given import PARAMETERS
 from .schemas.parts import ANY, OBJECT, TEXT, Schema, about, choice, closed, ref, whole
+from .schemas.tables import ANSWERS, BODIES, COMPONENTS
 
 Json = dict[str, Any]
 
@@ -54,7 +54,7 @@ def document() -> Json:
         "paths": _paths(),
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-            "schemas": {**SHARED, **COMPONENTS, **_error_schemas()},
+            "schemas": {**COMPONENTS, **_error_schemas()},
             "responses": {f"Error{status}": _error_response(status) for status in _statuses()},
         },
     }
@@ -144,6 +144,8 @@ def parameter_schema(argument: Argument) -> Schema:
             return {"type": "boolean"} | default
         case "instant":
             return {"type": "string", "format": "date-time"}
+        case _ if argument.name in PARAMETERS:
+            return PARAMETERS[argument.name]
         case _:
             longest = {"maxLength": 512} if argument.where == "query" else {}
             return {"type": "string", "minLength": 1} | longest if argument.where == "path" else {**TEXT, **longest}

@@ -1,4 +1,4 @@
-"""What each operation answers."""
+"""What operations about executions, calendars, nodes and the scheduler answer; those about tasks answer what `tasks` has."""
 
 from __future__ import annotations
 
@@ -40,8 +40,6 @@ from .parts import (
     whole,
     whole_list,
 )
-from .queue import QUEUE_ANSWERS
-from .tasks import TASK_SCHEMAS
 
 _PLAIN: Final[dict[Any, Schema]] = {str: TEXT, int: {"type": "integer"}, float: NUMBER, bool: BOOLEAN}
 
@@ -261,8 +259,7 @@ _TYPE: Final = closed(
 _COUNTS: Final = by_name(whole())
 _STATUS: Final = {"status": {"const": "ok"}}
 
-COMPONENTS: Final[dict[str, Schema]] = {
-    **TASK_SCHEMAS,
+NODE_COMPONENTS: Final[dict[str, Schema]] = {
     "Failure": closed({"type": TEXT, "message": TEXT, "traceback": TEXT}),
     "WaitsFor": about(nullable(choice(WaitsFor)), "what a waiting execution waits for"),
     "Execution": closed(_EXECUTION),
@@ -284,7 +281,7 @@ COMPONENTS: Final[dict[str, Schema]] = {
 }
 """Schemas by their names in the document."""
 
-ANSWERS: Final[dict[str, Schema | None]] = {
+NODE_ANSWERS: Final[dict[str, Schema | None]] = {
     "list_tasks": page(
         ref("Task"),
         {
@@ -346,7 +343,6 @@ ANSWERS: Final[dict[str, Schema | None]] = {
     "add_canaries": whole_list(_CANARY),
     "list_partitions": whole_list(closed({"number": whole(), "owner": nullable(TEXT), "epoch": nullable(whole())})),
     "raise_fence": closed({"raised": whole()}),
-    **QUEUE_ANSWERS,
     "list_types": whole_list(ref("TaskType")),
     "counts": closed(
         {

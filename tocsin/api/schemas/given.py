@@ -6,56 +6,80 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from actors.model.calendar import MAX_ENTRIES
+from actors.model.lifecycle import Status
 from actors.model.retention import FINAL_STATES
 from actors.when.cron import LONGEST_EXPRESSION
 
 from ... import kinds
 from ...checks import MAX_NOTE
 from ...operations import MAX_PREVIEW
+from ...services import SORTS
 from ...services_canaries import MAX_CANARIES
 from ...vocabulary import (
     CALENDAR_RULE,
+    CALENDAR_UNITS,
     EVENT,
     FOLDS,
     GAPS,
     MAX_ZONE,
     TASK,
     TRIGGERS,
+    UNION,
     WEEKDAYS,
 )
 from .parts import ID, OBJECT, TEXT, Schema, about, choice, closed, listed, nullable, one_of, ref, whole
-from .queue import queue_bodies
 
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
 
 SPAN: Final[Schema] = {
     "type": "string",
     "maxLength": 64,
-    "pattern": rf"^\s*(({_NUMBER}\s*(ms|us|w|d|h|m|s)\s*)+|P(?=[0-9T])({_NUMBER}W)?({_NUMBER}D)?"
-    rf"(T(?=[0-9])({_NUMBER}H)?({_NUMBER}M)?({_NUMBER}S)?)?)\s*$",
+    "pattern": rf"^(({_NUMBER} ?(ms|us|w|d|h|m|s) ?)+|P(?=[0-9T])({_NUMBER}W)?({_NUMBER}D)?"
+    rf"(T(?=[0-9])({_NUMBER}H)?({_NUMBER}M)?({_NUMBER}S)?)?)$",
     "examples": ["30s", "5m", "1h30m", "2w", "PT1H30M"],
 }
 """A duration as it is read."""
 
+_OFFSET = "(Z|[+-][0-9]{2}:[0-9]{2})"
+_LOCAL = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+
 MOMENT: Final[Schema] = {
     "type": "string",
     "maxLength": kinds.LONGEST_VALUE,
-    "examples": ["2026-03-01T12:00:00Z", "2026-03-01T12:00"],
+    "pattern": f"^{_LOCAL}{_OFFSET}?)?$",
+    "examples": ["2030-03-01T12:00:00Z", "2030-03-31T02:30:00+02:00", "2030-03-01T12:00"],
     "description": "ISO 8601; without an offset it is a local time of the zone",
+}
+
+_RELATIVE: Final[Schema] = {
+    "type": "string",
+    "maxLength": kinds.LONGEST_VALUE,
+    "examples": ["2030-03-01T12:00:00Z", "2030-03-01T12:00", "2w"],
+    "description": f"{MOMENT['description']}, or a duration from now",
 }
 
 _RATE: Final[Schema] = {
     "type": "string",
     "maxLength": kinds.LONGEST_VALUE,
-    "pattern": r"^\s*[0-9]{1,7}\s*/\s*[0-9]*\s*[A-Za-z0-9.]+\s*$",
+    "pattern": r"^[0-9]{1,7} ?/ ?[0-9]* ?[A-Za-z0-9.]+$",
     "examples": ["10/m", "1/30s"],
 }
 
 _CLOCK: Final[Schema] = {
     "type": "string",
-    "pattern": r"^\s*[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?\s*$",
+    "pattern": r"^[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?$",
     "examples": ["09:30"],
 }
+
+KINDS_BY_KEY: Final = {
+    "every": "interval",
+    **dict.fromkeys(CALENDAR_UNITS, "calendar"),
+    "cron": "cron",
+    "at": "once",
+    "after": "once",
+    UNION: "union",
+}
+"""The key that says when -> what kind of trigger it makes."""
 
 _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     "webhook": ("url",),
@@ -99,8 +123,7 @@ def _time_schema(kind: kinds.Kind) -> Schema:
         case kinds.Rate():
             return _RATE
         case kinds.Moment(relative=relative):
-            also = ", or a duration from now such as 2w" if relative else ""
-            return about(MOMENT, f"{MOMENT['description']}{also}")
+            return _RELATIVE if relative else MOMENT
         case kinds.Day():
             return {"type": "string", "format": "date", "examples": ["2026-03-01"]}
         case kinds.ClockTime():
@@ -138,8 +161,16 @@ def _collection_schema(kind: kinds.Kind) -> Schema:
 def forms_schema(forms: Mapping[str, tuple[kinds.Field, ...]], by: str | None) -> Schema:
     """An object of one of several forms, which its own key tells, or the word in the field `by`."""
     if by is None:
-        return one_of([about(object_schema(fields, (key,)), f"with {key}") for key, fields in forms.items()])
+        return one_of([_keyed_form(key, fields) for key, fields in forms.items()])
     return one_of([_named_form(word, fields, by) for word, fields in forms.items()])
+
+
+def _keyed_form(key: str, fields: tuple[kinds.Field, ...]) -> Schema:
+    shown = about(object_schema(fields, (key,)), f"with {key}")
+    if "kind" in shown["properties"]:
+        kind = KINDS_BY_KEY[key]
+        shown["properties"] = shown["properties"] | {"kind": about({"const": kind}, "shown, and checked when given")}
+    return shown
 
 
 def _named_form(word: str, fields: tuple[kinds.Field, ...], by: str) -> Schema:
@@ -166,9 +197,15 @@ def field_schema(field: kinds.Field) -> Schema:
     return about(nullable(schema) if field.nullable else schema, field.about)
 
 
-def _task_schema(required: tuple[str, ...], more: Mapping[str, Schema]) -> Schema:
+def task_schema(required: tuple[str, ...], more: Mapping[str, Schema]) -> Schema:
+    """The body of a task, with more fields."""
     found = object_schema(TASK, required)
     return found | {"properties": found["properties"] | more}
+
+
+def _any_case(word: str) -> str:
+    """A pattern for a word in any letter case."""
+    return "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in word)
 
 
 NOTE: Final = closed({}, {"note": about(nullable({"type": "string", "maxLength": MAX_NOTE}), "why, for people")})
@@ -182,35 +219,57 @@ _DAYS: Final = {
     ]
 }
 
-_CALENDAR: Final = closed(
-    {},
-    {
-        "name": about(TEXT, "as in the path, or left out"),
-        "version": about(whole(), "ignored: it is counted up"),
-        "timezone": about(nullable({"type": "string", "maxLength": MAX_ZONE}), "IANA zone; UTC if not said"),
-        "days": about(nullable(listed(_DAYS, maxItems=MAX_ENTRIES)), "dates, or first and last day of a run"),
-        "windows": about(
-            nullable(listed(closed({"begin": MOMENT, "end": MOMENT}), maxItems=MAX_ENTRIES)), "spans of time"
+_OF_CALENDAR: Final[dict[str, Schema]] = {
+    "name": about(TEXT, "as in the path, or left out"),
+    "version": about(whole(), "ignored: it is counted up"),
+    "timezone": about(nullable({"type": "string", "maxLength": MAX_ZONE}), "IANA zone; UTC if not said"),
+}
+
+_WINDOWS: Final = listed(closed({"begin": MOMENT, "end": MOMENT}), maxItems=MAX_ENTRIES)
+
+_CALENDAR: Final = one_of(
+    [
+        closed(
+            {},
+            {
+                **_OF_CALENDAR,
+                "days": about(nullable(listed(_DAYS, maxItems=MAX_ENTRIES)), "dates, or first and last day of a run"),
+                "windows": about(nullable(_WINDOWS), "spans of time"),
+                "weekdays": nullable(listed(choice(WEEKDAYS), maxItems=MAX_ENTRIES)),
+            },
         ),
-        "weekdays": nullable(listed(choice(WEEKDAYS), maxItems=MAX_ENTRIES)),
-        "ics": about(TEXT, "the text of an ICS file, instead of days, windows and weekdays"),
-        "from": about(nullable(MOMENT), "with ics: recurring events from here on; two years ago if not said"),
-        "until": about(nullable(MOMENT), "with ics: up to here; in ten years if not said"),
-    },
+        closed(
+            {"ics": about(TEXT, "the text of an ICS file")},
+            {
+                **_OF_CALENDAR,
+                "from": about(nullable(MOMENT), "recurring events from here on; two years ago if not said"),
+                "until": about(nullable(MOMENT), "up to here; in ten years if not said"),
+            },
+        ),
+    ]
 )
 
 _COUNT: Final = about(nullable(whole(1, MAX_PREVIEW)), "how many; 10 if not said")
 _AFTER: Final = about(nullable(MOMENT), "times after this one; now if not said")
 
+PARAMETERS: Final[dict[str, Schema]] = {
+    "status": {"type": "string", "pattern": f"^({'|'.join(map(_any_case, Status))})$", "examples": ["running"]},
+    "sortBy": {
+        "type": "string",
+        "pattern": f"^(({'|'.join(SORTS)})(:({_any_case('asc')}|{_any_case('desc')})?)?)?$",
+        "examples": ["lastExecutionDate:desc", "itemId"],
+    },
+}
+"""What parameters of these names may be, where that is more than a text."""
+
 SHARED: Final[dict[str, Schema]] = {"Trigger": forms_schema(TRIGGERS, None)}
 """Schemas that are used by several bodies, by their names in the document."""
 
-_EDIT: Final = _task_schema((), {"version": about(nullable(whole()), "refused if the task has another one by now")})
+_EDIT: Final = task_schema((), {"version": about(nullable(whole()), "refused if the task has another one by now")})
 
-BODIES: Final[dict[str, Schema]] = {
-    "add_task": _task_schema(("taskType", "trigger"), {}),
+TASK_BODIES: Final[dict[str, Schema]] = {
+    "add_task": task_schema(("taskType", "trigger"), {}),
     "edit_task": _EDIT,
-    **queue_bodies(_task_schema((), {}), SPAN),
     "run_task": closed(
         {},
         {

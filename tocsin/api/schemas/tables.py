@@ -1,0 +1,27 @@
+"""What every operation takes and answers, joined from the tables of the subjects. A new operation has its rows in one of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .access import ACCESS_ANSWERS, ACCESS_BODIES
+from .answers import NODE_ANSWERS, NODE_COMPONENTS
+from .given import SHARED, SPAN, TASK_BODIES, task_schema
+from .parts import Schema
+from .plans import PLAN_ANSWERS, PLAN_BODIES
+from .queue import QUEUE_ANSWERS, queue_bodies
+from .tasks import TASK_SCHEMAS
+
+BODIES: Final[dict[str, Schema]] = {
+    **TASK_BODIES,
+    **PLAN_BODIES,
+    **ACCESS_BODIES,
+    **queue_bodies(task_schema((), {}), SPAN),
+}
+"""Name of an operation -> its body."""
+
+ANSWERS: Final[dict[str, Schema | None]] = {**NODE_ANSWERS, **PLAN_ANSWERS, **QUEUE_ANSWERS, **ACCESS_ANSWERS}
+"""Name of an operation -> what it answers; None: nothing (204)."""
+
+COMPONENTS: Final[dict[str, Schema]] = {**SHARED, **TASK_SCHEMAS, **NODE_COMPONENTS}
+"""Schemas that others refer to, by their names in the document."""
