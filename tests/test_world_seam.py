@@ -89,6 +89,8 @@ DOORS = [
     ("actors/handling/worker.py", "*", "runs in the child process of a process handler, where there is no World"),
     ("tocsin/cli/*", "os.environ", "the outermost shell reads TOCSIN_URL and its like"),
     ("tocsin/cli/*", "time", "a person waits in front of it"),
+    ("tocsin/cli/top.py", "datetime.datetime.now", "how long ago something was, for that person"),
+    ("tocsin/cli/top.py", "select", "keys of that person, without a loop"),
     (
         "tocsin/cli/self_rehearsal.py",
         "trio.lowlevel.open_process",

@@ -207,6 +207,24 @@ def shell() -> int:
     return interact(app, run)
 
 
+@app.command
+def top(
+    *, once: Annotated[bool, Flag] = False, every: float = 1.0, as_json: Annotated[bool, AS_JSON] = False
+) -> None:
+    """Show the cluster live: nodes, what runs now, what is late, the actors of the node. q leaves, p stops it, arrows move.
+
+    Parameters
+    ----------
+    once
+        Print one picture and end.
+    every
+        Seconds between two looks; 1 if not said.
+    """
+    from .top import show_top
+
+    show_top(once, as_json, every)
+
+
 @cron.command(name="next")
 def cron_next(
     expression: str,
