@@ -15,6 +15,7 @@ from .model.scope import Scope
 from .model.system import actor_of
 from .rules.audit_chain import end_fault, faults, seal
 from .store.access import AccessStore, AuditFilter, AuditRow, ChainHead, Token
+from .store.answers import Counts
 from .store.port import Audit
 
 T = TypeVar("T")
@@ -52,6 +53,10 @@ class AccessLibrary:
     def is_kept(self) -> bool:
         """Whether there can be tokens at all."""
         return isinstance(self._kept, AccessStore)
+
+    async def counts(self, scope: Scope) -> Counts:
+        """Totals of what lies in a scope that is not everything."""
+        return await self._read(self._store.counts_of, scope.home, scope.owner)
 
     # -- tokens
 

@@ -239,7 +239,9 @@ class Node:
         return judge(task.definition.dependencies, waiting.since or Instant(0), parents.get).text
 
     async def counts(self) -> Counts:
-        """Totals of the store."""
+        """Totals of the store; in a scope those of what is kept of its tasks."""
+        if self.scope != EVERYTHING:
+            return await self.access.counts(self.scope)
         return await self._read(self._durable, self._durable.store.counts)
 
     async def deliveries(self, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:

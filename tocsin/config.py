@@ -20,7 +20,8 @@ from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
-from .canary_config import CanarySettings, check_canaries
+from .access.settings import AccessSettings
+from .canary_config import check_canaries
 from .cluster_config import ClusterSettings, check_cluster
 from .durations import format_duration
 from .setting_readers import (
@@ -75,7 +76,7 @@ def _kept_last(what: str, number: int, reason: str) -> Any:
 
 
 @attrs.frozen
-class Config(CanarySettings):
+class Config(AccessSettings):
     """Every effective value of a node."""
 
     data: Path = attrs.field(

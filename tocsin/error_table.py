@@ -9,6 +9,8 @@ import attrs
 from runtime import errors
 from runtime.registry_messages import RegistryUnavailable
 
+from .access.limits_core import TooManyRequests
+
 
 @attrs.frozen
 class ErrorRow:
@@ -29,6 +31,7 @@ ERRORS: Final = (
     ErrorRow(errors.Conflict, 409, 6, "Conflict"),
     ErrorRow(errors.StaleVersion, 409, 6, "Changed meanwhile"),
     ErrorRow(errors.MailboxFull, 429, 8, "Too busy"),
+    ErrorRow(TooManyRequests, 429, 8, "Too many requests"),
     ErrorRow(errors.StoreUnavailable, 503, 9, "Store unavailable"),
     ErrorRow(errors.ReplyTimeout, 503, 10, "No answer in time"),
     ErrorRow(errors.ActorStopped, 503, 10, "Not available"),

@@ -23,6 +23,7 @@ from .operation import Argument as Argument
 from .operation import Operation as Operation
 from .operation import Permission as Permission
 from .operation import limit_of as _limit
+from .operations_access import ACCESS
 from .operations_queue import QUEUE
 
 MAX_PREVIEW: Final = 1_000
@@ -292,7 +293,9 @@ OPERATIONS: Final = (
         (_BODY,),
         errors=(*_INPUT, *_WRITE),
     ),
-    Operation("list_queues", "GET", "/queues", "Queues with their limits, what runs and what waits", "viewer"),
+    Operation(
+        "list_queues", "GET", "/queues", "Queues with their limits, what runs and what waits", "viewer", whole=True
+    ),
     Operation("list_calendars", "GET", "/calendars", "The newest version of every calendar", "viewer"),
     Operation(
         "show_calendar",
@@ -384,7 +387,7 @@ OPERATIONS: Final = (
         "/fence/raise",
         "After a loss of authority: lift every epoch above all that were ever handed out",
         "administrator",
-        errors=_CHANGE,
+        errors=(errors.Conflict, *_CHANGE),
         whole=True,
     ),
     Operation(
@@ -415,6 +418,7 @@ OPERATIONS: Final = (
         errors=_INPUT,
     ),
     *QUEUE,
+    *ACCESS,
     Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
     Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),
     Operation("show_node", "GET", "/node", "The tree of actors", "viewer"),

@@ -26,6 +26,7 @@ from actors.store.answers import TaskFilter
 from runtime.clock import MILLISECOND
 from runtime.errors import InvalidRequest, NotFound
 
+from .access.services import SERVICES as ACCESS_SERVICES
 from .calls import Call, Service
 from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
 from .definitions import definition_from_json, definition_json
@@ -364,6 +365,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         version,
         live,
         ready,
+        *ACCESS_SERVICES,
     )
 }
 """Name of an operation -> what it does."""

@@ -49,7 +49,8 @@ async def list_locks(node: Node, _call: Call) -> Json:
     """The concurrency keys that somebody holds or waits for."""
     locks = node.control.locks()
     names = await names_of(node, (holder.task_id for lock in locks for holder in lock.holders))
-    return {"list": [_lock_view(lock, names) for lock in locks]}
+    hidden = node.scope.owner is not None
+    return {"list": [_lock_view(lock, names, hidden) for lock in locks]}
 
 
 async def names_of(node: Node, task_ids: Iterable[str]) -> dict[str, str]:
@@ -61,12 +62,13 @@ async def names_of(node: Node, task_ids: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _lock_view(lock: Lock, names: Mapping[str, str]) -> Json:
+def _lock_view(lock: Lock, names: Mapping[str, str], hidden: bool) -> Json:
+    """hidden: without those holders whose names the caller may not know."""
     return {
         "key": lock.key,
         "tenant": lock.tenant,
         "limit": lock.limit,
-        "holders": [_holder_view(holder, names) for holder in lock.holders],
+        "holders": [_holder_view(one, names) for one in lock.holders if not hidden or one.task_id in names],
         "waiting": lock.waiting,
     }
 

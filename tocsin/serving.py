@@ -15,6 +15,8 @@ import trio
 from actors.handling.catalogue import Catalogue
 from runtime.world import World, termination_signals
 
+from .access.settings import check_access
+from .api.entrance import ApiSettings
 from .api.server import serve_api
 from .client import NODE_FILE, TOKEN_FILE
 from .config import Config
@@ -50,16 +52,27 @@ async def serve_node(
 @asynccontextmanager
 async def open_serving(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[Serving]:
     """Node and server while the block runs; `node.json` in the data directory tells the command line where."""
+    check_access(config, config.listen)
     async with open_configured(config, catalogue, world) as node, trio.open_nursery() as nursery:
         stop = trio.Event()
         token = read_or_make(config.data / TOKEN_FILE, node.world)
         if not config.listen.is_loopback:
             logger.warning(
-                "listening on %s, beyond this machine: the token travels unencrypted, and commands run %s",
+                "listening on %s, beyond this machine: %scommands run %s",
                 config.listen,
+                "" if config.tls_certificate else "the token travels unencrypted, and ",
                 ", ".join(config.commands_allowed) or "nothing, because commands.allowed is empty",
             )
-        url = await nursery.start(serve_api, node.inner, config.listen, token, config.body_limit, stop)
+        settings = ApiSettings(
+            config.body_limit,
+            config.tls_certificate,
+            config.tls_key,
+            config.cors_origins,
+            config.rate,
+            config.burst,
+            config.failed_logins,
+        )
+        url = await nursery.start(serve_api, node.inner, config.listen, token, settings, stop)
         node_file = config.data / NODE_FILE
         write_private(node_file, json.dumps({"url": url, "pid": os.getpid(), "boot": node.inner.boot}))
         try:

@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 from runtime.clock import Instant
 from runtime.records import record
 
+from .answers import Counts
 from .port import Audit
 
 TOKENS_AT_MOST: Final = 10_000
@@ -105,6 +106,10 @@ class AccessStore(Protocol):
         ...
 
     # -- reads
+
+    def counts_of(self, tenant: str, owner: str | None) -> Counts:
+        """Totals of the tasks of a tenant, or in it of an owner: of what is kept, and not of what ever was."""
+        ...
 
     def token(self, token_id: str) -> Token | None:
         """One token."""

@@ -10,7 +10,17 @@ from runtime.errors import Conflict
 
 from . import postgres_bulk as bulk
 from .access import TOKEN_COLUMNS, TOKENS_AT_MOST, AuditFilter, AuditRow, ChainHead, Token
-from .access_rows import AUDIT_COLUMNS, audit_conditions, read_audit, read_head, read_token, token_row
+from .access_rows import (
+    AUDIT_COLUMNS,
+    KEPT_OUTCOMES,
+    audit_conditions,
+    counts_from,
+    read_audit,
+    read_head,
+    read_token,
+    token_row,
+)
+from .answers import Counts
 from .port import Audit
 from .postgres_link import Connection
 
@@ -71,6 +81,19 @@ def drop_tokens(connection: Connection, before: Instant) -> int:
     """See the port."""
     statement = "DELETE FROM tokens WHERE expires_at < %s OR revoked_at < %s"
     return connection.execute(statement, (before, before)).rowcount
+
+
+def counts_of(connection: Connection, tenant: str, owner: str | None) -> Counts:
+    """See the port."""
+    among, values = "d.tenant = %s", (tenant,) if owner is None else (tenant, owner)
+    if owner is not None:
+        among += " AND coalesce(d.definition::json ->> 'owner', '') = %s"
+    both = "FROM tasks AS t JOIN definitions AS d ON d.task_id = t.id"
+    statuses = connection.execute(
+        f"SELECT t.status, count(*) {both} WHERE {among} GROUP BY t.status", values
+    ).fetchall()
+    ids = f"SELECT d.task_id FROM definitions AS d WHERE {among}"
+    return counts_from(statuses, connection.execute(KEPT_OUTCOMES.format(ids=ids), values).fetchall())
 
 
 def token(connection: Connection, token_id: str) -> Token | None:

@@ -12,7 +12,18 @@ from runtime.errors import Conflict
 from ..rules.audit_chain import digest
 from . import sqlite_bulk as bulk
 from .access import TOKEN_COLUMNS, TOKENS_AT_MOST, AuditFilter, AuditRow, ChainHead, Token
-from .access_rows import AUDIT_COLUMNS, audit_conditions, read_audit, read_head, read_token, token_row
+from .access_rows import (
+    AUDIT_COLUMNS,
+    KEPT_OUTCOMES,
+    OWNER,
+    audit_conditions,
+    counts_from,
+    read_audit,
+    read_head,
+    read_token,
+    token_row,
+)
+from .answers import Counts
 from .port import Audit
 
 _INSERT: Final = bulk.insert("audit", AUDIT_COLUMNS[1:])
@@ -83,6 +94,18 @@ def use_token(connection: sqlite3.Connection, token_id: str, at: Instant) -> Non
 def drop_tokens(connection: sqlite3.Connection, before: Instant) -> int:
     """See the port."""
     return connection.execute("DELETE FROM tokens WHERE expires_at < ? OR revoked_at < ?", (before, before)).rowcount
+
+
+def counts_of(connection: sqlite3.Connection, tenant: str, owner: str | None) -> Counts:
+    """See the port."""
+    among, values = "tenant = ?", (tenant,) if owner is None else (tenant, owner)
+    if owner is not None:
+        among += f" AND {OWNER} = ?"
+    statuses = connection.execute(
+        f"SELECT status, count(*) FROM tasks WHERE {among} GROUP BY status", values
+    ).fetchall()
+    ids = f"SELECT id FROM tasks WHERE {among}"
+    return counts_from(statuses, connection.execute(KEPT_OUTCOMES.format(ids=ids), values))
 
 
 def token(connection: sqlite3.Connection, token_id: str) -> Token | None:

@@ -19,6 +19,7 @@ from ..model.execution import Execution
 from ..model.lifecycle import Status
 from ..model.occurrence import Settled
 from ..model.task import Extra, Task
+from .access_rows import OWNER
 from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
 from .reading import asks_for_scheduled, counts_of, extra_of, read_outcome
@@ -50,10 +51,6 @@ _TASK: Final = (
 )
 _APART: Final = "json_group_array(t.id) FILTER (WHERE t.parcel)"
 _IDS: Final = "(SELECT value FROM json_each(?))"
-_OWNER: Final = (
-    "coalesce(json_extract(coalesce((SELECT nullif(definition, '') FROM parcels WHERE task_id = tasks.id), definition), "
-    "'$.owner'), '')"
-)
 _TASKS_BY_ID: Final = f"SELECT json_group_array({_TASK}), {_APART} FROM tasks AS t WHERE t.id IN {_IDS}"
 
 
@@ -220,7 +217,7 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
     if wanted.status is not None and wanted.status is not Status.SCHEDULED:
         given = {f"status <> 'SCHEDULED' AND {condition}": value for condition, value in given.items()}
     if wanted.owner is not None:
-        given[f"{_OWNER} = ?"] = wanted.owner
+        given[f"{OWNER} = ?"] = wanted.owner
     if wanted.text is not None:
         given["instr(lower(name), lower(?)) > 0"] = wanted.text
     if wanted.type_prefix is not None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.retention import Retention, Slice, Stage
 from actors.rules.audit_chain import digest, end_fault, faults
 from actors.store.access import AccessStore, AuditFilter, Token
@@ -189,3 +191,17 @@ def test_writers_at_the_same_time_take_chains_of_their_own(request: pytest.Fixtu
     finally:
         one.close()
         other.close()
+
+
+def test_totals_of_a_tenant_are_those_of_its_tasks(store: Databases) -> None:
+    store.commit(Commit({}, (create("t1", tenant="acme", owner="ada"), create("t2", tenant="acme"), create("t3"))))
+    assert (store.counts_of("acme", None).tasks, store.counts_of("acme", "ada").tasks) == (2, 1)
+    assert store.counts_of("acme", "ada").by_status == {"SCHEDULED": 1}
+    late = attrs.evolve(
+        create("t4", tenant="acme", owner="ada"),
+        settled=(Settled("t4", Instant(1), Instant(3), 3, Outcome.MISSED, Reason.DOWNTIME, Instant(5), 1),),
+    )
+    store.commit(Commit({}, (late,)))
+    found = store.counts_of("acme", "ada")
+    assert (found.by_outcome, found.by_reason) == ({"missed": 3}, {"missed: downtime": 3})
+    assert (store.counts_of("", None).tasks, store.counts_of("", None).by_outcome) == (1, {})

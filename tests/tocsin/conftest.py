@@ -82,7 +82,13 @@ class Running:
 
 
 def settings(data: Path) -> Config:
-    return Config(data=data, listen=Address("127.0.0.1", 0), drain_timeout=Micros(0), synchronous="NORMAL")
+    return Config(
+        data=data,
+        listen=Address("127.0.0.1", 0),
+        drain_timeout=Micros(0),
+        synchronous="NORMAL",
+        failed_logins=1_000_000,
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from runtime.errors import InternalError, TocsinError
-from tocsin.api.app import encoded, error_body
+from tocsin.api.answering import encoded, error_body
 from tocsin.client import Client
 from tocsin.error_table import ERRORS, row_of, title_of_status
 

@@ -97,12 +97,13 @@ async def test_the_command_runs(tmp_path: Path, catalogue: Catalogue) -> None:
 
 
 async def test_the_health_check_asks_the_node_itself(tmp_path: Path, catalogue: Catalogue) -> None:
+    from tocsin.api.entrance import ApiSettings
     from tocsin.api.server import serve_api
     from tocsin.setting_readers import Address
 
     async with tocsin.open_node(data=tmp_path / "data", catalogue=catalogue) as node, trio.open_nursery() as nursery:
         stop = trio.Event()
-        url = await nursery.start(serve_api, node.inner, Address("127.0.0.1", 0), "token", 10_000, stop)
+        url = await nursery.start(serve_api, node.inner, Address("127.0.0.1", 0), "token", ApiSettings(10_000), stop)
         declared = (await node.task("own.health")).definition.parameters
         assert "http://127.0.0.1:7400/api/health/live" in declared
         execution = await node.run("own.health", {"url": f"{url}/api/health/live"})

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hmac
-import json
-import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
-from runtime.errors import InvalidRequest, TooLarge, Unauthenticated
+from runtime.errors import InvalidRequest, TooLarge
 
-from ..access.caller import FIRST_ADMINISTRATOR, NOBODY, Caller
 from ..access.permissions import check
 from ..calls import Call
 from ..dispatch import Dispatcher
-from ..error_table import ErrorRow, row_of, title_of_status
-from ..operations import OPERATIONS, Operation
+from ..operations import BY_NAME, OPERATIONS, Operation
+from .answering import AnyRequest, encoded, error_response, failed, refused_route
+from .entrance import ApiSettings, Entrance
+from .guard import Application, Guard
 from .metrics import CONTENT_TYPE, metrics_text
 from .pages import page_routes
 from .requests import read_arguments
+from .sessions import session_routes
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -34,25 +33,25 @@ _CHANNELS: Final = ("rest", "cli", "console")
 BODY_SECONDS: Final = 30.0
 """How long a request may take to send its body: 2 MiB in it is 70 kB/s; a trickle must not hold memory for ever."""
 
-_log = logging.getLogger("tocsin.api")
-
-AnyRequest = Request[Any, Any, Any]
-
 
 class Api:
-    """What all routes share: the node, the token, and the limit of a body in bytes."""
+    """What all routes share: the node, the way in, and the limit of a body in bytes. `token`: of the data directory."""
 
-    def __init__(self, node: Node, token: str, body_limit: int) -> None:
+    def __init__(self, node: Node, token: str, settings: ApiSettings) -> None:
         self._node = node
         self._dispatch = Dispatcher(node)
-        self._token = token.encode()
-        self._body_limit = body_limit
+        self._settings = settings
+        self._entrance = Entrance(node, token, settings)
+        self._body_limit = settings.body_limit
 
-    def application(self) -> Litestar:
+    def application(self) -> Application:
         """The ASGI application."""
+        return Guard(cast("Application", self._routes()), self._settings)
+
+    def _routes(self) -> Litestar:
         handlers = [*(self._route(operation) for operation in OPERATIONS), self._metrics_route(), *page_routes()]
         return Litestar(
-            route_handlers=handlers,
+            route_handlers=[*handlers, *session_routes(self._entrance)],
             exception_handlers={HTTPException: refused_route, Exception: failed},
             openapi_config=None,
             logging_config=None,
@@ -72,7 +71,7 @@ class Api:
 
         async def metrics(request: AnyRequest) -> Response[bytes]:
             try:
-                self._caller(request)
+                check(BY_NAME["show_canaries"], await self._entrance.caller(request))
                 canaries = self._node.canaries
                 text = "" if canaries is None else metrics_text(canaries, await canaries.figures())
             except Exception as error:
@@ -85,7 +84,8 @@ class Api:
     def _handler(self, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
         async def handle(request: AnyRequest) -> Response[bytes]:
             try:
-                caller = self._caller(request) if operation.permission != "none" else self._anybody(request)
+                known = self._entrance.anybody if operation.permission == "none" else self._entrance.caller
+                caller = await known(request)
                 check(operation, caller)  # before the body is read
                 call = Call(await self._arguments(operation, request), caller.user, _channel(request), caller)
                 answer = await self._dispatch(operation.name, call)
@@ -96,20 +96,6 @@ class Api:
 
         handle.__annotations__ = {"request": Request, "return": Response}
         return handle
-
-    def _caller(self, request: AnyRequest) -> Caller:
-        """Who asks. One token exists, the administrator's; it is compared in constant time."""
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
-            raise Unauthenticated("a bearer token is needed; it is in the file 'token' of the node's data directory")
-        return FIRST_ADMINISTRATOR
-
-    def _anybody(self, request: AnyRequest) -> Caller:
-        """Who asks for what anybody may: the administrator if the token says so, else nobody."""
-        try:
-            return self._caller(request)
-        except Unauthenticated:
-            return NOBODY
 
     async def _arguments(self, operation: Operation, request: AnyRequest) -> dict[str, Any]:
         pairs = list(request.query_params.multi_items())
@@ -145,41 +131,3 @@ class Api:
 def _channel(request: AnyRequest) -> str:
     named = request.headers.get(CHANNEL_HEADER, "rest")
     return named if named in _CHANNELS else "rest"
-
-
-def error_body(title: str, status: int, message: str) -> bytes:
-    """The contract's error body: `code` is a text."""
-    return encoded({"error": title, "code": str(status), "message": message})
-
-
-def encoded(value: object) -> bytes:
-    """A value as JSON in UTF-8. Half of a surrogate pair, which UTF-8 does not have, stays the escape that JSON has for it."""
-    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
-
-
-def error_response(error: Exception, where: str) -> Response[bytes]:
-    """The response for an error; of one that is not ours only the log tells what it was."""
-    row: ErrorRow = row_of(error)
-    message = str(error)
-    if row.status == 500:
-        _log.error("%s failed", where, exc_info=error)
-        message = "internal error; the node's log has the details" if row.error is Exception else message
-    headers = {"WWW-Authenticate": "Bearer"} if row.status == 401 else {}
-    headers |= {"Retry-After": "1"} if row.status in (429, 503) else {}
-    return _json(error_body(row.title, row.status, message), row.status, headers)
-
-
-def refused_route(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """Litestar's own refusals: no such path, no such method."""
-    status = error.status_code
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    return _json(error_body(title_of_status(status), status, message), status, dict(error.headers or {}))
-
-
-def failed(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """Whatever escaped a route."""
-    return error_response(error, f"{request.method} {request.url.path}")
-
-
-def _json(content: bytes, status: int, headers: dict[str, str]) -> Response[bytes]:
-    return Response(content, status_code=status, media_type="application/json", headers=headers)

@@ -14,6 +14,7 @@ from runtime.errors import Conflict, InvalidRequest
 
 from ..setting_readers import Address
 from .app import Api
+from .entrance import ApiSettings
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -36,7 +37,7 @@ async def serve_api(
     node: Node,
     listen: Address,
     token: str,
-    body_limit: int,
+    settings: ApiSettings,
     stop: trio.Event,
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
@@ -45,10 +46,10 @@ async def serve_api(
 
     Raises Conflict when the address is taken, InvalidRequest when this machine does not have it.
     """
-    application = Api(node, token, body_limit).application()
+    application = Api(node, token, settings).application()
     try:
         async with trio.open_nursery() as nursery:
-            binds: list[str] = await nursery.start(_serve, application, _settings(listen), stop)
+            binds: list[str] = await nursery.start(_serve, application, _settings(listen, settings), stop)
             task_status.started(binds[0])
     except BaseExceptionGroup as group:
         refusal = _address_error(group, listen)
@@ -63,8 +64,10 @@ async def _serve(
     await serve(application, settings, shutdown_trigger=stop.wait, task_status=task_status)  # type: ignore[arg-type]
 
 
-def _settings(listen: Address) -> Config:
+def _settings(listen: Address, api: ApiSettings) -> Config:
     settings = Config()
+    if api.is_secure:
+        settings.certfile, settings.keyfile = api.certificate, api.key
     settings.bind = [str(listen)]
     settings.errorlog = _log
     settings.accesslog = None

@@ -1,0 +1,165 @@
+"""Every operation of the table for every role, and for those of another tenant. A new operation is asked for as well."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.tocsin.access.kit import EXAMPLES, TASK, Person, filled
+from tests.tocsin.conftest import Running
+from tocsin.access.caller import Role
+from tocsin.access.permissions import ALLOWED
+from tocsin.operations import BY_NAME, OPERATIONS, Operation
+
+NUMBERS = itertools.count()
+REFUSALS = (401, 403)
+
+
+@attrs.define
+class House:
+    """A node with people of two tenants, and things that belong to the one called acme."""
+
+    root: Person
+    people: dict[str, Person]
+    made: dict[str, str]
+
+    def example(self, operation: Operation) -> Any:
+        return filled(EXAMPLES[operation.name], {**self.made, "number": str(next(NUMBERS))})
+
+
+@pytest.fixture(scope="module")
+def house(running: Running) -> House:
+    root = Person(running.url, running.token)
+    people = {role.value: root.with_token(role=role, tenant="acme", user=role) for role in Role}
+    people["whole"] = root.with_token(role="administrator", user="whole")
+    people["stranger"] = root.with_token(role="administrator", tenant="globex", user="stranger")
+    people["own"] = root.with_token(role="administrator", tenant="acme", user="own", own=True)
+    people["nobody"] = Person(running.url, None)
+    acme = people["administrator"]
+    acme.make("/api/calendars/holidays", {"days": ["2026-12-25"]}, "PUT")
+    task = acme.make("/api/tasks", {**TASK, "name": "nightly of acme", "policies": {"concurrency": {"key": "a key"}}})
+    execution = acme.make(f"/api/tasks/{task['itemId']}/run", {})
+    token = acme.make("/api/tokens", {"name": "spare", "role": "viewer"})
+    made = {
+        "task": task["itemId"],
+        "execution": execution["id"],
+        "calendar": "holidays",
+        "token": token["id"],
+    }
+    return House(root, people, made)
+
+
+def test_every_operation_has_an_example() -> None:
+    assert set(EXAMPLES) == set(BY_NAME)
+    for operation in OPERATIONS:
+        needed = {argument.name for argument in operation.arguments if argument.required}
+        assert needed <= set(EXAMPLES[operation.name]), operation.name
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.permission != "none"], ids=lambda one: one.name)
+def test_a_role_gets_what_it_may_have_and_nothing_else(house: House, operation: Operation) -> None:
+    assert house.people["nobody"].ask(operation, house.example(operation)).status_code == 401
+    for role in Role:
+        answer = house.people[role].ask(operation, house.example(operation))
+        may = role in ALLOWED[operation.permission] and not operation.whole
+        if may:
+            assert answer.status_code not in (*REFUSALS, 500), f"{role}: {answer.text}"
+        else:
+            assert answer.status_code == 403, f"{role}: {answer.status_code} {answer.text}"
+            assert operation.name in answer.json()["message"]
+    if operation.whole:
+        answer = house.people["whole"].ask(operation, house.example(operation))
+        assert answer.status_code not in (*REFUSALS, 500), answer.text
+
+
+NAMING = [
+    operation
+    for operation in OPERATIONS
+    if any(mark in str(EXAMPLES.get(operation.name, "")) for mark in ("{task}", "{execution}", "{calendar}", "{token}"))
+]
+
+
+@pytest.mark.parametrize("operation", NAMING, ids=lambda one: one.name)
+@pytest.mark.parametrize("who", ["stranger", "own"])
+def test_what_belongs_to_others_is_not_there(house: House, operation: Operation, who: str) -> None:
+    if who == "own" and "{calendar}" in str(EXAMPLES[operation.name]) + operation.name:
+        pytest.skip("calendars belong to the whole tenant")
+    if who == "own" and operation.name == "revoke_token":
+        pytest.skip("told below")
+    answer = house.people[who].ask(operation, house.example(operation))
+    assert answer.status_code == 404, answer.text
+    assert "nightly" not in answer.text and "eu" not in answer.text
+
+
+LISTS = [
+    operation
+    for operation in OPERATIONS
+    if operation.method == "GET" and operation not in NAMING and operation.permission != "none" and not operation.whole
+]
+
+
+@pytest.mark.parametrize("operation", LISTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("who", ["stranger", "own"])
+def test_lists_and_totals_hold_nothing_of_others(house: House, operation: Operation, who: str) -> None:
+    answer = house.people[who].ask(operation, house.example(operation))
+    assert answer.status_code == 200, answer.text
+    hidden = [house.made["task"], house.made["execution"], "nightly of acme"]
+    if who == "stranger":
+        hidden += ["acme", "holidays", "a key", house.made["token"]]
+    for word in hidden:
+        assert word not in answer.text, answer.text
+
+
+def test_totals_are_those_of_the_tenant(house: House) -> None:
+    counts = BY_NAME["counts"]
+    assert house.people["stranger"].ask(counts, {}).json()["tasks"] <= 1
+    assert house.people["administrator"].ask(counts, {}).json()["tasks"] >= 1
+    listed = house.people["stranger"].ask(BY_NAME["list_tasks"], {"text": "nightly"}).json()
+    assert (listed["list"], listed["totalSize"]) == ([], 0)
+
+
+def test_who_names_a_tenant_in_a_header_sees_that_one(house: House) -> None:
+    task = f"/api/tasks/{house.made['task']}"
+    assert house.root.send("GET", task).status_code == 200
+    assert house.root.send("GET", task, headers={"Tocsin-Tenant": "acme"}).status_code == 200
+    assert house.root.send("GET", task, headers={"Tocsin-Tenant": "globex"}).status_code == 404
+    assert house.people["stranger"].send("GET", task, headers={"Tocsin-Tenant": "acme"}).status_code == 403
+    assert house.root.send("GET", task, headers={"Tocsin-Tenant": "x" * 600}).status_code == 400
+    by_name = "/api/task?reference=nightly of acme"
+    assert house.root.send("GET", by_name).status_code == 404
+    assert house.root.send("GET", by_name, headers={"Tocsin-Tenant": "acme"}).status_code == 200
+
+
+def test_names_are_each_tenants_own(house: House) -> None:
+    for who in ("administrator", "stranger"):
+        made = house.people[who].make("/api/tasks", {**TASK, "name": "the same name"})
+        found = house.people[who].send("GET", "/api/task?reference=the same name").json()
+        assert found["itemId"] == made["itemId"]
+        assert found["tenant"] == {"administrator": "acme", "stranger": "globex"}[who]
+
+
+@pytest.mark.parametrize(
+    "field", ["tenant", "owner", "fence", "version", "status", "node", "itemId", "nextScheduledExecution", "createdAt"]
+)
+def test_what_the_node_sets_is_not_taken_from_a_body(house: House, field: str) -> None:
+    body = {**TASK, "name": f"sets {field}", field: "globex"}
+    answer = house.people["operator"].send("POST", "/api/tasks", json=body)
+    assert answer.status_code == 400, answer.text
+    assert field in answer.json()["message"]
+
+
+def test_who_sees_his_own_tasks_works_with_these(house: House) -> None:
+    mine = house.people["own"].make("/api/tasks", {**TASK, "name": "my own"})
+    assert mine["owner"] == "own"
+    listed = house.people["own"].send("GET", "/api/tasks").json()
+    assert (
+        {row["owner"] for row in listed["list"]} == {"own"}
+        if "owner" in listed["list"][0]
+        else listed["totalSize"] >= 1
+    )
+    assert house.people["administrator"].send("GET", f"/api/tasks/{mine['itemId']}").status_code == 200
+    refused = house.people["own"].send("POST", "/api/tokens", json={"name": "wider", "role": "viewer"})
+    assert refused.status_code == 403

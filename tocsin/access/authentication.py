@@ -1,0 +1,182 @@
+"""Who asks: from the token or session that a request shows."""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from actors.model.scope import Scope
+from actors.store.access import Token
+from runtime.clock import HOUR, SECOND, Instant, Micros
+from runtime.errors import TocsinError, Unauthenticated
+from runtime.records import evolve
+
+from .caller import FIRST_ADMINISTRATOR, Caller, Role
+from .limits_core import Failures, TooManyRequests
+from .secrets_core import ID_LENGTH, SECRET_BYTES, csrf_of, fits, hashed, parts, whole
+
+if TYPE_CHECKING:
+    from actors.node import Node
+
+FRESH_SECONDS: Final = 1.0
+"""How long a node goes by what it read of a token: a revocation holds everywhere within this time and the read's own."""
+
+KNOWN: Final = 10_000
+"""Tokens of which a node remembers what it read, some megabytes."""
+
+NOTED_EVERY: Final = Micros(60 * SECOND)
+"""How exactly it is known when a token was used: a write a minute and not one for each request."""
+
+SESSION_FOR: Final = Micros(12 * HOUR)
+"""A working day; whoever comes back the next morning logs in again."""
+
+_NOBODYS: Final = hashed("")
+"""What the secret of an unknown id is compared with, so that it takes as long as for a known one."""
+
+_REFUSED: Final = "the token is not valid; a bearer token is needed"
+_HINT: Final = "a bearer token is needed; it is in the file 'token' of the node's data directory"
+
+
+@attrs.frozen
+class Session:
+    """A session that was begun: its cookie's value, which is told once, its row, and what proves the own page."""
+
+    cookie: str
+    row: Token
+    csrf: str
+
+
+@attrs.define
+class _Known:
+    token: Token
+    read_at: float
+    let_in: bool = False
+
+
+class Authenticator:
+    """Lets callers in. `first`: the token of the data directory, which is the administrator's of all tenants."""
+
+    def __init__(self, node: Node, first: str, failures: Failures) -> None:
+        self._node = node
+        self._first = first.encode()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._failures = failures
+
+    async def bearer(self, header: str, address: str) -> Caller:
+        """Who shows this Authorization header. Raises Unauthenticated, TooManyRequests, StoreUnavailable."""
+        scheme, _, given = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated(_HINT)
+        given = given.strip()
+        if hmac.compare_digest(given.encode(errors="replace"), self._first):
+            return FIRST_ADMINISTRATOR
+        try:
+            token = await self._checked(given, "token", address)
+        except Unauthenticated:
+            self._failures.failed(address, trio.current_time())
+            raise
+        return caller_of(token)
+
+    async def session(self, cookie: str, address: str) -> tuple[Caller, str]:
+        """Who has this session's cookie, and what proves that it is his page that asks. Raises as `bearer`."""
+        try:
+            token = await self._checked(cookie, "session", address)
+        except Unauthenticated:
+            self._failures.failed(address, trio.current_time())
+            raise
+        found = parts(cookie)
+        assert found is not None, "it was checked"
+        return caller_of(token), csrf_of(found[1])
+
+    async def _checked(self, given: str, kind: str, address: str) -> Token:
+        found = parts(given)
+        token_id, secret = found or ("", "")
+        # Whoever was let in lately is not shut out by others behind the same address.
+        if not self._was_let_in(token_id) and (seconds := self._failures.wait(address, trio.current_time())):
+            raise TooManyRequests("too many failed log-ins from this address", seconds)
+        token = await self._look_up(token_id) if found and self._node.access.is_kept else None
+        right = fits(secret, _NOBODYS if token is None else token.hash)
+        if token is None or not right or token.kind != kind:
+            raise Unauthenticated(_REFUSED)
+        if token.revoked_at is not None:
+            raise Unauthenticated("the token has been revoked")
+        now = self._node.world.now()
+        if token.expires_at is not None and token.expires_at <= now:
+            raise Unauthenticated(
+                "the token has expired" if kind == "token" else "the session has expired: log in again"
+            )
+        if token.parent is not None and not await self._is_good(token.parent, now):
+            raise Unauthenticated("the token of this session has ended")
+        await self._note(token, now)
+        return token
+
+    def _was_let_in(self, token_id: str) -> bool:
+        known = self._known.get(token_id)
+        return known is not None and known.let_in
+
+    async def _is_good(self, token_id: str, now: Instant) -> bool:
+        token = await self._look_up(token_id)
+        return token is not None and token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
+
+    async def _look_up(self, token_id: str) -> Token | None:
+        known, now = self._known.get(token_id), trio.current_time()
+        if known is not None and now - known.read_at < FRESH_SECONDS:
+            return known.token
+        token = await self._node.access.token(token_id)
+        if token is not None:
+            self._known[token_id] = _Known(token, now, self._was_let_in(token_id))
+            self._known.move_to_end(token_id)
+            if len(self._known) > KNOWN:
+                self._known.popitem(last=False)
+        else:
+            self._known.pop(token_id, None)
+        return token
+
+    async def _note(self, token: Token, now: Instant) -> None:
+        if (known := self._known.get(token.id)) is not None:
+            known.let_in = True
+        if token.used_at is not None and now - token.used_at < NOTED_EVERY:
+            return
+        if known is not None:
+            known.token = evolve(token, used_at=now)
+        # Who may read while the store cannot be written shall read.
+        with suppress(TocsinError):
+            await self._node.access.used(token.id)
+
+    # -- sessions
+
+    async def log_in(self, header: str, address: str) -> Session:
+        """Begin a session with a bearer token. Raises as `bearer`."""
+        caller = await self.bearer(header, address)
+        assert caller.role is not None, "a token has one"
+        world, now = self._node.world, self._node.world.now()
+        parent = None if caller.token is None else await self._look_up(caller.token)
+        ends = Instant(now + SESSION_FOR)
+        if parent is not None and parent.expires_at is not None:
+            ends = min(ends, parent.expires_at)
+        token_id, secret = world.new_id()[-ID_LENGTH:], world.secret(SECRET_BYTES)
+        row = Token(
+            token_id, hashed(secret), "session", "console", caller.user, caller.tenant, caller.scope.owner is not None,
+            caller.role.value, now, caller.user, expires_at=ends, parent=caller.token,
+        )  # fmt: skip
+        await self._node.access.add(row, caller.user)
+        return Session(whole(token_id, secret), row, csrf_of(secret))
+
+    async def log_out(self, cookie: str, address: str) -> None:
+        """End a session. Raises as `session`."""
+        caller, _ = await self.session(cookie, address)
+        assert caller.token is not None, "a session has one"
+        row = await self._look_up(caller.token)
+        if row is not None:
+            await self._node.access.end(row)
+            self._known.pop(row.id, None)
+
+
+def caller_of(token: Token) -> Caller:
+    """Who has a token."""
+    return Caller(token.user, Scope(token.tenant, token.user if token.own else None), Role(token.role), token.id)

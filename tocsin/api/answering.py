@@ -1,0 +1,56 @@
+"""Answers as bytes: JSON, and what becomes of errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from ..access.limits_core import TooManyRequests, retry_after
+from ..error_table import ErrorRow, row_of, title_of_status
+
+_log = logging.getLogger("tocsin.api")
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def error_body(title: str, status: int, message: str) -> bytes:
+    """The contract's error body: `code` is a text."""
+    return encoded({"error": title, "code": str(status), "message": message})
+
+
+def encoded(value: object) -> bytes:
+    """A value as JSON in UTF-8. Half of a surrogate pair, which UTF-8 does not have, stays the escape that JSON has for it."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def error_response(error: Exception, where: str) -> Response[bytes]:
+    """The response for an error; of one that is not ours only the log tells what it was."""
+    row: ErrorRow = row_of(error)
+    message = str(error)
+    if row.status == 500:
+        _log.error("%s failed", where, exc_info=error)
+        message = "internal error; the node's log has the details" if row.error is Exception else message
+    headers = {"WWW-Authenticate": "Bearer"} if row.status == 401 else {}
+    if row.status in (429, 503):
+        headers |= {"Retry-After": retry_after(error.seconds if isinstance(error, TooManyRequests) else 1.0)}
+    return _json(error_body(row.title, row.status, message), row.status, headers)
+
+
+def refused_route(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """Litestar's own refusals: no such path, no such method."""
+    status = error.status_code
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return _json(error_body(title_of_status(status), status, message), status, dict(error.headers or {}))
+
+
+def failed(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """Whatever escaped a route."""
+    return error_response(error, f"{request.method} {request.url.path}")
+
+
+def _json(content: bytes, status: int, headers: dict[str, str]) -> Response[bytes]:
+    return Response(content, status_code=status, media_type="application/json", headers=headers)

@@ -1,0 +1,93 @@
+"""What every answer carries, whichever route gave it: headers for browsers, and leave for pages from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from .entrance import TENANT_HEADER, ApiSettings
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+METHODS: Final = "GET, POST, PUT, DELETE"
+
+ALLOWED_HEADERS: Final = f"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, {TENANT_HEADER}, tocsin-channel"
+"""What pages from elsewhere may send. Not the header of sessions: these are for the own pages."""
+
+PREFLIGHT_SECONDS: Final = 600
+"""How long a browser goes by leave it was given."""
+
+YEAR_SECONDS: Final = 31_536_000
+
+BASIC: Final = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+}
+"""Of answers that say nothing else: they are data, nobody keeps them, no page shows them in a frame."""
+
+
+class Guard:
+    """Stands around the application."""
+
+    def __init__(self, application: Application, settings: ApiSettings) -> None:
+        self._application = application
+        self._origins = settings.origins
+        self._headers = dict(BASIC)
+        if settings.is_secure:
+            self._headers["strict-transport-security"] = f"max-age={YEAR_SECONDS}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        origin = given.get("origin")
+        allowed = origin if origin in self._origins else None
+        if scope["method"] == "OPTIONS" and allowed is not None and "access-control-request-method" in given:
+            headers = _encoded(self._headers | _leave(allowed) | _preflight())
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
+
+        async def sent(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": self._with(list(message.get("headers", ())), allowed)}
+            await send(message)
+
+        await self._application(scope, receive, sent)
+
+    def _with(self, headers: list[tuple[bytes, bytes]], allowed: str | None) -> list[tuple[bytes, bytes]]:
+        there = {name.lower() for name, _ in headers}
+        added = self._headers | (_leave(allowed) if allowed is not None else {})
+        if self._origins:
+            added = {"vary": "Origin"} | added
+        return [*headers, *(pair for pair in _encoded(added) if pair[0] not in there)]
+
+
+def _leave(origin: str) -> dict[str, str]:
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": "Retry-After",
+        "cross-origin-resource-policy": "cross-origin",
+        "vary": "Origin",
+    }
+
+
+def _preflight() -> dict[str, str]:
+    return {
+        "access-control-allow-methods": METHODS,
+        "access-control-allow-headers": ALLOWED_HEADERS,
+        "access-control-max-age": str(PREFLIGHT_SECONDS),
+    }
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
