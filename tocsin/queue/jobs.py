@@ -156,10 +156,10 @@ async def queue_delete(node: Node, call: Call) -> None:
 
 async def queue_rename(node: Node, call: Call) -> Json:
     """Give a task another name."""
+    task = await _task(node, call["task"])
     fields = Fields(call["body"])
     name = check_name(fields.take("name"))
     fields.finish()
-    task = await _task(node, call["task"])
     base = task.definition
     edited: Task = await node.command(
         task.id, lambda reply: EditTask(attrs.evolve(base, name=name), None, call.actor, reply, base)
