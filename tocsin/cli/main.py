@@ -21,6 +21,7 @@ from .completion import Shell, print_or_install
 from .connection import cleanup, connect
 from .drill import drill
 from .history import LOOKING
+from .imports import imports
 from .lanes import GROUPS, status
 from .nodes import GROUPS as OF_CLUSTERS
 from .nodes import executor
@@ -63,6 +64,7 @@ app.command(executor)
 app.command(drill)
 app.command(rehearse)
 app.command(status)
+app.command(imports)
 for files_command in (apply, diff, export):
     app.command(files_command)
 tasks.command(purge)

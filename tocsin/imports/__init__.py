@@ -1,0 +1,1 @@
+"""Schedules of other systems read, carried over as definitions, and compared by their fire times."""
