@@ -27,7 +27,7 @@ DOORS = {
     ),
     "hypercorn": ("tocsin/api/*",),
     "icalendar": ("actors/when/ics.py",),
-    "kazoo": ("runtime/zookeeper.py", "runtime/zookeeper_wire.py"),
+    "kazoo": ("runtime/zookeeper.py", "runtime/zookeeper_check.py", "runtime/zookeeper_wire.py"),
     "litestar": ("tocsin/api/*",),
     "msgspec": ("runtime/codec.py",),
     "outcome": ("runtime/*",),

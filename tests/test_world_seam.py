@@ -90,6 +90,8 @@ DOORS = [
     ("tocsin/cli/*", "os.environ", "the outermost shell reads TOCSIN_URL and its like"),
     ("tocsin/cli/*", "time", "a person waits in front of it"),
     ("tocsin/cli/top.py", "datetime.datetime.now", "how long ago something was, for that person"),
+    ("tocsin/doctor/machine.py", "socket", "whether a port is free, in a program without a node"),
+    ("tocsin/doctor/servers.py", "time", "how far the servers' clocks are from that of this machine"),
     ("tocsin/cli/top.py", "select", "keys of that person, without a loop"),
     (
         "tocsin/cli/self_rehearsal.py",

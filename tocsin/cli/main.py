@@ -227,6 +227,30 @@ def top(
     show_top(once, as_json, every)
 
 
+@app.command
+def doctor(
+    *,
+    config: Path | None = None,
+    data: Path | None = None,
+    listen: str | None = None,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> int:
+    """Look at all that a node needs, running or not, and say what to do; exit code 15 if something is bad.
+
+    Parameters
+    ----------
+    config
+        A TOML file; tocsin.toml of this directory if not said.
+    data
+        As for `up`.
+    listen
+        As for `up`.
+    """
+    from .doctor import run_doctor
+
+    return run_doctor(config, {"data": data, "listen": listen}, as_json)
+
+
 @cron.command(name="next")
 def cron_next(
     expression: str,

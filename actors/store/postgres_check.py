@@ -1,0 +1,50 @@
+"""A look at a PostgreSQL server from outside: whether it can be used, how it is set, what time it has."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from runtime.clock import Micros
+
+from .postgres_link import PostgresLimits, connect, door
+
+SETTINGS: Final = (
+    "fsync",
+    "full_page_writes",
+    "synchronous_commit",
+    "default_transaction_read_only",
+    "max_connections",
+)
+"""Settings on which it depends whether what was acknowledged is kept, and whether nodes find room."""
+
+
+@attrs.frozen
+class PostgresFacts:
+    """What a server tells. `now`: its clock in microseconds since 1970; `follower`: it only repeats what another one does."""
+
+    version: str
+    settings: dict[str, str]
+    now: Micros
+    follower: bool
+    connections: int
+
+
+def look(url: str, limits: PostgresLimits) -> PostgresFacts:
+    """Ask a server. Raises StoreUnavailable or StoreDamaged."""
+    with door():
+        connection = connect(url, limits, "tocsin doctor", writes=False)
+        try:
+            rows = connection.execute(
+                "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (["server_version", *SETTINGS],)
+            ).fetchall()
+            row = connection.execute(
+                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_is_in_recovery(),"
+                " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+            ).fetchone()
+        finally:
+            connection.close()
+    settings = dict(rows)
+    assert row is not None, "a SELECT without FROM has one row"
+    return PostgresFacts(settings.pop("server_version"), settings, Micros(row[0]), row[1], row[2])

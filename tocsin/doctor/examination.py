@@ -1,0 +1,61 @@
+"""Everything in order: what there is to examine depends on the configuration and on whether a node runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from runtime.errors import TocsinError, Unauthenticated
+
+from ..client import Client
+from ..clients.address import NodeUnreachable
+from ..cluster_config import cluster_config
+from ..config import Config, load_config
+from .findings import Finding, bad, good, note
+from .machine import of_directory, of_port, of_secrets, of_store_file, of_versions
+from .running import of_node
+from .servers import of_postgres, of_zookeeper
+
+
+def examine(environment: Mapping[str, str], file: Path | None, flags: Mapping[str, object]) -> Iterator[Finding]:
+    """Look at everything that a node with this configuration needs. Each finding comes when it was made."""
+    try:
+        config = load_config(environment, file, flags).config
+    except TocsinError as error:
+        yield bad("configuration", str(error), "mend it; 'tocsin config' shows each setting and where it came from")
+        return
+    yield good("configuration", f"node {config.name}, {'one of a cluster' if config.clustered else 'alone'}")
+    yield from of_versions()
+    yield from of_directory(config.data)
+    yield from of_secrets(config)
+    told = list(_of_running(config))
+    runs = any(one.subject == "node" for one in told)
+    yield from of_port(config, runs)
+    if not config.clustered:
+        yield from of_store_file(config.data)
+    elif not config.coordination_embedded:
+        yield from _of_servers(config)
+    yield from told
+
+
+def _of_servers(config: Config) -> Iterator[Finding]:
+    try:
+        settings = cluster_config(config, config.name)
+    except TocsinError as error:
+        yield bad("configuration", str(error), "mend the file that it names")
+        return
+    yield from of_postgres(settings.store_url)
+    yield from of_zookeeper(settings)
+
+
+def _of_running(config: Config) -> Iterator[Finding]:
+    """What the node says, if one runs over the data directory or where TOCSIN_URL says."""
+    try:
+        with Client(data=config.data, channel="cli") as client:
+            yield from of_node(client.call)
+    except NodeUnreachable:
+        yield note("running", "no node answers: 'tocsin up' starts one")
+    except Unauthenticated as error:
+        yield note("running", f"no token for a node: {error}")
+    except TocsinError as error:
+        yield bad("node", f"it answers with an error: {error}", "see the node's log")

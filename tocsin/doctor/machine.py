@@ -1,0 +1,154 @@
+"""What is looked at on this machine: the data directory, secrets, the port, the disk, the store's file, versions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from actors.store.sqlite_check import library_version, quick_check
+from actors.when.zones import database_version, zone
+from runtime.errors import InvalidRequest, StoreUnavailable
+
+from ..clients.address import TOKEN_FILE
+from ..config import Config
+from .findings import Finding, bad, good, note, warning
+
+STORE_FILE: Final = "tocsin.db"
+
+LITTLE_DISK: Final = 1 << 30
+"""Bytes below which a disk is nearly full: a busy node writes some hundred megabytes a day before it folds its history."""
+
+NO_DISK: Final = 100 << 20
+"""Bytes below which a node may stop any minute."""
+
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+"""What nobody but the owner needs."""
+
+SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "glusterfs", "ceph")
+"""Beginnings of names of file systems on which SQLite's locks do not hold."""
+
+
+def of_directory(data: Path) -> Iterator[Finding]:
+    """The data directory: there, ours, closed to others, on a disk of this machine with room on it."""
+    subject = "data directory"
+    if not data.exists():
+        parent = next(folder for folder in data.absolute().parents if folder.exists())
+        if os.access(parent, os.W_OK | os.X_OK):
+            yield note(subject, f"{data} is not there yet; 'tocsin up' makes it")
+        else:
+            yield bad(
+                subject, f"{data} is not there and {parent} is not writable", "choose another with data = or --data"
+            )
+        yield _disk(parent)
+        return
+    found = data.stat()
+    if not data.is_dir() or not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        yield bad(subject, f"{data} cannot be written by this user", f"chown {os.getuid()} {data}, and chmod 700")
+    elif found.st_mode & OTHERS:
+        mode = stat.S_IMODE(found.st_mode)
+        yield warning(subject, f"others may look into {data} (mode {mode:o})", f"chmod 700 {data}")
+    else:
+        yield good(subject, f"{data}, for its owner alone")
+    kind = file_system_of(data, Path("/proc/mounts"))
+    if kind.startswith(SHARED_FILE_SYSTEMS):
+        yield bad(subject, f"{data} is on {kind}: locks do not hold there", "keep it on a disk of this machine")
+    yield _disk(data)
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    what = f"{free / (1 << 30):.1f} GiB free at {folder}"
+    if free < NO_DISK:
+        return bad("disk", what, "make room: without any the store stops and tasks wait")
+    return (
+        warning("disk", what, "make room, or purge history: tocsin purge") if free < LITTLE_DISK else good("disk", what)
+    )
+
+
+def file_system_of(folder: Path, mounts: Path) -> str:
+    """The kind of file system that a folder is on, as the table of mounts says; empty if it does not."""
+    best, kind = 0, ""
+    with suppress(OSError):
+        for line in mounts.read_text("utf-8", "replace").splitlines():
+            place, name = line.split()[1:3]
+            if folder.resolve().is_relative_to(place) and len(place) >= best:
+                best, kind = len(place), name
+    return kind
+
+
+def of_secrets(config: Config) -> Iterator[Finding]:
+    """Files that hold secrets: readable by us, and by nobody else."""
+    files = [config.data / TOKEN_FILE] if (config.data / TOKEN_FILE).exists() else []
+    named = (config.cluster_key_file, config.coordination_credentials_file, config.cluster_key, config.coordination_key)
+    files += [Path(name).expanduser() for name in named if name]
+    for file in files:
+        try:
+            mode = stat.S_IMODE(file.stat().st_mode)
+        except OSError as error:
+            yield bad("secrets", f"{file}: {error.strerror}", "write it, or take the setting away")
+            continue
+        if mode & OTHERS:
+            yield bad("secrets", f"others may read {file} (mode {mode:o})", f"chmod 600 {file}")
+        elif not os.access(file, os.R_OK):
+            yield bad("secrets", f"{file} cannot be read by this user", f"chown {os.getuid()} {file}")
+        else:
+            yield good("secrets", f"{file}, for its owner alone")
+
+
+def of_port(config: Config, runs: bool) -> Iterator[Finding]:
+    """Whether the address can be listened on; one of a node that runs is taken by itself."""
+    host, port = config.listen.host, config.listen.port
+    if runs or port == 0:
+        yield good("port", f"{config.listen}, by the node" if runs else "any free one")
+        return
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, number) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        yield bad("port", f"{config.listen}: {error.strerror or error}", "another program has it: listen = elsewhere")
+    else:
+        yield good("port", f"{config.listen} is free")
+
+
+def of_store_file(data: Path) -> Iterator[Finding]:
+    """The SQLite file, by its own quick check."""
+    path = data / STORE_FILE
+    if not path.exists():
+        yield note("store", "no SQLite file yet")
+        return
+    size = f"{path.stat().st_size / (1 << 20):.1f} MiB"
+    try:
+        complaints = quick_check(path)
+    except StoreUnavailable as error:
+        yield warning("store", str(error), "try again while the node runs, or as its user")
+        return
+    if complaints:
+        yield bad(
+            "store", f"{path} is damaged: {complaints[0]}", "stop the node, keep a copy, restore the last good one"
+        )
+    else:
+        yield good("store", f"{path} is sound ({size})")
+
+
+def of_versions() -> Iterator[Finding]:
+    """What this program is made of, and whether it knows the zones."""
+    from ..node_services import versions
+
+    told = ", ".join(f"{name} {value}" for name, value in versions().items())
+    yield good("versions", f"{told}, SQLite {library_version()}, {sys.platform}")
+    try:
+        for name in ("Europe/Berlin", "America/New_York", "UTC"):
+            zone(name)
+    except InvalidRequest as error:
+        yield bad("time zones", str(error), "install tzdata anew: pip install --force-reinstall tzdata")
+    else:
+        yield good("time zones", f"database {database_version()}")
