@@ -1,0 +1,204 @@
+"""What a node shows to whom: where it listens, over what, to which pages, how often."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+
+from runtime.clock import Micros
+from runtime.errors import InvalidRequest
+from tests.certificates import make_authority, make_certificate
+from tests.tocsin.access.kit import Person
+from tests.tocsin.conftest import CATALOGUE, Running
+from tocsin.access.limits_core import FAILURES, REMEMBERED, WINDOW_SECONDS, Failures, Rates, retry_after, site_of
+from tocsin.access.settings import check_access, read_origins
+from tocsin.api.entrance import CSRF_HEADER, ApiSettings, origin_problem
+from tocsin.api.guard import ALLOWED_HEADERS
+from tocsin.config import Config, load_config
+from tocsin.operations import OPERATIONS
+from tocsin.serving import open_serving
+from tocsin.setting_readers import Address
+
+FRIEND = "https://console.example.org"
+
+
+def settings(data: Path, **more: Any) -> Config:
+    plain = Config(data=data, listen=Address("127.0.0.1", 0), drain_timeout=Micros(0), synchronous="NORMAL")
+    return attrs.evolve(plain, **more)
+
+
+def serving(config: Config) -> Running:
+    node = Running(config.data)
+    node.start(config)
+    return node
+
+
+# -- where it listens
+
+
+def test_without_a_configuration_only_this_machine_is_listened_to() -> None:
+    config = load_config({}, None).config
+    assert config.listen.is_loopback
+    check_access(config, config.listen)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_nobody_listens_beyond_this_machine_in_the_clear_unless_told(host: str, tmp_path: Path) -> None:
+    beyond, config = Address(host, 7400), settings(tmp_path)
+    with pytest.raises(InvalidRequest, match=r"api\.tls\.certificate"):
+        check_access(config, beyond)
+    check_access(attrs.evolve(config, plain_allowed=True), beyond)
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).touch()
+    check_access(settings(tmp_path, tls_certificate=str(tmp_path / "c.pem"), tls_key=str(tmp_path / "k.pem")), beyond)
+
+
+async def test_a_node_that_would_do_so_does_not_start(tmp_path: Path) -> None:
+    config = settings(tmp_path / "data", listen=Address("0.0.0.0", 0))
+    with pytest.raises(InvalidRequest, match="beyond this machine"):
+        async with open_serving(config, CATALOGUE):
+            raise AssertionError("it listens")
+    assert not (tmp_path / "data" / "tocsin.db").exists()
+
+
+def test_certificate_and_key_go_together_and_are_there(tmp_path: Path) -> None:
+    here = Address("127.0.0.1", 0)
+    with pytest.raises(InvalidRequest, match="go together"):
+        check_access(settings(tmp_path, tls_certificate="c.pem"), here)
+    with pytest.raises(InvalidRequest, match="no file"):
+        check_access(settings(tmp_path, tls_certificate="c.pem", tls_key="k.pem"), here)
+
+
+def test_under_tls_cookies_are_secure_and_nothing_is_plain(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    tls = make_certificate(tmp_path, authority, "localhost")
+    node = serving(
+        settings(tmp_path / "data", tls_certificate=str(tls.certificate), tls_key=str(tls.key), failed_logins=2)
+    )
+    try:
+        assert node.url.startswith("https://")
+        trusting = ssl.create_default_context(cafile=str(authority))
+        trusting.check_hostname = False
+        headers = {"Authorization": f"Bearer {node.token}"}
+        with httpx.Client(base_url=node.url, verify=trusting, headers=headers) as client:
+            answer = client.post("/api/session")
+            assert answer.status_code == 200
+            assert answer.headers["set-cookie"].startswith("__Host-tocsin_session=")
+            assert answer.headers["set-cookie"].endswith("; Secure")
+            assert "max-age" in answer.headers["strict-transport-security"]
+            refused = [client.get("/api/tasks", headers={"Authorization": "Bearer x"}) for _ in range(3)]
+        assert [one.status_code for one in refused] == [401, 401, 429]
+        assert 1 <= int(refused[2].headers["retry-after"]) <= WINDOW_SECONDS
+        with httpx.Client() as plain, pytest.raises(httpx.HTTPError):
+            plain.get(node.url.replace("https", "http") + "/api/health/live").raise_for_status()
+    finally:
+        node.stop()
+
+
+# -- what every answer carries
+
+
+@pytest.mark.parametrize("path", ["/api/tasks", "/api/health/live", "/cxs/tasks", "/nothing", "/metrics", "/api/docs"])
+def test_every_answer_tells_browsers_to_be_careful(root: Person, path: str) -> None:
+    headers = root.send("GET", path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] in ("no-store", "no-cache")
+    assert "server" not in headers and "access-control-allow-origin" not in headers
+
+
+def test_only_whether_the_node_lives_is_told_to_everybody() -> None:
+    assert {one.name for one in OPERATIONS if one.permission == "none"} == {"live", "ready"}
+
+
+# -- pages from elsewhere
+
+
+@pytest.fixture(scope="module")
+def open_to_friends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    node = serving(settings(tmp_path_factory.mktemp("friends"), cors_origins=(FRIEND,), rate=1, burst=10))
+    yield Person(node.url, node.token)
+    node.stop()
+
+
+def test_no_page_from_elsewhere_has_leave_unless_it_is_named(root: Person, open_to_friends: Person) -> None:
+    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    for person, origin, good in (
+        (root, FRIEND, False), (open_to_friends, FRIEND, True), (open_to_friends, FRIEND + ".evil.example", False),
+        (open_to_friends, "null", False), (open_to_friends, "http://console.example.org", False),
+    ):  # fmt: skip
+        nobody = Person(person.url, None)
+        answer = nobody.send("OPTIONS", "/api/tasks", headers={"Origin": origin, **ask})
+        assert (answer.headers.get("access-control-allow-origin") == origin) is good
+        assert "access-control-allow-credentials" not in answer.headers
+        read = person.send("GET", "/api/health/live", headers={"Origin": origin})
+        assert (read.headers.get("access-control-allow-origin") == origin) is good
+    assert "authorization" in answer.request.headers["access-control-request-headers"]
+    assert CSRF_HEADER not in ALLOWED_HEADERS.lower()
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["*", "https://*.example.org", "example.org", "https://a.org/path", "https://u@a.org", "ftp://a.org", "https://"],
+)
+def test_origins_are_named_each(given: str) -> None:
+    with pytest.raises(InvalidRequest):
+        read_origins([given], "api.cors_origins")
+    assert read_origins([FRIEND, "http://localhost:3000"], "x") == (FRIEND, "http://localhost:3000")
+
+
+def test_a_websocket_is_for_the_own_pages() -> None:
+    assert origin_problem(None, "http://h:1", ()) is None
+    assert origin_problem("http://h:1", "http://h:1", ()) is None
+    assert origin_problem(FRIEND, "http://h:1", (FRIEND,)) is None
+    assert origin_problem("http://evil", "http://h:1", (FRIEND,)) is not None
+    assert ApiSettings(1).cookie == "tocsin_session"
+
+
+# -- how often
+
+
+def test_a_program_that_runs_wild_is_slowed_down_and_others_are_not(open_to_friends: Person) -> None:
+    wild = open_to_friends.with_token(role="viewer")
+    answers = [wild.send("GET", "/api/version") for _ in range(40)]
+    slowed = [one for one in answers if one.status_code == 429]
+    assert slowed and answers[0].status_code == 200
+    assert int(slowed[0].headers["retry-after"]) >= 1
+    assert open_to_friends.with_token(role="viewer").send("GET", "/api/version").status_code == 200
+
+
+def test_rates_are_kept_over_any_time() -> None:
+    rates = Rates(rate=10, burst=5)
+    assert [rates.take("a", 0.0) for _ in range(5)] == [0.0] * 5
+    assert rates.take("a", 0.0) == pytest.approx(0.1)
+    assert rates.take("b", 0.0) == 0.0
+    assert rates.take("a", 0.1) == 0.0
+    assert rates.take("a", 0.1) > 0
+    taken = sum(rates.take("c", at / 100) == 0.0 for at in range(1_000))
+    assert taken == pytest.approx(105, abs=1)
+    for number in range(REMEMBERED + 10):
+        rates.take(f"t{number}", 50.0)
+    assert (retry_after(0.01), retry_after(1.2)) == ("1", "2")
+
+
+def test_failures_are_counted_by_site() -> None:
+    failures = Failures(2)
+    for address in ("2001:db8::1", "2001:db8::ffff:2"):
+        failures.failed(address, 10.0)
+    assert failures.wait("2001:db8:0:0:1::9", 10.0) == WINDOW_SECONDS
+    assert failures.wait("2001:db8:0:1::9", 10.0) == 0.0
+    assert failures.wait("2001:db8::1", 10.0 + WINDOW_SECONDS) == 0.0
+    assert site_of("::ffff:203.0.113.7") == site_of("203.0.113.7")
+    assert site_of("") == ""
+    for number in range(REMEMBERED + 10):
+        failures.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 11.0)
+    assert failures.wait("2001:db8::1", 11.0) == 0.0
+    assert FAILURES > 3

@@ -1,0 +1,118 @@
+"""Sessions of the console: a cookie that scripts cannot read, and a proof that other sites do not have."""
+
+from __future__ import annotations
+
+from http.cookies import SimpleCookie
+
+import attrs
+import httpx
+import pytest
+
+from tests.tocsin.access.kit import TASK, Person
+from tests.tocsin.conftest import Running
+from tocsin.operations import OPERATIONS
+
+
+@attrs.frozen
+class Browser:
+    """A browser that has a session."""
+
+    url: str
+    cookie: str
+    csrf: str
+
+    def send(self, method: str, path: str, **more: object) -> httpx.Response:
+        headers = {"Cookie": self.cookie, **more.pop("headers", {})}  # type: ignore[dict-item]
+        return httpx.request(method, f"{self.url}{path}", headers=headers, **more)  # type: ignore[arg-type]
+
+    @property
+    def proof(self) -> dict[str, str]:
+        return {"Tocsin-Csrf": self.csrf}
+
+
+def logged_in(person: Person) -> Browser:
+    answer = person.send("POST", "/api/session")
+    assert answer.status_code == 200, answer.text
+    cookie = SimpleCookie(answer.headers["set-cookie"])["tocsin_session"]
+    return Browser(person.url, f"tocsin_session={cookie.value}", answer.json()["csrf"])
+
+
+def test_the_cookie_is_for_the_own_pages_and_not_for_scripts(root: Person) -> None:
+    answer = root.send("POST", "/api/session")
+    cookie = SimpleCookie(answer.headers["set-cookie"])["tocsin_session"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
+    assert cookie["max-age"] == str(12 * 3600)
+    assert root.token is not None and root.token not in answer.text and cookie.value not in answer.text
+    assert answer.json()["role"] == "administrator"
+
+
+def test_a_session_reads_and_changes_with_its_proof(root: Person) -> None:
+    browser = logged_in(root.with_token(role="operator", user="ada", tenant="acme"))
+    assert browser.send("GET", "/api/tasks").status_code == 200
+    shown = browser.send("GET", "/api/session").json()
+    assert (shown["user"], shown["role"], shown["tenant"], shown["csrf"]) == ("ada", "operator", "acme", browser.csrf)
+    refused = browser.send("POST", "/api/tasks", json={**TASK, "name": "by cookie"})
+    assert refused.status_code == 403 and "tocsin-csrf" in refused.json()["message"]
+    made = browser.send("POST", "/api/tasks", json={**TASK, "name": "by cookie"}, headers=browser.proof)
+    assert (made.status_code, made.json()["owner"]) == (201, "ada")
+    assert browser.send("POST", "/api/scheduler/pause", headers=browser.proof, json={}).status_code == 403
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.method != "GET"], ids=lambda one: one.name)
+def test_another_site_changes_nothing(root: Person, browser: Browser, operation: object) -> None:
+    path = "/api" + operation.path.replace("{", "").replace("}", "")  # type: ignore[attr-defined]
+    method = operation.method  # type: ignore[attr-defined]
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for headers in (form, {"Origin": "https://evil.example", **browser.proof}, {"Tocsin-Csrf": "0" * 64}):
+        assert browser.send(method, path, headers=headers, content=b"a=b").status_code == 403
+
+
+@pytest.fixture(scope="module")
+def browser(running: Running) -> Browser:
+    return logged_in(Person(running.url, running.token))
+
+
+def test_the_proof_of_one_session_is_none_for_another(root: Person) -> None:
+    one, other = logged_in(root), logged_in(root)
+    assert one.csrf != other.csrf and one.cookie != other.cookie
+    assert one.send("POST", "/api/scheduler/resume", headers=other.proof).status_code == 403
+    assert one.send("POST", "/api/scheduler/resume", headers=one.proof).status_code == 200
+
+
+def test_the_own_pages_may_and_pages_from_elsewhere_may_not_even_read(browser: Browser) -> None:
+    assert browser.send("GET", "/api/tasks", headers={"Origin": browser.url}).status_code == 200
+    answer = browser.send("GET", "/api/tasks", headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 403
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_session_ends_with_its_log_out(root: Person) -> None:
+    browser = logged_in(root)
+    assert browser.send("DELETE", "/api/session").status_code == 403
+    ended = browser.send("DELETE", "/api/session", headers=browser.proof)
+    assert ended.status_code == 204 and "Max-Age=0" in ended.headers["set-cookie"]
+    assert browser.send("GET", "/api/tasks").status_code == 401
+    assert browser.send("GET", "/api/session").status_code == 401
+
+
+def test_a_session_is_no_token_and_a_token_no_session(root: Person, browser: Browser) -> None:
+    secret = browser.cookie.partition("=")[2]
+    assert Person(root.url, secret).send("GET", "/api/tasks").status_code == 401
+    token = root.with_token(role="viewer").token
+    assert Browser(root.url, f"tocsin_session={token}", "").send("GET", "/api/tasks").status_code == 401
+    assert Person(root.url, secret).send("POST", "/api/session").status_code == 401
+    assert Person(root.url, None).send("POST", "/api/session").status_code == 401
+
+
+def test_a_shown_token_counts_and_not_the_cookie_beside_it(root: Person, browser: Browser) -> None:
+    viewer = root.with_token(role="viewer")
+    answer = viewer.send("POST", "/api/scheduler/resume", headers={"Cookie": browser.cookie, **browser.proof})
+    assert answer.status_code == 403
+
+
+def test_log_in_and_out_are_in_the_audit_log(root: Person) -> None:
+    ada = root.with_token(role="viewer", user="ada of the log")
+    browser = logged_in(ada)
+    browser.send("DELETE", "/api/session", headers=browser.proof)
+    found = root.send("GET", "/api/audits?actor=ada of the log").json()["list"]
+    assert [one["action"] for one in found] == ["LogOut", "LogIn"]
