@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from runtime.errors import InvalidRequest, TocsinError
 
 from ..error_table import INTERNAL, UNREACHABLE_EXIT, row_of
+from .audit import audits
 from .bodies import trigger_body, with_option
 from .calendars import calendars
 from .completion import Shell, print_or_install
@@ -32,6 +33,7 @@ from .purge import purge
 from .rehearse import rehearse
 from .tasks import tasks
 from .times import print_changes, print_fires
+from .token import tokens
 
 INTERRUPTED_EXIT = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -58,6 +60,8 @@ app.command(tasks)
 app.command(cron)
 app.command(triggers)
 app.command(calendars)
+app.command(tokens)
+app.command(audits)
 for group in (*GROUPS, *OF_CLUSTERS):
     app.command(group)
 app.command(executor)
@@ -210,9 +214,7 @@ def shell() -> int:
 
 
 @app.command
-def top(
-    *, once: Annotated[bool, Flag] = False, every: float = 1.0, as_json: Annotated[bool, AS_JSON] = False
-) -> None:
+def top(*, once: Annotated[bool, Flag] = False, every: float = 1.0, as_json: Annotated[bool, AS_JSON] = False) -> None:
     """Show the cluster live: nodes, what runs now, what is late, the actors of the node. q leaves, p stops it, arrows move.
 
     Parameters

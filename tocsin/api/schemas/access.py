@@ -59,8 +59,8 @@ _AUDIT: Final = closed(
         "action": TEXT,
         "taskId": nullable(TEXT),
         "detail": TEXT,
-        "tenant": nullable(TEXT),
-        "chain": whole(),
+        "tenant": TEXT,
+        "chain": about(nullable(whole()), "null: from before there were chains"),
         "number": whole(),
         "hash": TEXT,
     }
