@@ -299,13 +299,18 @@ def test_what_was_purged_had_ended_and_is_missed_by_nobody() -> None:
     assert found(story) == {Kind.LOST, Kind.PHANTOM}
 
 
-@pytest.mark.parametrize(("died", "fine"), [(None, False), (60, True), (95, False)])
-def test_what_was_purged_had_ended_if_only_because_its_process_died(died: float | None, fine: bool) -> None:
+@pytest.mark.parametrize(
+    ("ends", "died", "fine"),
+    [(99, None, False), (99, 60, True), (99, 95, False), (70, None, True), (70, 95, True), (95, 99, False)],
+)
+def test_what_was_purged_had_ended_if_only_because_its_process_died(
+    ends: float, died: float | None, fine: bool
+) -> None:
     story = Story(seconds=100)
     tale = story.task("t", {"at": sec(5_000)})
     story.ask("run", tale, 5, key="gone")
     tale.execution("gone", created_at=sec(5))
-    tale.attempt("gone", sec(50), sec(99), "n3.1", comes_back=False)
+    tale.attempt("gone", sec(50), sec(ends), "n3.1", comes_back=ends < 99)
     tale.executions.pop("gone")
     story.ask("purge", tale, 90)
     if died is not None:

@@ -76,14 +76,20 @@ def _check_stored(case: Case, trial: Trial) -> None:
 
 def _check_purged(case: Case, trial: Trial, line: Line) -> None:
     """What is not in the store any more had ended when it was purged, if only because its process died."""
-    died = case.faults.died_at(line.process)
-    ends = [one.at for one in trial.lines if one.execution == line.execution and one.kind in ("end", "cut")]
-    ends += [] if died is None else [died]
+    ended = [_end_of(case, trial, one) for one in trial.starts if one.execution == line.execution]
     if not case.purged_after(line.at, trial.task):
         case.found.add(Kind.PHANTOM, trial.name, line.at, f"{line.execution} ran, and the store has no such execution")
-    elif not ends or not case.purged_after(max(ends), trial.task):
+    elif not all(at is not None and case.purged_after(at, trial.task) for at in ended):
         text = f"{line.execution} is not in the store any more, and had not ended when something was purged"
         case.found.add(Kind.PURGE_ERROR, trial.name, line.at, text)
+
+
+def _end_of(case: Case, trial: Trial, start: Line) -> int | None:
+    """When what began with this line was over; None if it was not."""
+    for one in trial.lines:
+        if one.kind in ("end", "cut") and (one.execution, one.attempt) == (start.execution, start.attempt):
+            return one.at
+    return case.faults.died_at(start.process)
 
 
 def _check_slots(case: Case, trial: Trial) -> None:
