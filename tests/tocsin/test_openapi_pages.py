@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.answers import validator
 from tests.tocsin.conftest import Running
-from tocsin.api.openapi import DOCS_PATH, DOCUMENT_PATH, document
+from tocsin.api.openapi import DOCS_PATH, DOCUMENT_PATH, document, matching_path
 from tocsin.api.pages import POLICY
+from tocsin.error_table import ERRORS
 
 PAGES = Path(__file__).parents[2] / "tocsin/api/pages"
 
@@ -72,3 +75,36 @@ def test_the_script_makes_no_markup_of_texts() -> None:
     script = (PAGES / "docs.js").read_text("utf-8")
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
         assert way not in script
+
+
+GUIDE = (Path(__file__).parents[2] / "docs/guides/rest.md").read_text("utf-8")
+CURL = re.compile(
+    r"^curl (?:-X (\w+) )?.*?http://[^/]*(/[^?'\s]*)(?:\?([^'\s]*))?'?(?: \\\n +-d '(.*)')?$", re.MULTILINE
+)
+
+
+def test_the_guide_s_requests_are_in_the_document() -> None:
+    found = CURL.findall(GUIDE)
+    assert len(found) == GUIDE.count("\ncurl ") == 10
+    for method, path, query, body in found:
+        template = matching_path(path)
+        assert template is not None, path
+        operation = document()["paths"][template][(method or "GET").lower()]
+        schemas = {one["name"]: one["schema"] for one in operation["parameters"] if one["in"] == "query"}
+        for name, value in (pair.split("=") for pair in query.split("&") if query):
+            given = int(value) if value.isdigit() else value == "true" if value in ("true", "false") else value
+            validator(schemas[name]).validate(given)
+        if body:
+            validator(operation["requestBody"]["content"]["application/json"]["schema"]).validate(json.loads(body))
+
+
+def test_the_guide_s_error_is_one() -> None:
+    [example] = re.findall(r"^```json\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    validator(document()["components"]["schemas"]["Error404"]).validate(json.loads(example))
+    titles = {row.title for row in ERRORS}
+    rows = re.findall(r"^\| (\d{3}) \| ([^|]*) \|", GUIDE, re.MULTILINE)
+    assert {status for status, _ in rows} == {str(row.status) for row in ERRORS}
+    for status, named in rows:
+        for title in named.replace(", ...", "").split(", "):
+            assert title in titles
+            assert f"Error{status}" in document()["components"]["schemas"]
