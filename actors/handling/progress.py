@@ -16,11 +16,13 @@ from .payload import MAX_PROGRESS, encode_json
 def merged_progress(
     former: dict[str, Any] | None, done: float | None, total: float | None, step: str | None, details: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    """Progress with what was said now, and its JSON text. Raises InvalidRequest for numbers that are none, TooLarge."""
+    """Progress with what was said now, and its JSON text. Raises InvalidRequest for a number or a text that is none, TooLarge."""
     figures = dict(former or {})
     for name, number in (("done", done), ("total", total)):
         if number is not None and not _is_number(number):
             raise InvalidRequest(f"progress: {name} must be a number, not {number!r}")
+    if step is not None and not isinstance(step, str):
+        raise InvalidRequest(f"progress: step must be a text, not {step!r}")
     said = {"done": done, "total": total, "step": step}
     figures.update((name, value) for name, value in said.items() if value is not None)
     if details:

@@ -76,6 +76,12 @@ def test_numbers_that_are_none_are_refused(number: Any) -> None:
         merged_progress(None, 1, number, None, {})
 
 
+def test_a_step_that_is_no_text_is_refused() -> None:
+    step: Any = 5
+    with pytest.raises(InvalidRequest, match="step must be a text, not 5"):
+        merged_progress(None, 1, 2, step, {})
+
+
 async def test_a_forecast_is_stored_with_the_progress(autojump_clock: trio.testing.MockClock) -> None:
     async def handler(ctx: Context) -> None:
         for done in range(1, 4):
