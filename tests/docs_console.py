@@ -42,7 +42,7 @@ UP_SECONDS: Final = 240.0
 SETTLE_SECONDS: Final = 30.0
 """For that which a command only looks at to become as the page shows it: nodes notice each other's ends in their own time."""
 
-LOOKING: Final = frozenset({"list", "show", "why", "history", "status"})
+LOOKING: Final = frozenset({"list", "show", "why", "history", "status", "jobs"})
 """The last words of the names of commands that change nothing, and may be given again."""
 
 OPTIONS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
