@@ -298,6 +298,18 @@ def test_a_task_at_its_limit_has_no_slots_left_when_it_is_cancelled() -> None:
     assert Kind.LOST in judged(story).kinds
 
 
+@pytest.mark.parametrize(("reason", "fine"), [("cancelled", True), ("overlap", False)])
+def test_one_that_waited_and_was_cancelled_with_its_task_counts_against_the_limit(reason: str, fine: bool) -> None:
+    story = Story()
+    tale = story.task("twice", {"every": 10 * SECOND, "anchor": BEGIN}, max_runs=2, phase="cancelled", ended_at=sec(55))
+    tale.task = attrs.evolve(tale.task, settled_through=sec(55))
+    tale.fire(sec(10))
+    waited = tale.execution("waited", sec(20), state="CANCELLED", outcome="skipped", reason=reason)
+    tale.row(sec(20), sec(20), 1, "skipped", reason, waited)
+    story.requests.append(Request("cancel", tale.task.id, sec(54), sec(55), "ok"))
+    assert (Kind.LOST not in judged(story).kinds) is fine
+
+
 @pytest.mark.parametrize("purged", [15.0, 5.0])
 def test_what_was_purged_counts_against_the_limit(purged: float) -> None:
     """The first of two runs is gone with its row, if it was purged; if what was purged is older, it was lost."""

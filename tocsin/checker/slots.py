@@ -104,11 +104,11 @@ def _was_over(trial: Trial, rows: Sequence[Row], time: int) -> bool:
 
 def _at_limit(trial: Trial, rows: Sequence[Row], time: int, purged: int) -> bool:
     """The task had run as often as it may before a time, and nothing has an outcome since: it was finished. What was purged may
-    have run."""
+    have run; what waited and was cancelled had been started by the trigger."""
     limit = trial.task.max_runs
     if limit is None or any(row.first > time for row in rows):
         return False
-    return sum(row.outcome in RAN for row in rows) + purged >= limit
+    return sum(row.outcome in RAN or row.reason == "cancelled" for row in rows if row.execution) + purged >= limit
 
 
 def _may_be_missing(case: Case, trial: Trial, time: int) -> bool:
