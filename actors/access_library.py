@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import attrs
 
+from runtime.clock import DAY, Instant, Micros
 from runtime.errors import Conflict, NotFound
 from runtime.world import World
 
@@ -25,6 +26,10 @@ VERIFIED_AT_ONCE: Final = 2_000
 
 COMPLAINTS_SHOWN: Final = 20
 """Of a log that is broken in many places the first ones: they say where to look."""
+
+
+ENDED_KEPT: Final = Micros(30 * DAY)
+"""How long tokens and sessions are shown after their end: who looks a month later what had access finds it."""
 
 
 @attrs.frozen
@@ -69,9 +74,11 @@ class AccessLibrary:
         return await self._read(self._store.tokens, tenant)
 
     async def add(self, token: Token, actor: str) -> None:
-        """Keep a token; that it was made stands in the audit log."""
+        """Keep a token or session, and forget those that ended long ago; that it was made stands in the audit log."""
         audit = self._audit(actor, "AddToken", token) if token.kind == "token" else self._audit(actor, "LogIn", token)
         await self._write(self._store.add_token, token, audit)
+        if token.kind == "session":
+            await self._write(self._store.drop_tokens, Instant(self._world.now() - ENDED_KEPT))
 
     async def revoke(self, token_id: str, actor: str, scope: Scope) -> Token:
         """Make a token worth nothing. Answers it as it is then; raises NotFound for one of another tenant."""

@@ -113,6 +113,25 @@ def test_lists_and_totals_hold_nothing_of_others(house: House, operation: Operat
         assert word not in answer.text, answer.text
 
 
+@pytest.mark.parametrize("who", ["stranger", "own"])
+def test_no_way_of_naming_leads_to_what_belongs_to_others(house: House, who: str) -> None:
+    task, execution = house.made["task"], house.made["execution"]
+    for reference in (task, task[:24], task.upper(), "nightly of acme", execution):
+        for operation in ("show_task", "why", "find_task", "list_executions"):
+            name = "reference" if operation == "find_task" else "task"
+            answer = house.people[who].ask(BY_NAME[operation], {name: reference})
+            assert answer.status_code == 404, (operation, reference, answer.text)
+
+
+def test_a_task_waits_for_none_of_another_tenant(house: House) -> None:
+    body = {**TASK, "name": "waits", "dependencies": {"parents": [house.made["task"]]}}
+    answer = house.people["stranger"].send("POST", "/api/tasks", json=body)
+    assert answer.status_code == 400 and "no task" in answer.json()["message"]
+    body = {**TASK, "name": "off", "trigger": {"every": "1h", "calendars": ["holidays"]}}
+    assert house.people["stranger"].send("POST", "/api/tasks", json=body).status_code == 400
+    assert house.people["operator"].send("POST", "/api/tasks", json=body).status_code == 201
+
+
 def test_totals_are_those_of_the_tenant(house: House) -> None:
     counts = BY_NAME["counts"]
     assert house.people["stranger"].ask(counts, {}).json()["tasks"] <= 1
