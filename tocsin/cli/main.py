@@ -28,7 +28,7 @@ from .nodes import GROUPS as OF_CLUSTERS
 from .nodes import executor
 from .options import ANY_TIME, Flag, When
 from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
-from .plans import apply, diff, export
+from .plans import FilesRefused, apply, diff, export
 from .purge import purge
 from .rehearse import rehearse
 from .tasks import tasks
@@ -353,7 +353,8 @@ def run(arguments: list[str]) -> int:
         row = row_of(error)
         unreachable = type(error).__name__ == "NodeUnreachable"
         title = "Unreachable" if unreachable else row.title
-        message = with_option(str(error)) if isinstance(error, InvalidRequest) else str(error)
+        typed = isinstance(error, InvalidRequest) and not isinstance(error, FilesRefused)
+        message = with_option(str(error)) if typed else str(error)
         print_error(title, "503" if unreachable else str(row.status), message, as_json)
         return UNREACHABLE_EXIT if unreachable else row.exit_code
     except KeyboardInterrupt:

@@ -26,6 +26,10 @@ _SIGNS: Final = {"create": "+", "delete": "-"}
 _WIDEST: Final = 70
 
 
+class FilesRefused(InvalidRequest):
+    """What files say is refused: the fields that the refusal names are those of the files, and no options."""
+
+
 def apply(
     *files: Path,
     dry_run: Annotated[bool, Flag] = False,
@@ -52,7 +56,10 @@ def apply(
     """
     body = _body(files, owner, prune, fires)
     with busy("planning" if dry_run else "applying"):
-        found = connect().call("plan" if dry_run else "apply_plan", body=body)
+        try:
+            found = connect().call("plan" if dry_run else "apply_plan", body=body)
+        except InvalidRequest as error:
+            raise FilesRefused(str(error)) from None
     if as_json:
         print_json(found)
         return
