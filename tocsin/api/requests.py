@@ -69,11 +69,19 @@ def _read_query(argument: Argument, text: str | None) -> Any:
 
 
 def read_body(body: bytes, required: bool) -> Any:
-    """The JSON of a body; None for an empty one that is not required."""
+    """The object that a body is; None for an empty one that is not required."""
     if not body.strip():
         if required:
             raise InvalidRequest("body: a JSON object, not nothing")
         return None
+    found = _read_json(body)
+    if not isinstance(found, dict):
+        # What is false would otherwise be taken for a body that is not there.
+        raise InvalidRequest(f"body: an object, not {show(found)}")
+    return found
+
+
+def _read_json(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except RecursionError:
