@@ -16,7 +16,7 @@ from runtime.errors import InvalidRequest
 
 from .options import Flag
 from .output import AS_JSON, LOCAL, print_json, printable, show_time
-from .plans import read_text
+from .plans import Hyphen, read_text
 
 SHOWN: Final = 6
 """Differing times that are shown of one job; `--json` has the first thousand."""
@@ -33,7 +33,7 @@ imports = App(name="import", help="Schedules of other systems as files for `tocs
 
 @imports.command
 def crontab(
-    file: Path,
+    file: Annotated[Path, Hyphen],
     /,
     *,
     timezone: str | None = None,
@@ -70,7 +70,7 @@ def crontab(
 
 @imports.command
 def kubernetes(
-    file: Path,
+    file: Annotated[Path, Hyphen],
     /,
     *,
     timezone: str = "UTC",
@@ -103,7 +103,7 @@ def kubernetes(
 
 @imports.command
 def celery(
-    file: Path,
+    file: Annotated[Path, Hyphen],
     /,
     *,
     timezone: str | None = None,
@@ -133,7 +133,7 @@ def celery(
 
 @imports.command
 def apscheduler(
-    file: Path,
+    file: Annotated[Path, Hyphen],
     /,
     *,
     timezone: str = "UTC",

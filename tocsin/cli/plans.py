@@ -26,12 +26,16 @@ _SIGNS: Final = {"create": "+", "delete": "-"}
 _WIDEST: Final = 70
 
 
+Hyphen: Final = Parameter(allow_leading_hyphen=True)
+"""An argument that may be -, for standard input."""
+
+
 class FilesRefused(InvalidRequest):
     """What files say is refused: the fields that the refusal names are those of the files, and no options."""
 
 
 def apply(
-    *files: Path,
+    *files: Annotated[Path, Hyphen],
     dry_run: Annotated[bool, Flag] = False,
     prune: Annotated[bool, Flag] = False,
     owner: str | None = None,
@@ -69,7 +73,7 @@ def apply(
 
 
 def diff(
-    *files: Path,
+    *files: Annotated[Path, Hyphen],
     prune: Annotated[bool, Flag] = False,
     owner: str | None = None,
     fires: int | None = None,
@@ -161,7 +165,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{str(path)!r} is not UTF-8 at byte {error.start}") from None
     except OSError as error:
-        raise InvalidRequest(f"cannot read {str(path)!r}: {error.strerror}") from None
+        option = ", and no option is called so" if str(path).startswith("-") else ""
+        raise InvalidRequest(f"cannot read {str(path)!r}: {error.strerror}{option}") from None
 
 
 def _print_plan(found: dict[str, Any], utc: bool) -> None:
