@@ -54,10 +54,22 @@ async def why_task(node: Node, task: Task, wanted: Instant | None) -> Answer:
     else:
         told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker))
     newest = await telling(node, task) if wanted is None else None
+    if wanted is None and row is None:
+        told = _with_more(told, await _last_run(node, task))
     phase = phase_lines(task) if wanted is None else ()
     telling_most = newest or detail
     execution = None if telling_most is None else telling_most.execution
     return await _with_obstacles(node, task, execution, _with_more(_with_newest(told, task, newest), phase))
+
+
+async def _last_run(node: Node, task: Task) -> tuple[str, ...]:
+    """The last execution of a task that has had no time of its own yet: somebody ran it by hand. Nothing if there is none."""
+    if task.state.last_execution is None:
+        return ()
+    try:
+        return of_execution(task, await node.execution(task.state.last_execution)).lines
+    except NotFound:
+        return ()
 
 
 async def _of_each_node(node: Node, task: Task, at: Instant, now: Instant, rows: Sequence[OutcomeRow]) -> Answer:

@@ -52,7 +52,8 @@ def _with_bar(client: Client, execution_id: str, utc: bool) -> dict[str, Any]:
 
         def show(execution: dict[str, Any]) -> None:
             figures = execution["progress"] or {}
-            step = escape(str(figures.get("step") or execution["state"].lower()))
+            waits = f"tried again at {show_time(execution['retryAt'], utc)}" if _is_retried(execution) else None
+            step = escape(str(waits or figures.get("step") or execution["state"].lower()))
             eta = figures.get("eta")
             # The node's forecast knows the pace of the attempt, the bar's only that of the looks at it.
             done_by = f"done by {show_time(eta, utc)}" if eta and execution["state"] == "RUNNING" else ""
@@ -64,14 +65,29 @@ def _with_bar(client: Client, execution_id: str, utc: bool) -> dict[str, Any]:
 
 def _until_end(client: Client, execution_id: str, utc: bool, as_json: bool, show: Show) -> dict[str, Any]:
     """The execution as it is at its end; its log is printed on the way."""
-    seen = 0
+    seen, told = 0, 0
     while True:
         execution: dict[str, Any] = client.call("show_execution", execution=execution_id)
         show(execution)
         seen = print_new_lines(client, execution_id, seen, utc, as_json)
+        if _is_retried(execution) and execution["attempt"] > told and not as_json:
+            told = execution["attempt"]
+            _print_retry(execution, utc)
         if execution["state"] in OUTCOME_EXITS:
             return execution
         time.sleep(POLL_SECONDS)
+
+
+def _is_retried(execution: dict[str, Any]) -> bool:
+    """Whether it waits for another attempt after one that went wrong."""
+    return execution["state"] == "WAITING" and execution["attempt"] > 0 and execution["retryAt"] is not None
+
+
+def _print_retry(execution: dict[str, Any], utc: bool) -> None:
+    failure = execution["failure"]
+    because = f": {show_failure(failure)}" if failure else ""
+    when = show_time(execution["retryAt"], utc)
+    print(printable(f"attempt {execution['attempt']} failed{because}; tried again at {when}"), file=sys.stderr)
 
 
 def print_new_lines(client: Client, execution_id: str, after: int, utc: bool, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -337,7 +338,12 @@ def run(
     client = connect()
     parameters = parameters_body(params)
     body = None if parameters is None else {"parameters": parameters}
-    execution = client.call("run_task", task=task, body=body)
+    try:
+        execution = client.call("run_task", task=task, body=body)
+    except Conflict as error:
+        if " overlap is " not in str(error):
+            raise
+        raise Conflict(f"{error}; to follow that one: tocsin task logs {shlex.quote(task)} --follow") from None
     if follow:
         from .follow import follow as follow_execution
 

@@ -78,3 +78,28 @@ def test_colours_are_for_terminals(shell: Shell, environment: dict[str, str], tm
         assert plain.end() == 0
     assert "\x1b" not in plain.raw
     assert plain.text == seen.text
+
+
+def test_who_follows_a_run_hears_that_it_is_tried_again(shell: Shell) -> None:
+    shell("task", "add", "retried", "--every", "1h", "--type", "fail", "--retries", "1", "--retry-delay", "1s")
+    code, _, err = shell("task", "run", "retried", "--follow", "--utc")
+    assert code == 20
+    assert err.startswith("attempt 1 failed: ValueError: boom; tried again at ")
+    assert "FAILED after 2 attempts" in err
+    assert "Attempt 1 on" in shell("task", "why", "retried")[1]
+
+
+def test_why_tells_of_a_run_by_hand_before_the_first_time_of_its_own(shell: Shell) -> None:
+    shell("task", "add", "by hand", "--every", "1h", "--type", "greet")
+    shell("task", "run", "by hand", "--follow")
+    _, out, _ = shell("task", "why", "by hand")
+    assert "Somebody ran it by hand" in out
+    assert "ended COMPLETED" in out
+
+
+def test_a_run_that_overlaps_tells_how_to_follow_the_other(shell: Shell) -> None:
+    shell("task", "add", "at it", "--every", "1h", "--type", "wait")
+    shell("task", "run", "at it")
+    code, _, err = shell("task", "run", "at it")
+    assert (code, "tocsin task logs 'at it' --follow" in err) == (6, True)
+    shell("task", "delete", "at it", "--yes")
