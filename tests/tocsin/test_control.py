@@ -392,7 +392,7 @@ ABOUT_SOMETHING = [
     for entry in OPERATIONS
     if "{" in entry.path and entry.name != "put_calendar" and entry.permission != "worker"
 ]
-"""All but the one that makes what is not there, and those of workers, who name themselves, and show a lease for what they have."""
+"""All but the one that makes what is not there, and those of workers, who name themselves and show a lease."""
 
 
 @pytest.mark.parametrize("operation", ABOUT_SOMETHING)
