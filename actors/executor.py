@@ -57,6 +57,7 @@ from .handling.tools import Tools
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress, Recorded
 from .keeper_messages import Event as KeeperEvent
 from .model.execution import Failure
+from .model.outside import is_outside
 from .outside import GivenBack, Outside, WorkerLost
 
 DEFAULT_SLOTS: Final = 100
@@ -224,6 +225,9 @@ class Executor(Actor[Message]):
         job = Job(Context(definition, execution, directive.started_at, self._node, self, None, self._at), entry, key)
         self._jobs[key] = job
         self._pool.start(job)
+        if entry.isolation != "outside" and is_outside(definition.type):
+            # A handler of the node itself stands in for the workers.
+            self._apply(Begun(*key))
 
     def _cancel(self, key: tuple[str, int], reason: str) -> None:
         job = self._jobs.get(key)

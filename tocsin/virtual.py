@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import attrs
 
-from actors.handling.catalogue import DEFAULT_POOL, Catalogue, TaskType, is_async
+from actors.handling.catalogue import DEFAULT_POOL, Catalogue, TaskType, is_async, outside_type
 from actors.handling.context import Context
 from actors.model.execution import Execution
+from actors.model.outside import is_outside
 from actors.store.answers import OutcomeRow
 from actors.when.triggers import upcoming
 from runtime.clock import Instant, from_datetime, to_datetime
@@ -107,10 +108,11 @@ def catalogue_of(
 ) -> Catalogue:
     """The task types of a test: those that are given or declared, with stand-ins, and nothing that reaches out."""
     given = load_catalogue((), world) if catalogue is None else catalogue
-    if unknown := sorted(stand_ins.keys() - set(given.names())):
+    if unknown := sorted(name for name in stand_ins if name not in given):
         raise InvalidRequest(f"stand_ins: there is no task type {unknown[0]!r}")
+    by_workers = [outside_type(name) for name in sorted(stand_ins) if is_outside(name) and name not in given.names()]
     # There is one pool of threads here, as wide as anybody wants.
-    pooled = [attrs.evolve(entry, pool=DEFAULT_POOL) for entry in given]
+    pooled = [attrs.evolve(entry, pool=DEFAULT_POOL) for entry in (*given, *by_workers)]
     found = Catalogue(_in_simulation(entry, stand_ins, calls, world) for entry in pooled)
     found.hooks.extend(given.hooks)
     found.placements.update(given.placements)

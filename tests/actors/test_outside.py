@@ -7,6 +7,8 @@ import trio.testing
 
 from actors.executor import Executor
 from actors.executor_messages import Drain
+from actors.handling.catalogue import task_type
+from actors.handling.context import Context
 from actors.keeper_messages import Interrupt
 from actors.model.execution import Failure
 from actors.model.lifecycle import State
@@ -205,3 +207,14 @@ async def test_order_is_by_priority_then_age_and_within_the_scope(autojump_clock
         assert await outside.take("w", {"worker:other"}, EVERYTHING, lease=30, wait=0) is None
         order = [(await taken(executor)).key[0] for _ in range(3)]
         assert order == ["e3", "e1", "e2"]
+
+
+async def test_a_handler_of_the_node_stands_in_for_workers_with_its_timeout(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def stand_in(ctx: Context) -> None:
+        await trio.sleep_forever()
+
+    async with running(task_type(RENDER, stand_in)) as (executor, keeper):
+        await executor.mailbox.tell(start(type=RENDER, policies=Policies(timeout=Micros(10 * SECOND))))
+        assert (await keeper.end()).state is State.TIMED_OUT
