@@ -24,10 +24,16 @@ class NodeUnreachable(TocsinError):
 
 @attrs.frozen
 class Address:
-    """A node's URL, and the token that goes into every request."""
+    """A node's URL, and the token that goes into every request.
+
+    `trusted`: a file of certificates, in place of those of the public authorities. `names`: whether a server must have the name
+    under which it is asked; one on this machine is known by its certificate.
+    """
 
     url: str
     token: str = attrs.field(repr=False)
+    trusted: str | None = None
+    names: bool = True
 
 
 def find_address(url: str | None, token: str | None, data: str | Path | None) -> Address:
@@ -35,25 +41,32 @@ def find_address(url: str | None, token: str | None, data: str | Path | None) ->
 
     url, token: as said; without them TOCSIN_URL and TOCSIN_TOKEN, and without these what a node running over the data directory
     (`data`, TOCSIN_DATA, or ./.tocsin) has written there. Raises NodeUnreachable or Unauthenticated if that is not enough.
+    TOCSIN_CA: a file of the certificates to trust, where a URL is said.
     """
     directory = Path(data or os.environ.get("TOCSIN_DATA") or DEFAULT_DATA)
-    base = url or os.environ.get("TOCSIN_URL") or _url_of(directory)
+    base = url or os.environ.get("TOCSIN_URL")
+    trusted, names = os.environ.get("TOCSIN_CA"), True
+    if not base:
+        base, certificate = _told(directory)
+        trusted, names = (trusted, True) if certificate is None else (certificate, False)
     secret = token or os.environ.get("TOCSIN_TOKEN") or _token_of(directory)
     if not secret.isascii() or not secret.isprintable():
         raise Unauthenticated("the token holds characters that no token has")
-    return Address(base, secret)
+    return Address(base, secret, trusted or None, names)
 
 
-def _url_of(directory: Path) -> str:
+def _told(directory: Path) -> tuple[str, str | None]:
+    """The URL of the node that runs there, and the file of its certificate if it speaks TLS."""
     try:
-        url = json.loads((directory / NODE_FILE).read_text(encoding="utf-8"))["url"]
+        told = json.loads((directory / NODE_FILE).read_text(encoding="utf-8"))
+        url, certificate = str(told["url"]), told.get("certificate")
     except OSError:
         raise NodeUnreachable(
             f"no node runs over {str(directory)!r}: start one with 'tocsin up', or set TOCSIN_URL or TOCSIN_DATA"
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise InternalError(f"{directory / NODE_FILE} is damaged: start the node again") from None
-    return str(url)
+    return url, certificate
 
 
 def _token_of(directory: Path) -> str:

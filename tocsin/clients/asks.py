@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
-from runtime.errors import InvalidRequest, NotFound, ReplyTimeout, TocsinError
+from runtime.errors import ReplyTimeout
 
 from .asking_core import LOOK_SECONDS, Ask, Script, Session, Steps, Wait
+from .giving import Json, Time, body_of, gone, named, nothing, time_of, whole
 from .records import (
     CalendarInfo,
     CountsInfo,
@@ -37,10 +37,6 @@ from .records import (
     reader,
 )
 
-Json = Mapping[str, Any]
-Time = datetime | str
-"""A time: a datetime with a zone, or an ISO 8601 text with an offset."""
-
 PAGE: int = 200
 """Rows that an iterator asks for at a time."""
 
@@ -49,41 +45,6 @@ EXECUTION = reader(ExecutionInfo)
 NODE = reader(NodeInfo)
 PAUSE = reader(PauseInfo)
 FORECAST = reader(ForecastInfo)
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word[:1].upper() + word[1:] for word in rest)
-
-
-def _body(**fields: Any) -> dict[str, Any]:
-    """Fields as JSON names them, without those that are None."""
-    return {_camel(name): value for name, value in fields.items() if value is not None}
-
-
-def _names(value: Any) -> Any:
-    """A trigger or policies with their names as in JSON, whether they were written so or in snake case."""
-    if isinstance(value, Mapping):
-        return {_camel(key): _names(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_names(inner) for inner in value]
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _time(value: Time | None, name: str) -> str | None:
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidRequest(f"{name}: a time with a zone, not {value}")
-        return value.isoformat()
-    return value
-
-
-def _nothing(_value: Any) -> None:
-    return None
-
-
-def _whole(value: Any) -> Any:
-    return value
 
 
 # -- tasks
@@ -121,7 +82,7 @@ def show_task(task: str) -> Ask[TaskInfo]:
 
 def show_definition(task: str) -> Ask[dict[str, Any]]:
     """What a person wrote, as a body that `add_definition` takes."""
-    return Ask("show_definition", {"task": task}, _whole)
+    return Ask("show_definition", {"task": task}, whole)
 
 
 def add_task(
@@ -146,9 +107,9 @@ def add_task(
     have, a UUID; who asks again with the same one, because an answer was lost, gets the same task.
     Raises InvalidRequest, Conflict.
     """
-    body = _body(
-        name=name, task_type=type, trigger=_names(trigger), parameters=parameters, policies=_names(policies),
-        tags=None if tags is None else list(tags), labels=labels, dependencies=_names(dependencies),
+    body = body_of(
+        name=name, task_type=type, trigger=named(trigger), parameters=parameters, policies=named(policies),
+        tags=None if tags is None else list(tags), labels=labels, dependencies=named(dependencies),
         events=None if events is None else list(events), placement=placement, extra=extra, persistent=persistent,
     )  # fmt: skip
     return add_definition(body, task_id=task_id)
@@ -162,8 +123,8 @@ def add_definition(definition: Json, *, task_id: str | None = None) -> Ask[TaskI
 
 def edit_task(task: str, changes: Json, *, version: int | None = None) -> Ask[TaskInfo]:
     """Change a definition; absent fields stay. version: refuse if the task has another one by now. Raises StaleVersion."""
-    body = {**_names({key: value for key, value in changes.items() if key not in _VERBATIM})}
-    body |= {key: value for key, value in changes.items() if key in _VERBATIM} | _body(version=version)
+    body = {**named({key: value for key, value in changes.items() if key not in _VERBATIM})}
+    body |= {key: value for key, value in changes.items() if key in _VERBATIM} | body_of(version=version)
     return Ask("edit_task", {"task": task, "body": body}, TASK, repeatable=version is None)
 
 
@@ -173,18 +134,13 @@ _VERBATIM = ("parameters", "labels", "extra", "events", "placement")
 
 def cancel_task(task: str) -> Ask[None]:
     """Cancel a task and what it runs; its record stays."""
-    return Ask("cancel_task", {"task": task}, _nothing, repeatable=True)
+    return Ask("cancel_task", {"task": task}, nothing, repeatable=True)
 
 
 def delete_task(task: str) -> Ask[bool]:
     """Remove a task with its history, for good. Answers True."""
     arguments = {"task": task, "permanent": True}
-    return Ask("cancel_task", arguments, lambda _: True, repeatable=True, done=_gone)
-
-
-def _gone(error: TocsinError) -> bool | None:
-    """A removal that is repeated and finds nothing was carried out before."""
-    return True if isinstance(error, NotFound) else None
+    return Ask("cancel_task", arguments, lambda _: True, repeatable=True, done=gone)
 
 
 def retry_task(task: str, *, reset_failure_count: bool = False) -> Ask[TaskInfo]:
@@ -205,12 +161,12 @@ def resume_task(task: str) -> Ask[TaskInfo]:
 
 def pause_task(task: str, *, note: str | None = None) -> Ask[TaskInfo]:
     """Fire no more. note: why, for the others."""
-    return Ask("pause_task", {"task": task, "body": _body(note=note)}, TASK)
+    return Ask("pause_task", {"task": task, "body": body_of(note=note)}, TASK)
 
 
 def activate_task(task: str, *, trigger: Json | None = None) -> Ask[TaskInfo]:
     """Go on after a pause, or begin anew, with another trigger if given."""
-    return Ask("activate_task", {"task": task, "body": _body(trigger=_names(trigger))}, TASK)
+    return Ask("activate_task", {"task": task, "body": body_of(trigger=named(trigger))}, TASK)
 
 
 def run_task(
@@ -221,7 +177,7 @@ def run_task(
     execution_id: that it shall have, a UUID; who asks again with the same one, because an answer was lost, gets the same.
     """
     wanted = execution_id or str(uuid.uuid4())
-    body = _body(parameters=parameters, correlation=correlation, execution_id=wanted)
+    body = body_of(parameters=parameters, correlation=correlation, execution_id=wanted)
     return Ask("run_task", {"task": task, "body": body}, EXECUTION, repeatable=True)
 
 
@@ -232,14 +188,14 @@ def next_fires(task: str, *, count: int = 10) -> Ask[ForecastInfo]:
 
 def why(task: str, at: Time | None = None) -> Ask[WhyInfo]:
     """What became of a nominal time of a task, the last one if none is said, or of an execution given by its id, and why."""
-    return Ask("why", {"task": task, "at": _time(at, "at")}, reader(WhyInfo))
+    return Ask("why", {"task": task, "at": time_of(at, "at")}, reader(WhyInfo))
 
 
 def list_outcomes(
     task: str, *, since: Time | None = None, until: Time | None = None, newest: bool = False, limit: int = 200
 ) -> Ask[tuple[OutcomeInfo, ...]]:
     """The ledger: what became of each nominal time; of the last day if not said otherwise."""
-    span = {"since": _time(since, "since"), "until": _time(until, "until"), "newest": newest, "limit": limit}
+    span = {"since": time_of(since, "since"), "until": time_of(until, "until"), "newest": newest, "limit": limit}
     return Ask("list_outcomes", {"task": task, **span}, list_reader(OutcomeInfo))
 
 
@@ -310,12 +266,12 @@ def wait(execution: str, *, timeout: float | None = None) -> Script[ExecutionInf
 
 def preview_cron(expression: str, *, timezone: str | None = None, count: int | None = None) -> Ask[dict[str, Any]]:
     """The next times of a cron expression, in words too."""
-    return Ask("preview_cron", {"body": _body(expression=expression, timezone=timezone, count=count)}, _whole)
+    return Ask("preview_cron", {"body": body_of(expression=expression, timezone=timezone, count=count)}, whole)
 
 
 def preview_trigger(trigger: Json, *, count: int = 10, task: str | None = None) -> Ask[ForecastInfo]:
     """The next times of a trigger that is not saved. task: as if it were the trigger of this one."""
-    return Ask("preview_trigger", {"body": _body(trigger=_names(trigger), count=count, task=task)}, FORECAST)
+    return Ask("preview_trigger", {"body": body_of(trigger=named(trigger), count=count, task=task)}, FORECAST)
 
 
 # -- the scheduler, locks, queues, calendars
@@ -328,7 +284,7 @@ def show_scheduler() -> Ask[PauseInfo]:
 
 def pause_scheduler(*, note: str | None = None) -> Ask[PauseInfo]:
     """Settle and start nothing until resumed; what runs goes on."""
-    return Ask("pause_scheduler", {"body": _body(note=note)}, PAUSE, repeatable=True)
+    return Ask("pause_scheduler", {"body": body_of(note=note)}, PAUSE, repeatable=True)
 
 
 def resume_scheduler() -> Ask[PauseInfo]:
@@ -343,7 +299,7 @@ def list_locks() -> Ask[tuple[LockInfo, ...]]:
 
 def release_lock(key: str, *, execution: str | None = None) -> Ask[tuple[str, ...]]:
     """Take a concurrency key from an execution, or from all that hold it; answers which."""
-    return Ask("release_lock", {"body": _body(key=key, execution=execution)}, lambda value: tuple(value["released"]))
+    return Ask("release_lock", {"body": body_of(key=key, execution=execution)}, lambda value: tuple(value["released"]))
 
 
 def list_queues() -> Ask[tuple[QueueInfo, ...]]:
@@ -368,14 +324,14 @@ def put_calendar(calendar: str, content: Json) -> Ask[CalendarInfo]:
 
 def delete_calendar(calendar: str) -> Ask[bool]:
     """Remove a calendar that no task uses. Answers True; raises Conflict if one does."""
-    return Ask("delete_calendar", {"calendar": calendar}, lambda _: True, repeatable=True, done=_gone)
+    return Ask("delete_calendar", {"calendar": calendar}, lambda _: True, repeatable=True, done=gone)
 
 
 def purge(
     *, task: str | None = None, older_than: str | None = None, states: Sequence[str] | None = None
 ) -> Ask[PurgedInfo]:
     """Remove history that is not to be kept. older_than: a duration such as `30d`."""
-    body = _body(task=task, older_than=older_than, states=None if states is None else list(states))
+    body = body_of(task=task, older_than=older_than, states=None if states is None else list(states))
     return Ask("purge", {"body": body}, reader(PurgedInfo), repeatable=True)
 
 
@@ -419,12 +375,12 @@ def counts() -> Ask[CountsInfo]:
 
 def show_node() -> Ask[dict[str, Any]]:
     """The node that answers: its health and its tree of actors."""
-    return Ask("show_node", {}, _whole)
+    return Ask("show_node", {}, whole)
 
 
 def version() -> Ask[dict[str, str]]:
     """Versions of what decides how the node behaves."""
-    return Ask("version", {}, _whole)
+    return Ask("version", {}, whole)
 
 
 def ready() -> Ask[Literal[True]]:

@@ -294,6 +294,74 @@ class PurgedInfo(Record):
     complete: bool
 
 
+@attrs.frozen(kw_only=True)
+class TokenInfo(Record):
+    """A token. `token`, its secret, is there once, when it was made. `tenant` None: of all tenants."""
+
+    id: str
+    name: str
+    user: str
+    tenant: str | None
+    role: str
+    own: bool = False
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    token: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class AuditInfo(Record):
+    """A record of the audit log."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    action: str
+    task_id: str | None
+    detail: Any
+    hash: str
+
+
+@attrs.frozen(kw_only=True)
+class VerifiedInfo(Record):
+    """Whether the audit log is as it was written. `seal` is kept elsewhere, and given to the next verification."""
+
+    intact: bool
+    records: int
+    faults: tuple[str, ...]
+    seal: str
+
+
+@attrs.frozen(kw_only=True)
+class JobInfo(Record):
+    """A job that a worker has."""
+
+    job: str
+    lease: str = attrs.field(repr=False)
+    lease_seconds: float
+    fence: int
+    attempt: int
+    task_id: str
+    task: str
+    type: str
+    parameters: dict[str, Any]
+    checkpoint: Any = None
+    idempotency_key: str = ""
+    nominal: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class JobState(Record):
+    """What a worker hears about his job. `cancel`: why he shall stop, None to go on; `lease_seconds` None: it has ended."""
+
+    job: str
+    state: str
+    cancel: str | None = None
+    lease_seconds: float | None = None
+
+
 @attrs.frozen
 class Page(Generic[T]):
     """A page of a list. `total`: how many there are in all, also beyond the end."""

@@ -24,7 +24,12 @@ _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 def options(address: Address, channel: str, transport: Any) -> dict[str, Any]:
     """What an httpx client is made with. transport: another one than the network, None for that."""
-    return {
+    trust: dict[str, Any] = {}
+    if address.trusted is not None:
+        from runtime.tls import trusting
+
+        trust = {"verify": trusting(address.trusted, names=address.names)}
+    return trust | {
         "base_url": f"{address.url.rstrip('/')}/api",
         "headers": {"Authorization": f"Bearer {address.token}", "Tocsin-Channel": channel},
         "timeout": TIMEOUT_SECONDS,

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
-from . import asks
+from . import asks, asks_access, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .records import Page
@@ -189,3 +189,22 @@ class SyncClient(SyncConnection):
     tasks = _Pages(asks.tasks)
     executions = _Pages(asks.executions)
     deliveries = _Pages(asks.deliveries)
+    list_tokens = _Method(asks_access.list_tokens)
+    add_token = _Method(asks_access.add_token)
+    revoke_token = _Method(asks_access.revoke_token)
+    list_audits = _Method(asks_access.list_audits)
+    verify_audits = _Method(asks_access.verify_audits)
+    plan = _Method(asks_plans.plan)
+    apply_plan = _Method(asks_plans.apply_plan)
+    export = _Method(asks_plans.export)
+    queue_start = _Method(asks_queue.queue_start)
+    queue_next = _Method(asks_queue.queue_next)
+    queue_save = _Method(asks_queue.queue_save)
+    queue_heartbeat = _Method(asks_queue.queue_heartbeat)
+    queue_list = _Method(asks_queue.queue_list)
+    queue_data = _Method(asks_queue.queue_data)
+    queue_delete = _Method(asks_queue.queue_delete)
+    queue_rename = _Method(asks_queue.queue_rename)
+    queue_update = _Method(asks_queue.queue_update)
+    queue_flush = _Method(asks_queue.queue_flush)
+    audits = _Pages(asks_access.audits)

@@ -13,15 +13,14 @@ import pytest
 import trio
 
 import tocsin
-from runtime.errors import Conflict, NotFound, Unauthenticated
+from runtime.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from tests.tocsin.conftest import Running
-from tocsin.clients import asks
+from tocsin.clients import asks, asks_access, asks_plans, asks_queue
 from tocsin.clients.address import NodeUnreachable
 from tocsin.clients.sync_client import SyncClient
 from tocsin.clients.trio_client import Client
 
-BY_NAME_ONLY = {"find_task", "show_process", "show_canaries", "add_canaries", "raise_fence", "live"}
-"""Operations of the first table that are called by name: what a method does already, and what only operators of drills need."""
+MODULES = (asks, asks_access, asks_plans, asks_queue)
 
 
 @pytest.fixture
@@ -42,9 +41,12 @@ def test_both_have_the_same_methods_with_the_same_words() -> None:
 
     assert methods(Client) == methods(SyncClient)
     made = {
-        name for name, value in vars(asks).items() if inspect.isfunction(value) and value.__module__ == asks.__name__
+        name
+        for module in MODULES
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert {name for name in made if not name.startswith("_")} == set(methods(Client))
+    assert made == set(methods(Client))
     assert all(methods(Client).values())
 
 
@@ -92,6 +94,56 @@ def test_what_there_is_beside_tasks(sync: SyncClient) -> None:
     assert sync.preview_cron("0 12 * * *", timezone="Europe/Berlin", count=2)["list"]
     assert len(sync.preview_trigger({"every_days": 1, "at": "03:00"}, count=4).times) == 4
     assert "tocsin" in sync.version()
+
+
+def test_tokens_and_what_the_log_keeps_of_them(sync: SyncClient, running: Running) -> None:
+    made = sync.add_token("reader", "viewer", tenant="acme", expires_in="1d")
+    assert (made.role, made.tenant, made.revoked_at) == ("viewer", "acme", None)
+    assert "reader" in {one.name for one in sync.list_tokens()}
+    assert made.token is not None
+    assert made.token not in repr(made)
+    with SyncClient(running.url, made.token) as reader:
+        assert reader.version()["tocsin"]
+        with pytest.raises(Forbidden):
+            reader.add_task("x", "greet", trigger={"every": "1h"})
+    assert sync.revoke_token(made.id) is None
+    assert any(one.action for one in sync.audits())
+    verified = sync.verify_audits()
+    assert verified.intact
+    assert sync.verify_audits(seal=verified.seal).faults == ()
+
+
+def test_definitions_go_out_and_in(sync: SyncClient) -> None:
+    sync.add_task("kept in a file", "greet", trigger={"every": "1h"})
+    text = sync.export(format="yaml")
+    files = [{"name": "all.yaml", "text": text if isinstance(text, str) else text["text"]}]
+    assert sync.plan(files)["digest"]
+    assert sync.apply_plan(files)["done"] is not None
+    sync.delete_task("kept in a file")
+    assert sync.apply_plan(files)["done"] is not None
+    assert sync.show_task("kept in a file").type == "greet"
+    sync.delete_task("kept in a file")
+
+
+def test_a_worker_does_a_job(sync: SyncClient) -> None:
+    sync.add_task("page 1", "worker:render", trigger={"after": "0s"}, parameters={"page": 1})
+    assert sync.queue_start("renderer") == ()
+    job = sync.queue_next("renderer", ["render"], wait="20s", lease="10s")
+    assert job is not None
+    assert (job.parameters, job.attempt) == ({"page": 1}, 1)
+    assert job.lease not in repr(job)
+    assert sync.queue_heartbeat(job.job, job.lease).cancel is None
+    sync.queue_save(
+        job.job, job.lease, progress={"done": 1, "total": 2}, checkpoint={"line": 40}, log=[{"text": "half"}]
+    )
+    assert sync.queue_list(type="render")["totalSize"] == 1
+    assert sync.queue_rename("page 1", "first page")["task"] == "first page"
+    assert sync.queue_save(job.job, job.lease, status="completed", result={"file": "1.pdf"}).state == "COMPLETED"
+    assert sync.show_execution(job.job).result == {"file": "1.pdf"}
+    assert sync.queue_data(job.job)["taskId"] == job.task_id
+    assert sync.queue_next("renderer", ["render"], wait="0s") is None
+    assert "complete" in sync.queue_flush(older_than="1d")
+    sync.queue_delete("first page")
 
 
 def test_a_task_that_is_made_again_with_its_id_is_the_same(sync: SyncClient) -> None:
