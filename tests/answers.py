@@ -48,19 +48,41 @@ def complaints(method: str, path: str, status: int, media: str, body: Any) -> li
     return [f"{where}: {'/'.join(map(str, error.instance_path))}: {error.message}" for error in found.iter_errors(body)]
 
 
+def is_an_answer(request: httpx.Request, response: httpx.Response) -> bool:
+    """Whether the document says something about it; what is streamed is not read here."""
+    return request.url.path.startswith(("/api/", "/cxs/")) and response.headers.get("content-type", "").startswith(
+        MEDIA
+    )
+
+
+def check(request: httpx.Request, response: httpx.Response) -> None:
+    """Fail for an answer, which was read, that is not what the document says."""
+    media = response.headers["content-type"]
+    found = complaints(request.method, request.url.path, response.status_code, media, response.json())
+    assert not found, found
+
+
 @contextmanager
 def all_answers_checked() -> Iterator[None]:
-    """Inside, whoever asks a node with httpx's synchronous client fails if the answer is not what the document says."""
-    send = httpx.HTTPTransport.handle_request
+    """Inside, whoever asks a node with one of httpx's clients fails if the answer is not what the document says."""
+    send, send_async = httpx.HTTPTransport.handle_request, httpx.AsyncHTTPTransport.handle_async_request
 
     def checked(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         response = send(transport, request)
-        media = response.headers.get("content-type", "")
-        if request.url.path.startswith(("/api/", "/cxs/")) and media.startswith(MEDIA):
+        if is_an_answer(request, response):
             response.read()
-            found = complaints(request.method, request.url.path, response.status_code, media, response.json())
-            assert not found, found
+            check(request, response)
         return response
 
-    with mock.patch.object(httpx.HTTPTransport, "handle_request", checked):
+    async def checked_async(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        response = await send_async(transport, request)
+        if is_an_answer(request, response):
+            await response.aread()
+            check(request, response)
+        return response
+
+    with (
+        mock.patch.object(httpx.HTTPTransport, "handle_request", checked),
+        mock.patch.object(httpx.AsyncHTTPTransport, "handle_async_request", checked_async),
+    ):
         yield

@@ -7,12 +7,14 @@ and its own name, so one test alone sees what it saw in the whole run.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import halves
+from tests.answers import all_answers_checked
 from tests.seeds import seed_scheduler
 
 pytest_plugins = ("tests.servers",)
@@ -51,6 +53,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     seed_scheduler(f"{item.config.stash[_SEED]}:{item.nodeid}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _answers_are_checked() -> Iterator[None]:
+    """Whatever a node answers over REST, in whichever test, is what the OpenAPI document says."""
+    with all_answers_checked():
+        yield
 
 
 @pytest.fixture

@@ -36,3 +36,13 @@ def test_raising_the_fence_of_a_node_alone_is_a_conflict(http: httpx.Client) -> 
     assert http.post("/api/fence/raise").status_code == 409
     responses = http.get("/api/openapi.json").json()["paths"]["/api/fence/raise"]["post"]["responses"]
     assert "409" in responses
+
+
+def test_a_plan_that_compares_no_times_is_a_plan(http: httpx.Client) -> None:
+    """It was a server error."""
+    text = "tocsin: 1\ntasks:\n- name: planned\n  taskType: greet\n  trigger: {every: 1h}\n"
+    answer = http.post("/api/plan", json={"files": [{"name": "a.yaml", "text": text}], "fires": 0})
+    assert answer.status_code == 200
+    [change] = answer.json()["changes"]
+    nothing = {"before": None, "after": None, "through": None, "kept": 0, "appear": [], "disappear": [], "moved": []}
+    assert change["fires"] == nothing

@@ -264,6 +264,9 @@ def send_cases(fuzzed: Fuzzed, label: str, mode: str, seed: int, number: int) ->
     @given(operation.as_strategy(BAD if mode == "bad" else GOOD), known)
     def send(case: schemathesis.Case, path: dict[str, str]) -> None:
         case.path_parameters.update(path)
+        if mode != "bad" and isinstance(case.body, dict) and "types" in case.body:
+            # Who asks for work waits for it, 20 s unless he says otherwise.
+            case.body = {**case.body, "wait": "0s"}
         headers = {"Authorization": f"Bearer {fuzzed.running.token}"}
         response = case.call(base_url=fuzzed.running.url, session=fuzzed.session, headers=headers, timeout=60)
         fuzzed.answers[label, mode, response.status_code] += 1

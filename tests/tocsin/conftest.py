@@ -11,7 +11,6 @@ import trio
 
 from actors.handling.catalogue import Catalogue, task_type
 from runtime.clock import Micros
-from tests.answers import all_answers_checked
 from tocsin.client import Client
 from tocsin.config import Config
 from tocsin.serving import open_serving
@@ -89,12 +88,6 @@ def settings(data: Path) -> Config:
         synchronous="NORMAL",
         failed_logins=1_000_000,
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _answers_are_checked() -> Iterator[None]:
-    with all_answers_checked():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def compare_fires(old: Sequence[Instant], new: Sequence[Instant], count: int) ->
     A time has moved if the one that disappears and the one that appears lie nearer to each other than half of what usually
     lies between two times, or if there is only one of each.
     """
-    ends = [times[-1] for times in (old, new) if len(times) >= count]
+    ends = [times[-1] for times in (old, new) if len(times) >= count > 0]
     through = min(ends, default=None)
     was = [at for at in old if through is None or at <= through]
     will = [at for at in new if through is None or at <= through]
