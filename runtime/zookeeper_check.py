@@ -62,7 +62,7 @@ def look(server: str, settings: ZooKeeperSettings, seconds: float) -> ServerFact
 
 
 def _told(said: str, what: str) -> str:
-    found = re.search(rf"^{what}: ([^\s,]+)", said, re.MULTILINE)
+    found = re.search(rf"^{what}: ([^\s,-]+)", said, re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -164,7 +164,7 @@ def _age(seconds: float | None) -> str:
 
 def _actors(found: Json) -> Iterator[Line]:
     yield Line(
-        f"{'ACTORS OF ' + found['node']:<36} {'STATE':<9} {'MAILBOX':>8} {'PEAK':>6} {'HANDLED':>9} {'RESTARTS':>8}",
+        f"{'ACTORS OF ' + found['node']:<34} {'STATE':<9} {'MAILBOX':>8} {'PEAK':>6} {'HANDLED':>9} {'RESTARTS':>8}",
         "head",
     )
     if found["tree"] is not None:
@@ -177,7 +177,7 @@ def _branch(actor: Json, depth: int) -> Iterator[Line]:
     cells = [mailbox.get("depth"), mailbox.get("peak"), statistics.get("handled"), actor["restarts"]]
     shown = ["" if cell is None else str(cell) for cell in cells]
     name = f"{'  ' * depth}{actor['name']}"
-    text = f"{name:<36.36} {actor['state']:<9.9} {shown[0]:>8} {shown[1]:>6} {shown[2]:>9} {shown[3]:>8}"
+    text = f"{name:<34.34} {actor['state']:<9.9} {shown[0]:>8} {shown[1]:>6} {shown[2]:>9} {shown[3]:>8}"
     yield Line(text, "bad" if actor["restarts"] or actor["state"] != "running" else "")
     for child in actor["children"]:
         yield from _branch(child, depth + 1)
