@@ -357,15 +357,16 @@ class Keeper(Actor[Event]):
             users = await self._read(partial(self._store.calendar_users, tenant, name, after="", limit=SOME))
             self._core.calendars.learn_users((tenant, name), users)
             wanted.update(users)
-        if needs.executions:
-            details = [await self._read(self._store.execution, one) for one in sorted(needs.executions)]
-            self._core.commands.learn([detail.execution for detail in details if detail is not None])
         running: list[str] = []
         if needs.running:
             running = await self._world.blocking(self._store.occupied, lane=self._writer)
             wanted.update(running)
         if wanted:
             self._core.learn(await self._read(self._store.tasks, sorted(wanted)), wanted)
+        if needs.executions:
+            # After the tasks: what has changed between the two is newer than its task, whose version tells when it is written.
+            details = [await self._read(self._store.execution, one) for one in sorted(needs.executions)]
+            self._core.commands.learn([detail.execution for detail in details if detail is not None])
         return running
 
     async def _read(self, function: Callable[..., T], *arguments: object) -> T:

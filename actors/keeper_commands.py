@@ -178,7 +178,7 @@ class Commands:
         return execution.id
 
     def _retry(self, message: RetryTask, staged: Staged, now: Instant) -> None:
-        last = message.last
+        last = message.last and self._stored.get(message.last.id, message.last)
         if last is None or staged.state.last_execution != last.id:
             raise Conflict(f"task {staged.id} has no last execution that failed: it is {staged.state.status}")
         staged.adopt(last)

@@ -9,7 +9,7 @@ import attrs
 from runtime.records import record
 
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
-from .command_messages import EditTask, RunTask
+from .command_messages import EditTask, RetryTask, RunTask
 from .keeper_dependencies import Waits
 from .keeper_messages import (
     AttemptsEnded,
@@ -35,6 +35,7 @@ from .keeper_messages import (
 )
 from .keeper_scheduler import LaneCommands
 from .keeper_sync import Sync
+from .model.execution import Execution
 from .sharing_messages import Changed, Declined, LeaseDoubted, Observed, Offered, PeersChanged, ZonesSwitched
 
 
@@ -116,6 +117,9 @@ def look_ahead(batch: Sequence[Event], waits: Waits, sync: Sync, lane: LaneComma
             case EditTask(definition=definition):
                 fresh.update((definition.id,), waits.named_by((definition,)))
             case RunTask(task_id=task_id, execution_id=str(execution_id)):
+                fresh.add(task_id)
+                ahead.executions.add(execution_id)
+            case RetryTask(task_id=task_id, last=Execution(id=execution_id)):
                 fresh.add(task_id)
                 ahead.executions.add(execution_id)
             case PutCalendar():

@@ -69,6 +69,7 @@ class Staged:
     _results: Mapping[str, str] = NOTHING
     _dropped_checkpoints: tuple[str, ...] = ()
     _stored: Mapping[str, Execution] = NOTHING
+    _adopted: tuple[str, ...] = ()
     _ready: Task | None = None
 
     @classmethod
@@ -124,10 +125,14 @@ class Staged:
             self._dropped_checkpoints = (*self._dropped_checkpoints, key)
 
     def adopt(self, execution: Execution) -> None:
-        """Make known an execution that the store has and the task's record does not carry because it has ended."""
+        """Make known an execution that the store has and the task's record does not carry because it has ended.
+
+        It was read at another moment than the task. Only if it is changed, which the task's version guards, is it the task's.
+        """
         self._ready = None
         if execution.id not in self.executions:
             self.executions[execution.id] = execution
+            self._adopted = (*self._adopted, execution.id)
             self._stored = {**self._stored, execution.id: execution}
 
     def stored(self, execution_id: str) -> Execution | None:
@@ -162,15 +167,19 @@ class Staged:
         """Compute status and version, and give the task as it will be if the commit accepts it."""
         if self._ready is not None:
             return self._ready
-        open_ones = tuple(
-            [entry for entry in self.executions.values() if entry.state in _KEPT_WITH_THE_TASK or entry.lingers]
-        )
+        ours = self.executions.values()
+        if self._adopted:
+            ours = {key: one for key, one in self.executions.items() if self._is_ours(key)}.values()
+        open_ones = tuple([entry for entry in ours if entry.state in _KEPT_WITH_THE_TASK or entry.lingers])
         if self.original is None:
             _write(self.state, "status", status_of(self.state, open_ones))
         elif self._changes_the_row:
             _write(self.state, "status", status_of(self.state, open_ones))
             _write(self.state, "version", self.original.state.version + 1)
         return Task(self.definition, self.state, open_ones)
+
+    def _is_ours(self, key: str) -> bool:
+        return key not in self._adopted or key in self.changed
 
     @property
     def _changes_the_row(self) -> bool:

@@ -213,12 +213,12 @@ class Rig:
             self.core.calendars.learn_users(key, task_ids)
         if needs.pause:
             self.core.learn_lane(self.store.scheduler_pause(), self.store.granted_until())
-        if needs.executions:
-            details = [self.store.execution(one) for one in sorted(needs.executions)]
-            self.core.commands.learn([detail.execution for detail in details if detail is not None])
         running = self.store.occupied() if needs.running else []
         wanted = {*needs.task_ids, *running}
         self.core.learn(self.store.tasks(sorted(wanted)), wanted)
+        if needs.executions:
+            details = [self.store.execution(one) for one in sorted(needs.executions)]
+            self.core.commands.learn([detail.execution for detail in details if detail is not None])
         return self.core.decide(batch, running, self.now)
 
     def _land(self, plan: Plan, commit: Commit) -> tuple[list[Directive], list[Event]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from actors.command_messages import ConfigureTask, DeleteTask, EditTask, PauseTask
+from actors.command_messages import ConfigureTask, DeleteTask, EditTask, PauseTask, RetryTask
 from actors.keeper_messages import AttemptsEnded, CreateTasks, Happened, Recover, Reschedule, Start
 from actors.model.execution import WaitsFor
 from actors.model.lifecycle import Phase, State, Status
 from actors.model.policy import CatchUp, OnCrash, Overlap, Policies, Retry
 from actors.model.trigger import Bounds, Interval, Once
 from runtime.clock import SECOND, Instant, Micros
-from runtime.errors import Conflict, InvalidRequest, NotFound, StaleFence, StaleVersion
+from runtime.errors import Conflict, InvalidRequest, NotFound, StaleVersion
 from runtime.records import evolve
 
 from .keeper_kit import START, Rig, definition
@@ -443,12 +443,8 @@ def test_a_retry_by_hand_is_of_the_last_execution_as_it_is(rig: Rig):
     stale = rig.store.execution(rig.started[0].id).execution
     assert rig.retry().state.status is Status.RUNNING
     rig.end()
-    from actors.command_messages import RetryTask
-
-    reply = rig.reply()
-    rig.send(RetryTask("t1", stale, False, "me", reply))
-    with pytest.raises(StaleFence):
-        reply.result()
+    with pytest.raises(Conflict, match="COMPLETED"):
+        rig.ask(lambda reply: RetryTask("t1", stale, False, "me", reply))
 
 
 def hold(rig: Rig) -> Rig:

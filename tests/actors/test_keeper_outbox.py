@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.command_messages import PauseTask, RunTask
+from actors.command_messages import PauseTask, RetryTask, RunTask
 from actors.keeper_messages import AttemptsEnded, Delivered, Recover, Settle
 from actors.model.event import EventTrigger, On, Topic
 from actors.model.lifecycle import OPEN_STATES, Phase, State
@@ -142,6 +143,32 @@ def test_a_run_that_is_asked_for_twice_under_an_id_is_one() -> None:
     rig.cancel()
     assert rig.ask(ask).id == "the-id", "whatever has become of the task since"
     assert len(rig.started) == 1
+
+
+def test_how_a_run_looked_when_its_task_was_not_yet_read_is_not_believed() -> None:
+    rig = Rig()
+    rig.create(definition())
+    ask = run_under("the-id")
+    rig.ask(ask)
+    running = rig.store.execution("the-id")
+    rig.end()
+    with patch.object(rig.store, "execution", return_value=running):
+        assert rig.ask(ask).id == "the-id"
+    rig.run()
+    assert len(rig.started) == 2, "nothing is in its way"
+
+
+def test_a_failed_run_is_tried_again_as_it_is_and_not_as_it_was_seen() -> None:
+    rig = Rig()
+    rig.create(definition(policies=Policies(retry=Retry(max_retries=0))))
+    failed = rig.ask(run_under("the-id"))
+    rig.end(State.FAILED)
+    seen = rig.store.execution("the-id")
+    assert seen is not None
+    rig.retry()
+    rig.end(State.FAILED)
+    rig.ask(lambda reply: RetryTask("t1", seen.execution, False, "me", reply))
+    assert [(one.id, one.attempt) for one in rig.started] == [(failed.id, number) for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("ended", [False, True])
