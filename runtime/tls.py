@@ -36,6 +36,23 @@ def _context(protocol: int, files: Tls) -> ssl.SSLContext:
     return context
 
 
+def trusting(certificates: str, *, names: bool) -> ssl.SSLContext:
+    """A context for clients that trust whom these certificates are of, or whom they have signed, and nobody else.
+
+    names: whether a server must have the name under which it is asked. Raises InvalidRequest if the file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = names
+    # A server's own certificate is enough, whoever signed it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cafile=certificates)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidRequest(f"the certificates in {certificates!r} cannot be used: {error}") from None
+    return context
+
+
 async def secure(stream: trio.abc.Stream, context: ssl.SSLContext, *, server: bool, seconds: float) -> trio.abc.Stream:
     """TLS over a stream, its handshake done within so many seconds. Raises LinkBroken, which says what was wrong with whose
     certificate; the stream is closed then."""

@@ -52,7 +52,7 @@ LONGEST_KEPT: Final = Micros(36_525 * DAY)
 
 OTHER_VARIABLES: Final = frozenset(
     f"TOCSIN_{name}"
-    for name in ("URL", "TOKEN", "TRACEBACK", "FAILPOINTS", "TASK", "EXECUTION", "ATTEMPT", "FENCE", "NOMINAL")
+    for name in ("URL", "TOKEN", "CA", "TRACEBACK", "FAILPOINTS", "TASK", "EXECUTION", "ATTEMPT", "FENCE", "NOMINAL")
 )
 """Variables that are no settings: those of the command line, of tests, and those that a node gives to a command it runs."""
 

@@ -74,13 +74,21 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
         )
         url = await nursery.start(serve_api, node.inner, config.listen, token, settings, stop)
         node_file = config.data / NODE_FILE
-        write_private(node_file, json.dumps({"url": url, "pid": os.getpid(), "boot": node.inner.boot}))
+        write_private(node_file, json.dumps(_told(config, url, node.inner.boot)))
         try:
             yield Serving(url, config.data, node)
         finally:
             with suppress(OSError):
                 node_file.unlink()
             stop.set()
+
+
+def _told(config: Config, url: str, boot: str) -> dict[str, object]:
+    """What programs on this machine are told of the node."""
+    told: dict[str, object] = {"url": url, "pid": os.getpid(), "boot": boot}
+    if config.tls_certificate:
+        told["certificate"] = str(Path(config.tls_certificate).absolute())
+    return told
 
 
 async def _until_signalled(node: LocalNode) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import httpx
@@ -16,10 +17,13 @@ from runtime.errors import InvalidRequest
 from tests.certificates import make_authority, make_certificate
 from tests.tocsin.access.kit import Person
 from tests.tocsin.conftest import CATALOGUE, Running
+from tocsin import SyncClient
 from tocsin.access.limits_core import FAILURES, REMEMBERED, WINDOW_SECONDS, Failures, Rates, retry_after, site_of
 from tocsin.access.settings import check_access, read_origins
+from tocsin.api.app import Api
 from tocsin.api.entrance import CSRF_HEADER, ApiSettings, origin_problem
 from tocsin.api.guard import ALLOWED_HEADERS
+from tocsin.clients.address import NodeUnreachable
 from tocsin.config import Config, load_config
 from tocsin.operations import OPERATIONS
 from tocsin.serving import open_serving
@@ -75,7 +79,7 @@ def test_certificate_and_key_go_together_and_are_there(tmp_path: Path) -> None:
         check_access(settings(tmp_path, tls_certificate="c.pem", tls_key="k.pem"), here)
 
 
-def test_under_tls_cookies_are_secure_and_nothing_is_plain(tmp_path: Path) -> None:
+def test_under_tls_cookies_are_secure_and_nothing_is_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = make_authority(tmp_path)
     tls = make_certificate(tmp_path, authority, "localhost")
     node = serving(
@@ -95,6 +99,16 @@ def test_under_tls_cookies_are_secure_and_nothing_is_plain(tmp_path: Path) -> No
             refused = [client.get("/api/tasks", headers={"Authorization": "Bearer x"}) for _ in range(3)]
         assert [one.status_code for one in refused] == [401, 401, 429]
         assert 1 <= int(refused[2].headers["retry-after"]) <= WINDOW_SECONDS
+        # Who is on this machine trusts the certificate that the node has, whatever name stands in it.
+        with SyncClient(data=tmp_path / "data") as client:
+            assert client.version() is not None
+        with SyncClient(node.url, node.token) as client, pytest.raises(NodeUnreachable):
+            client.version()
+        monkeypatch.setenv("TOCSIN_CA", str(authority))
+        with SyncClient(node.url.replace("127.0.0.1", "localhost"), node.token) as client:
+            assert client.version() is not None
+        with SyncClient(node.url, node.token) as client, pytest.raises(NodeUnreachable):
+            client.version()
         with httpx.Client() as plain, pytest.raises(httpx.HTTPError):
             plain.get(node.url.replace("https", "http") + "/api/health/live").raise_for_status()
     finally:
@@ -202,3 +216,68 @@ def test_failures_are_counted_by_site() -> None:
         failures.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 11.0)
     assert failures.wait("2001:db8::1", 11.0) == 0.0
     assert FAILURES > 3
+
+
+# -- what is open, and what is secret
+
+
+OPEN_PATHS = {"/api/health/live", "/api/health/ready", "/api/openapi.json"}
+"""With the page of the documentation: what anybody may read. It is the same for every node."""
+
+
+def test_no_route_answers_nobody(root: Person) -> None:
+    """Every route that the server has, whoever made it, not only those of the table."""
+    routes = Api(cast("Any", None), "x", ApiSettings(1_000))._routes().routes
+    asked = 0
+    nobody = Person(root.url, None)
+    for route in routes:
+        path = "/" + "/".join("x" if part.startswith("{") else part for part in str(route.path).strip("/").split("/"))
+        if path in OPEN_PATHS or path.startswith("/api/docs"):
+            continue
+        for method in sorted(set(getattr(route, "methods", ())) - {"OPTIONS", "HEAD"}):
+            answer = nobody.send(method, path)
+            # To end a session that one does not have changes nothing.
+            assert answer.status_code == 401 or (method, path) == ("DELETE", "/api/session"), f"{method} {path}"
+            asked += 1
+    assert asked >= len(OPERATIONS) - 2
+
+
+def test_every_start_makes_a_secret_of_its_own_that_only_its_owner_reads(tmp_path: Path) -> None:
+    tokens = set()
+    for name in ("one", "two"):
+        node = serving(settings(tmp_path / name))
+        tokens.add(node.token)
+        modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / name).iterdir()}
+        node.stop()
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+        assert {modes[file] for file in ("token", "tocsin.db", "node.json")} == {0o600}
+    assert len(tokens) == 2 and all(len(token) >= 43 for token in tokens)
+
+
+def test_secrets_are_in_no_log_error_or_figure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    node = serving(settings(tmp_path))
+    root = Person(node.url, node.token)
+    said = []
+    try:
+        viewer = root.with_token(role="viewer")
+        session = root.send("POST", "/api/session")
+        cookie = session.cookies["tocsin_session"]
+        for person, more in (
+            (root, {}),
+            (viewer, {}),
+            (Person(node.url, None), {"Cookie": f"tocsin_session={cookie}"}),
+        ):
+            for method, path in (("GET", "/api/tokens"), ("GET", "/api/node"), ("GET", "/metrics"), ("GET", "/nothing"),
+                                 ("POST", "/api/tasks"), ("GET", "/api/audits"), ("GET", "/api/session"),
+                                 ("DELETE", "/api/tokens/toc_"), ("GET", "/api/health/ready")):  # fmt: skip
+                answer = person.send(method, path, headers=more)
+                said.append(f"{answer.text} {answer.headers}")
+        said.append(repr(node.error))
+    finally:
+        node.stop()
+    secrets = [node.token, str(viewer.token)[-40:], cookie[-40:]]
+    # What this test's own client writes down is not the node's.
+    logged = [one.getMessage() for one in caplog.records if not one.name.startswith(("httpcore", "httpx"))]
+    for secret in secrets:
+        assert not any(secret in text for text in (*logged, *said))
