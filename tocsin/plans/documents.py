@@ -112,7 +112,8 @@ def read_sources(value: object) -> list[Source]:
     for index, one in enumerate(value):
         if not isinstance(one, Mapping) or set(one) != {"name", "text"}:
             raise InvalidRequest(f"files[{index}]: an object with name and text, not {show(one)}")
-        found.append(Source(proper_text(one["name"], f"files[{index}].name"), str(one["text"])))
+        place = f"files[{index}]"
+        found.append(Source(proper_text(one["name"], f"{place}.name"), proper_text(one["text"], f"{place}.text")))
     return found
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from actors.lanes import READS
+from actors.model.calendar import Calendar
 from actors.model.lifecycle import Phase
 from actors.model.system import is_system
 from actors.model.task import Task
@@ -36,19 +40,24 @@ _EMPTY: Final[dict[str, object]] = {
 async def export_text(node: Node, form: Format) -> dict[str, Any]:
     """All definitions of the caller's tenant as text, and the tasks that are left out because they have ended."""
     tasks = [task async for task in all_tasks(node) if not is_system(task.definition)]
+    calendars = await node.calendars.all(node.scope.home)
+    # Thousands of tasks take seconds to write.
+    return await node.world.blocking(partial(_export, tasks, calendars, form), lane=READS)
+
+
+def _export(tasks: Sequence[Task], calendars: Sequence[Calendar], form: Format) -> dict[str, Any]:
     kept = sorted((task for task in tasks if _has_future(task)), key=lambda task: task.definition.name)
     names = {task.id: task.definition.name for task in kept}
-    calendars = sorted(await node.calendars.all(node.scope.home), key=lambda calendar: calendar.name)
     document: dict[str, Any] = {
         "tocsin": FORM,
-        "calendars": [_without_version(calendar_json(calendar)) for calendar in calendars],
+        "calendars": [
+            _without_version(calendar_json(calendar)) for calendar in sorted(calendars, key=lambda one: one.name)
+        ],
         "tasks": [_task_json(task, names) for task in kept],
     }
     text = write_yaml(document) if form == "yaml" else json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-    left_out = [
-        {"name": task.definition.name, "phase": task.state.phase.value} for task in tasks if not _has_future(task)
-    ]
-    return {"format": form, "text": text, "tasks": len(kept), "calendars": len(calendars), "leftOut": left_out}
+    ended = [{"name": task.definition.name, "phase": task.state.phase.value} for task in tasks if not _has_future(task)]
+    return {"format": form, "text": text, "tasks": len(kept), "calendars": len(calendars), "leftOut": ended}
 
 
 def _has_future(task: Task) -> bool:

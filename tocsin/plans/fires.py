@@ -39,22 +39,23 @@ def compare_fires(old: Sequence[Instant], new: Sequence[Instant], count: int) ->
     A time has moved if the one that disappears and the one that appears lie nearer to each other than half of what usually
     lies between two times, or if there is only one of each.
     """
-    ends = [times[-1] for times in (old, new) if len(times) >= count > 0]
-    through = min(ends, default=None)
-    was = [at for at in old if through is None or at <= through]
-    will = [at for at in new if through is None or at <= through]
-    gone = sorted(set(was) - set(will))
-    come = sorted(set(will) - set(was))
+    through = min([times[-1] for times in (old, new) if len(times) >= count], default=None)
+    gone, come = sorted(set(old) - set(new)), sorted(set(new) - set(old))
+    # A time just before the end may have moved beyond it, so pairs are looked for in all that is known.
     moved = _moved(gone, come, _near(old, new))
-    paired_old, paired_new = {one for one, _ in moved}, {one for _, one in moved}
+    paired_old, paired_new = {one for one, _ in moved}, {other for _, other in moved}
+
+    def counts(at: Instant) -> bool:
+        return through is None or at <= through
+
     return FireDiff(
         old[0] if old else None,
         new[0] if new else None,
         through,
-        len(was) - len(gone),
-        tuple(at for at in come if at not in paired_new),
-        tuple(at for at in gone if at not in paired_old),
-        tuple(moved),
+        sum(map(counts, set(old) & set(new))),
+        tuple(at for at in come if counts(at) and at not in paired_new),
+        tuple(at for at in gone if counts(at) and at not in paired_old),
+        tuple(pair for pair in moved if counts(min(pair))),
     )
 
 

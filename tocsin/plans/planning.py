@@ -89,13 +89,17 @@ async def make_plan(node: Node, files: FileSet, *, owner: str, label: str | None
     if prune and label is None:
         raise InvalidRequest("prune: needs an owner, whose tasks are removed that the files do not have")
     wanted = await read_targets(node, files, owner=owner, label=label)
-    changes = [change for target in wanted.tasks if (change := _change(target)) is not None]
+    changes = await node.world.blocking(partial(_changes, wanted), lane=READS)
     if prune:
         changes += await _pruned(node, wanted, str(label))
     changes += _followers(wanted, changes)
     calendars = tuple(target for target in wanted.calendars if not target.same)
     touched = sum(change.target is not None and bool(change.actions) for change in changes)
     return Plan(calendars, tuple(changes), len(wanted.tasks) - touched, wanted)
+
+
+def _changes(wanted: Wanted) -> list[TaskChange]:
+    return [change for target in wanted.tasks if (change := _change(target)) is not None]
 
 
 def _change(target: Target) -> TaskChange | None:
@@ -177,8 +181,12 @@ def _followers(wanted: Wanted, changes: Sequence[TaskChange]) -> Iterator[TaskCh
 
 async def plan_json(node: Node, plan: Plan, count: int) -> dict[str, Any]:
     """A plan as people and programs read it, with the diff of the next `count` fire times of each task."""
-    now = node.world.now()
-    diffs = await node.world.blocking(partial(_diffs, plan, now, count), lane=READS)
+    # Thousands of tasks take seconds.
+    return await node.world.blocking(partial(_plan_view, plan, node.world.now(), count), lane=READS)
+
+
+def _plan_view(plan: Plan, now: Instant, count: int) -> dict[str, Any]:
+    diffs = _diffs(plan, now, count)
     return {
         "digest": plan.digest(),
         "empty": plan.empty,

@@ -60,7 +60,7 @@ async def apply_plan(node: Node, call: Call) -> Json:
     """Make it so. With a `digest`, only if the plan is still the one that was shown."""
     request = await _read(node, call)
     found = await _plan(node, call, request)
-    if request.digest not in (None, found.digest()):
+    if request.digest is not None and request.digest != await node.world.blocking(found.digest, lane=READS):
         raise StaleVersion("digest: definitions were changed since the plan was made: look at it anew")
     shown = await plan_json(node, found, request.fires)
     done = await carry_out(node, request.files, found, actor=call.actor, owner=call.owner, label=request.label)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import trio
 
 from actors.lanes import READS
 from actors.model.calendar import EPOCH_DAY, Calendar
@@ -97,6 +98,8 @@ async def read_targets(node: Node, files: FileSet, *, owner: str, label: str | N
     reading = _Reading(node, known, owner, label)
     tasks: list[Target] = []
     for entry, task in zip(files.tasks, stored, strict=True):
+        # Each takes some tenths of a millisecond, and there may be thousands.
+        await trio.lowlevel.checkpoint()
         try:
             tasks.append(reading.target(entry, task, known.tasks[entry.name].id))
         except TocsinError as error:

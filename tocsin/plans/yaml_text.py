@@ -181,7 +181,7 @@ class _Reader:
         return InvalidRequest(f"{self._name}:{line}: {problem}")
 
 
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Writes what both schemas read as the same, and nothing as an alias."""
 
     def ignore_aliases(self, data: object) -> bool:
