@@ -6,7 +6,7 @@ Tocsin's own times are compared with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from typing import Final, Literal
 
@@ -17,7 +17,6 @@ from actors.when.zones import zone
 from runtime.clock import SECOND, Instant
 
 MINUTE: Final = 60
-HOUR: Final = 3_600
 _DAY_MINUTES: Final = 1_440
 
 _CATCHES_UP: Final = 5
@@ -71,31 +70,28 @@ def walk(
     """
     offsets, matches = zone(timezone), _Matcher(pattern)
     first, last = start // SECOND // MINUTE, end // SECOND // MINUTE
-    local = first - 1 + offsets.offset((first - 1) * MINUTE) // MINUTE
-    highest = local
+    highest = first - 1 + offsets.offset((first - 1) * MINUTE) // MINUTE
     found: list[int] = []
-    for minute in _minutes(first, last, timezone, matches):
-        following = minute + offsets.offset(minute * MINUTE) // MINUTE
-        before = minute - 1 + offsets.offset((minute - 1) * MINUTE) // MINUTE
-        if gap == "first" and following > before + 1:
-            left_out = next((one for one in range(before + 1, following) if matches(one)), None)
-            if left_out is not None:
-                found.append(minute + left_out - before - 1)
-        if matches(following) and (fold == "both" or following > highest):
-            found.append(minute)
-        highest = max(highest, following)
+    for begin in range(first - first % 60, last + 1, 60):
+        before, after = (offsets.offset(at * MINUTE) // MINUTE for at in (begin - 60, begin + 60))
+        inside = range(max(begin, first), min(begin + 60, last + 1))
+        if before == after and highest < begin + before:
+            # An hour in which the clock goes on as it did.
+            if any(matches.on((at + before) // _DAY_MINUTES) for at in (begin, begin + 59)):
+                found += [minute for minute in inside if matches(minute + before)]
+            highest = inside[-1] + before
+            continue
+        for minute in inside:
+            now, then = (at + offsets.offset(at * MINUTE) // MINUTE for at in (minute, minute - 1))
+            if gap == "first" and now > then + 1:
+                left_out = next((one for one in range(then + 1, now) if matches(one)), None)
+                if left_out is not None:
+                    found.append(minute + left_out - then - 1)
+            if matches(now) and (fold == "both" or now > highest):
+                found.append(minute)
+            highest = max(highest, now)
     times = {minute * MINUTE + second for minute in found for second in pattern.seconds}
     return [Instant(at * SECOND) for at in sorted(times) if start < at * SECOND <= end]
-
-
-def _minutes(first: int, last: int, timezone: str, matches: _Matcher) -> Iterator[int]:
-    """The minutes that are worth a look: all but those of days that do not match and in which no clock changes."""
-    offsets = zone(timezone)
-    for begin in range(first - first % 60, last + 1, 60):
-        early, late = offsets.offset(begin * MINUTE - HOUR), offsets.offset((begin + 60) * MINUTE)
-        days = {(begin + early // MINUTE) // _DAY_MINUTES, (begin + 60 + late // MINUTE) // _DAY_MINUTES}
-        if early != late or any(matches.on(day) for day in days):
-            yield from range(max(begin, first), min(begin + 60, last + 1))
 
 
 def walk_cron(
@@ -136,8 +132,12 @@ def walk_cron(
                 (one + job.offset(one * MINUTE) // MINUTE) // _DAY_MINUTES for one in (minute - 60, minute, until + 60)
             }
             if any(matches.on(day) for day in days):
-                for one in range(minute, until):
-                    run(one, one + offset, offset, wild=True, fixed=True)
+                seen = [job.offset(one * MINUTE) // MINUTE for one in (minute, until - 1)]
+                if seen[0] == seen[1]:
+                    found += [one for one in range(minute, until) if matches(one + seen[0])]
+                else:
+                    for one in range(minute, until):
+                        run(one, one + offset, offset, wild=True, fixed=True)
             virtual, minute = until - 1 + offset, until
             continue
         if behind == 1 or behind > _SMALL_STEP or behind <= -_SMALL_STEP:

@@ -69,11 +69,11 @@ CRON_TZ=America/New_York
 
 def test_a_crontab_line_by_line() -> None:
     reading = read_crontab(CRONTAB, "tab", timezone="Europe/Berlin")
-    jobs = told(reading)
+    jobs = {job.name: job for job in reading.jobs}
     assert reading.said == (
         "tab:4: MAILTO: output is not mailed: it is in the execution's log, and an event trigger can send a mail",
     )
-    assert {name: job["carried"] for name, job in jobs.items()} == {
+    assert {name: job.body is not None for name, job in jobs.items()} == {
         'backup --to "a b"': True,
         "often": True,
         "either": True,
@@ -86,10 +86,10 @@ def test_a_crontab_line_by_line() -> None:
         "* * * *": False,
         "unknown": False,
     }
-    assert [job["place"] for job in jobs.values()][:2] == ["tab:6", "tab:7"]
-    assert "nothing runs when a machine starts" in jobs["start"]["said"][0]
-    assert "'61' is out of range 0-59" in jobs["wrong"]["said"][0]
-    assert "so '5' is written" in jobs["junk"]["said"][0]
+    assert [job.place for job in jobs.values()][:2] == ["tab:6", "tab:7"]
+    assert "nothing runs when a machine starts" in jobs["start"].said[0]
+    assert "'61' is out of range 0-59" in jobs["wrong"].said[0]
+    assert "so '5' is written" in jobs["junk"].said[0]
     bodies = {job.name: job.body for job in reading.jobs if job.body is not None}
     assert bodies[r"report %first\%second%third"]["parameters"] == {
         "argv": ["/bin/bash", "-c", "report"],
