@@ -393,8 +393,9 @@ class Queues:
                 yield lock
 
     def queues(self) -> list[QueueUse]:
-        """The queues that have a limit, and those in which somebody waits."""
-        names = sorted({*self._limits, *(name for name, queue in self._queues.items() if queue.waiting)})
+        """The queues for which a limit is set, and those in which somebody waits or holds a place."""
+        used = (name for name, queue in self._queues.items() if queue.waiting or queue.holders)
+        names = sorted({*self._limits, *used})
         return [self._use(name) for name in names]
 
     def _use(self, name: str) -> QueueUse:

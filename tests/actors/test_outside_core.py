@@ -5,11 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.keeper_queues import Queues
+from actors.keeper_queues import Holder, Queues, QueueUse
 from actors.model.outside import HELD, HeldLimits, is_outside, whole_name
 from actors.model.peer import Peer
 from actors.model.scope import Scope
 from actors.outside_core import Line, Waiting
+from runtime.clock import Instant
 
 KINDS = st.sampled_from(["worker:a", "worker:b", "worker:c"])
 WORDS = st.sampled_from(["", "x", "y"])
@@ -65,7 +66,11 @@ def test_every_type_of_workers_has_a_queue_with_a_limit() -> None:
     assert limits.get("default") is None
     assert "worker:x" in limits and "default" not in limits
     assert list(limits) == ["mail", "worker:big"]
-    assert Queues(HeldLimits({})).is_limited("worker:x")
+    queues = Queues(HeldLimits({}))
+    assert queues.is_limited("worker:x")
+    assert queues.queues() == []
+    queues.hold(Holder("t", "e", 1, Instant(0), "worker:x"))
+    assert queues.queues() == [QueueUse("worker:x", HELD, 1, 0)]
 
 
 def test_every_node_has_the_types_of_workers() -> None:
