@@ -72,7 +72,9 @@ QUEUE: Final = (
         (_LEVEL, Argument("type", "query", "text", "a task type, with or without worker:"), OFFSET, limit_of(50)),
         errors=(*INPUT, errors.Forbidden),
     ),
-    Operation("queue_data", "GET", "/queue/jobs/{execution}/data", "One job in full", "viewer", (EXECUTION,), errors=FIND),
+    Operation(
+        "queue_data", "GET", "/queue/jobs/{execution}/data", "One job in full", "viewer", (EXECUTION,), errors=FIND
+    ),
     Operation(
         "queue_delete",
         "DELETE",

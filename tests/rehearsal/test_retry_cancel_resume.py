@@ -6,6 +6,7 @@ section on execution, retry and checkpoint.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -275,7 +276,7 @@ ITEMS, EACH = 10_000, 100
 
 def gets_on(kills: list[float]) -> bool:
     """Whether of two attempts in a row one comes to a checkpoint: after three crashes since the last one, it is held."""
-    return all(max(two) > 5 for two in zip(kills, kills[1:], strict=False))
+    return all(max(two) > 5 for two in pairwise(kills))
 
 
 @settings(max_examples=15, deadline=None)

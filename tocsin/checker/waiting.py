@@ -1,8 +1,9 @@
 """What is open a long while after the last fault needs a reason to be: something it waits for, or a handler that is at work.
 
 A reason is no reason for ever. Where all slots are full, or the own concurrency key is always held, an execution waits for its
-turn, and turns are taken by age in the whole cluster: those who came later and were served meanwhile prove that it was passed over.
-Nodes know of each other's waiting ones as of their last look, so each may serve one out of turn: more than there are nodes are proof.
+turn, and turns are taken by age in the whole cluster: those who came later and were served meanwhile prove that it was passed
+over. Nodes know of each other's waiting ones as of their last look, so each may serve one out of turn: more than there are nodes
+are proof.
 """
 
 from __future__ import annotations
