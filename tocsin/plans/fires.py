@@ -39,7 +39,7 @@ def compare_fires(old: Sequence[Instant], new: Sequence[Instant], count: int) ->
     A time has moved if the one that disappears and the one that appears lie nearer to each other than half of what usually
     lies between two times, or if there is only one of each.
     """
-    through = min([times[-1] for times in (old, new) if len(times) >= count], default=None)
+    through = min([times[-1] for times in (old, new) if len(times) >= count > 0], default=None)
     gone, come = sorted(set(old) - set(new)), sorted(set(new) - set(old))
     # A time just before the end may have moved beyond it, so pairs are looked for in all that is known.
     moved = _moved(gone, come, _near(old, new))
