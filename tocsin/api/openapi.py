@@ -15,6 +15,7 @@ from runtime import errors
 
 from ..error_table import ErrorRow, row_of, rows_of_status, title_of_status
 from ..operations import OPERATIONS, Argument, Operation
+from .schemas.access import SESSION_ANSWERS
 from .schemas.given import PARAMETERS
 from .schemas.parts import ANY, OBJECT, TEXT, Schema, about, choice, closed, ref, whole
 from .schemas.tables import ANSWERS, BODIES, COMPONENTS
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 DOCUMENT_PATH: Final = "/api/openapi.json"
 DOCS_PATH: Final = "/api/docs"
 METRICS_PATH: Final = "/metrics"
+SESSION_PATH: Final = "/api/session"
 PREFIXES: Final = {"/api": "", "/cxs": "cxs_"}
 """Where routes begin -> what the ids of their operations begin with."""
 
@@ -76,6 +78,11 @@ def _others() -> Json:
         METRICS_PATH: _other("metrics", "Figures in the text format of Prometheus", "viewer", "text/plain"),
         DOCUMENT_PATH: _other("openapi", "This document", "none", _MEDIA, OBJECT),
         DOCS_PATH: _other("docs", "This document as a page", "none", "text/html"),
+        SESSION_PATH: {
+            "post": _about_session("log_in", "Begin a session of the console with a token", SESSION_ANSWERS["log_in"]),
+            "get": _about_session("show_session", "Who asks", SESSION_ANSWERS["show_session"]),
+            "delete": _about_session("log_out", "End the session"),
+        },
     }
 
 
@@ -92,6 +99,24 @@ def _other(name: str, words: str, permission: str, media: str, schema: Schema = 
         return {"get": shown | {"security": []}}
     shown["responses"] |= {str(status): _error(status) for status in (401, 403, 429, 500, 503)}
     return {"get": shown}
+
+
+def _about_session(name: str, words: str, answer: Schema | None = None) -> Json:
+    """A route of the console's sessions, for whoever has any role."""
+    success: Json = {"description": words}
+    if answer is not None:
+        success["content"] = {_MEDIA: {"schema": answer}}
+    return {
+        "operationId": name,
+        "summary": words,
+        "tags": [_TAG_OF_OTHERS],
+        "x-operation": name,
+        "x-permission": "none",
+        "responses": {
+            "204" if answer is None else "200": success,
+            **{str(status): _error(status) for status in (400, 401, 403, 429, 500, 503)},
+        },
+    }
 
 
 def _error(status: int) -> Json:

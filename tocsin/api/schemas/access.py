@@ -80,3 +80,19 @@ ACCESS_ANSWERS: Final[dict[str, Schema | None]] = {
         }
     ),
 }
+
+_WHO: Final[dict[str, Schema]] = {
+    "user": TEXT,
+    "tenant": nullable(TEXT),
+    "own": BOOLEAN,
+    "role": nullable(choice(Role)),
+    "csrf": about(
+        nullable(TEXT), "goes into a header of requests that change something; null: no session, but a token"
+    ),
+}
+
+SESSION_ANSWERS: Final[dict[str, Schema]] = {
+    "log_in": closed({**_WHO, "expiresAt": nullable(INSTANT)}),
+    "show_session": closed(_WHO),
+}
+"""What the console's sessions answer; they are no operations of the table."""
