@@ -26,6 +26,7 @@ from actors.store.answers import TaskFilter
 from runtime.clock import MILLISECOND
 from runtime.errors import InvalidRequest, NotFound
 
+from .access.commands import check_commands, check_parameters
 from .access.services import SERVICES as ACCESS_SERVICES
 from .calls import Call, Service
 from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
@@ -141,6 +142,7 @@ async def add_task(node: Node, call: Call) -> Json:
         owner=call.owner,
         known=known,
     )
+    await check_commands(node, call.caller, [definition])
     [made] = await node.create([definition], call.actor)
     if isinstance(made, Exception):
         # Who asks again while the first request is still being carried out is refused by what that one made.
@@ -211,6 +213,7 @@ async def edit_task(node: Node, call: Call) -> Json:
     )
     # What is not named stays as it was read here, so that must not have been changed; that the task runs is no change.
     base = task.definition
+    await check_commands(node, call.caller, [definition], [base])
     edited: Task = await node.command(task.id, lambda reply: EditTask(definition, version, call.actor, reply, base))
     return await _full(node, edited)
 
@@ -265,6 +268,7 @@ async def run_task(node: Node, call: Call) -> Json:
     text = None
     if parameters is not None:
         text = parameters_text(parameters)
+        check_parameters(call.caller, task.definition)
         known_type(node.catalogue, task.definition.type).check_parameters(parameters)
     execution: Execution = await node.command(
         task.id, lambda reply: RunTask(task.id, text, call.channel, correlation, call.actor, reply, wanted)

@@ -26,17 +26,26 @@ class Role(StrEnum):
 
 @attrs.frozen
 class Caller:
-    """Who asks: the user, what of the tasks is his to see, his role (None: nobody), and the token that he showed, if any."""
+    """Who asks: the user, what of the tasks is his to see, his role (None: nobody), and the token that he showed, if any.
+
+    narrowed: he sees all tenants, and this request is about one of them.
+    """
 
     user: str = ""
     scope: Scope = EVERYTHING
     role: Role | None = None
     token: str | None = None
+    narrowed: bool = False
 
     @property
     def tenant(self) -> str | None:
         """The tenant that he belongs to; None for all."""
         return self.scope.tenant
+
+    @property
+    def is_root(self) -> bool:
+        """Whether he is an administrator of all tenants, whichever this request is about."""
+        return self.role is Role.ADMINISTRATOR and (self.tenant is None or self.narrowed)
 
 
 NOBODY: Final = Caller()
@@ -49,20 +58,21 @@ FIRST_ADMINISTRATOR: Final = Caller("administrator", EVERYTHING, Role.ADMINISTRA
 def caller_text(caller: Caller) -> str:
     """A caller as he travels to another node."""
     scope = caller.scope
-    parts = (caller.user, scope.tenant, scope.owner, caller.role, caller.token)
+    parts = (caller.user, scope.tenant, scope.owner, caller.role, caller.token, caller.narrowed)
     return json.dumps(parts)
 
 
 def read_caller(text: str) -> Caller:
     """A caller as another node told of him. Raises InvalidRequest."""
     try:
-        user, tenant, owner, role, token = parts = json.loads(text)
+        *parts, narrowed = json.loads(text)
+        user, tenant, owner, role, token = parts
         found = Role(role) if role is not None else None
     except (ValueError, TypeError):
         raise InvalidRequest("caller: not understood") from None
-    if not isinstance(user, str) or not all(_is_text(part) for part in parts[1:]):
+    if not isinstance(user, str) or not all(_is_text(part) for part in parts[1:]) or not isinstance(narrowed, bool):
         raise InvalidRequest("caller: not understood")
-    return Caller(user, Scope(tenant, owner), found, token)
+    return Caller(user, Scope(tenant, owner), found, token, narrowed)
 
 
 def _is_text(part: Any) -> bool:

@@ -121,7 +121,8 @@ def _within(caller: Caller, tenant: str | None) -> Caller:
     wanted = str(TENANT.read(tenant, TENANT_HEADER))
     if caller.scope.tenant not in (None, wanted):
         raise Forbidden(f"{TENANT_HEADER}: this token belongs to the tenant {caller.scope.tenant!r}")
-    return attrs.evolve(caller, scope=Scope(wanted, caller.scope.owner))
+    narrowed = caller.narrowed or caller.scope.tenant is None
+    return attrs.evolve(caller, scope=Scope(wanted, caller.scope.owner), narrowed=narrowed)
 
 
 def origin_problem(origin: str | None, own: str, allowed: tuple[str, ...]) -> str | None:

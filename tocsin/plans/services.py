@@ -10,6 +10,7 @@ import attrs
 from actors.lanes import READS
 from runtime.errors import InvalidRequest, StaleVersion
 
+from ..access.commands import check_commands
 from ..calls import Call
 from ..fields import Fields, one_of, show
 from ..views import Json
@@ -47,7 +48,12 @@ async def _read(node: Node, call: Call) -> _Request:
 
 
 async def _plan(node: Node, call: Call, request: _Request) -> Plan:
-    return await make_plan(node, request.files, owner=call.owner, label=request.label, prune=request.prune)
+    found = await make_plan(node, request.files, owner=call.owner, label=request.label, prune=request.prune)
+    written = [change for change in found.changes if change.actions and change.target is not None]
+    made = [change.definition for change in written]
+    former = [change.task.definition for change in written if change.task is not None]
+    await check_commands(node, call.caller, made, former)
+    return found
 
 
 async def plan(node: Node, call: Call) -> Json:

@@ -23,6 +23,7 @@ from actors.store.answers import TaskFilter
 from runtime.clock import Instant, Micros
 from runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound, TocsinError
 
+from ..access.commands import check_commands
 from ..calls import Call
 from ..checks import check_name
 from ..definitions import definition_from_json, definition_json
@@ -180,6 +181,7 @@ async def queue_update(node: Node, call: Call) -> Json:
     )
     if not is_outside(definition.type):
         raise InvalidRequest(f"taskType: one that workers do, such as worker:render, not {show(definition.type)}")
+    await check_commands(node, call.caller, [definition])
     edited: Task = await node.command(task.id, lambda reply: EditTask(definition, None, call.actor, reply, base))
     await claim_anew(node, {"task": task.id})
     if node.cluster is not None:

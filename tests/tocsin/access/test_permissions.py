@@ -44,13 +44,17 @@ def test_what_concerns_all_tenants_is_not_for_one() -> None:
         check(BY_NAME["pause_scheduler"], ada)
 
 
-@pytest.mark.parametrize("caller", [NOBODY, FIRST_ADMINISTRATOR, Caller("ä", Scope("t", "ä"), Role.WORKER, "id")])
+@pytest.mark.parametrize("caller", [NOBODY, FIRST_ADMINISTRATOR, Caller("ä", Scope("t", "ä"), Role.WORKER, "id", True)])
 def test_a_caller_travels_as_he_is(caller: Caller) -> None:
     assert read_caller(caller_text(caller)) == caller
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "null", "[1,null,null,null,null]", '["a",null,null,"root",null]', '["a",1,1,null,1]']
+    "text",
+    [
+        *("", "[]", "null", "[1,null,null,null,null,false]", '["a",null,null,"root",null,false]'),
+        *('["a",1,1,null,1,false]', '["a",null,null,null,null,1]', '["a",null,null,null,null]'),
+    ],
 )
 def test_a_caller_that_is_malformed_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
