@@ -43,9 +43,10 @@ async def test_why_next_and_logs(tmp_path: Path, persistent: bool) -> None:
         assert await node.logs(execution.id, after=line.sequence) == []
         await node.pause("noon", "moving")
         assert await node.next("noon") == []
-        assert (await node.why("noon")).lines[1:] == (
-            "The task is paused (moving); to go on: tocsin task activate noon",
-        )
+        _, paused, by_hand, attempt = (await node.why("noon")).lines
+        assert paused == "The task is paused (moving); to go on: tocsin task activate noon"
+        assert by_hand.startswith("Somebody ran it by hand at") and execution.id in by_hand
+        assert "COMPLETED" in attempt
         for wrong in (datetime(2026, 1, 1), "now", 5):  # noqa: DTZ001
             with pytest.raises(tocsin.InvalidRequest, match="at: an aware datetime"):
                 await node.why("noon", wrong)  # type: ignore[arg-type]
