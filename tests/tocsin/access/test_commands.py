@@ -22,7 +22,11 @@ OTHER = {"argv": ["/bin/sh", "-c", "cat token"]}
 def running_another(task: str, parameters: Any) -> dict[str, Any]:
     return {
         "events": [
-            {"name": "e", "on": ["COMPLETED"], "actions": [{"kind": "run_task", "task": task, "parameters": parameters}]}
+            {
+                "name": "e",
+                "on": ["COMPLETED"],
+                "actions": [{"kind": "run_task", "task": task, "parameters": parameters}],
+            }
         ]
     }
 
