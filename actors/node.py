@@ -193,20 +193,13 @@ class Node:
 
     async def execution(self, execution_id: str) -> ExecutionDetail:
         """One execution in full. Raises NotFound."""
-        for lane in (self._memory, self._durable):
-            found = await self._read(lane, lane.store.execution, execution_id)
-            if found is not None and await self._covers(lane, found.execution.task_id):
-                return found
-        raise NotFound(f"no execution with the id {execution_id!r}")
+        _, found = await self._execution_in(execution_id)
+        return found
 
     async def logs(self, execution_id: str, *, after: int, limit: int) -> list[LogLine]:
-        """Lines that the handler logged, with a sequence above `after`."""
-        await self.execution(execution_id)
-        for lane in (self._memory, self._durable):
-            lines = await self._read(lane, partial(lane.store.logs, execution_id, after=after, limit=limit))
-            if lines:
-                return lines
-        return []
+        """Lines that the handler logged, with a sequence above `after`. Raises NotFound."""
+        lane, _ = await self._execution_in(execution_id)
+        return await self._read(lane, partial(lane.store.logs, execution_id, after=after, limit=limit))
 
     async def outcomes(
         self, task_id: str, *, since: Instant, until: Instant, limit: int, newest: bool = False
@@ -296,6 +289,14 @@ class Node:
             await ask(lane.executor.mailbox, lambda reply: Drain(grace, reply), grace + ASK_SECONDS)
         except TocsinError as error:
             logger.warning("the %s lane was not drained: %s", lane.name, error)
+
+    async def _execution_in(self, execution_id: str) -> tuple[Lane, ExecutionDetail]:
+        """An execution, and the lane that has it. Raises NotFound."""
+        for lane in (self._memory, self._durable):
+            found = await self._read(lane, lane.store.execution, execution_id)
+            if found is not None and await self._covers(lane, found.execution.task_id):
+                return lane, found
+        raise NotFound(f"no execution with the id {execution_id!r}")
 
     async def _lane_of(self, task_id: str) -> Lane:
         """Where a task is. Raises NotFound for one outside the scope."""

@@ -11,6 +11,7 @@ import trio
 
 from actors.handling.catalogue import Catalogue, task_type
 from runtime.clock import Micros
+from tests.tocsin.cli.kit import Shell
 from tocsin.client import Client
 from tocsin.config import Config
 from tocsin.serving import open_serving
@@ -103,3 +104,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def client(running: Running) -> Iterator[Client]:
     with Client(running.url, running.token) as found:
         yield found
+
+
+@pytest.fixture
+def shell(running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """The command line, talking to the running node."""
+    monkeypatch.setenv("TOCSIN_URL", running.url)
+    monkeypatch.setenv("TOCSIN_TOKEN", running.token)
+    monkeypatch.delenv("TOCSIN_DATA", raising=False)
+    return Shell(capsys)

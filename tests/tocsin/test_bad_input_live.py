@@ -10,13 +10,11 @@ import httpx
 import pytest
 
 from tests.tocsin.bad_input import GOOD, Slot, slots, wrong_values
+from tests.tocsin.cli.kit import Shell
 from tests.tocsin.conftest import Running
-from tests.tocsin.test_cli import Shell, shell
 from tocsin.cli.options import Beside, How, When
 from tocsin.client import Client
 from tocsin.kinds import snake
-
-__all__ = ["shell"]
 
 JSON = {"Content-Type": "application/json"}
 

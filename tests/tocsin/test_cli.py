@@ -12,40 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
-from tests.tocsin.conftest import Running
-from tocsin.cli.main import run
+from tests.tocsin.cli.kit import Shell
 from tocsin.cli.output import print_error, print_facts, print_json, print_table, show_time
 from tocsin.client import Client
 from tocsin.config import load_config
 from tocsin.error_table import ERRORS, row_of
-
-
-@attrs.frozen
-class Shell:
-    """Runs the command line in this process."""
-
-    capture: pytest.CaptureFixture[str]
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        code = run(list(arguments))
-        said = self.capture.readouterr()
-        return code, said.out, said.err
-
-    def json(self, *arguments: str) -> Any:
-        code, out, err = self(*arguments, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-
-@pytest.fixture
-def shell(running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("TOCSIN_URL", running.url)
-    monkeypatch.setenv("TOCSIN_TOKEN", running.token)
-    monkeypatch.delenv("TOCSIN_DATA", raising=False)
-    return Shell(capsys)
 
 
 def until(ask: Callable[[], Any], good: Callable[[Any], bool]) -> Any:

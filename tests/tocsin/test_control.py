@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from runtime.errors import Conflict, InvalidRequest, NotFound
+from tests.tocsin.cli.kit import Shell
 from tests.tocsin.conftest import Running, settings
 from tests.tocsin.test_api import add, ended, until
-from tests.tocsin.test_cli import Shell
 from tocsin.client import Client
 from tocsin.operations import BY_NAME, OPERATIONS
 
@@ -37,14 +37,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     yield node
     node.stop()
     assert node.error is None
-
-
-@pytest.fixture
-def shell(running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("TOCSIN_URL", running.url)
-    monkeypatch.setenv("TOCSIN_TOKEN", running.token)
-    monkeypatch.delenv("TOCSIN_DATA", raising=False)
-    return Shell(capsys)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from actors.model.task import MAX_EXTRA
 from runtime.errors import InvalidRequest, TooLarge
+from tests.tocsin.cli.kit import Shell
 from tests.tocsin.conftest import Running, settings
 from tests.tocsin.test_api import ended
-from tests.tocsin.test_cli import Shell
 from tests.tocsin.test_extra import CATALOGUE, EXTRAS
 from tocsin.client import Client
 
@@ -29,14 +29,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     yield node
     node.stop()
     assert node.error is None
-
-
-@pytest.fixture
-def shell(running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("TOCSIN_URL", running.url)
-    monkeypatch.setenv("TOCSIN_TOKEN", running.token)
-    monkeypatch.delenv("TOCSIN_DATA", raising=False)
-    return Shell(capsys)
 
 
 def check(client: Client, task: dict[str, Any], data: bytes) -> None:

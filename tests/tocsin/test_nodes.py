@@ -19,7 +19,7 @@ from runtime.coordination import CoordinationStatus
 from runtime.errors import Conflict, Forbidden, NotFound, PeerUnreachable
 from runtime.records import evolve
 from runtime.world import RealWorld
-from tests.tocsin.test_cli import Shell, shell
+from tests.tocsin.cli.kit import Shell
 from tocsin import services_cluster
 from tocsin.calls import Call
 from tocsin.client import Client
@@ -27,8 +27,6 @@ from tocsin.cluster_view import SharedView, SoloView, facade_of, find
 from tocsin.config import Config
 from tocsin.forwarding import Answers
 from tocsin.node import LocalNode, open_node
-
-__all__ = ["shell"]
 
 
 def test_a_node_alone_is_its_own_cluster(client: Client) -> None:

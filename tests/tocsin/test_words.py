@@ -12,13 +12,12 @@ from actors.model.trigger import UNBOUNDED, Bounds, Interval, Once
 from actors.when.triggers import check_trigger
 from runtime.clock import HOUR, Instant, Micros
 from runtime.errors import InvalidRequest
+from tests.tocsin.cli.kit import Shell
 from tests.tocsin.conftest import Running
-from tests.tocsin.test_cli import Shell, shell, until
+from tests.tocsin.test_cli import until
 from tocsin.api.requests import read_body
 from tocsin.cli.follow import follow
 from tocsin.client import Client, NodeUnreachable
-
-__all__ = ["shell"]
 
 WHAT = ("--type", "greet")
 

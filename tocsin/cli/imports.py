@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
-from runtime.errors import InvalidRequest
-
 from .options import Flag
 from .output import AS_JSON, LOCAL, print_json, printable, show_time
-from .plans import Hyphen, read_text
+from .plans import Hyphen, read_text, write_text
+from .progress import working
 
 SHOWN: Final = 6
 """Differing times that are shown of one job; `--json` has the first thousand."""
-
-BAR_SECONDS: Final = 1.0
-"""What is done sooner shows no bar."""
 
 Json = Annotated[bool, AS_JSON]
 Utc = Annotated[bool, LOCAL]
@@ -188,13 +183,10 @@ def _tell(reading: Any, output: Path | None, after: str | None, as_json: bool, u
     from ..imports.report import report
 
     start = RealWorld().now() if after is None else parse_instant(after, "--after", local_zone())
-    with bar("comparing fire times") as step:
-        found = report(reading, start, step)
+    with working(as_json=False) as show:
+        found = report(reading, start, partial(show, "comparing fire times"))
     if output is not None:
-        try:
-            output.write_text(found["text"], encoding="utf-8")
-        except OSError as error:
-            raise InvalidRequest(f"cannot write {str(output)!r}: {error.strerror}") from None
+        write_text(output, found["text"])
     if as_json:
         print_json(found)
         return
@@ -202,27 +194,6 @@ def _tell(reading: Any, output: Path | None, after: str | None, as_json: bool, u
         sys.stdout.write(found["text"])
         sys.stdout.flush()
     _print_report(found, utc)
-
-
-@contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on the terminal for what takes longer than a second; it is told how many of how many are done."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    began, shown = time.monotonic(), list[Any]()
-    with Progress(console=Console(stderr=True), transient=True, disable=False) as progress:
-
-        def step(done: int, total: int) -> None:
-            if not shown and time.monotonic() - began > BAR_SECONDS:
-                shown.append(progress.add_task(what, total=total))
-            if shown:
-                progress.update(shown[0], completed=done, total=total)
-
-        yield step
 
 
 def _print_report(found: dict[str, Any], utc: bool) -> None:

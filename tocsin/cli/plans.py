@@ -111,10 +111,7 @@ def export(*, form: Annotated[str, Parameter(name="--format")] = "yaml", output:
     if output is None:
         sys.stdout.write(found["text"])
     else:
-        try:
-            output.write_text(found["text"], encoding="utf-8")
-        except OSError as error:
-            raise InvalidRequest(f"cannot write {str(output)!r}: {error.strerror}") from None
+        write_text(output, found["text"])
     left = ", ".join(f"{one['name']} ({one['phase']})" for one in found["leftOut"][:SHOWN])
     more = "" if len(found["leftOut"]) <= SHOWN else f" and {len(found['leftOut']) - SHOWN} more"
     if left:
@@ -167,6 +164,14 @@ def read_text(path: Path) -> str:
     except OSError as error:
         option = ", and no option is called so" if str(path).startswith("-") else ""
         raise InvalidRequest(f"cannot read {str(path)!r}: {error.strerror}{option}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file. Raises InvalidRequest."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequest(f"cannot write {str(path)!r}: {error.strerror}") from None
 
 
 def _print_plan(found: dict[str, Any], utc: bool) -> None:

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.tocsin.cli.kit import Shell
-from tests.tocsin.conftest import Running
 from tests.tocsin.queue.test_queue import add, save, take
 from tocsin.client import Client
-
-
-@pytest.fixture
-def shell(running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("TOCSIN_URL", running.url)
-    monkeypatch.setenv("TOCSIN_TOKEN", running.token)
-    monkeypatch.delenv("TOCSIN_DATA", raising=False)
-    return Shell(capsys)
 
 
 def test_jobs_are_listed_shown_renamed_and_flushed(client: Client, shell: Shell) -> None:
