@@ -132,6 +132,15 @@ class VirtualNode(Virtual):
                 self._nursery.cancel_scope.cancel()
 
 
+def _check_clock() -> None:
+    """Raises InvalidRequest under a clock that takes its time: what is left out between two moments would race what goes on."""
+    clock = trio.lowlevel.current_clock()
+    if not isinstance(clock, trio.testing.MockClock):
+        raise InvalidRequest(
+            f"virtual time needs an autojumping trio.testing.MockClock (autojump_clock of pytest-trio), not {clock!r}"
+        )
+
+
 @asynccontextmanager
 async def node(
     *,
@@ -147,6 +156,7 @@ async def node(
     without it the built-in ones and those that decorators declared. stand_ins: handlers that take the place of others, by
     task type. settings: of `NodeConfig`, such as `slots=`. Raises InvalidRequest.
     """
+    _check_clock()
     begin = from_datetime(aware(datetime.fromisoformat(start) if isinstance(start, str) else start))
     world = SimulatedWorld(seed, begin, threaded=lambda lane: lane not in (WRITER, READS, INLINE))
     home = Path(tempfile.mkdtemp(prefix="tocsin-"))
@@ -186,6 +196,7 @@ async def cluster(
 
     session: what the coordination servers wait for a silent node, as configured by default. Raises InvalidRequest.
     """
+    _check_clock()
     begin = from_datetime(aware(datetime.fromisoformat(start) if isinstance(start, str) else start))
     async with open_cluster(nodes, begin, seed, catalogue, stand_ins or {}, session, settings) as many:
         yield many

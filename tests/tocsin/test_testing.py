@@ -185,3 +185,12 @@ def test_a_month_passes_in_far_less_than_a_month():
     began = time.monotonic()
     assert testing.run(check, catalogue=types()).state.completed == 30
     assert time.monotonic() - began < 60, "a hang"
+
+
+async def test_a_clock_that_takes_its_time_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="autojumping"):
+        async with tocsin.testing.node():
+            pass
+    with pytest.raises(InvalidRequest, match="SystemClock"):
+        async with tocsin.testing.cluster(3):
+            pass
