@@ -17,7 +17,7 @@ from tests import halves
 from tests.answers import all_answers_checked
 from tests.seeds import seed_scheduler
 
-pytest_plugins = ("tests.rabbitmq", "tests.servers")
+pytest_plugins = ("tests.servers", "tests.rabbitmq")
 
 settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
 settings.register_profile(

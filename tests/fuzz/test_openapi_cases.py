@@ -42,6 +42,8 @@ ALWAYS = [
     checks.response_schema_conformance,
 ]
 
+TOO_LARGE = 413
+
 UNREADY = "GET /api/health/ready"
 """Says with 503 that the node is not well, as it may be for a moment on a machine with much to do; no other one answers so."""
 
@@ -249,13 +251,23 @@ def test_the_node_answers_as_the_document_says(label: str, mode: str, fuzzed: Fu
     fuzzed.tidy()
 
 
+def is_refused(
+    context: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> bool | None:
+    """What is too large is refused as well, before anybody looks at what it says."""
+    if response.status_code == TOO_LARGE:
+        return None
+    found: bool | None = checks.negative_data_rejection(context, response, case)
+    return found
+
+
 def send_cases(fuzzed: Fuzzed, label: str, mode: str, seed: int, number: int) -> None:
     operation = operation_of(WORDED_SCHEMA if mode == "meant" else PLAIN_SCHEMA, label)
     names = [one.name for one in operation.path_parameters] if mode == "meant" else []
     known = st.fixed_dictionaries({name: st.sampled_from(fuzzed.known.get(name, ["a"])) for name in names})
     extra = [] if label == UNREADY else [not_a_server_error]
     if mode == "bad":
-        extra.append(checks.negative_data_rejection)
+        extra.append(is_refused)
 
     @hypothesis.seed(seed)
     @settings(
