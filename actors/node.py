@@ -60,7 +60,11 @@ SHORTEST_PREFIX: Final = 8
 
 
 class Node:
-    """A running node: what people and programs can ask of it. Every call may raise an error of `runtime/errors.py`."""
+    """A running node: what people and programs can ask of it. Every call may raise an error of `runtime/errors.py`.
+
+    `draining`: set once it takes nothing new because it is about to end. `beside`: what is not well of what runs beside it, such
+    as a channel to a broker.
+    """
 
     def __init__(
         self,
@@ -89,6 +93,8 @@ class Node:
         self.herald = herald
         self.outside = outside or Outside()
         self.scope = EVERYTHING
+        self.draining = trio.Event()
+        self.beside: list[Callable[[], list[str]]] = []
         self._durable = durable
         self._memory = memory
         self._root = root
@@ -256,7 +262,8 @@ class Node:
 
     def health(self) -> list[str]:
         """What is not well; empty when all is. Bad when the timer is late, not only when something is gone."""
-        return [*([] if self.cluster is None else self.cluster.complaints()), *self._own_complaints()]
+        beside = [complaint for look in self.beside for complaint in look()]
+        return [*([] if self.cluster is None else self.cluster.complaints()), *self._own_complaints(), *beside]
 
     def hindrances(self) -> list[str]:
         """Of what is not well that for which the node does not keep time; empty when it does, with all that health may say."""
@@ -277,6 +284,7 @@ class Node:
         grace_seconds: another drain time than the configured one; 0 also cuts short a drain that goes on.
         """
         grace = self.config.drain_seconds if grace_seconds is None else grace_seconds
+        self.draining.set()
         if self.cluster is not None:
             self.cluster.drain(True)
         async with trio.open_nursery() as nursery:
