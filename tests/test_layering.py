@@ -31,6 +31,7 @@ DOORS = {
     "litestar": ("tocsin/api/*",),
     "msgspec": ("runtime/codec.py",),
     "outcome": ("runtime/*",),
+    "pika": ("tocsin/channels/amqp_connection.py",),
     "prompt_toolkit": ("tocsin/cli/shell*.py",),
     "psycopg": ("actors/store/postgres.py", "actors/store/postgres_*.py"),
     "rich": ("tocsin/cli/*",),

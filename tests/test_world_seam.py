@@ -114,6 +114,7 @@ DOORS = [
         "real servers for development and tests: no simulation holds them, and plain code starts them",
     ),
     ("tocsin/handlers/mail.py", "ssl", "the standard library's mail client takes a context of it"),
+    ("tocsin/channels/amqp_connection.py", "ssl", "so does the client of a broker, in its own thread"),
 ]
 """(files, what they may name, why). An entry that no file needs fails, so the list cannot outlive its reasons."""
 

@@ -20,8 +20,8 @@ from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
-from .access.settings import AccessSettings
 from .canary_config import check_canaries
+from .channels.amqp_settings import AmqpSettings, check_amqp
 from .cluster_config import ClusterSettings, check_cluster
 from .durations import format_duration
 from .setting_readers import (
@@ -76,7 +76,7 @@ def _kept_last(what: str, number: int, reason: str) -> Any:
 
 
 @attrs.frozen
-class Config(AccessSettings):
+class Config(AmqpSettings):
     """Every effective value of a node."""
 
     data: Path = attrs.field(
@@ -334,6 +334,7 @@ def load_config(
     config = Config(**values)
     check_cluster(config)
     check_canaries(config)
+    check_amqp(config)
     return Loaded(config, {key: given[key][1] if key in given else "default" for key in SETTINGS})
 
 
