@@ -168,8 +168,10 @@ LISTEN = os.environ.get("TOCSIN_LISTEN") or "127.0.0.1:7400"
 # A program: what it prints is the execution's log, and the end of it is in the result.
 tocsin.declare("disk.free", "command", every="1m", parameters={"argv": ["df", "-h", "."]})
 
-# A request: the node asks itself whether it lives, as a monitor would; the path needs no token.
-tocsin.declare("own.health", "http", every="15s", parameters={"url": f"http://{LISTEN}/api/health/live"})
+# A request: the node asks itself whether it lives, as a monitor would; the path needs no token. Requests go to public addresses
+# only, unless the configuration allows others: start the node with TOCSIN_HTTP_ALLOWED=127.0.0.0/8 to have this task.
+if os.environ.get("TOCSIN_HTTP_ALLOWED"):
+    tocsin.declare("own.health", "http", every="15s", parameters={"url": f"http://{LISTEN}/api/health/live"})
 
 
 # -- a task in memory

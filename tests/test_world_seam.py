@@ -107,7 +107,7 @@ DOORS = [
     ("tocsin/clients/asks.py", "uuid.uuid4", "the same: ids by which a node knows a request again"),
     ("tocsin/clients/*_client.py", "random", "the same: how long it waits before it asks again"),
     ("tocsin/clients/sync_client.py", "time", "the same, and there is no loop to ask"),
-    ("tocsin/handlers/webhook.py", "trio.socket", "looks a name up to check its addresses before it connects"),
+    ("tocsin/handlers/reachable.py", "trio.socket", "looks a name up to check its addresses before it connects"),
     (
         "tocsin/embedded/*",
         "*",

@@ -257,6 +257,15 @@ class Config(AmqpSettings):
             "neighbourhood to whoever can make a task",
         ),
     )
+    http_allowed: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=about(
+            "http.allowed",
+            read_networks,
+            "networks",
+            "the same for tasks of type `http`; 127.0.0.0/8 for those that look at other programs of this machine",
+        ),
+    )
     mail_server: str = attrs.field(
         default="",
         metadata=about("mail.server", optional(read_server), "HOST:PORT", "without one no mail is sent; 587 is usual"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 
 from actors.handling.catalogue import DECLARED, Catalogue
@@ -29,17 +30,19 @@ def load_catalogue(
     *,
     commands: tuple[str, ...] | None = None,
     placements: Iterable[str] = (),
+    reachable: Iterable[str] = (),
 ) -> Catalogue:
     """Load these files and modules; a catalogue of the built-in task types and everything that was declared.
 
     A declared type that has the name of a built-in one replaces it, with a warning. world: where commands are started, the
     real one unless given. commands: the programs that the built-in `command` may run, None for all. placements: classes of users'
-    placement strategies. Raises InvalidRequest.
+    placement strategies. reachable: networks that the built-in `http` may reach although they are not public. Raises
+    InvalidRequest.
     """
     for target in targets:
         load(target)
     builtins = Catalogue()
-    register_builtins(builtins, world)
+    register_builtins(builtins, world, reachable=[ip_network(network) for network in reachable])
     catalogue = Catalogue()
     for entry in builtins:
         gated = commands is not None and entry.name == COMMAND

@@ -355,7 +355,9 @@ async def open_node(
     config = load_config(environment, None if file is None else Path(file), flags).config
     world = world or composition.real_world(node_config(config))
     if catalogue is None:
-        catalogue = load_catalogue(config.tasks, world, placements=config.own_placements)
+        catalogue = load_catalogue(
+            config.tasks, world, placements=config.own_placements, reachable=config.http_allowed
+        )
     with single_error():
         async with open_configured(config, catalogue, world) as node:
             yield node

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED", "TIMED_OUT")
 def declared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """What the decorators of the examples declare, and nothing of it afterwards."""
     monkeypatch.setenv("TOCSIN_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TOCSIN_HTTP_ALLOWED", "127.0.0.0/8")
     monkeypatch.setattr(DECLARED, "_types", {})
     before = dict(DECLARED_TASKS)
     DECLARED_TASKS.clear()
@@ -50,7 +52,7 @@ def examples(declared: None) -> Any:
 @pytest.fixture
 def catalogue(examples: Any) -> Catalogue:
     found = Catalogue()
-    register_builtins(found)
+    register_builtins(found, reachable=[ip_network("127.0.0.0/8")])
     for entry in DECLARED:
         found.register(entry)
     return found

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tocsin.loading import load, load_catalogue
 
 def builtin(name: str) -> TaskType:
     catalogue = Catalogue()
-    register_builtins(catalogue)
+    register_builtins(catalogue, reachable=[ip_network("127.0.0.0/8")])
     entry = catalogue.get(name)
     assert entry is not None
     return entry

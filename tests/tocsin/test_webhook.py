@@ -11,7 +11,6 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import attrs
-import httpx
 import pytest
 import trio
 import trio.testing
@@ -24,7 +23,8 @@ from actors.model.event import Action, Webhook
 from runtime.clock import SECOND, Instant
 from runtime.errors import InvalidRequest
 from tocsin.handlers import webhook
-from tocsin.handlers.webhook import MAX_ADDRESSES, MAX_ANSWER, checked_addresses, may_be_reached, webhook_sender
+from tocsin.handlers.reachable import MAX_ADDRESSES, checked_addresses, may_be_reached
+from tocsin.handlers.webhook import MAX_ANSWER, webhook_sender
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -251,7 +251,7 @@ async def test_few_addresses_of_many_are_tried(monkeypatch: pytest.MonkeyPatch) 
         return private + [(2, 1, 6, "", (f"8.8.8.{number}", port)) for number in range(10)] * 2
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
-    found = await checked_addresses(httpx.URL("https://x.example.org/"), ())
+    found = await checked_addresses("x.example.org", 443, (), "webhooks.allowed")
     assert [str(one) for one in found] == ["8.8.8.0", "8.8.8.1", "8.8.8.2"]
     assert len(found) == MAX_ADDRESSES
 

@@ -31,7 +31,13 @@ def run_node(file: Path | None, flags: Mapping[str, object], verbose: bool) -> i
     config = load_config(os.environ, file, flags).config
     config = attrs.evolve(config, data=config.data.absolute())
     world = real_world(node_config(config))
-    catalogue = load_catalogue(config.tasks, world, commands=allowed_commands(config), placements=config.own_placements)
+    catalogue = load_catalogue(
+        config.tasks,
+        world,
+        commands=allowed_commands(config),
+        placements=config.own_placements,
+        reachable=config.http_allowed,
+    )
     with single_error():
         trio.run(serve_node, config, catalogue, partial(_welcome, config), world)
     print("The node has stopped.", file=sys.stderr)
