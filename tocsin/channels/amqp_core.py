@@ -10,8 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from random import Random
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
@@ -25,6 +24,9 @@ from runtime.errors import Forbidden, InvalidRequest, InvocationFailed, NotFound
 from ..api.requests import read_body
 from ..error_table import row_of
 from ..shown import show
+
+if TYPE_CHECKING:
+    from random import Random
 
 JSON_TYPES: Final = ("", "application/json")
 """Content types of parameters; a message that says nothing is taken for one."""
