@@ -11,7 +11,7 @@ import trio
 
 from runtime.actor import Actor
 
-from .herald_messages import Delivery, Event, TopicMessage
+from .herald_messages import Delivery, Event, Noted, TopicMessage
 from .herald_text import message
 from .keeper_messages import Happened
 from .model.event import Topic
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 M = TypeVar("M")
 
 Listener = Callable[[Happened], None]
+
+Observer = Callable[[Event], None]
+"""Hears of everything, of what only those want to know who look on too."""
 
 MAILBOX: Final = 50_000
 """Messages that may wait; the keeper drops what does not fit, watchers read the store for what is durable."""
@@ -68,6 +71,7 @@ class Herald(Actor[Event]):
     def __init__(self, name: str = "herald") -> None:
         super().__init__(name, capacity=MAILBOX)
         self._listeners: tuple[Listener, ...] = ()
+        self._observers: tuple[Observer, ...] = ()
         self._watchers: Watchers[Happened] = Watchers()
         self._topics: dict[str, Watchers[TopicMessage]] = {}
 
@@ -75,9 +79,18 @@ class Herald(Actor[Event]):
         """Who hears everything, at once and in the loop. Called once, before the actors start."""
         self._listeners = listeners
 
+    def observe(self, observer: Observer) -> None:
+        """Who else hears everything, also what the listeners need not know."""
+        self._observers = (*self._observers, observer)
+
     async def receive_batch(self, messages: list[Event]) -> None:
         """Log what failed, and pass everything on to the watchers."""
+        for event in messages:
+            for observer in self._observers:
+                observer(event)
         for happened in messages:
+            if isinstance(happened, Noted):
+                continue
             if failed := [one for one in happened.executions if one.state in _LOGGED]:
                 names = {task.id: repr(task.definition.name) for task in happened.tasks}
                 for execution in failed:

@@ -1,4 +1,4 @@
-"""The herald's vocabulary. `Happened`, which it hears, is the keeper's word."""
+"""The herald's vocabulary. `Happened`, which it hears beside `Noted`, is the keeper's word."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ from runtime.records import record
 
 from .keeper_messages import Happened
 from .model.event import Action
+from .model.task import Task
+from .store.port import Audit
 
-Event = Happened
+
+@record
+class Noted:
+    """What else a commit made known: who changed which tasks and how, and the progress of attempts by execution, JSON texts."""
+
+    changes: tuple[tuple[Audit, Task], ...]
+    progress: Mapping[str, str]
+
+
+Event = Happened | Noted
 
 
 @record

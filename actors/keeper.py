@@ -48,7 +48,9 @@ from .keeper_messages import (
     StopClaiming,
 )
 from .keeper_needs import Needs
+from .keeper_notes import noted
 from .keeper_staging import Plan
+from .live.figures import CommitFigures
 from .model.lifecycle import State
 from .sharing_messages import Changed, EndTasks, Observed, PeersChanged, SendDeclined, SendOffer, SharingDirective
 from .store.port import Commit, CommitResult, Store
@@ -85,8 +87,9 @@ SWEEP_SECONDS: Final = 5.0
 class Flight:
     """A plan whose commit is under way."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, commit: Commit) -> None:
         self.plan = plan
+        self.commit = commit
         self._outcome: CommitResult | Exception | None = None
         self._done = trio.Event()
 
@@ -135,6 +138,7 @@ class Keeper(Actor[Event]):
         self._own: Own | None = None
         self._trouble: str | None = None
         self._completed = 0
+        self.figures = CommitFigures()
         self._flight: Flight | None = None
         self._recoveries: list[Recover] = []
         self._draining = False
@@ -295,7 +299,7 @@ class Keeper(Actor[Event]):
             return
         plan, commit = self._core.decide(batch, running, self._world.now())
         await self._land()
-        self._flight = Flight(plan)
+        self._flight = Flight(plan, commit)
         if is_empty(commit):
             self._flight.landed(CommitResult())
         else:
@@ -303,10 +307,13 @@ class Keeper(Actor[Event]):
 
     async def _fly(self, flight: Flight, commit: Commit) -> None:
         self._world.failpoint("keeper.committing")
+        began = trio.current_time()
         try:
             flight.landed(await self._world.blocking(self._store.commit, commit, lane=self._writer))
             self._trouble = None
+            self.figures.done(trio.current_time() - began, len(flight.plan.staged))
         except Exception as error:
+            self.figures.failed += 1
             flight.landed(error)
 
     async def _land(self) -> None:
@@ -323,6 +330,8 @@ class Keeper(Actor[Event]):
                 return
             self._world.failpoint("keeper.committed")
             directives, again = self._core.committed(flight.plan, outcome)
+            if (told := noted(flight.plan, flight.commit, outcome)) is not None:
+                hint(self._herald, told)
             for directive in directives:
                 self._perform(directive)
             self._flight = None

@@ -6,8 +6,10 @@ from typing import assert_never
 
 from runtime.records import evolve
 
+from .herald_messages import Noted
 from .keeper_messages import Counted, Logged, Progress
-from .store.port import Commit, CountWrite, LogWrite, ProgressWrite
+from .keeper_staging import Plan
+from .store.port import Commit, CommitResult, CountWrite, LogWrite, ProgressWrite
 
 
 class Notes:
@@ -35,3 +37,12 @@ class Notes:
         progress, logs, counts = tuple(self._progress), tuple(self._logs), tuple(self._counts)
         self._progress, self._logs, self._counts = [], [], []
         return evolve(commit, progress=progress, logs=logs, counts=counts) if progress or logs or counts else commit
+
+
+def noted(plan: Plan, commit: Commit, result: CommitResult) -> Noted | None:
+    """What a commit has made known that stands in no execution; None if there is nothing."""
+    if not commit.audits and not commit.progress:
+        return None
+    there = plan.staged.keys() - result.refused.keys()
+    changes = [(audit, plan.staged[audit.task_id][1]) for audit in commit.audits if audit.task_id in there]
+    return Noted(tuple(changes), {one.execution_id: one.progress for one in commit.progress})

@@ -34,6 +34,7 @@ from .janitor import Purges
 from .keeper_messages import CreateTasks, StopClaiming
 from .lane_control import LaneControl, within
 from .lanes import ASK_SECONDS, Lane, NodeConfig
+from .live.journal import Journal
 from .model.calendar import Calendar
 from .model.execution import Execution, WaitsFor
 from .model.scope import EVERYTHING, Scope
@@ -92,6 +93,8 @@ class Node:
         self.canaries = canaries
         self.herald = herald
         self.outside = outside or Outside()
+        self.journal = Journal(boot, world)
+        herald.observe(self.journal.hear)
         self.scope = EVERYTHING
         self.draining = trio.Event()
         self.beside: list[Callable[[], list[str]]] = []

@@ -14,6 +14,7 @@ import trio.testing
 
 from actors.command_messages import PauseTask
 from actors.executor_messages import Resync
+from actors.herald_messages import Noted
 from actors.keeper import MAX_REDECISIONS, RETRY_SECONDS, Keeper, slices, split, weight
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import (
@@ -138,7 +139,11 @@ async def test_a_due_task_is_started_and_everybody_is_told(autojump_clock):
             Reschedule,
             Reschedule,
         ]
-        assert [type(message) for message in await around.herald.receive(10)] == [Happened, Happened]
+        assert [type(message) for message in await around.herald.receive(10)] == [
+            Noted,
+            Happened,
+            Happened,
+        ]
 
 
 async def test_a_row_that_never_rests_is_decided_until_it_does(autojump_clock):
