@@ -63,6 +63,7 @@ from .executor_messages import (
 )
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed, Start
 from .model.execution import Failure
+from .model.invocation import policies_of
 from .model.lifecycle import State
 from .model.outside import is_outside
 from .model.policy import Policies, Retry
@@ -216,9 +217,9 @@ class ExecutorCore:
         self._newest[execution.id] = execution.fence
         directives.append(Spawn(definition, execution, now))
         if is_outside(definition.type):
-            attempt.held = definition.policies
+            attempt.held = policies_of(definition, execution)
         else:
-            self._set_timeouts(attempt, definition.policies, monotonic, directives)
+            self._set_timeouts(attempt, policies_of(definition, execution), monotonic, directives)
         if former is not None:
             # A newer attempt fences the former one, whatever that is doing.
             self._interrupt((execution.id, former), State.WAITING, "superseded", monotonic, directives)

@@ -31,7 +31,16 @@ class Call:
     @property
     def owner(self) -> str:
         """To whom belongs what this call makes: to the one user whose tasks the caller sees, else to whoever acts."""
-        return self.caller.scope.owner or self.actor
+        return self.caller.scope.owner or str(self.actor)
+
+
+@attrs.frozen
+class Answer:
+    """An answer with a status and headers of its own; what a service answers otherwise has those of its operation."""
+
+    value: Any
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
 Service = Callable[["Node", Call], Awaitable[Any]]

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from actors.handling.catalogue import Catalogue, TaskType
+from actors.model.invocation import MARK
 from actors.model.lifecycle import Status
 from actors.model.system import OWN_TYPES, is_system
 from actors.model.task import MAX_EXTRA, MAX_NAME, MAX_PARAMETERS, Definition, Extra
@@ -101,6 +102,8 @@ def parameters_text(parameters: object) -> str:
     for name in parameters:
         if not isinstance(name, str):
             raise InvalidRequest(f"parameters: values by name, not by {show(name)}")
+    if MARK in parameters:
+        raise InvalidRequest(f"parameters: {MARK} is the name of what the scheduler adds, and of no parameter")
     text = canonical_json(parameters if isinstance(parameters, dict) else dict(parameters), "parameters")
     # One character is at most four bytes, so most texts need no second encoding to be known as small.
     if len(text) * 4 > MAX_PARAMETERS and (size := len(text.encode())) > MAX_PARAMETERS:

@@ -8,7 +8,7 @@ import attrs
 
 from runtime import errors
 
-Where = Literal["path", "query", "body"]
+Where = Literal["path", "query", "header", "body"]
 Kind = Literal["text", "whole", "flag", "instant", "json"]
 Permission = Literal["none", "viewer", "operator", "administrator", "worker"]
 
@@ -31,7 +31,8 @@ class Argument:
 class Operation:
     """One thing that can be asked of a node. `status` is the HTTP status of success, `seed`: also served under `/cxs`.
 
-    whole: it concerns all tenants, so only a caller who belongs to none may ask for it.
+    whole: it concerns all tenants, so only a caller who belongs to none may ask for it. later: it answers 202, with the Location
+    of what it began, if that has not ended yet.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Operation:
     errors: tuple[type[errors.TocsinError], ...] = ()
     seed: bool = False
     whole: bool = False
+    later: bool = False
 
     @property
     def takes_body(self) -> bool:

@@ -24,6 +24,7 @@ from .operation import Operation as Operation
 from .operation import Permission as Permission
 from .operation import limit_of as _limit
 from .operations_access import ACCESS
+from .operations_channels import CHANNELS
 from .operations_queue import QUEUE
 
 MAX_PREVIEW: Final = 1_000
@@ -418,6 +419,7 @@ OPERATIONS: Final = (
         errors=_INPUT,
     ),
     *QUEUE,
+    *CHANNELS,
     *ACCESS,
     Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
     Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),

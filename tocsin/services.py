@@ -29,6 +29,7 @@ from runtime.errors import InvalidRequest, NotFound
 from .access.commands import check_commands, check_parameters
 from .access.services import SERVICES as ACCESS_SERVICES
 from .calls import Call, Service
+from .channels.services import invoke
 from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
 from .definitions import definition_from_json, definition_json
 from .fields import Fields, show
@@ -209,7 +210,7 @@ async def edit_task(node: Node, call: Call) -> Json:
         raise InvalidRequest(f"version: a whole number, not {show(version)}")
     known = await resolve(node, references_in(body), task.definition.tenant)
     definition = definition_from_json(
-        body, node.catalogue, node.world.now(), task_id=task.id, owner=call.actor, base=task.definition, known=known
+        body, node.catalogue, node.world.now(), task_id=task.id, owner=str(call.actor), base=task.definition, known=known
     )
     # What is not named stays as it was read here, so that must not have been changed; that the task runs is no change.
     base = task.definition
@@ -363,6 +364,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         queue_rename,
         queue_update,
         queue_flush,
+        invoke,
         list_types,
         counts,
         show_node,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from actors.model.execution import Attempt, Execution, Failure
+from actors.model.invocation import unwrapped
 from actors.model.lifecycle import Phase, State
 from actors.model.task import Task
 from actors.store.answers import ExecutionDetail, LogLine, OutcomeRow
@@ -139,7 +140,7 @@ def execution_view(execution: Execution) -> Json:
         "startedAt": show_instant(execution.started_at),
         "endedAt": show_instant(execution.ended_at),
         "failure": failure_view(execution.failure),
-        "parameters": _loads(execution.parameters),
+        "parameters": _loads(unwrapped(execution.parameters).parameters),
         "cancelReason": execution.cancel_reason,
         "revision": execution.revision,
     }

@@ -10,7 +10,9 @@ from typing import Any, Final, TypeVar
 from runtime.clock import Instant, to_datetime
 
 from ..model.execution import Execution, Kind
-from ..model.task import Definition
+from ..model.invocation import Invocation, policies_of, unwrapped
+from ..model.policy import Policies
+from ..model.task import Definition, Extra
 from ..model.trigger import Trigger
 from . import typed
 from .payload import decode_json
@@ -27,7 +29,9 @@ FACTS: Final = (
 class Described:
     """The facts of an attempt, for both contexts."""
 
-    __slots__ = ("_definition", "_execution", "_node", "_parameters", "_reason", "_resumed", "_started_at", "_trigger")
+    __slots__ = (
+        "_definition", "_execution", "_invocation", "_node", "_parameters", "_reason", "_resumed", "_started_at", "_trigger",
+    )  # fmt: skip
 
     def __init__(
         self, definition: Definition, execution: Execution, started_at: Instant, node: str, resumed: str | None
@@ -39,6 +43,7 @@ class Described:
         self._resumed = resumed
         self._reason: str | None = None
         self._parameters: dict[str, Any] | None = None
+        self._invocation: Invocation | None = None
         self._trigger: str | None = None
 
     @property
@@ -72,18 +77,37 @@ class Described:
     @property
     def parameters_text(self) -> str:
         """The parameters as JSON text."""
-        given = self._execution.parameters
+        given = self.invocation.parameters
         return self._definition.parameters if given is None else given
 
     @property
+    def invocation(self) -> Invocation:
+        """What this execution was given beside what the task has."""
+        if self._invocation is None:
+            self._invocation = unwrapped(self._execution.parameters)
+        return self._invocation
+
+    @property
+    def policies(self) -> Policies:
+        """The policies under which this execution runs."""
+        return policies_of(self._definition, self._execution)
+
+    @property
     def extra(self) -> bytes | None:
-        """The task's opaque data, exactly as given."""
-        return None if self._definition.extra is None else self._definition.extra.data
+        """The opaque data of the execution, or else of the task, exactly as given."""
+        extra = self._extra
+        return None if extra is None else extra.data
 
     @property
     def extra_type(self) -> str | None:
         """The content type of `extra`."""
-        return None if self._definition.extra is None else self._definition.extra.content_type
+        extra = self._extra
+        return None if extra is None else extra.content_type
+
+    @property
+    def _extra(self) -> Extra | None:
+        own = self.invocation.extra
+        return self._definition.extra if own is None else own
 
     @property
     def nominal(self) -> datetime | None:

@@ -9,6 +9,8 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from runtime.errors import InvocationFailed
+
 from ..access.limits_core import TooManyRequests, retry_after
 from ..error_table import ErrorRow, row_of, title_of_status
 
@@ -31,7 +33,7 @@ def error_response(error: Exception, where: str) -> Response[bytes]:
     """The response for an error; of one that is not ours only the log tells what it was."""
     row: ErrorRow = row_of(error)
     message = str(error)
-    if row.status == 500:
+    if row.status == 500 and not isinstance(error, InvocationFailed):
         _log.error("%s failed", where, exc_info=error)
         message = "internal error; the node's log has the details" if row.error is Exception else message
     headers = {"WWW-Authenticate": "Bearer"} if row.status == 401 else {}

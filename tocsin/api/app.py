@@ -10,14 +10,19 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
+from actors.model.system import Actor
 from runtime.errors import InvalidRequest, TooLarge
 
+from ..access.caller import Caller
+from ..access.origin import acting
 from ..access.permissions import check
-from ..calls import Call
+from ..calls import Answer, Call
 from ..dispatch import Dispatcher
+from ..live.hub import Hub
 from ..operations import BY_NAME, OPERATIONS, Operation
 from .answering import AnyRequest, encoded, error_response, failed, refused_route
-from .entrance import ApiSettings, Entrance
+from .entrance import ApiSettings, Entrance, address_of
+from .events import Events
 from .guard import Application, Guard
 from .metrics import CONTENT_TYPE, metrics_text
 from .pages import page_routes
@@ -43,6 +48,8 @@ class Api:
         self._settings = settings
         self._entrance = Entrance(node, token, settings)
         self._body_limit = settings.body_limit
+        self.hub = Hub(node, settings.followers)
+        self._events = Events(self._entrance, self._dispatch, self.hub)
 
     def application(self) -> Application:
         """The ASGI application."""
@@ -51,7 +58,7 @@ class Api:
     def _routes(self) -> Litestar:
         handlers = [*(self._route(operation) for operation in OPERATIONS), self._metrics_route(), *page_routes()]
         return Litestar(
-            route_handlers=[*handlers, *session_routes(self._entrance)],
+            route_handlers=[*handlers, *session_routes(self._entrance), self._events.route()],
             exception_handlers={HTTPException: refused_route, Exception: failed},
             openapi_config=None,
             logging_config=None,
@@ -87,12 +94,14 @@ class Api:
                 known = self._entrance.anybody if operation.permission == "none" else self._entrance.caller
                 caller = await known(request)
                 check(operation, caller)  # before the body is read
-                call = Call(await self._arguments(operation, request), caller.user, _channel(request), caller)
+                call = Call(await self._arguments(operation, request), actor_of(request, caller), _channel(request), caller)
                 answer = await self._dispatch(operation.name, call)
             except Exception as error:
                 return error_response(error, f"{operation.method} {operation.path}")
-            content = b"" if operation.status == 204 else encoded(answer)
-            return Response(content, status_code=operation.status, media_type="application/json")
+            told = answer if isinstance(answer, Answer) else Answer(answer, operation.status)
+            content = b"" if told.status == 204 else encoded(told.value)
+            headers = dict(told.headers)
+            return Response(content, status_code=told.status, media_type="application/json", headers=headers)
 
         handle.__annotations__ = {"request": Request, "return": Response}
         return handle
@@ -101,7 +110,9 @@ class Api:
         pairs = list(request.query_params.multi_items())
         keys = [key for key, _ in pairs]
         repeated = [key for key in keys if keys.count(key) > 1]
-        return read_arguments(operation, request.path_params, dict(pairs), repeated, await self._body(request))
+        return read_arguments(
+            operation, request.path_params, dict(pairs), repeated, await self._body(request), request.headers
+        )
 
     async def _body(self, request: AnyRequest) -> bytes:
         """The body, read up to the limit and no further: a longer one is refused before it is in memory."""
@@ -126,6 +137,11 @@ class Api:
             if size > self._body_limit:
                 raise TooLarge(f"body: more than {self._body_limit} bytes")
         return b"".join(parts)
+
+
+def actor_of(request: AnyRequest, caller: Caller) -> Actor:
+    """Who acts, and from where."""
+    return acting(caller.user, _channel(request), address=address_of(request), token=caller.token)
 
 
 def _channel(request: AnyRequest) -> str:

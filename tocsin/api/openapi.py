@@ -14,6 +14,7 @@ from typing import Any, Final
 from runtime import errors
 
 from ..error_table import ErrorRow, row_of, rows_of_status, title_of_status
+from ..live.operation import FOLLOW
 from ..operations import OPERATIONS, Argument, Operation
 from .schemas.access import SESSION_ANSWERS
 from .schemas.given import PARAMETERS
@@ -77,6 +78,7 @@ def _others() -> Json:
     return {
         METRICS_PATH: _other("metrics", "Figures in the text format of Prometheus", "viewer", "text/plain"),
         DOCUMENT_PATH: _other("openapi", "This document", "none", _MEDIA, OBJECT),
+        f"/api{FOLLOW.path}": {"get": _stream(FOLLOW)},
         DOCS_PATH: _other("docs", "This document as a page", "none", "text/html"),
         SESSION_PATH: {
             "post": _about_session("log_in", "Begin a session of the console with a token", SESSION_ANSWERS["log_in"]),
@@ -99,6 +101,17 @@ def _other(name: str, words: str, permission: str, media: str, schema: Schema = 
         return {"get": shown | {"security": []}}
     shown["responses"] |= {str(status): _error(status) for status in (401, 403, 429, 500, 503)}
     return {"get": shown}
+
+
+_LAST_EVENT: Final = Argument("Last-Event-ID", "header", "text", "the id of the last event that was seen")
+
+
+def _stream(operation: Operation) -> Json:
+    """An operation whose answer is a stream of events."""
+    shown = _operation(operation, "")
+    shown["parameters"].append(_parameter(_LAST_EVENT))
+    shown["responses"]["200"]["content"] = {"text/event-stream": {"schema": TEXT}}
+    return shown
 
 
 def _about_session(name: str, words: str, answer: Schema | None = None) -> Json:
@@ -172,8 +185,11 @@ def parameter_schema(argument: Argument) -> Schema:
         case _ if argument.name in PARAMETERS:
             return PARAMETERS[argument.name]
         case _:
-            longest = {"maxLength": 512} if argument.where == "query" else {}
+            longest = {"maxLength": 512} if argument.where != "path" else {}
             return {"type": "string", "minLength": 1} | longest if argument.where == "path" else {**TEXT, **longest}
+
+
+_LATER: Final = "It goes on; its Location tells later how it ended"
 
 
 def _responses(operation: Operation) -> Json:
@@ -182,6 +198,8 @@ def _responses(operation: Operation) -> Json:
     if answer is not None:
         success["content"] = {_MEDIA: {"schema": answer}}
     found: Json = {str(operation.status): success}
+    if operation.later:
+        found["202"] = success | {"description": _LATER, "headers": {"Location": {"schema": TEXT}}}
     for status in error_statuses(operation):
         found[str(status)] = _error(status)
     return found

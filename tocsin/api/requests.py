@@ -16,15 +16,23 @@ _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 _LONGEST_TEXT: Final = 512
 """Characters of one value in a query: names have at most 128, each of which may take three escaped bytes."""
 
+NO_HEADERS: Final[Mapping[str, str]] = {}
+
 MAX_DEPTH_HINT: Final = "nested too deeply"
 
 
 def read_arguments(
-    operation: Operation, path: Mapping[str, Any], query: Mapping[str, str], repeated: list[str], body: bytes
+    operation: Operation,
+    path: Mapping[str, Any],
+    query: Mapping[str, str],
+    repeated: list[str],
+    body: bytes,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> dict[str, Any]:
     """Every argument of the operation by name, defaults filled in.
 
-    repeated: keys that the query has more than once. Raises InvalidRequest for unknown, repeated, missing and wrong ones.
+    repeated: keys that the query has more than once. headers: by their names in any letter case. Raises InvalidRequest for
+    unknown, repeated, missing and wrong ones.
     """
     wanted = {argument.name: argument for argument in operation.arguments if argument.where == "query"}
     for key in query:
@@ -39,6 +47,8 @@ def read_arguments(
                 found[argument.name] = str(path[argument.name])
             case "query":
                 found[argument.name] = _read_query(argument, query.get(argument.name))
+            case "header":
+                found[argument.name] = _read_query(argument, headers.get(argument.name))
             case "body":
                 found[argument.name] = read_body(body, argument.required)
     if body and not operation.takes_body:

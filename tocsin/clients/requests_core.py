@@ -26,6 +26,7 @@ class Request:
     path: str
     query: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -60,7 +61,7 @@ def request_of(operation: str, arguments: Mapping[str, Any]) -> Request:
 
 def _request_of(operation: str, given: dict[str, Any]) -> Request:
     entry = BY_NAME[operation]
-    path, query, body = entry.path, {}, None
+    path, query, headers, body = entry.path, {}, {}, None
     for argument in entry.arguments:
         if argument.name not in given:
             continue
@@ -71,10 +72,12 @@ def _request_of(operation: str, given: dict[str, Any]) -> Request:
             case "query":
                 text = str(value).lower() if isinstance(value, bool) else str(value)
                 query[argument.name] = text.encode().decode()
+            case "header":
+                headers[argument.name] = str(value).encode().decode()
             case "body":
                 body = json.dumps(value, ensure_ascii=False).encode()
     assert not given, f"{operation} has no argument {', '.join(given)}"
-    return Request(entry.method, path, query, body)
+    return Request(entry.method, path, query, body, headers)
 
 
 def answer_of(reply: Reply) -> Any:

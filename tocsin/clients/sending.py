@@ -51,7 +51,7 @@ def sent(request: Request) -> dict[str, Any]:
     """A request as httpx takes it."""
     headers = {} if request.body is None else {"Content-Type": "application/json"}
     told = {"method": request.method, "url": request.path, "content": request.body}
-    return told | {"params": dict(request.query), "headers": headers}
+    return told | {"params": dict(request.query), "headers": headers | dict(request.headers)}
 
 
 def heard(response: httpx.Response) -> Reply:

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 import httpx
 import trio
 
-from . import asks, asks_access, asks_plans, asks_queue
+from . import asks, asks_access, asks_channels, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .records import Page
@@ -188,6 +188,8 @@ class Client:
     revoke_token = _Method(asks_access.revoke_token)
     list_audits = _Method(asks_access.list_audits)
     verify_audits = _Method(asks_access.verify_audits)
+    invoke = _Method(asks_channels.invoke)
+    call_type = _Method(asks_channels.call_type)
     plan = _Method(asks_plans.plan)
     apply_plan = _Method(asks_plans.apply_plan)
     export = _Method(asks_plans.export)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from actors.lanes import READS
 from actors.model.calendar import Calendar
+from actors.model.invocation import is_for_invocations
 from actors.model.lifecycle import Phase
 from actors.model.system import is_system
 from actors.model.task import Task
@@ -39,7 +40,7 @@ _EMPTY: Final[dict[str, object]] = {
 
 async def export_text(node: Node, form: Format) -> dict[str, Any]:
     """All definitions of the caller's tenant as text, and the tasks that are left out because they have ended."""
-    tasks = [task async for task in all_tasks(node) if not is_system(task.definition)]
+    tasks = [task async for task in all_tasks(node) if not _is_made_anew(task)]
     calendars = await node.calendars.all(node.scope.home)
     # Thousands of tasks take seconds to write.
     return await node.world.blocking(partial(_export, tasks, calendars, form), lane=READS)
@@ -58,6 +59,11 @@ def _export(tasks: Sequence[Task], calendars: Sequence[Calendar], form: Format) 
     text = write_yaml(document) if form == "yaml" else json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     ended = [{"name": task.definition.name, "phase": task.state.phase.value} for task in tasks if not _has_future(task)]
     return {"format": form, "text": text, "tasks": len(kept), "calendars": len(calendars), "leftOut": ended}
+
+
+def _is_made_anew(task: Task) -> bool:
+    """Whether a node makes it by itself as soon as it is needed."""
+    return is_system(task.definition) or is_for_invocations(task.definition)
 
 
 def _has_future(task: Task) -> bool:

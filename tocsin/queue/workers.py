@@ -110,7 +110,7 @@ def _peers(node: Node) -> list[Peer]:
 def job_view(job: OutsideJob) -> Json:
     """All that a worker needs to do a job."""
     context, definition = job.context, job.definition
-    extra, policies = definition.extra, definition.policies
+    extra, policies = context.extra, context.policies
     nominal = context.nominal
     return {
         "job": context.execution_id,
@@ -123,7 +123,9 @@ def job_view(job: OutsideJob) -> Json:
         "type": context.type,
         "tenant": definition.tenant,
         "parameters": context.parameters,
-        "extra": extra and {"contentType": extra.content_type, "data": base64.b64encode(extra.data).decode("ascii")},
+        "extra": None
+        if extra is None
+        else {"contentType": context.extra_type, "data": base64.b64encode(extra).decode("ascii")},
         "checkpoint": context.resumed_from,
         "nominal": None if nominal is None else show_instant(from_datetime(nominal)),
         "assigned": show_instant(from_datetime(context.assigned)),

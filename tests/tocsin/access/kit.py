@@ -72,6 +72,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "queue_rename": {"task": "{task}", "body": {"name": "renamed {number}"}},
     "queue_update": {"task": "{task}", "body": {"tags": ["b"]}},
     "queue_flush": {"body": {}},
+    "invoke": {"taskType": "greet", "wait": "0s", "body": {}},
     "list_tokens": {},
     "add_token": {"body": {"name": "made {number}", "role": "viewer"}},
     "revoke_token": {"token": "{token}"},
@@ -95,7 +96,7 @@ class Person:
     token: str | None
 
     def ask(self, operation: Operation, arguments: Mapping[str, Any]) -> httpx.Response:
-        path, query, body = operation.path, {}, None
+        path, query, headers, body = operation.path, {}, {}, None
         for argument in operation.arguments:
             if argument.name not in arguments:
                 continue
@@ -104,9 +105,11 @@ class Person:
                     path = path.replace(f"{{{argument.name}}}", arguments[argument.name])
                 case "query":
                     query[argument.name] = arguments[argument.name]
+                case "header":
+                    headers[argument.name] = arguments[argument.name]
                 case "body":
                     body = arguments[argument.name]
-        return self.send(operation.method, f"/api{path}", params=query, json=body)
+        return self.send(operation.method, f"/api{path}", params=query, json=body, headers=headers)
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {**more.pop("headers", {})}

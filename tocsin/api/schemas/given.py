@@ -13,6 +13,7 @@ from actors.when.cron import LONGEST_EXPRESSION
 from ... import kinds
 from ...checks import MAX_NOTE
 from ...operations import MAX_PREVIEW
+from ...operations_channels import IDEMPOTENCY_KEY
 from ...services import SORTS
 from ...services_canaries import MAX_CANARIES
 from ...vocabulary import (
@@ -259,6 +260,8 @@ PARAMETERS: Final[dict[str, Schema]] = {
         "pattern": f"^(({'|'.join(SORTS)})(:({_any_case('asc')}|{_any_case('desc')})?)?)?$",
         "examples": ["lastExecutionDate:desc", "itemId"],
     },
+    "wait": SPAN | {"default": "10s"},
+    IDEMPOTENCY_KEY: {"type": "string", "minLength": 1, "maxLength": 128},
 }
 """What parameters of these names may be, where that is more than a text."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from ...vocabulary import EXTRA
 from .access import ACCESS_ANSWERS, ACCESS_BODIES
 from .answers import NODE_ANSWERS, NODE_COMPONENTS
-from .given import SHARED, SPAN, TASK_BODIES, task_schema
+from .channels import CHANNEL_ANSWERS, channel_bodies
+from .given import SHARED, SPAN, TASK_BODIES, object_schema, task_schema
 from .parts import Schema
 from .plans import PLAN_ANSWERS, PLAN_BODIES
 from .queue import QUEUE_ANSWERS, queue_bodies
@@ -17,10 +19,17 @@ BODIES: Final[dict[str, Schema]] = {
     **PLAN_BODIES,
     **ACCESS_BODIES,
     **queue_bodies(task_schema((), {}), SPAN),
+    **channel_bodies(SPAN, object_schema(EXTRA)),
 }
 """Name of an operation -> its body."""
 
-ANSWERS: Final[dict[str, Schema | None]] = {**NODE_ANSWERS, **PLAN_ANSWERS, **QUEUE_ANSWERS, **ACCESS_ANSWERS}
+ANSWERS: Final[dict[str, Schema | None]] = {
+    **NODE_ANSWERS,
+    **PLAN_ANSWERS,
+    **QUEUE_ANSWERS,
+    **ACCESS_ANSWERS,
+    **CHANNEL_ANSWERS,
+}
 """Name of an operation -> what it answers; None: nothing (204)."""
 
 COMPONENTS: Final[dict[str, Schema]] = {**SHARED, **TASK_SCHEMAS, **NODE_COMPONENTS}
