@@ -179,6 +179,7 @@ def _rate_of(task: Task, every: Micros | None) -> Interval | None:
 
 def _definition(task_id: str, name: str, kind: str, every: Micros, first: Instant, now: Instant) -> Definition:
     policies = Policies(
+        queue=SYSTEM,
         # What still runs on a node that died says nothing about the times after it.
         overlap=Overlap.ALLOW,
         retry=Retry(max_retries=2, delay=Micros(SECOND)),

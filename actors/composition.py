@@ -34,6 +34,7 @@ from .herald_delivery import Deliveries
 from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform
 from .herald_tasks import task_runner
+from .job_queue_keeper import JobQueueKeeper
 from .lanes import ASK_SECONDS, READS, WRITER, Lane, NodeConfig, Sharing, new_lane
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
@@ -206,6 +207,7 @@ def _compose(
     equipped = Catalogue((*system.types(), *canaries.types()), catalogue)
     cluster = None if surroundings is None else _cluster(config, surroundings, world, identity, boot, equipped)
     outside = Outside()
+    job_queue = None if config.job_queue is None else JobQueueKeeper(config.job_queue, world, config.name)
     durable = new_lane(
         "durable",
         config,
@@ -220,6 +222,7 @@ def _compose(
         zones_changed=cluster is None and identity.timezone_database != database_version(),
         sharing=None if cluster is None else _sharing(cluster),
         outside=outside,
+        job_queue=job_queue,
     )
     memory = new_lane(
         "memory", config, equipped, world, memory_store, 1, boot, INLINE, INLINE, config.memory_slots, outside=outside
@@ -230,7 +233,13 @@ def _compose(
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
     deliveries = [_deliveries(lane, config, world, perform) for lane in lanes]
     hooks = OutcomeHooks(catalogue, world)
-    herald.connect(hooks.hear, *[one.hear for one in deliveries])
+    herald.connect(
+        hooks.hear,
+        *[one.hear for one in deliveries],
+        *([] if job_queue is None else [job_queue.hear]),
+    )
+    if job_queue is not None:
+        job_queue.connect(durable.keeper, store, durable.reader)
     system.connect(*lanes)
     canaries.connect(durable)
     watchdog = _watchdog(config, lambda: root)
@@ -241,6 +250,7 @@ def _compose(
         ChildSpec(TaskChild("outcome hooks", hooks.run)),
         *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
         *(_own_tasks(system, canaries) if config.system_tasks else []),
+        *([] if job_queue is None else [ChildSpec(TaskChild(job_queue.name, job_queue.run))]),
         ChildSpec(watchdog),
     ]
     root = Supervisor("node", children, rng=world.rng("supervisor"), on_crash=_log_crash)
@@ -258,6 +268,7 @@ def _compose(
         cluster=cluster,
         canaries=canaries,
         outside=outside,
+        job_queue=job_queue,
     )
     perform[RunTaskAction] = task_runner(node)
     return node

@@ -64,6 +64,8 @@ ELSEWHERE: Final = "elsewhere"
 NO_LIMIT: Final = 1_000_000_000
 """The limit that an execution brings to a key which its task does not name any more."""
 
+Limits = Mapping[str, int] | Queues
+
 Rank = tuple[int, str]
 """Priority and execution id: the order of waiting."""
 
@@ -71,9 +73,9 @@ Rank = tuple[int, str]
 class Claims:
     """See the module's docstring. `boot` and `node` name the process that claims; `runs`: whether it has a task type.
 
-    `queues`: the limits of queues that have one; `recovering`: how much recovery work runs at once; `places`: where else
-    executions may run. `in_doubt`: the node may count as dead. `without_lease`: a claim was refused because its boot has none, or
-    none any more; tried again after the next look.
+    `queues`: the limits of queues that have one, or who keeps them; `recovering`: how much recovery work runs at once; `places`:
+    where else executions may run. `in_doubt`: the node may count as dead. `without_lease`: a claim was refused because its boot
+    has none, or none any more; tried again after the next look.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Claims:
         boot: str,
         node: str,
         runs: Callable[[str], bool],
-        queues: Mapping[str, int] | None = None,
+        queues: Limits | None = None,
         recovering: int = CATCH_UP_RUNNING,
         places: Places | None = None,
     ) -> None:
@@ -89,7 +91,7 @@ class Claims:
         self.node = node
         self.places = places or OnlyHere(runs, node)
         self.slots = 0
-        self.queues = Queues({} if queues is None else queues)
+        self.queues = queues if isinstance(queues, Queues) else Queues({} if queues is None else queues)
         self.paused: SchedulerPause | None = None
         self.pause_span: tuple[Instant, Instant] | None = None
         self.pauses = 0
@@ -245,7 +247,7 @@ class Claims:
         ):
             return False
         entry = self._entry(staged.definition, execution)
-        if self.queues.blocked_by(entry.queue, entry.wants) is not None:
+        if self.queues.blocked_by(entry.queue, entry.wants, named=True) is not None:
             return False
         self._claim(staged, execution, now, entry, waited=False)
         return True
@@ -439,8 +441,7 @@ class Claims:
     def wants_backlog(self) -> bool:
         """Whether executions wait in the store that should be read now, because nobody in memory can run."""
         everything = self._complete and not self._hidden
-        idle = self.may_claim and self.queues.next() is None
-        idle = idle and not self._aside and not self._aside_here
+        idle = self.may_claim and self.queues.is_idle and not self._aside and not self._aside_here
         return idle and not everything and not self._in_vain
 
     @property
@@ -471,7 +472,7 @@ class Claims:
             if not self._complete:
                 self._beyond = last if self._beyond is None else max(last, self._beyond)
             self._hidden = {queue: max(rank, last) for queue, rank in self._hidden.items()}
-        if not more and self.queues.next() is None:
+        if not more and self.queues.is_idle:
             self._in_vain = self._reach >= BACKLOG_MOST
             self._reach = min(2 * self._reach, BACKLOG_MOST)
 

@@ -30,7 +30,7 @@ from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .command_messages import Command, EditTask
 from .keeper_calendars import Calendars
 from .keeper_checkpoints import take_checkpoint
-from .keeper_claims import Claims
+from .keeper_claims import Claims, Limits
 from .keeper_commands import Commands
 from .keeper_creations import Creations
 from .keeper_dependencies import Waits
@@ -104,7 +104,7 @@ class KeeperCore:
         random: Random,
         new_id: Callable[[], str],
         runs: Callable[[str], bool],
-        queues: Mapping[str, int] | None = None,
+        queues: Limits | None = None,
         recovering: int = CATCH_UP_RUNNING,
         governor: Governor | None = None,
         zones_changed: bool = False,
@@ -254,8 +254,8 @@ class KeeperCore:
                 self._claims.stop()
             case Backlog(task_ids=ids, complete=complete, more=more):
                 self._claims.note_backlog(self._tasks.as_staged(ids), now, complete=complete, more=more)
-            case Proceed():
-                pass
+            case Proceed(chosen=chosen):
+                self._claims.queues.choose(chosen)
             case Purge():
                 self._directives.append(message)
             case PauseScheduler() | ResumeScheduler() | ReleaseLock():

@@ -20,6 +20,7 @@ from .sharing_messages import Changed, EndTasks, SharingDirective, SharingEvent
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
 
+    from .keeper_queues import Chosen
     from .store.port import DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 
 # What the keeper hears.
@@ -137,7 +138,12 @@ class Backlog:
 
 @record
 class Proceed:
-    """The keeper to itself: claims ended at a task that had to be read, or to be committed first."""
+    """The keeper to itself: claims ended at a task that had to be read, or to be committed first.
+
+    `chosen`: to the keeper, what the user's queue says of whose turn it is.
+    """
+
+    chosen: Chosen | None = None
 
 
 @record

@@ -78,13 +78,25 @@ class Lock:
 
 
 @record
+class Chosen:
+    """What a queue of the user's says: who has the next turns, in this order, and whether it is in charge at all."""
+
+    ids: tuple[str, ...] = ()
+    in_charge: bool = True
+
+
+@record
 class QueueUse:
-    """A queue with a limit or with somebody waiting in it. `running` is counted for queues with a limit only."""
+    """A queue with a limit or with somebody waiting in it. `running` is counted for queues with a limit only.
+
+    `chosen`: a queue of the user's says who is next.
+    """
 
     name: str
     limit: int | None
     running: int
     waiting: int
+    chosen: bool = False
 
 
 Heap = list[tuple[int, str, int, Entry]]
@@ -167,6 +179,11 @@ class Queues:
         """Whether a queue has a limit of its own."""
         return queue in self._limits
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is known who could run, so that more may be read from the store."""
+        return self.next() is None
+
     # -- waiting
 
     def enter(self, entry: Entry) -> None:
@@ -225,8 +242,11 @@ class Queues:
         """The first ones of a queue, as far as nothing blocks them."""
         return [entry for *_, entry in heapq.nsmallest(limit, self._queue(queue).ready)]
 
-    def blocked_by(self, queue: str, wants: Wants) -> WaitsFor | None:
-        """What keeps an execution from running now, apart from the executor's slots: the key before the queue."""
+    def blocked_by(self, queue: str, wants: Wants, *, named: bool = False) -> WaitsFor | None:
+        """What keeps an execution from running now, apart from the executor's slots: the key before the queue.
+
+        named: its turn was decided already, on another node.
+        """
         full = self._full_key(wants)
         if full is not None:
             return WaitsFor.GOVERNOR if full == GOVERNOR else WaitsFor.KEY
@@ -373,6 +393,9 @@ class Queues:
         """Nobody whose id begins so holds anything: to be told anew who does."""
         for execution_id in [one for one in self._holders if one.startswith(prefix)]:
             self.release(execution_id)
+
+    def choose(self, chosen: Chosen | None) -> None:
+        """A queue of the user's has said who is next; nobody asked for it here."""
 
     # -- looking
 

@@ -24,6 +24,8 @@ from .coordinator import Coordinator
 from .executor import Executor
 from .executor_core import LOST_LEASE
 from .handling.catalogue import DEFAULT_POOL, Catalogue
+from .job_queue import JobQueueConfig
+from .job_queue_keeper import JobQueueKeeper
 from .keeper import Keeper
 from .keeper_core import KeeperCore
 from .keeper_places import ClusterPlaces
@@ -58,6 +60,7 @@ class NodeConfig:
     is overdue; `watch_seconds`: how often the watchdog looks. `system_tasks`: whether the node makes its own tasks, which purge
     and fold every `purge_every_seconds`; without them it keeps everything. `canaries`: which of them there
     are, if any. `cluster`: the node is one of several; `version`: of the program, as others see it.
+    `job_queue`: a queue of the user's own, which says who of the stored tasks is given next.
     """
 
     data: Path
@@ -81,6 +84,7 @@ class NodeConfig:
     canaries: CanaryConfig | None = None
     cluster: ClusterConfig | None = None
     version: str = ""
+    job_queue: JobQueueConfig | None = None
 
 
 @attrs.frozen
@@ -141,12 +145,15 @@ def new_lane(
     zones_changed: bool = False,
     sharing: Sharing | None = None,
     outside: Outside | None = None,
+    job_queue: JobQueueKeeper | None = None,
 ) -> Lane:
     """The actors of one lane, not started yet. `writer` and `reader`: the world's lanes in which the store is called.
 
     `zones_changed`: the store was last used with another time zone database. `sharing`: with whom the store is shared.
-    `outside`: what workers outside of the node do, of all its lanes.
+    `outside`: what workers outside of the node do, of all its lanes. `job_queue`: asks a queue of the user's who is next.
     """
+
+    limits = HeldLimits(config.queues)
 
     def new_core() -> KeeperCore:
         return KeeperCore(
@@ -156,7 +163,7 @@ def new_lane(
             random=world.rng("retries"),
             new_id=world.new_id,
             runs=catalogue.__contains__,
-            queues=HeldLimits(config.queues),
+            queues=limits if job_queue is None else job_queue.new_queues(limits),
             recovering=config.catch_up_running,
             governor=Governor(config.catch_up_rate, config.catch_up_burst),
             zones_changed=zones_changed,

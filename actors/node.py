@@ -31,6 +31,7 @@ from .handling.tools import Tools
 from .herald import Herald
 from .herald_messages import TopicMessage
 from .janitor import Purges
+from .job_queue_keeper import JobQueueKeeper
 from .keeper_messages import CreateTasks, StopClaiming
 from .lane_control import LaneControl, within
 from .lanes import ASK_SECONDS, Lane, NodeConfig
@@ -83,6 +84,7 @@ class Node:
         cluster: Cluster | None = None,
         canaries: Canaries | None = None,
         outside: Outside | None = None,
+        job_queue: JobQueueKeeper | None = None,
     ) -> None:
         self.config = config
         self.catalogue = catalogue
@@ -97,7 +99,8 @@ class Node:
         herald.observe(self.journal.hear)
         self.scope = EVERYTHING
         self.draining = trio.Event()
-        self.beside: list[Callable[[], list[str]]] = []
+        self.job_queue = job_queue
+        self.beside: list[Callable[[], list[str]]] = [] if job_queue is None else [job_queue.complaints]
         self._durable = durable
         self._memory = memory
         self._root = root

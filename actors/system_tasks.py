@@ -156,7 +156,7 @@ class SystemTasks:
             name,
             Interval(self._every, Instant(now + self._every)),
             # A crash of the node while one runs is no reason to hold it: it is run again at the next start.
-            policies=Policies(retry=Retry(max_retries=2), ttl=HISTORY),
+            policies=Policies(queue=SYSTEM, retry=Retry(max_retries=2), ttl=HISTORY),
             owner=SYSTEM,
             created_at=now,
         )

@@ -24,6 +24,7 @@ DOORS = {
         "tocsin/handlers/dead_man.py",
         "tocsin/handlers/http.py",
         "tocsin/handlers/webhook.py",
+        "tocsin/queue/custom_remote.py",
     ),
     "hypercorn": ("tocsin/api/*",),
     "icalendar": ("actors/when/ics.py",),

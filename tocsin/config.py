@@ -21,9 +21,10 @@ from runtime.clock import DAY, SECOND, Micros
 from runtime.errors import InvalidRequest
 
 from .canary_config import check_canaries
-from .channels.amqp_settings import AmqpSettings, check_amqp
+from .channels.amqp_settings import check_amqp
 from .cluster_config import ClusterSettings, check_cluster
 from .durations import format_duration
+from .queue.settings import QueueSettings
 from .setting_readers import (
     Address,
     Reader,
@@ -76,7 +77,7 @@ def _kept_last(what: str, number: int, reason: str) -> Any:
 
 
 @attrs.frozen
-class Config(AmqpSettings):
+class Config(QueueSettings):
     """Every effective value of a node."""
 
     data: Path = attrs.field(

@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -27,18 +26,15 @@ from actors.command_messages import (
 )
 from actors.handling.catalogue import Catalogue
 from actors.herald_messages import TopicMessage
-from actors.lanes import NodeConfig
 from actors.model.calendar import Calendar
 from actors.model.execution import Execution
-from actors.model.lifecycle import Phase, State
+from actors.model.lifecycle import Phase
 from actors.model.policy import Policies
-from actors.model.retention import Keep, Retention
 from actors.model.task import Definition, Task
 from actors.model.trigger import Interval
 from actors.node import Node
 from actors.store.answers import ExecutionDetail, TaskFilter
 from actors.store.port import DeliveryWrite
-from runtime.clock import SECOND, Micros
 from runtime.errors import Conflict, InvalidRequest, NotFound
 from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
@@ -47,7 +43,6 @@ from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
 from .canary_config import canary_config
 from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
-from .cluster_config import cluster_config
 from .config import SETTINGS, Config, load_config, suggestion
 from .context_tools import ContextTools
 from .definitions import definition_from_json
@@ -58,6 +53,7 @@ from .forwarding import Answers
 from .handlers.dead_man import dead_man
 from .loading import load_catalogue
 from .node_control import NodeControl
+from .node_settings import node_config
 from .references import references_in, resolve
 from .tasks import DECLARED_TASKS, DeclaredTask
 from .triggers import seeded, trigger_from_json
@@ -289,51 +285,6 @@ class LocalNode(NodeControl):
         await self._node.drain(grace_seconds)
 
 
-def node_config(config: Config) -> NodeConfig:
-    """The settings that concern the node, as the floor below takes them."""
-    return NodeConfig(
-        data=config.data,
-        name=config.name,
-        slots=config.slots,
-        memory_slots=config.memory_slots,
-        threads=config.threads,
-        queues=config.queues,
-        catch_up_rate=config.catch_up_rate,
-        catch_up_burst=config.catch_up_burst,
-        catch_up_running=config.catch_up_running,
-        drain_seconds=config.drain_timeout / SECOND,
-        purge_every_seconds=config.purge_every / SECOND,
-        retention=retention_of(config),
-        deliveries_kept=config.deliveries_last,
-        synchronous=config.synchronous,
-        canaries=canary_config(config),
-        cluster=cluster_config(config, config.name) if config.clustered else None,
-        version=metadata.version("tocsin"),
-    )
-
-
-def retention_of(config: Config) -> Retention:
-    """How long what has ended is kept: where nothing of its own is said for a kind, for `keep_for`; a number of 0 is no limit."""
-
-    def keep(ttl: Micros | None, last: int) -> Keep:
-        return Keep(config.keep_for if ttl is None else ttl, last or None)
-
-    return Retention(
-        states={
-            State.COMPLETED: keep(config.completed_for, config.completed_last),
-            State.FAILED: keep(config.failed_for, config.failed_last),
-            State.TIMED_OUT: keep(config.timed_out_for, config.timed_out_last),
-            State.CANCELLED: keep(config.cancelled_for, config.cancelled_last),
-        },
-        rows=keep(config.missed_for, config.missed_last),
-        skipped=keep(config.skipped_for, config.skipped_last),
-        folded=config.folded_for,
-        tasks=keep(config.finished_for, 0).ttl,
-        newest=config.keep_newest,
-        audits=config.audit_last,
-    )
-
-
 @asynccontextmanager
 async def open_node(
     file: str | Path | None = None, *, catalogue: Catalogue | None = None, world: World | None = None, **settings: Any
@@ -355,9 +306,7 @@ async def open_node(
     config = load_config(environment, None if file is None else Path(file), flags).config
     world = world or composition.real_world(node_config(config))
     if catalogue is None:
-        catalogue = load_catalogue(
-            config.tasks, world, placements=config.own_placements, reachable=config.http_allowed
-        )
+        catalogue = load_catalogue(config.tasks, world, placements=config.own_placements, reachable=config.http_allowed)
     with single_error():
         async with open_configured(config, catalogue, world) as node:
             yield node

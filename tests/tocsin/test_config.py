@@ -11,7 +11,7 @@ from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, HOUR, SECOND, Micros
 from runtime.errors import InvalidRequest
 from tocsin.config import SETTINGS, Config, load_config, shown, variable_of
-from tocsin.node import node_config
+from tocsin.node_settings import node_config
 from tocsin.setting_readers import Address
 
 

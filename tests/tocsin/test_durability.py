@@ -9,7 +9,7 @@ import pytest
 from actors.lanes import NodeConfig
 from actors.store.sqlite import SqliteStore
 from tocsin.config import load_config
-from tocsin.node import node_config
+from tocsin.node_settings import node_config
 
 NORMAL, FULL = 1, 2
 """As SQLite numbers them."""

@@ -18,7 +18,8 @@ from actors.composition import real_world
 from ..allowed import allowed_commands
 from ..config import Config, load_config
 from ..loading import load_catalogue
-from ..node import node_config, single_error
+from ..node import single_error
+from ..node_settings import node_config
 from ..serving import Serving, serve_node
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
