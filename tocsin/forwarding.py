@@ -18,6 +18,7 @@ from .calls import Call
 from .context_tools import read_arguments
 from .dispatch import perform
 from .error_table import INTERNAL, row_of
+from .live.told import TOLD as OF_EVENTS
 from .memory_tasks import TOLD
 from .operations import BY_NAME
 from .peer_calls import MORE
@@ -34,6 +35,9 @@ SWITCHES: Final = frozenset("drain_node switch_executor show_process".split())
 
 FORWARDED: Final = SWITCHES | REFERENCES.keys()
 """Operations of the table that nodes ask of each other. They are carried out where they arrive, and never passed on."""
+
+ALL_TOLD: Final = {**TOLD, **OF_QUEUE, **OF_EVENTS}
+"""What nodes ask each other that is no operation of the table, by name."""
 
 PART: Final = 180_000
 """Characters of an answer in one message, which may have 256 KiB with what is around them; all of them are ASCII."""
@@ -66,7 +70,7 @@ class Answers:
 
     async def _carry_out(self, asked: Asked) -> object:
         node, operation = self.node, asked.operation
-        if (told := TOLD.get(operation) or OF_QUEUE.get(operation)) is not None:
+        if (told := ALL_TOLD.get(operation)) is not None:
             return await told(node.seen_by(_caller(asked).scope), _object(asked.arguments))
         if operation not in FORWARDED:
             raise Forbidden(f"no node asks another one for {operation!r}")

@@ -20,6 +20,7 @@ from .api.entrance import ApiSettings
 from .api.server import serve_api
 from .client import NODE_FILE, TOKEN_FILE
 from .config import Config
+from .live.settings import FollowerLimits
 from .node import LocalNode, open_configured
 from .secret_files import read_or_make, write_private
 
@@ -71,6 +72,7 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
             config.rate,
             config.burst,
             config.failed_logins,
+            FollowerLimits(config.event_followers, config.event_followers_per_token, config.event_rate),
         )
         url = await nursery.start(serve_api, node.inner, config.listen, token, settings, stop)
         node_file = config.data / NODE_FILE

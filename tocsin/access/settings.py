@@ -10,7 +10,7 @@ import attrs
 
 from runtime.errors import InvalidRequest
 
-from ..canary_config import CanarySettings
+from ..live.settings import ObserveSettings
 from ..setting_readers import Address, about, optional, read_flag, read_modules, read_text, whole
 from .limits_core import FAILURES
 
@@ -39,7 +39,7 @@ def _origin(text: str, field: str) -> str:
 
 
 @attrs.frozen
-class AccessSettings(CanarySettings):
+class AccessSettings(ObserveSettings):
     """See the module's docstring. `Config` adds those of any node."""
 
     tls_certificate: str = attrs.field(

@@ -16,6 +16,7 @@ from ..access.authentication import Authenticator
 from ..access.caller import NOBODY, Caller
 from ..access.limits_core import FAILURES, Failures, Rates, TooManyRequests
 from ..access.settings import BURST, RATE
+from ..live.settings import DEFAULT_LIMITS, FollowerLimits
 from ..vocabulary import TENANT
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 class ApiSettings:
     """What the interface needs to know: the longest body in bytes, whether it speaks TLS, who else's pages may use it.
 
-    rate, burst: of requests with one token. failed_logins: of one address in a minute.
+    rate, burst: of requests with one token. failed_logins: of one address in a minute. followers: of live events.
     """
 
     body_limit: int
@@ -50,6 +51,7 @@ class ApiSettings:
     rate: int = RATE
     burst: int = BURST
     failed_logins: int = FAILURES
+    followers: FollowerLimits = DEFAULT_LIMITS
 
     @property
     def is_secure(self) -> bool:

@@ -46,9 +46,11 @@ async def serve_api(
 
     Raises Conflict when the address is taken, InvalidRequest when this machine does not have it.
     """
-    application = Api(node, token, settings).application()
+    api = Api(node, token, settings)
+    application = api.application()
     try:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(api.hub.run, stop)
             binds: list[str] = await nursery.start(_serve, application, _settings(listen, settings), stop)
             task_status.started(binds[0])
     except BaseExceptionGroup as group:

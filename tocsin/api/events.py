@@ -1,0 +1,202 @@
+"""`GET /api/events`: what happens, as Server-Sent Events.
+
+Who may not follow is told so with the status and body of any error, before the stream begins. What goes wrong later ends it:
+with an event `end` that says why, where the reader still takes something.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from litestar import Request, Response
+from litestar.handlers import ASGIRouteHandler
+
+from runtime.errors import NotFound, TocsinError
+
+from ..access.caller import Caller
+from ..access.permissions import check
+from ..calls import Call
+from ..dispatch import Dispatcher
+from ..live.events_core import Position, Wanted, read_kinds, read_position
+from ..live.hub import Follower, Hub, end_chunk, rest_chunk
+from ..live.operation import FOLLOW
+from .answering import AnyRequest, error_body, error_response
+from .entrance import Entrance
+from .requests import read_arguments
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
+
+logger = logging.getLogger("tocsin.api")
+
+EVENTS_PATH: Final = f"/api{FOLLOW.path}"
+CONTENT_TYPE: Final = "text/event-stream"
+
+QUIET_SECONDS: Final = 15.0
+"""When nothing has happened for so long a comment is sent: below the patience of proxies, which is 30 s and more."""
+
+SEND_SECONDS: Final = 10.0
+"""How long a reader may take nothing: then his buffers have been full for that long, and he is cut off."""
+
+CHECK_SECONDS: Final = 60.0
+"""Between two looks at whether the token is still good."""
+
+RETRY_MILLISECONDS: Final = 2_000
+"""When browsers come again after the stream has ended."""
+
+Put = Callable[[bytes], Awaitable[None]]
+
+
+class TooSlow(Exception):
+    """The reader takes nothing."""
+
+
+class Events:
+    """See the module's docstring."""
+
+    def __init__(self, entrance: Entrance, dispatch: Dispatcher, hub: Hub) -> None:
+        self._entrance = entrance
+        self._dispatch = dispatch
+        self._hub = hub
+
+    def route(self) -> ASGIRouteHandler:
+        """The route."""
+
+        async def events(scope: Scope, receive: Receive, send: Send) -> None:
+            request: AnyRequest = Request(scope, receive, send)
+            try:
+                if request.method != "GET":
+                    await _answer(send, _not_allowed(request))
+                    return
+                await self._follow(request, receive, send)
+            except Exception as error:
+                await _answer(send, error_response(error, f"GET {FOLLOW.path}"))
+
+        return ASGIRouteHandler(EVENTS_PATH, name=FOLLOW.name, copy_scope=False)(events)
+
+    async def _follow(self, request: AnyRequest, receive: Receive, send: Send) -> None:
+        """Raises what refuses the reader, and nothing once the stream has begun."""
+        caller = await self._entrance.caller(request)
+        check(FOLLOW, caller)
+        wanted, since = await self._wanted(request, caller)
+        async with self._hub.follow(caller.token or caller.user) as follower:
+            until = self._hub.position()
+            await _begin(send)
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_until_gone, receive, scope)
+                    nursery.start_soon(self._until_not_let_in, request, _put(send), scope)
+                    await self._tell(follower, wanted, since, until, _put(send))
+                    scope.cancel()
+            with trio.move_on_after(SEND_SECONDS):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _wanted(self, request: AnyRequest, caller: Caller) -> tuple[Wanted, Position | None]:
+        pairs = list(request.query_params.multi_items())
+        keys = [key for key, _ in pairs]
+        found = read_arguments(FOLLOW, {}, dict(pairs), [key for key in keys if keys.count(key) > 1], b"")
+        kinds = read_kinds(found["kind"])
+        header = request.headers.get("last-event-id")
+        after = found["after"] if header is None else header
+        since = None if not after else read_position(after)
+        task = None if found["task"] is None else await self._task(found["task"], caller)
+        return Wanted(caller.scope, kinds, task, found["type"], found["tag"]), since
+
+    async def _task(self, reference: str, caller: Caller) -> str:
+        if not reference:
+            raise NotFound("no task without a name")
+        call = Call({"reference": reference}, caller.user, "rest", caller)
+        found: dict[str, Any] = await self._dispatch("find_task", call)
+        return str(found["itemId"])
+
+    async def _tell(
+        self, follower: Follower, wanted: Wanted, since: Position | None, until: Position, put: Put
+    ) -> None:
+        """Tell what happens until the reader is too slow or the node stops."""
+        try:
+            await put(f"retry: {RETRY_MILLISECONDS}\n".encode() + rest_chunk(since or until))
+            if since is not None:
+                async with aclosing(self._hub.replay(since, until)) as replayed:
+                    async for told in replayed:
+                        if isinstance(told, bytes):
+                            await put(told)
+                        elif wanted.has(told[0]):
+                            await put(told[1])
+            await self._live(follower, wanted, put)
+        except TooSlow:
+            logger.info("a follower of live events took nothing for %g s and was cut off", SEND_SECONDS)
+
+    async def _live(self, follower: Follower, wanted: Wanted, put: Put) -> None:
+        hub, quiet_since, reading = self._hub, trio.current_time(), 0.0
+        up_to_date = quiet_since
+        while not hub.closing:
+            if follower.behind():
+                if reading > (trio.current_time() - up_to_date) / 2:
+                    await put(end_chunk("too slow: what had to be told next is gone"))
+                    return
+                await put(follower.skip())
+                reading, up_to_date = 0.0, trio.current_time()
+            told = follower.take(hub.turn)
+            chunk = b"".join(one.chunk for one in told if one.event is None or wanted.has(one.event))
+            began = trio.current_time()
+            if chunk:
+                await put(chunk)
+                quiet_since = trio.current_time()
+                reading += quiet_since - began
+            if not told:
+                reading, up_to_date = 0.0, began
+                await hub.wait(QUIET_SECONDS)
+            if trio.current_time() - quiet_since >= QUIET_SECONDS:
+                quiet_since = trio.current_time()
+                await put(rest_chunk(hub.position()))
+        await put(end_chunk("the node stops"))
+
+    async def _until_not_let_in(self, request: AnyRequest, put: Put, scope: trio.CancelScope) -> None:
+        """End the stream when its token is not good any more."""
+        while True:
+            await trio.sleep(CHECK_SECONDS)
+            try:
+                check(FOLLOW, await self._entrance.caller(request))
+            except TocsinError as error:
+                if type(error).__name__ in ("Unauthenticated", "Forbidden"):
+                    with trio.move_on_after(SEND_SECONDS):
+                        await put(end_chunk(str(error)))
+                    scope.cancel()
+                    return
+
+
+async def _begin(send: Send) -> None:
+    headers = [(b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def _put(send: Send) -> Put:
+    async def put(chunk: bytes) -> None:
+        with trio.move_on_after(SEND_SECONDS) as patience:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if patience.cancelled_caught:
+            raise TooSlow
+
+    return put
+
+
+async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+    scope.cancel()
+
+
+def _not_allowed(request: AnyRequest) -> Response[bytes]:
+    content = error_body("Method Not Allowed", 405, f"{request.method} {EVENTS_PATH}: Method Not Allowed")
+    return Response(content, status_code=405, media_type="application/json", headers={"Allow": "GET"})
+
+
+async def _answer(send: Send, response: Response[bytes]) -> None:
+    headers = [(name.lower().encode(), str(value).encode()) for name, value in response.headers.items()]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(response.content)).encode())]
+    await send({"type": "http.response.start", "status": response.status_code or 500, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content, "more_body": False})

@@ -1,0 +1,1 @@
+"""Live events: what happens in the cluster, told to everybody who follows it."""

@@ -1,0 +1,186 @@
+"""Live events: what they look like, who sees which, and where in their streams somebody is. Pure.
+
+Each node numbers what it commits; a *position* names for every node, by the tag of its process, the last number that was seen,
+and the instant of it. The id of an event is the position after it, as a text. So an id means the same at every node of a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from actors.live.entries import Entry, Kind, NodeChange, Step, TaskChange
+from actors.model.execution import Execution
+from actors.model.occurrence import Settled
+from actors.model.scope import Scope
+from actors.model.task import Definition
+from runtime.clock import Instant
+from runtime.errors import InvalidRequest
+
+from ..fields import show_instant
+
+Json = dict[str, Any]
+
+KINDS: Final = tuple(kind.value for kind in Kind)
+
+MESSAGE: Final = 1_000
+"""Characters of a failure's message in an event; the execution has all of it."""
+
+MOST_NODES: Final = 64
+"""Nodes that a position may name, far more than a cluster has."""
+
+_ID: Final = re.compile(r"(\d{1,19})((?:_[0-9a-z-]{1,36}\.\d{1,18})*)")
+
+
+@attrs.frozen
+class Position:
+    """Where in the streams of the nodes somebody is: up to which number, by tag, and when that was."""
+
+    at: Instant
+    numbers: Mapping[str, int]
+
+    def text(self) -> str:
+        """As the id of an event."""
+        parts = (f"_{tag}.{number}" for tag, number in sorted(self.numbers.items()))
+        return f"{self.at:d}{''.join(parts)}"
+
+
+def read_position(text: str) -> Position:
+    """The position that an id says. Raises InvalidRequest for a text that is none."""
+    found = _ID.fullmatch(text)
+    if found is None:
+        raise InvalidRequest("after: the id of an event, as it came with it")
+    pairs = [part.rsplit(".", 1) for part in found[2].split("_")[1:]]
+    if len(pairs) > MOST_NODES:
+        raise InvalidRequest(f"after: at most {MOST_NODES} nodes")
+    return Position(Instant(int(found[1])), {tag: int(number) for tag, number in pairs})
+
+
+@attrs.frozen
+class LiveEvent:
+    """An event as it travels from node to node, and is told. `owner`, `tenant`: whose it is; both None: everybody's."""
+
+    number: int
+    at: int
+    kind: str
+    data: Json
+    tenant: str | None = None
+    owner: str | None = None
+
+    def travelling(self) -> list[Any]:
+        """As another node is told."""
+        return [self.number, self.at, self.kind, self.data, self.tenant, self.owner]
+
+
+def arrived(told: object) -> LiveEvent:
+    """An event that another node has told. Raises ValueError, TypeError for what is none."""
+    if not isinstance(told, list):
+        raise TypeError("an event is a list")
+    number, at, kind, data, tenant, owner = told
+    return LiveEvent(int(number), int(at), str(kind), dict(data), tenant, owner)
+
+
+@attrs.frozen
+class Wanted:
+    """Which events somebody wants; empty and None: all that he may see. `task`: an id."""
+
+    scope: Scope
+    kinds: frozenset[str] = frozenset()
+    task: str | None = None
+    type: str | None = None
+    tag: str | None = None
+
+    def has(self, event: LiveEvent) -> bool:
+        """Whether an event is among them."""
+        if self.kinds and event.kind not in self.kinds:
+            return False
+        if event.tenant is None:
+            return self.task is None and self.type is None and self.tag is None
+        if self.scope.tenant not in (None, event.tenant) or self.scope.owner not in (None, event.owner):
+            return False
+        task = event.data["task"]
+        return (
+            self.task in (None, task["itemId"])
+            and self.type in (None, task["taskType"])
+            and (self.tag is None or self.tag in task["tags"])
+        )
+
+
+def read_kinds(text: str | None) -> frozenset[str]:
+    """Kinds of events, with commas between them. Raises InvalidRequest for one that there is not."""
+    found = frozenset(part.strip() for part in text.split(",")) if text else frozenset()
+    if unknown := sorted(found - set(KINDS)):
+        raise InvalidRequest(f"kind: {', '.join(KINDS)}, not {unknown[0][:64]!r}")
+    return found
+
+
+def event_of(entry: Entry, node: str) -> LiveEvent:
+    """An entry of the journal of the node with this name as an event."""
+    data: Json = {"at": show_instant(entry.at), "kind": entry.kind.value, "node": node}
+    definition = entry.definition
+    if definition is None:
+        return LiveEvent(entry.number, entry.at, entry.kind.value, data | _about(entry))
+    data["task"] = _task(definition)
+    return LiveEvent(
+        entry.number, entry.at, entry.kind.value, data | _about(entry), definition.tenant, definition.owner
+    )
+
+
+def _task(definition: Definition) -> Json:
+    return {
+        "itemId": definition.id,
+        "name": definition.name,
+        "taskType": definition.type,
+        "tags": list(definition.tags),
+        "tenant": definition.tenant,
+    }
+
+
+def _about(entry: Entry) -> Json:
+    match entry.what:
+        case TaskChange(audit=audit, task=task):
+            change = {"action": audit.action, "actor": audit.actor, "detail": audit.detail}
+            return {"change": change, "status": task.state.status.value, "phase": task.state.phase.value}
+        case Execution():
+            return {"execution": _execution(entry.what)}
+        case Step(execution_id=execution_id, progress=progress):
+            return {"execution": {"id": execution_id}, "progress": json.loads(progress)}
+        case Settled():
+            return {"slots": _slots(entry.what)}
+        case NodeChange(change=change, peer=peer):
+            standing = {"name": peer.name, "boot": peer.boot, "standing": peer.standing.value}
+            return {"member": standing | {"change": change, "draining": peer.draining}}
+
+
+def _execution(execution: Execution) -> Json:
+    failure = execution.failure
+    return {
+        "id": execution.id,
+        "kind": execution.kind.value,
+        "state": execution.state.value,
+        "waitsFor": execution.waits_for and execution.waits_for.value,
+        "retryAt": show_instant(execution.due),
+        "nominal": show_instant(execution.nominal),
+        "outcome": execution.outcome and execution.outcome.value,
+        "reason": execution.reason and execution.reason.value,
+        "attempt": execution.attempt,
+        "node": execution.node,
+        "correlation": execution.correlation,
+        "startedAt": show_instant(execution.started_at),
+        "endedAt": show_instant(execution.ended_at),
+        "failure": failure and {"type": failure.type, "message": failure.message[:MESSAGE]},
+    }
+
+
+def _slots(settled: Settled) -> Json:
+    return {
+        "first": show_instant(settled.first),
+        "last": show_instant(settled.last),
+        "count": settled.count,
+        "outcome": settled.outcome.value,
+        "reason": settled.reason.value,
+    }

@@ -1,0 +1,29 @@
+"""What may be asked of the stream of live events. It is no row of the table of operations: its answer has no end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtime import errors
+
+from ..operation import INPUT, Argument, Operation
+
+FOLLOW: Final = Operation(
+    "follow_events",
+    "GET",
+    "/events",
+    "What happens, as it happens, as Server-Sent Events; `Last-Event-ID` or `after` goes on after an event",
+    "viewer",
+    (
+        Argument(
+            "kind", "query", "text", "kinds of events, with commas between them: task, execution, progress, slots, node"
+        ),
+        Argument("task", "query", "text", "id, prefix or name of one task"),
+        Argument("type", "query", "text", "a task type"),
+        Argument("tag", "query", "text", "a tag of tasks"),
+        Argument(
+            "after", "query", "text", "the id of the last event that was seen; the header Last-Event-ID comes before it"
+        ),
+    ),
+    errors=(*INPUT, errors.NotFound),
+)
