@@ -13,7 +13,7 @@ from runtime.world import World
 
 from .lanes import READS, WRITER, Lane
 from .model.scope import Scope
-from .model.system import actor_of
+from .model.system import actor_of, origin_of
 from .rules.audit_chain import end_fault, faults, seal
 from .store.access import AccessStore, AuditFilter, AuditRow, ChainHead, Token
 from .store.answers import Counts
@@ -91,9 +91,9 @@ class AccessLibrary:
         found = await self.token(token_id)
         return token if found is None else found
 
-    async def end(self, session: Token) -> None:
+    async def end(self, session: Token, actor: str) -> None:
         """End a session."""
-        audit = self._audit(session.user, "LogOut", session)
+        audit = self._audit(actor, "LogOut", session)
         await self._write(self._store.revoke_token, session.id, self._world.now(), audit)
 
     async def used(self, token_id: str) -> None:
@@ -101,8 +101,16 @@ class AccessLibrary:
         await self._write(self._store.use_token, token_id, self._world.now())
 
     def _audit(self, actor: str, action: str, token: Token) -> Audit:
-        detail = f"{token.id} {token.role} {token.user}"
-        return Audit(self._world.now(), actor_of(actor), action, "", detail, token.tenant or "")
+        return self._record(actor, action, f"{token.id} {token.role} {token.user}", token.tenant)
+
+    def _record(self, actor: str, action: str, detail: str, tenant: str | None) -> Audit:
+        name = str(actor_of(actor))
+        return Audit(self._world.now(), name, action, "", detail, tenant or "", origin_of(actor))
+
+    async def note(self, actor: str, action: str, detail: str, tenant: str | None = None) -> None:
+        """Add a record of what is no change of a task, a calendar or a token; nothing where no audit log is kept."""
+        if self.is_kept:
+            await self._write(self._store.add_audit, self._record(actor, action, detail, tenant))
 
     # -- the audit log
 

@@ -27,6 +27,7 @@ from .keeper_messages import Directive, Refuse
 from .keeper_staging import Staged
 from .model.calendar import Calendar, CalendarRule
 from .model.lifecycle import Change, Phase, change_phase
+from .model.system import origin_of
 from .model.task import Definition, Task
 from .model.trigger import Bounds, CalendarInterval, Cron, Trigger, Union
 from .rules.definition_changes import recalculate
@@ -129,7 +130,8 @@ class Calendars:
         self._staged[_key(calendar)] = calendar
         self._answers.append((message.reply, calendar))
         detail = f"{calendar.name} version {calendar.version}"
-        self._audits.append(Audit(now, message.actor, type(message).__name__, "", detail, calendar.tenant))
+        audit = Audit(now, str(message.actor), type(message).__name__, "", detail, calendar.tenant)
+        self._audits.append(evolve(audit, origin=origin_of(message.actor)))
 
     def refreshed(self, definition: Definition) -> Definition:
         """The definition with the newest versions of its calendars.

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from runtime.clock import Instant
 from runtime.errors import Conflict
+from runtime.records import evolve
 
 from .command_messages import (
     ActivateTask,
@@ -32,7 +33,9 @@ from .model.placement import Where
 from .model.policy import Overlap
 from .model.retention import SYSTEM
 from .model.system import is_system, refuse_type
+from .model.task import Task
 from .rules import attempts
+from .rules.auditing import changed
 from .rules.definition_changes import activate, cancel_definition, changes_times, configure, edit, pause
 from .rules.overlapping import Room, room
 
@@ -51,8 +54,16 @@ class Commands:
     def carry_out(self, message: Command, staged: Staged, now: Instant) -> str | None:
         """Stage the command. Answers the id of the execution that the asker wants to see, or None for the task.
 
-        Every refusal is raised before anything is staged.
+        Every refusal is raised before anything is staged. What is staged leaves a record in the audit log.
         """
+        former = Task(staged.definition, evolve(staged.state))
+        shown = self._stage(message, staged, now)
+        now_is = None if staged.deleted else Task(staged.definition, staged.state)
+        execution = getattr(message, "execution_id", None) or shown
+        staged.audits += (changed(message.actor, type(message).__name__, former, now_is, now, execution),)
+        return shown
+
+    def _stage(self, message: Command, staged: Staged, now: Instant) -> str | None:
         if message.actor != SYSTEM:
             if is_system(staged.definition):
                 _refuse_change(message, staged.definition.name)
@@ -71,15 +82,15 @@ class Commands:
             case PauseTask():
                 change_phase(staged.state.phase, Change.PAUSE)
                 self._progression.settle_slots(staged, now)
-                staged.replace(staged.definition, pause(staged.task, message.note, message.actor))
+                staged.replace(staged.definition, pause(staged.task, message.note, str(message.actor)))
             case ActivateTask():
                 definition, state, rows = activate(staged.task, message.trigger, message.bounds, now)
                 staged.replace(definition, state)
                 staged.settle(rows)
             case CancelTask():
-                self._cancel_task(staged, message.actor, now)
+                self._cancel_task(staged, str(message.actor), now)
             case DeleteTask():
-                self._cancel_task(staged, message.actor, now)
+                self._cancel_task(staged, str(message.actor), now)
                 staged.deleted = True
             case RunTask():
                 return self._run(message, staged, now)

@@ -370,7 +370,6 @@ class KeeperCore:
         if isinstance(message, EditTask):
             self.waits.promise(message.definition)
         staged.messages += (message,)
-        staged.audits += (Audit(now, message.actor, type(message).__name__, staged.id, "", staged.definition.tenant),)
         staged.answers += ((message.reply, shown),)
 
     # -- after a batch

@@ -15,8 +15,9 @@ from .keeper_staging import Plan, Staged
 from .model.retention import SYSTEM
 from .model.system import refuse_type
 from .model.task import Definition, Task, partition_of
+from .rules.auditing import created
 from .rules.definition_changes import first_state
-from .store.port import Audit, CommitResult
+from .store.port import CommitResult
 
 if TYPE_CHECKING:
     from .keeper_calendars import Calendars
@@ -63,7 +64,7 @@ class Creations:
             return error
         one = staged[definition.id] = Staged.new(definition, state, partition_of(definition.id, self._partitions))
         self._waits.promise(definition)
-        one.audits += (Audit(now, actor, "CreateTask", definition.id, tenant=definition.tenant),)
+        one.audits += (created(actor, definition, now),)
         return definition.id
 
     def planned(self) -> tuple[tuple[CreateTasks, tuple[Made, ...]], ...]:

@@ -20,6 +20,7 @@ from .keeper_lane import LaneChange, Pauses
 from .keeper_messages import PauseScheduler, ReleaseLock, ResumeScheduler
 from .keeper_queues import Holder
 from .keeper_staging import Staged
+from .model.system import origin_of
 from .store.port import Audit, Commit, SchedulerPause
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class LaneCommands:
             staged.unlocked += (holder,)
             if (execution := staged.executions.get(holder.execution_id)) is not None:
                 staged.put(evolve(execution, key=None))
-            staged.audits += (Audit(now, message.actor, "ReleaseLock", staged.id, message.key, message.tenant),)
+            audit = Audit(now, str(message.actor), "ReleaseLock", staged.id, message.key, message.tenant)
+            staged.audits += (evolve(audit, origin=origin_of(message.actor)),)
         if holders:
             self._answers.append((message.reply, tuple(holder.execution_id for holder in holders)))
 
@@ -102,7 +104,8 @@ class LaneCommands:
         return [one for one in found if message.execution_id in (None, one.execution_id)]
 
     def _note(self, message: PauseScheduler | ResumeScheduler, detail: str, now: Instant) -> None:
-        self._audits.append(Audit(now, message.actor, type(message).__name__, "", detail))
+        audit = Audit(now, str(message.actor), type(message).__name__, "", detail, origin=origin_of(message.actor))
+        self._audits.append(audit)
 
     def write(self, commit: Commit) -> tuple[Commit, LaneChange]:
         """The commit with what was gathered, and what follows it. Begins anew."""

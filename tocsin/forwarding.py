@@ -14,6 +14,7 @@ from actors.peer_messages import Result
 from runtime.errors import Forbidden, InvalidRequest, NotFound, TocsinError, TooLarge
 
 from .access.caller import Caller, Role, read_caller
+from .access.origin import acting
 from .calls import Call
 from .context_tools import read_arguments
 from .dispatch import perform
@@ -77,7 +78,9 @@ class Answers:
         arguments = read_arguments(BY_NAME[operation].arguments, _object(asked.arguments))
         if operation in SWITCHES and arguments["node"] != node.config.name:
             raise InvalidRequest(f"node: this one is {node.config.name!r}, not {arguments['node']!r}")
-        return await perform(node, operation, Call(arguments, asked.actor, asked.channel, _caller(asked)))
+        caller = _caller(asked)
+        actor = acting(asked.actor, asked.channel, token=caller.token)
+        return await perform(node, operation, Call(arguments, actor, asked.channel, caller))
 
     def _first(self, text: str) -> Result:
         if len(text) <= PART:

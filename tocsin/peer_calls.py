@@ -61,7 +61,7 @@ async def ask_node(
 
 def asked_of(operation: str, arguments: Mapping[str, object], call: Call) -> Asked:
     """What another node is asked for, on behalf of the caller of a call."""
-    return Asked(operation, json.dumps(arguments), call.actor, call.channel, caller_text(call.caller))
+    return Asked(operation, json.dumps(arguments), str(call.actor), call.channel, caller_text(call.caller))
 
 
 async def _ask(cluster: Cluster, peer: Peer, call: Asked, seconds: float) -> Result:

@@ -72,7 +72,7 @@ async def add_canaries(node: Node, call: Call) -> Json:
             policies=DRILL_POLICIES,
             tags=(CANARY,),
             labels=((_LABEL, drill),),
-            owner=call.actor,
+            owner=str(call.actor),
         )
         for index, task_id in enumerate(ids)
     ]

@@ -77,6 +77,9 @@ async def drain_node(node: Node, call: Call) -> Json:
     """Have a node take nothing new and give its partitions away, or take part again."""
     cluster = facade_of(node)
     said = await cluster.drain(call["node"], not call["undo"], call)
+    if said is None:
+        # Where it was carried out, which is here.
+        await node.access.note(call.actor, "DrainNode", f"{call['node']}{', undone' if call['undo'] else ''}")
     return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
 
 
@@ -84,6 +87,8 @@ async def switch_executor(node: Node, call: Call) -> Json:
     """Have a node take executions, or no new ones."""
     cluster = facade_of(node)
     said = await cluster.set_executor(call["node"], call["on"], call)
+    if said is None:
+        await node.access.note(call.actor, "SwitchExecutor", f"{call['node']} {'on' if call['on'] else 'off'}")
     return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
 
 
@@ -104,8 +109,12 @@ def _partition_view(number: int, owners: Mapping[int, str], epochs: Mapping[int,
     return {"number": number, "owner": owners.get(number), "epoch": epochs.get(number)}
 
 
-async def raise_fence(node: Node, _call: Call) -> Json:
+async def raise_fence(node: Node, call: Call) -> Json:
     """Lift every partition's epoch above all that were ever handed out."""
     cluster = facade_of(node)
     await cluster.raise_fence()
-    return {"raised": len(await cluster.epochs())}
+    epochs = await cluster.epochs()
+    await node.access.note(
+        call.actor, "RaiseFence", f"{len(epochs)} partitions, epochs up to {max(epochs.values(), default=0)}"
+    )
+    return {"raised": len(epochs)}

@@ -27,8 +27,10 @@ async def purge(node: Node, call: Call) -> Json:
         raise Forbidden("purge: only who sees all tenants can purge all tasks; name a task")
     task_id = None if reference is None else (await node.task(reference)).id
     found = await node.purges.purge(call.actor, task_id, age, states)
+    total = sum(found.removed.values())
+    await node.access.note(call.actor, "Purge", f"{task_id or 'all tasks'}: {total} removed", node.scope.tenant)
     return {
-        "removed": sum(found.removed.values()),
+        "removed": total,
         "byPart": {str(stage): number for stage, number in found.removed.items()},
         "complete": found.complete,
     }

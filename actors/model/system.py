@@ -23,9 +23,28 @@ OWN_TYPES: Final = (*SYSTEM_TYPES, CANARY_TYPE, WATCH_TYPE)
 """All types that only the system makes tasks of: there are canaries if they are configured, and as many as are."""
 
 
+class Actor(str):
+    """The name of who acts, and from where: what the audit log keeps beside the name, as JSON text."""
+
+    origin: str
+
+    def __new__(cls, name: str, origin: str) -> Actor:
+        """`origin` is a JSON text."""
+        made = super().__new__(cls, name)
+        made.origin = origin
+        return made
+
+
 def actor_of(name: str) -> str:
     """The name under which a person or program acts: never that of the system, which may do more."""
-    return f"'{SYSTEM}'" if name == SYSTEM else name
+    if name != SYSTEM:
+        return name
+    return Actor(f"'{SYSTEM}'", origin_of(name))
+
+
+def origin_of(actor: str) -> str:
+    """From where somebody acts, '' if that is not known."""
+    return actor.origin if isinstance(actor, Actor) else ""
 
 
 def refuse_type(name: str) -> None:

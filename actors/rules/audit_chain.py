@@ -15,10 +15,12 @@ from ..store.port import Audit
 
 def digest(before: str, chain: int, number: int, audit: Audit) -> str:
     """The hash of a record that follows the one with the hash `before`; '' for the first of a chain."""
-    parts = (
+    parts: tuple[str, ...] = (
         before, str(chain), str(number), str(int(audit.at)), audit.actor, audit.action, audit.task_id, audit.detail,
         audit.tenant,
     )  # fmt: skip
+    if audit.origin or audit.change:
+        parts = (*parts, audit.origin, audit.change)
     encoded = [part.encode() for part in parts]
     return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in encoded)).hexdigest()
 

@@ -105,6 +105,10 @@ class AccessStore(Protocol):
         """Remove those that expired or were revoked before an instant; answers how many went."""
         ...
 
+    def add_audit(self, audit: Audit) -> None:
+        """Add a record of something that is no commit of the keeper's."""
+        ...
+
     # -- reads
 
     def counts_of(self, tenant: str, owner: str | None) -> Counts:

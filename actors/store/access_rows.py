@@ -29,7 +29,7 @@ OWNER: Final = (
 """The owner of a task in the tables of SQLite."""
 
 AUDIT_COLUMNS: Final = (
-    "sequence", "at", "actor", "action", "task_id", "detail", "tenant", "chain", "number", "hash",
+    "sequence", "at", "actor", "action", "task_id", "detail", "tenant", "origin", "change", "chain", "number", "hash",
 )  # fmt: skip
 
 

@@ -205,7 +205,10 @@ def writes_task(update: Update) -> bool:
 
 @record
 class Audit:
-    """Who changed what: one record per accepted change by a person or program. `tenant`: whose it is."""
+    """Who changed what: one record per accepted change by a person or program. `tenant`: whose it is.
+
+    `origin`: from where it was asked for, `change`: what it was before and after; both are JSON texts, or empty.
+    """
 
     at: Instant
     actor: str
@@ -213,6 +216,8 @@ class Audit:
     task_id: str
     detail: str = ""
     tenant: str = ""
+    origin: str = ""
+    change: str = ""
 
 
 @record

@@ -283,6 +283,9 @@ class PostgresStore:
     def drop_tokens(self, before: Instant) -> int:
         return self._write(postgres_access.drop_tokens, before)
 
+    def add_audit(self, audit: Audit) -> None:
+        self._write(postgres_access.append, [audit])
+
     def counts_of(self, tenant: str, owner: str | None) -> Counts:
         return self._read(postgres_access.counts_of, tenant, owner)
 

@@ -24,7 +24,7 @@ from .answers import Counts
 from .port import Audit
 from .postgres_link import Connection
 
-_INSERT: Final = bulk.insert("audit", ("task_id", "at", "actor", "action", "detail", "tenant"))
+_INSERT: Final = bulk.insert("audit", ("task_id", "at", "actor", "action", "detail", "tenant", "origin", "change"))
 _COLUMNS: Final = ", ".join('"user"' if column == "user" else column for column in TOKEN_COLUMNS)
 _TOKEN: Final = f"SELECT {_COLUMNS} FROM tokens"
 _AUDIT: Final = f"SELECT {', '.join(AUDIT_COLUMNS)} FROM audit"
@@ -42,7 +42,9 @@ _DROP_AUDITS: Final = (
 
 def append(connection: Connection, audits: Sequence[Audit]) -> None:
     """Add records, each at the end of a chain that is free, in the transaction that there is."""
-    rows = [(one.task_id, one.at, one.actor, one.action, one.detail, one.tenant) for one in audits]
+    rows = [
+        (one.task_id, one.at, one.actor, one.action, one.detail, one.tenant, one.origin, one.change) for one in audits
+    ]
     _INSERT.run(connection, rows)
 
 

@@ -325,7 +325,7 @@ def revisions(connection: Connection, task_id: str, known: Known) -> list[Revisi
 def audits(connection: Connection, *, offset: int, limit: int) -> list[Audit]:
     """See the port."""
     rows = connection.execute(
-        "SELECT at, actor, action, task_id, detail, tenant FROM audit ORDER BY sequence DESC LIMIT %s OFFSET %s",
+        "SELECT at, actor, action, task_id, detail, tenant, origin, change FROM audit ORDER BY sequence DESC LIMIT %s OFFSET %s",
         (limit, offset),
     )
     return [Audit(*row) for row in rows]

@@ -248,6 +248,9 @@ class SqliteStore:
     def drop_tokens(self, before: Instant) -> int:
         return self._token_change(sqlite_access.drop_tokens, before)
 
+    def add_audit(self, audit: Audit) -> None:
+        self._token_change(sqlite_access.append, [audit])
+
     def counts_of(self, tenant: str, owner: str | None) -> Counts:
         return self._read(sqlite_access.counts_of, tenant, owner)
 

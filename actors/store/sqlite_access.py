@@ -40,9 +40,8 @@ def append(connection: sqlite3.Connection, audits: Sequence[Audit]) -> None:
     for audit in audits:
         number += 1
         last = digest(last, _CHAIN, number, audit)
-        rows.append(
-            (audit.at, audit.actor, audit.action, audit.task_id, audit.detail, audit.tenant, _CHAIN, number, last)
-        )
+        texts = (audit.actor, audit.action, audit.task_id, audit.detail, audit.tenant, audit.origin, audit.change)
+        rows.append((audit.at, *texts, _CHAIN, number, last))
     _INSERT.run(connection, rows)
     connection.execute("UPDATE audit_chains SET number = ?, hash = ? WHERE chain = ?", (number, last, _CHAIN))
 

@@ -317,7 +317,7 @@ def revisions(connection: Reader, task_id: str) -> list[Revision]:
 def audits(connection: sqlite3.Connection, *, offset: int, limit: int) -> list[Audit]:
     """See the port."""
     rows = connection.execute(
-        "SELECT at, actor, action, task_id, detail, tenant FROM audit ORDER BY sequence DESC LIMIT ? OFFSET ?",
+        "SELECT at, actor, action, task_id, detail, tenant, origin, change FROM audit ORDER BY sequence DESC LIMIT ? OFFSET ?",
         (limit, offset),
     )
     return [Audit(*row) for row in rows]

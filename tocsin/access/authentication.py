@@ -18,6 +18,7 @@ from runtime.records import evolve
 
 from .caller import FIRST_ADMINISTRATOR, Caller, Role
 from .limits_core import Failures, TooManyRequests
+from .origin import acting
 from .secrets_core import ID_LENGTH, SECRET_BYTES, csrf_of, fits, hashed, parts, whole
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Authenticator:
             token_id, hashed(secret), "session", "console", caller.user, caller.tenant, caller.scope.owner is not None,
             caller.role.value, now, caller.user, expires_at=ends, parent=caller.token,
         )  # fmt: skip
-        await self._node.access.add(row, caller.user)
+        await self._node.access.add(row, acting(caller.user, "console", address=address, token=caller.token))
         return Session(whole(token_id, secret), row, csrf_of(secret))
 
     async def log_out(self, cookie: str, address: str) -> None:
@@ -173,7 +174,7 @@ class Authenticator:
         assert caller.token is not None, "a session has one"
         row = await self._look_up(caller.token)
         if row is not None:
-            await self._node.access.end(row)
+            await self._node.access.end(row, acting(row.user, "console", address=address, token=row.id))
             self._known.pop(row.id, None)
 
 

@@ -15,6 +15,7 @@ from ..fields import Fields, show, show_instant
 from ..views import Json
 from ..vocabulary import OWNER, TENANT
 from .caller import Role
+from .origin import read_json
 from .secrets_core import ID_LENGTH, SECRET_BYTES, hashed, whole
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ async def add_token(node: Node, call: Call) -> Json:
     made = read_new(node, call)
     secret = node.world.secret(SECRET_BYTES)
     token = Token(
-        node.world.new_id()[-ID_LENGTH:], hashed(secret), "token", *made[:5], node.world.now(), call.actor, made[5]
+        node.world.new_id()[-ID_LENGTH:], hashed(secret), "token", *made[:5], node.world.now(), str(call.actor), made[5]
     )
     await node.access.add(token, call.actor)
     return token_view(token) | {"token": whole(token.id, secret)}
@@ -121,6 +122,8 @@ def audit_view(row: AuditRow) -> Json:
         "taskId": audit.task_id or None,
         "detail": audit.detail,
         "tenant": audit.tenant,
+        "origin": read_json(audit.origin),
+        "change": read_json(audit.change),
         "chain": row.chain,
         "number": row.number,
         "hash": row.hash,

@@ -10,18 +10,16 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
-from actors.model.system import Actor
 from runtime.errors import InvalidRequest, TooLarge
 
-from ..access.caller import Caller
-from ..access.origin import acting
+from ..access.caller import NOBODY
 from ..access.permissions import check
 from ..calls import Answer, Call
 from ..dispatch import Dispatcher
 from ..live.hub import Hub
 from ..operations import BY_NAME, OPERATIONS, Operation
 from .answering import AnyRequest, encoded, error_response, failed, refused_route
-from .entrance import ApiSettings, Entrance, address_of
+from .entrance import ApiSettings, Entrance, actor_of, channel_of
 from .events import Events
 from .guard import Application, Guard
 from .metrics import CONTENT_TYPE, metrics_text
@@ -31,9 +29,6 @@ from .sessions import session_routes
 
 if TYPE_CHECKING:
     from actors.node import Node
-
-CHANNEL_HEADER: Final = "tocsin-channel"
-_CHANNELS: Final = ("rest", "cli", "console")
 
 BODY_SECONDS: Final = 30.0
 """How long a request may take to send its body: 2 MiB in it is 70 kB/s; a trickle must not hold memory for ever."""
@@ -90,13 +85,18 @@ class Api:
 
     def _handler(self, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
         async def handle(request: AnyRequest) -> Response[bytes]:
+            caller = NOBODY
             try:
                 known = self._entrance.anybody if operation.permission == "none" else self._entrance.caller
                 caller = await known(request)
                 check(operation, caller)  # before the body is read
-                call = Call(await self._arguments(operation, request), actor_of(request, caller), _channel(request), caller)
+                arguments = await self._arguments(operation, request)
+                call = Call(arguments, actor_of(request, caller), channel_of(request), caller)
                 answer = await self._dispatch(operation.name, call)
             except Exception as error:
+                if caller is not NOBODY:
+                    # Who did not even get in was noted there.
+                    await self._entrance.refused(error, request, caller)
                 return error_response(error, f"{operation.method} {operation.path}")
             told = answer if isinstance(answer, Answer) else Answer(answer, operation.status)
             content = b"" if told.status == 204 else encoded(told.value)
@@ -137,13 +137,3 @@ class Api:
             if size > self._body_limit:
                 raise TooLarge(f"body: more than {self._body_limit} bytes")
         return b"".join(parts)
-
-
-def actor_of(request: AnyRequest, caller: Caller) -> Actor:
-    """Who acts, and from where."""
-    return acting(caller.user, _channel(request), address=address_of(request), token=caller.token)
-
-
-def _channel(request: AnyRequest) -> str:
-    named = request.headers.get(CHANNEL_HEADER, "rest")
-    return named if named in _CHANNELS else "rest"

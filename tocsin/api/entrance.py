@@ -10,13 +10,15 @@ import trio
 from litestar.connection import ASGIConnection
 
 from actors.model.scope import Scope
+from actors.model.system import Actor
 from runtime.errors import Forbidden, TocsinError
 
 from ..access.authentication import Authenticator
 from ..access.caller import NOBODY, Caller
 from ..access.limits_core import FAILURES, Failures, Rates, TooManyRequests
+from ..access.origin import acting
+from ..access.refusals import Refusals
 from ..access.settings import BURST, RATE
-from ..live.settings import DEFAULT_LIMITS, FollowerLimits
 from ..vocabulary import TENANT
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ COOKIE: Final = "tocsin_session"
 SECURE_COOKIE: Final = "__Host-tocsin_session"
 """Under TLS: browsers take a cookie of such a name from this very host only, over TLS, for all paths."""
 
+CHANNEL_HEADER: Final = "tocsin-channel"
+_CHANNELS: Final = ("rest", "cli", "console")
+
+_PATH: Final = 100
+"""Characters of a path that a record of a refusal keeps."""
+
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -41,7 +49,7 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 class ApiSettings:
     """What the interface needs to know: the longest body in bytes, whether it speaks TLS, who else's pages may use it.
 
-    rate, burst: of requests with one token. failed_logins: of one address in a minute. followers: of live events.
+    rate, burst: of requests with one token. failed_logins: of one address in a minute.
     """
 
     body_limit: int
@@ -51,7 +59,6 @@ class ApiSettings:
     rate: int = RATE
     burst: int = BURST
     failed_logins: int = FAILURES
-    followers: FollowerLimits = DEFAULT_LIMITS
 
     @property
     def is_secure(self) -> bool:
@@ -70,14 +77,35 @@ class Entrance:
     def __init__(self, node: Node, first: str, settings: ApiSettings) -> None:
         self.authenticator = Authenticator(node, first, Failures(settings.failed_logins))
         self.settings = settings
+        self.refusals = Refusals(node)
         self._rates = Rates(settings.rate, settings.burst)
 
     async def caller(self, connection: AnyConnection, *, changes: bool | None = None) -> Caller:
         """Who it is. changes: whether it changes something; by its method if not said.
 
         Raises Unauthenticated, Forbidden for a request that another site may have had sent, TooManyRequests, InvalidRequest for
-        a tenant that is none.
+        a tenant that is none. Who is refused stands in the audit log.
         """
+        try:
+            return await self._caller(connection, changes=changes)
+        except TocsinError as error:
+            await self.refused(error, connection)
+            raise
+
+    async def refused(self, error: Exception, connection: AnyConnection, caller: Caller = NOBODY) -> None:
+        """Have an attempt that was refused recorded; anything else that went wrong is not."""
+        scope = connection.scope
+        what = f"{scope.get('method', 'GET')} {scope['path'][:_PATH]}"
+        await self.refusals.note(
+            error,
+            what,
+            user=caller.user,
+            channel=channel_of(connection),
+            address=address_of(connection),
+            token=caller.token,
+        )
+
+    async def _caller(self, connection: AnyConnection, *, changes: bool | None = None) -> Caller:
         header, cookie = connection.headers.get("authorization"), connection.cookies.get(self.settings.cookie)
         if header is not None or not cookie:
             found = await self.authenticator.bearer(header or "", address_of(connection))
@@ -92,7 +120,7 @@ class Entrance:
     async def anybody(self, connection: AnyConnection) -> Caller:
         """Who it is that asks for what anybody may: nobody, if he shows nothing that is good."""
         try:
-            return await self.caller(connection)
+            return await self._caller(connection)
         except TocsinError:
             # Also while the store is away: whether the node lives is answered then too.
             return NOBODY
@@ -112,9 +140,20 @@ class Entrance:
         return f"{scheme}://{connection.headers.get('host', '')}"
 
 
+def channel_of(connection: AnyConnection) -> str:
+    """Through which channel a request says it comes."""
+    named = connection.headers.get(CHANNEL_HEADER, "rest")
+    return named if named in _CHANNELS else "rest"
+
+
 def address_of(connection: AnyConnection) -> str:
     """The address that a request comes from."""
     return connection.client.host if connection.client is not None else ""
+
+
+def actor_of(connection: AnyConnection, caller: Caller) -> Actor:
+    """Who acts, and from where."""
+    return acting(caller.user, channel_of(connection), address=address_of(connection), token=caller.token)
 
 
 def _within(caller: Caller, tenant: str | None) -> Caller:

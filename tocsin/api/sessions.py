@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from actors.store.access import Token
 from runtime.clock import SECOND
+from runtime.errors import TocsinError
 
 from ..access.authentication import SESSION_FOR
 from ..access.caller import Caller
@@ -28,7 +29,11 @@ def session_routes(entrance: Entrance) -> list[HTTPRouteHandler]:
     """The routes: begin one with a token, look who one is, end it."""
 
     async def log_in(request: AnyRequest) -> Response[bytes]:
-        begun = await entrance.authenticator.log_in(request.headers.get("authorization", ""), address_of(request))
+        try:
+            begun = await entrance.authenticator.log_in(request.headers.get("authorization", ""), address_of(request))
+        except TocsinError as error:
+            await entrance.refused(error, request)
+            raise
         shown = _view(begun.row) | {"csrf": begun.csrf}
         return _response(shown, _cookie(entrance, begun.cookie, SESSION_FOR // SECOND))
 

@@ -47,7 +47,7 @@ def list_audits(
     if as_json:
         print_json(found)
         return
-    columns = ("When", "Who", "What", "Task", "Detail", "Tenant")
+    columns = ("When", "Who", "From", "What", "Task", "Detail", "Tenant")
     print_table(columns, [_row(one, utc) for one in found["list"]])
     print(f"{len(found['list'])} of {found['totalSize']} record(s)")
 
@@ -56,6 +56,7 @@ def _row(record: dict[str, Any], utc: bool) -> tuple[object, ...]:
     return (
         show_time(record["at"], utc),
         record["actor"],
+        " ".join((record["origin"] or {}).values()) or None,
         record["action"],
         record["taskId"],
         record["detail"] or None,

@@ -322,6 +322,8 @@ class AuditInfo(Record):
     task_id: str | None
     detail: Any
     hash: str
+    origin: Any = None
+    change: Any = None
 
 
 @attrs.frozen(kw_only=True)

@@ -11,6 +11,7 @@ from .given import SPAN
 from .parts import (
     BOOLEAN,
     INSTANT,
+    OBJECT,
     TEXT,
     Schema,
     about,
@@ -60,6 +61,8 @@ _AUDIT: Final = closed(
         "taskId": nullable(TEXT),
         "detail": TEXT,
         "tenant": TEXT,
+        "origin": about(nullable(OBJECT), "from where: channel, address, id of the token, as far as they are known"),
+        "change": about(nullable(OBJECT), "what was changed, before and after; without what may be secret"),
         "chain": about(nullable(whole()), "null: from before there were chains"),
         "number": whole(),
         "hash": TEXT,
