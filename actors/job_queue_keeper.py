@@ -191,7 +191,7 @@ class JobQueueKeeper:
         """The queue is in charge, again or for the first time."""
         if self.problem is not None:
             logger.info("the job queue %r answers again and says who is next", self.title)
-        self.problem, self._rest = None, FIRST_REST
+        self.problem = None
         self._next_check = trio.current_time() + self._config.check
         await self._say(queues, Chosen())
 
@@ -280,6 +280,8 @@ class JobQueueKeeper:
         if wanted <= 0:
             return False
         ids = ids_of(await self._call(partial(self._queue.next, self._node, wanted)), wanted)
+        # One that can be told and never asked is tried ever more seldom.
+        self._rest = FIRST_REST
         good = queues.still_waiting(ids)
         self.figures.given += len(good)
         self.figures.strange += len(ids) - len(good)
