@@ -41,7 +41,7 @@ from runtime.world import RealWorld, World
 
 from .actions import actions_of
 from .builder import ACTOR, TaskBuilder, add_many
-from .canary_config import canary_config
+from .channels.amqp import open_amqp
 from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
 from .config import SETTINGS, Config, load_config, suggestion
 from .context_tools import ContextTools
@@ -332,7 +332,8 @@ async def open_configured(config: Config, catalogue: Catalogue, world: World | N
             node.cluster.answer = Answers(node)
         face = LocalNode(node)
         await make_declared(face, DECLARED_TASKS.values())
-        yield face
+        async with open_amqp(node, config):
+            yield face
 
 
 def _key_of(name: str) -> str:

@@ -30,7 +30,7 @@ class BrokerUrl:
         return bool(self.text)
 
     def __str__(self) -> str:
-        return hide_password(self.text)
+        return hide_password(self.text.partition("?")[0])
 
 
 @attrs.frozen
