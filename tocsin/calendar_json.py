@@ -11,9 +11,9 @@ from actors.when.ics import calendar_from_ics
 from runtime.clock import DAY, Instant
 from runtime.errors import InvalidRequest
 
-from .fields import Fields, one_of, parse_instant, proper_text, show
+from .fields import Fields, one_of, parse_instant, proper_text, show, whole_number
 from .kinds import Moment
-from .vocabulary import WEEKDAYS
+from .vocabulary import MAX_VERSION, WEEKDAYS
 
 _EXACT: Final = Moment()
 
@@ -54,6 +54,12 @@ def calendar_from_json(name: str, value: object, now: Instant, tenant: str = "")
     weekdays = [WEEKDAYS.index(one_of(entry, f"weekdays[{index}]", WEEKDAYS)) for index, entry in enumerate(names)]
     fields.finish()
     return calendar_of(tenant, name, 0, timezone, days, windows, weekdays)
+
+
+def drop_version(body: dict[str, Any]) -> None:
+    """Take the version out that a shown calendar has: it is counted up anyway. Raises InvalidRequest for what is none."""
+    if "version" in body:
+        whole_number(body.pop("version"), "version", 0, MAX_VERSION)
 
 
 def _from_ics(name: str, fields: Fields, timezone: str, now: Instant, tenant: str) -> Calendar:

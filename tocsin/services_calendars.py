@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from actors.lanes import READS
 from runtime.errors import InvalidRequest
 
-from .calendar_json import calendar_from_json, calendar_json
+from .calendar_json import calendar_from_json, calendar_json, drop_version
 from .calls import Call
 from .fields import show
 from .views import Json
@@ -34,7 +34,7 @@ async def put_calendar(node: Node, call: Call) -> Json:
         named = body.pop("name", call["calendar"])
         if named != call["calendar"]:
             raise InvalidRequest(f"name: {show(call['calendar'])}, as in the path, not {show(named)}")
-        body.pop("version", None)
+        drop_version(body)
     # Recurring events of a file take up to seconds.
     read = partial(calendar_from_json, call["calendar"], body, node.world.now(), node.scope.home)
     calendar = await node.world.blocking(read, lane=READS)

@@ -186,6 +186,8 @@ def test_a_calendar_is_kept_by_versions(client: Client) -> None:
         ({"timezone": "Moon"}, "Moon"),
         ({"colour": "red"}, "colour"),
         ({"name": "another"}, "name: 'wrong', as in the path, not 'another'"),
+        ({"version": -1}, "version: a whole number from 0 to 2147483647, not -1"),
+        ({"version": "newest"}, "version"),
         ({"ics": "no calendar"}, "ics"),
         ({"ics": None}, "ics"),
         ({"ics": ICS, "days": []}, "days"),

@@ -16,6 +16,7 @@ import attrs
 
 from runtime.errors import InvalidRequest, TocsinError, TooLarge
 
+from ..calendar_json import drop_version
 from ..checks import check_name
 from ..config import suggestion
 from ..fields import proper_text, show
@@ -223,7 +224,7 @@ def _task(file: str, piece: Piece) -> Entry:
 def _calendar(file: str, piece: Piece) -> Entry:
     body = _object(piece, "calendar")
     name = proper_text(body.pop("name"), "name")
-    body.pop("version", None)
+    drop_version(body)
     return Entry(name, body, file, piece)
 
 

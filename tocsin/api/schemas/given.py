@@ -22,6 +22,7 @@ from ...vocabulary import (
     EVENT,
     FOLDS,
     GAPS,
+    MAX_VERSION,
     MAX_ZONE,
     TASK,
     TRIGGERS,
@@ -222,7 +223,7 @@ _DAYS: Final = {
 
 _OF_CALENDAR: Final[dict[str, Schema]] = {
     "name": about(TEXT, "as in the path, or left out"),
-    "version": about(whole(), "ignored: it is counted up"),
+    "version": about(whole(0, MAX_VERSION), "ignored: it is counted up"),
     "timezone": about(nullable({"type": "string", "maxLength": MAX_ZONE}), "IANA zone; UTC if not said"),
 }
 
