@@ -11,7 +11,7 @@ from .job_queue import Job, JobQueueFailed, JobState
 from .model.task import Definition, Task
 
 LISTED_MOST: Final = 1_000_000
-"""Ids of a list; a longer one is no list of what a node has told."""
+"""Ids of an answer; a longer one is no list of what a node has told."""
 
 
 @record
@@ -35,8 +35,8 @@ class Update:
     definition: Definition
 
 
-def ids_of(answer: object, most: int) -> list[str]:
-    """The ids of an answer, each once; those beyond `most` are left out. Raises JobQueueFailed for what is no list of them."""
+def ids_of(answer: object) -> list[str]:
+    """The ids of an answer, each once. Raises JobQueueFailed for what is no list of them."""
     if answer is None:
         return []
     if not isinstance(answer, list | tuple | set | frozenset):
@@ -45,7 +45,7 @@ def ids_of(answer: object, most: int) -> list[str]:
         raise JobQueueFailed(f"answered {len(answer)} ids, more than {LISTED_MOST}")
     if not all(isinstance(one, str) for one in answer):
         raise JobQueueFailed("answered a list with something else than ids")
-    return list(dict.fromkeys(answer))[:most]
+    return list(dict.fromkeys(answer))
 
 
 class Told:

@@ -32,7 +32,7 @@ from runtime.errors import ActorStopped, StoreUnavailable
 from runtime.world import World
 
 from .job_queue import Job, JobQueueConfig, JobQueueFailed, JobState
-from .job_queue_core import LISTED_MOST, Delete, Rename, Told, Update, ids_of
+from .job_queue_core import Delete, Rename, Told, Update, ids_of
 from .keeper import Keeper
 from .keeper_chosen import Changes, ChosenQueues
 from .keeper_messages import Happened, Proceed
@@ -279,12 +279,13 @@ class JobQueueKeeper:
         wanted = min(self._room() - queues.named, queues.unnamed, AT_ONCE)
         if wanted <= 0:
             return False
-        ids = ids_of(await self._call(partial(self._queue.next, self._node, wanted)), wanted)
+        ids = ids_of(await self._call(partial(self._queue.next, self._node, wanted)))
         # One that can be told and never asked is tried ever more seldom.
         self._rest = FIRST_REST
-        good = queues.still_waiting(ids)
+        known = queues.still_waiting(ids)
+        self.figures.strange += len(ids) - len(known)
+        good = known[:wanted]
         self.figures.given += len(good)
-        self.figures.strange += len(ids) - len(good)
         await self._name(queues, good)
         return len(good) == wanted
 
@@ -311,7 +312,7 @@ class JobQueueKeeper:
         answer = await self._call(partial(self._queue.list, self._node))
         if answer is None:
             return
-        await self._remind(queues, set(ids_of(answer, LISTED_MOST)))
+        await self._remind(queues, set(ids_of(answer)))
 
     async def _remind(self, queues: ChosenQueues, listed: Collection[str]) -> None:
         forgotten = queues.still_waiting(self._told.forgotten(listed))

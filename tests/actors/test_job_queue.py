@@ -259,9 +259,11 @@ async def test_the_queue_hears_of_changes_to_its_tasks(autojump_clock: Any) -> N
 @pytest.mark.parametrize("answer", [7, "text", [None], [["a"]], {"a": 1}, object()])
 def test_what_is_no_list_of_ids_is_refused(answer: object) -> None:
     with pytest.raises(JobQueueFailed, match="answered"):
-        ids_of(answer, 5)
+        ids_of(answer)
 
 
-def test_ids_are_taken_once_and_as_many_as_asked_for() -> None:
-    assert ids_of(["a", "b", "a", "c"], 2) == ["a", "b"]
-    assert ids_of(None, 2) == []
+def test_ids_are_taken_once() -> None:
+    assert ids_of(["a", "b", "a", "c"]) == ["a", "b", "c"]
+    assert ids_of(None) == []
+    with pytest.raises(JobQueueFailed, match="answered 1000001 ids"):
+        ids_of([""] * 1_000_001)

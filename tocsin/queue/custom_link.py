@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from itertools import islice
 from typing import Any, Final
 
 from actors.job_queue import JOB_QUEUE_LANE, Job, JobQueueFailed
+from actors.job_queue_core import LISTED_MOST
 from actors.model.task import Definition
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest
@@ -123,7 +125,7 @@ def _called(method: Callable[..., Any], said: Mapping[str, Any]) -> Any:
     try:
         answer = method(**said)
         # A generator runs where it was made, and its errors are the queue's.
-        return answer if answer is None or isinstance(answer, str | Mapping) else list(answer)
+        return answer if answer is None or isinstance(answer, str | Mapping) else list(islice(answer, LISTED_MOST + 1))
     except Exception as error:
         raise JobQueueFailed(f"raised {type(error).__name__}: {error}"[:MAX_PROBLEM]) from error
 
