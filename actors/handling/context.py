@@ -20,7 +20,7 @@ from .facts import Described
 from .logbook import Line, Log, LogBook
 from .payload import MAX_PROGRESS, decode_json, encode_json
 from .progress import Pace, merged_progress, shown_progress
-from .tools import INVOKE, WAIT_SECONDS, Asker, TaskTools, invocation
+from .tools import INVOKE, WAIT_SECONDS, Asker, Invocations, TaskTools, invocation
 from .typed import checkpoint_text
 
 
@@ -60,8 +60,8 @@ class Context(Described):
     """The context of an async handler. `began`: when the attempt did, by the monotonic clock."""
 
     __slots__ = (
-        "_began", "_figures", "_host", "_interrupted", "_log", "_pace", "_said", "_saved", "_saving", "_unsure", "book",
-        "in_thread",
+        "_began", "_figures", "_host", "_interrupted", "_invocations", "_log", "_pace", "_said", "_saved", "_saving",
+        "_unsure", "book", "in_thread",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +85,7 @@ class Context(Described):
         self._saved = execution.checkpoints
         self._saving: trio.Lock | None = None
         self._unsure: str | None = None
+        self._invocations: Invocations | None = None
         self.book: LogBook | None = None
         self.in_thread = False
 
@@ -165,13 +166,16 @@ class Context(Described):
         *,
         wait: bool = True,
         timeout: float = WAIT_SECONDS,
+        key: str | None = None,
     ) -> Any:
         """Run another task, by id or name, or a task type of this node. Answers its result, without `wait` the execution's id.
 
-        timeout: seconds to wait at the most. Raises InvocationFailed when it did not complete, ReplyTimeout when it still
-        runs (and goes on), NotFound, InvalidRequest for a wait for oneself, Conflict where overlap forbids the run.
+        timeout: seconds to wait at the most. A later attempt that invokes the same gets the same execution, unless that has
+        failed; key: tells it apart by a name of one's own. When this attempt is cancelled, so is what it waits for.
+        Raises InvocationFailed when it did not complete, ReplyTimeout when it still runs (and goes on), NotFound, Conflict where
+        overlap forbids the run, InvalidRequest for a wait for oneself and for too many handlers that wait for one another.
         """
-        return await self.call(INVOKE, invocation(task, parameters, wait, timeout))
+        return await self.call(INVOKE, invocation(task, parameters, wait, timeout, key))
 
     @property
     def tasks(self) -> TaskTools[Awaitable[Any]]:
@@ -180,13 +184,20 @@ class Context(Described):
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Ask the node for an operation; see `Tools`."""
+        if operation == INVOKE:
+            if self._invocations is None:
+                self._invocations = Invocations()
+            arguments = self._invocations.keyed(arguments, self.execution_id, self._saved)
         return await self._host.call(self, operation, arguments)
 
     @property
     def asker(self) -> Asker:
         """This attempt, as who asks for something."""
         correlation = self.correlation_id or self.execution_id
-        return Asker(self.task_id, self.task, self._definition.tenant, self.execution_id, correlation)
+        return Asker(
+            self.task_id, self.task, self._definition.tenant, self.execution_id, correlation, self.attempt,
+            self.invocation.depth, lambda: self._reason,
+        )  # fmt: skip
 
     def write_line(self, level: str, text: str) -> None:
         """Log a line."""
@@ -304,9 +315,10 @@ class SyncContext(Described):
         *,
         wait: bool = True,
         timeout: float = WAIT_SECONDS,
+        key: str | None = None,
     ) -> Any:
         """As `Context.invoke`; it blocks."""
-        return self._bridge.call(INVOKE, invocation(task, parameters, wait, timeout))
+        return self._bridge.call(INVOKE, invocation(task, parameters, wait, timeout, key))
 
     @property
     def tasks(self) -> TaskTools[Any]:

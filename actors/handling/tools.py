@@ -10,7 +10,10 @@ it is long, so a wait always has a deadline, and waiting for oneself is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
@@ -26,18 +29,27 @@ LONGEST_WAIT_SECONDS: Final = 24 * 3600.0
 """A day; what takes longer outlives the node that waits for it."""
 
 INVOKE: Final = "invoke"
-"""The one operation that is not in the table of the other channels."""
+"""What handlers ask for in another way than the other channels do: it goes by the attempt that asks."""
+
+LONGEST_KEY: Final = 64
+"""Characters of a key that a handler gives to an invocation."""
 
 
 @attrs.frozen
 class Asker:
-    """The attempt that asks. `correlation`: handed on to what it runs."""
+    """The attempt that asks, its `attempt`-th. `correlation`: handed on to what it runs. `depth`: how many handlers wait for it.
+
+    reason: tells why it shall end, None while it shall not.
+    """
 
     task_id: str
     task: str
     tenant: str
     execution_id: str
     correlation: str
+    attempt: int = 1
+    depth: int = 0
+    reason: Callable[[], str | None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -115,8 +127,10 @@ class TaskTools(Generic[R]):
         )
 
 
-def invocation(task: Any, parameters: Any, wait: Any, timeout: Any) -> dict[str, Any]:
+def invocation(task: Any, parameters: Any, wait: Any, timeout: Any, key: Any = None) -> dict[str, Any]:
     """The arguments of an invocation. Raises InvalidRequest."""
+    if key is not None and (not isinstance(key, str) or not 1 <= len(key) <= LONGEST_KEY):
+        raise InvalidRequest(f"invoke: key: a text of 1 to {LONGEST_KEY} characters, not {key!r}")
     if not isinstance(task, str) or not task:
         raise InvalidRequest(f"invoke: the id or name of a task, or the name of a task type, not {task!r}")
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout <= LONGEST_WAIT_SECONDS:
@@ -124,4 +138,29 @@ def invocation(task: Any, parameters: Any, wait: Any, timeout: Any) -> dict[str,
     if parameters is not None and not isinstance(parameters, Mapping):
         raise InvalidRequest(f"invoke: parameters: values by name, not {parameters!r}")
     given = None if parameters is None else dict(parameters)
-    return {"task": task, "parameters": given, "wait": bool(wait), "timeout": float(timeout)}
+    return {"task": task, "parameters": given, "wait": bool(wait), "timeout": float(timeout), "key": key}
+
+
+class Invocations:
+    """Keys for what an attempt invokes, which the next attempt makes up alike.
+
+    It begins again at the last checkpoint, or from the start. So a key tells after which checkpoint something was invoked, what,
+    and for the how manieth time since: whoever does the same again gets the same keys, in whatever order.
+    """
+
+    def __init__(self) -> None:
+        self._asked: Counter[str] = Counter()
+
+    def keyed(self, arguments: Mapping[str, Any], execution_id: str, checkpoints: int) -> dict[str, Any]:
+        """The arguments of an invocation with their key."""
+        own = arguments.get("key")
+        if own is not None:
+            return {**arguments, "key": f"{execution_id}:own:{own}"}
+        try:
+            what = json.dumps([arguments["task"], arguments["parameters"], arguments["wait"]], sort_keys=True)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidRequest(f"invoke: parameters: not JSON: {str(error)[:200]}") from None
+        digest = hashlib.blake2b(what.encode(errors="backslashreplace"), digest_size=12).hexdigest()
+        place = f"{execution_id}:{checkpoints}:{digest}"
+        self._asked[place] += 1
+        return {**arguments, "key": f"{place}:{self._asked[place]}"}

@@ -127,7 +127,9 @@ def end(execution: Execution, report: AttemptEnd, policies: Policies, random: Ra
         case State.FAILED if report.failure is not None and report.failure.type == WORKER_DIED:
             return _worker_died(execution, ended, policies.retry, report.retryable, random)
         case State.FAILED | State.TIMED_OUT:
-            return _failed(ended, policies.retry, report.retryable, random)
+            # A time limit that ran out has no exception whose names were looked at where it ran.
+            given_up = report.failure is not None and report.failure.type in policies.retry.give_up_on
+            return _failed(ended, policies.retry, report.retryable and not given_up, random)
         case State.WAITING:
             return Ended(
                 evolve(ended, waits_for=WaitsFor.SLOT, failure=None, boot=None),

@@ -180,8 +180,7 @@ async def test_a_type_is_invoked_through_one_task_of_its_own(tmp_path: Path) -> 
         assert (await node.execution(execution.id)).result == '{"region":"eu","count":1}'
         task = await node.task("invoke greet")
         assert len(await node.executions(task.id)) == 6
-        assert (task.definition.persistent, task.state.phase.value) == (False, "paused")
-        assert task.definition.owner == "task:the parent"
+        assert (task.definition.persistent, task.state.phase.value) == (True, "paused")
 
 
 async def test_tasks_are_made_and_changed_in_the_tasks_name(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ MAX_CORRELATION: Final = 128
 LONGEST_TIMEOUT: Final = 7 * DAY
 """The longest time limit of one invocation; what takes longer is a task."""
 
-NO_RETRIES: Final = Retry(max_retries=0)
+AFTER_CRASHES: Final = Retry(max_retries=3, retry_on=("NodeCrashed",), give_up_on=("TimedOut",))
+"""Retries of a type that says nothing of them: who invokes hears of a failure at once, but need not know of a node that died."""
 
 
 @attrs.frozen
@@ -97,18 +98,28 @@ class Wanted:
 
 
 async def invoke(
-    node: Node, caller: Caller, type_name: str, wanted: Wanted, *, channel: str, wait: float = 0.0
+    node: Node,
+    caller: Caller,
+    type_name: str,
+    wanted: Wanted,
+    *,
+    channel: str,
+    wait: float = 0.0,
+    actor: str | None = None,
 ) -> ExecutionDetail:
     """Run a task type once, and wait up to `wait` seconds for its end; answers the execution as it is then.
 
-    channel: what the handler sees as `ctx.channel`. Raises InvalidRequest for an unknown type and for parameters that it does
-    not take, Conflict for a key that stands for another request, Forbidden, TooLarge, and what a store that is away raises.
+    channel: what the handler sees as `ctx.channel`. actor: who stands in the audit log, the caller's user if None.
+    Raises InvalidRequest for an unknown type and for parameters that it does not take, Conflict for a key that stands for
+    another request, Forbidden, TooLarge, and what a store that is away raises.
     """
-    execution = await begin(node, caller, type_name, wanted, channel=channel)
+    execution = await begin(node, caller, type_name, wanted, channel=channel, actor=actor)
     return await until_ended(node.seen_by(caller.scope), execution.id, wait)
 
 
-async def begin(node: Node, caller: Caller, type_name: str, wanted: Wanted, *, channel: str) -> Execution:
+async def begin(
+    node: Node, caller: Caller, type_name: str, wanted: Wanted, *, channel: str, actor: str | None = None
+) -> Execution:
     """As `invoke`, without waiting."""
     check(BY_NAME["invoke"], caller)
     seen = node.seen_by(caller.scope)
@@ -119,11 +130,12 @@ async def begin(node: Node, caller: Caller, type_name: str, wanted: Wanted, *, c
     # A service has no parameters but those that it is called with.
     wanted = attrs.evolve(wanted, parameters={} if wanted.parameters is None else wanted.parameters)
     entry.check_parameters(dict(wanted.parameters or {}))
-    task = await task_of_type(seen, entry, owner=caller.scope.owner or "", actor=caller.user)
-    return await run(seen, caller, task, wanted, channel=channel)
+    who = caller.user if actor is None else actor
+    task = await task_of_type(seen, entry, owner=caller.scope.owner or "", actor=who)
+    return await run(seen, caller, task, wanted, channel=channel, actor=who)
 
 
-async def run(seen: Node, caller: Caller, task: Task, wanted: Wanted, *, channel: str) -> Execution:
+async def run(seen: Node, caller: Caller, task: Task, wanted: Wanted, *, channel: str, actor: str) -> Execution:
     """Run a task once; `seen` is the node as the caller sees it. Raises as `invoke`."""
     if wanted.parameters is not None:
         check_parameters(caller, task.definition)
@@ -132,7 +144,7 @@ async def run(seen: Node, caller: Caller, task: Task, wanted: Wanted, *, channel
     try:
         return await seen.command(
             task.id,
-            lambda reply: RunTask(task.id, text, channel, wanted.correlation, caller.user, reply, execution_id),
+            lambda reply: RunTask(task.id, text, channel, wanted.correlation, actor, reply, execution_id),
         )
     except Conflict as error:
         raise await _told_of_key(seen, error, wanted.key, execution_id) from None
@@ -280,9 +292,9 @@ async def _renewed(seen: Node, task: Task, wanted: Definition, label: tuple[str,
 
 
 def _policies(entry: TaskType) -> Policies:
-    """As the type has them, but any number at a time. Retries only where the type wants some: who invokes hears of a failure."""
+    """As the type has them, but any number at a time."""
     policies = entry.policies or DEFAULT_POLICIES
-    retry = NO_RETRIES if policies.retry == DEFAULT_POLICIES.retry else policies.retry
+    retry = AFTER_CRASHES if policies.retry == DEFAULT_POLICIES.retry else policies.retry
     return evolve(policies, overlap=Overlap.ALLOW, retry=retry)
 
 

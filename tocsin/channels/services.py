@@ -31,7 +31,9 @@ async def invoke(node: Node, call: Call) -> Answer:
     """Run a task type once. Answers the execution, which has ended (200) or not yet (202)."""
     wanted = attrs.evolve(wanted_of(call["body"] or {}), key=call[IDEMPOTENCY_KEY])
     wait = wait_of(call["wait"])
-    detail = await run_once(node, call.caller, call["taskType"], wanted, channel=call.channel, wait=wait)
+    detail = await run_once(
+        node, call.caller, call["taskType"], wanted, channel=call.channel, wait=wait, actor=call.actor
+    )
     if has_ended(detail):
         result_of(detail, f"task type {show(call['taskType'])}")
         return Answer(detail_view(detail))
