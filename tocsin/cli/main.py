@@ -21,6 +21,7 @@ from .calendars import calendars
 from .completion import Shell, print_or_install
 from .connection import cleanup, connect
 from .drill import drill
+from .events import events
 from .history import LOOKING
 from .imports import imports
 from .lanes import GROUPS, status
@@ -68,6 +69,7 @@ app.command(executor)
 app.command(drill)
 app.command(rehearse)
 app.command(status)
+app.command(events)
 app.command(imports)
 for files_command in (apply, diff, export):
     app.command(files_command)

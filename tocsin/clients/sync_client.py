@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ import httpx
 from . import asks, asks_access, asks_channels, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
+from .following_core import Event, Following
 from .records import Page
 from .sending import FAILED, RETRY_SECONDS, WRONG_URL, heard, options, sent, silence, wrong_url
 
@@ -111,6 +112,36 @@ class SyncConnection:
             offset += len(page.items)
             if not page.items or offset >= page.total:
                 return
+
+    def events(
+        self,
+        *,
+        kinds: Sequence[str] = (),
+        task: str | None = None,
+        task_type: str | None = None,
+        tag: str | None = None,
+        after: str | None = None,
+    ) -> Generator[Event, None, None]:
+        """What happens from now on, or after an event that was seen, for ever; a stream that breaks is taken up where it was.
+
+        kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id.
+        Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
+        """
+        following = Following(self._session, kinds=kinds, task=task, type_=task_type, tag=tag, after=after)
+        while True:
+            try:
+                with self._http.stream(**sent(following.request())) as response:
+                    if response.is_success:
+                        for line in response.iter_lines():
+                            if (event := following.line(line)) is not None:
+                                yield event
+                        seconds = following.ended()
+                    else:
+                        response.read()
+                        seconds = following.refused(heard(response))
+            except FAILED as error:
+                seconds = following.refused(silence(error, self.url))
+            time.sleep(seconds)
 
     def _carry_out(self, asked: Asked[T], session: Session) -> T:
         steps = asked.steps(session)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +13,12 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 import httpx
 import trio
 
+from runtime.errors import TocsinError
+
 from . import asks, asks_access, asks_channels, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
+from .following_core import Event, Following
 from .records import Page
 from .sending import FAILED, RETRY_SECONDS, WRONG_URL, heard, options, sent, silence, wrong_url
 
@@ -48,6 +52,25 @@ class _Pages(Generic[P, T]):
             return client.iterate(self._pages(*args, **kwargs))
 
         return update_wrapper(method, self._pages)
+
+
+class _Events:
+    """What is told by a task that follows, and at last the error that it ended with."""
+
+    def __init__(self, receive: trio.MemoryReceiveChannel[Event]) -> None:
+        self.error: TocsinError | None = None
+        self._receive = receive
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            if self.error is None:
+                raise StopAsyncIteration from None
+            raise self.error from None
 
 
 class Client:
@@ -112,6 +135,56 @@ class Client:
             offset += len(page.items)
             if not page.items or offset >= page.total:
                 return
+
+    @asynccontextmanager
+    async def events(
+        self,
+        *,
+        kinds: Sequence[str] = (),
+        task: str | None = None,
+        task_type: str | None = None,
+        tag: str | None = None,
+        after: str | None = None,
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        """What happens from now on, or after an event that was seen, for ever; a stream that breaks is taken up where it was.
+
+        To be used as `async with client.events() as events: async for event in events: ...`.
+        kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id.
+        Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
+        """
+        following = Following(self._session, kinds=kinds, task=task, type_=task_type, tag=tag, after=after)
+        send, receive = trio.open_memory_channel[Event](0)
+        events = _Events(receive)
+        with send, receive:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._follow_until_refused, following, send, events)
+                yield events
+                nursery.cancel_scope.cancel()
+
+    async def _follow_until_refused(
+        self, following: Following, send: trio.MemorySendChannel[Event], events: _Events
+    ) -> None:
+        try:
+            await self._follow(following, send)
+        except TocsinError as error:
+            events.error = error
+
+    async def _follow(self, following: Following, send: trio.MemorySendChannel[Event]) -> None:
+        with send:
+            while True:
+                try:
+                    async with self._http.stream(**sent(following.request())) as response:
+                        if response.is_success:
+                            async for line in response.aiter_lines():
+                                if (event := following.line(line)) is not None:
+                                    await send.send(event)
+                            seconds = following.ended()
+                        else:
+                            await response.aread()
+                            seconds = following.refused(heard(response))
+                except FAILED as error:
+                    seconds = following.refused(silence(error, self.url))
+                await trio.sleep(seconds)
 
     async def _carry_out(self, asked: Asked[T], session: Session) -> T:
         steps = asked.steps(session)
