@@ -4,7 +4,7 @@
 
 and in the node's configuration `queue.use = "http://127.0.0.1:7500/queue"` and `queue.token_file = "..."`, a file with the token.
 
-It serves several nodes, each with its own jobs. Of the jobs that wait it gives those of the customer (a label of the task) who
+It serves several nodes, each with its own jobs. Of the jobs that wait it gives those of the customer (a parameter) who
 has the fewest running, and never more than two of one customer at once. What it forgets when it is killed the nodes tell it
 again.
 """
@@ -31,7 +31,7 @@ ONE_AT_A_TIME = Lock()
 
 def customer(job: dict[str, Any]) -> str:
     """Whose a job is."""
-    return str(job.get("labels", {}).get("customer", ""))
+    return str((job.get("parameters") or {}).get("customer", ""))
 
 
 def start(node: str) -> None:
