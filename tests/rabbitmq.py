@@ -6,6 +6,7 @@ everything; as root it runs as the user `rabbitmq`, whom the package makes.
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 import secrets
@@ -39,6 +40,9 @@ MAPPER_SECONDS: Final = 10.0
 _SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _MAPPER: Final = Path("/usr/bin/epmd")
 _ACCOUNT: Final = "rabbitmq"
+
+# Asking whether a broker takes connections yet would fill the logs of tests.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 class RabbitMQ:

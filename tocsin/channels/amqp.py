@@ -232,7 +232,7 @@ class AmqpChannel:
                 if told is None:
                     self._connected()
                 else:
-                    nursery.start_soon(self._take, connection, told)
+                    nursery.start_soon(self.take, connection, told)
             # Whoever waits for an execution waits for nothing now: the broker delivers the message again.
             nursery.cancel_scope.cancel()
         return reason
@@ -248,7 +248,8 @@ class AmqpChannel:
 
     # -- one message
 
-    async def _take(self, connection: Connection, message: Message) -> None:
+    async def take(self, connection: Connection, message: Message) -> None:
+        """Carry one message out. Cancelled, it leaves the message to whom the broker delivers it next."""
         self._in_hand += 1
         self.figures.received += 1
         try:
