@@ -55,6 +55,9 @@ def _obstacles(found: Situation) -> Iterable[str]:
     match found.lacks:
         case WaitsFor.KEY if found.lock is not None:
             yield from _lock_lines(found.lock, found.names)
+        case WaitsFor.QUEUE if found.queue is not None and found.queue.chosen:
+            queue = found.queue
+            yield f"The node's job queue (queue.use) says who of {queue.name!r} is next: {queue.waiting} wait to be named."
         case WaitsFor.QUEUE if found.queue is not None:
             queue = found.queue
             yield f"Its queue {queue.name!r} is full: {queue.running} of {queue.limit} run, {queue.waiting} wait."

@@ -60,6 +60,14 @@ def test_a_key_names_its_holders(lingers: bool) -> None:
             "Its queue 'slow' is full: 3 of 3 run, 5 wait.",
         ),
         (
+            {
+                "execution": waiting(WaitsFor.QUEUE),
+                "lacks": WaitsFor.QUEUE,
+                "queue": QueueUse("slow", None, 0, 5, chosen=True),
+            },
+            "The node's job queue (queue.use) says who of 'slow' is next: 5 wait to be named.",
+        ),
+        (
             {"execution": waiting(), "lacks": WaitsFor.SLOT, "queue": QueueUse("default", None, 0, 7)},
             "All slots are taken; in its queue 'default' 7 wait.",
         ),

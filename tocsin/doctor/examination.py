@@ -13,6 +13,7 @@ from ..cluster_config import cluster_config
 from ..config import Config, load_config
 from .findings import Finding, bad, good, note
 from .machine import of_directory, of_port, of_secrets, of_store_file, of_versions
+from .plugins import of_job_queue, of_placements
 from .running import of_node
 from .servers import of_postgres, of_zookeeper
 
@@ -28,6 +29,8 @@ def examine(environment: Mapping[str, str], file: Path | None, flags: Mapping[st
     yield from of_versions()
     yield from of_directory(config.data)
     yield from of_secrets(config)
+    yield from of_placements(config)
+    yield from of_job_queue(config)
     told = list(_of_running(config))
     runs = any(one.subject == "node" for one in told)
     yield from of_port(config, runs)

@@ -86,7 +86,13 @@ def file_system_of(folder: Path, mounts: Path) -> str:
 def of_secrets(config: Config) -> Iterator[Finding]:
     """Files that hold secrets: readable by us, and by nobody else."""
     files = [config.data / TOKEN_FILE] if (config.data / TOKEN_FILE).exists() else []
-    named = (config.cluster_key_file, config.coordination_credentials_file, config.cluster_key, config.coordination_key)
+    named = (
+        config.cluster_key_file,
+        config.coordination_credentials_file,
+        config.cluster_key,
+        config.coordination_key,
+        config.queue_token_file,
+    )
     files += [Path(name).expanduser() for name in named if name]
     for file in files:
         try:

@@ -73,6 +73,10 @@ class Link:
     async def _ask(self, verb: str, **said: Any) -> Any:
         raise NotImplementedError
 
+    def has(self, verb: str) -> bool:
+        """Whether it can be asked this."""
+        return True
+
     async def start(self, node: str) -> None:
         """See `actors.job_queue.JobQueue`, as for all that follow."""
         await self._ask("start", node=node)
@@ -113,6 +117,10 @@ class InThread(Link):
         self.name = name
         self._queue = queue
         self._world = world
+
+    def has(self, verb: str) -> bool:
+        """Whether the class has such a method."""
+        return callable(getattr(self._queue, verb, None))
 
     async def _ask(self, verb: str, **said: Any) -> Any:
         method = getattr(self._queue, verb, None)

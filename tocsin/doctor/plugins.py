@@ -1,0 +1,68 @@
+"""What is looked at of code and services of the user's own: the queue that says who is next, and the strategies of placement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import trio
+
+from actors.job_queue import JobQueueFailed
+from actors.job_queue_core import ids_of
+from runtime.clock import SECOND
+from runtime.errors import TocsinError
+from runtime.world import RealWorld
+
+from ..config import Config
+from ..placements import load_strategies
+from ..queue.custom import VERBS
+from ..queue.custom_choice import link_maker
+from ..queue.custom_link import Link
+from .findings import Finding, bad, good, warning
+
+
+def of_placements(config: Config) -> Iterator[Finding]:
+    """Whether the node's own strategies of placement can be loaded, those of installed packages included."""
+    try:
+        names = sorted(load_strategies(config.own_placements))
+    except TocsinError as error:
+        yield bad("placement", str(error), "mend placement.plugins or placement.strategy, or what they name")
+        return
+    if names:
+        yield good("placement", f"loaded: {', '.join(names)}")
+
+
+def of_job_queue(config: Config) -> Iterator[Finding]:
+    """Test the connection to the queue of the user's own: it is asked what it has, which changes nothing there."""
+    if not config.queue_use:
+        return
+    subject = "job queue"
+    try:
+        link = link_maker(config)(RealWorld())
+    except TocsinError as error:
+        yield bad(subject, str(error), "mend queue.use, or what it names; until then the node does not start")
+        return
+    if missing := [verb for verb in VERBS if not link.has(verb)]:
+        yield warning(
+            subject, f"{link.name} has no {', '.join(missing)}", "what is not there is not asked: see the guide"
+        )
+    try:
+        what = trio.run(_asked, link, config.name, config.queue_deadline / SECOND)
+    except JobQueueFailed as error:
+        advice = "start it, or mend queue.use or queue.token_file; meanwhile nodes give work in their own order"
+        yield bad(subject, f"{link.name} {error}", advice)
+    else:
+        yield good(subject, f"{link.name} {what}")
+
+
+async def _asked(link: Link, node: str, deadline: float) -> str:
+    try:
+        with trio.move_on_after(deadline):
+            answer = await link.list(node)
+            ids = ids_of(answer)
+            if ids:
+                await link.data(node, ids[0])
+            return "answers" if answer is None else f"answers, and has {len(ids)} jobs of this node"
+        raise JobQueueFailed(f"did not answer within {deadline:g} s")
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + deadline):
+            await link.close()
