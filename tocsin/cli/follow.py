@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime.errors import TocsinError
+from runtime.errors import ReplyTimeout, TocsinError
 
 from ..error_table import OUTCOME_EXITS
 from .output import print_json, print_json_line, printable, show_failure, show_time
@@ -23,13 +23,17 @@ _LINES: Final = 1_000
 Show = Callable[[dict[str, Any]], None]
 
 
-def follow(client: Client, execution_id: str, utc: bool, as_json: bool) -> int:
-    """Show log and progress until the execution ends. Answers the exit code of its state."""
+def follow(client: Client, execution_id: str, utc: bool, as_json: bool, seconds: float | None = None) -> int:
+    """Show log and progress until the execution ends, for so many seconds at the most. Answers the exit code of its state.
+
+    Raises ReplyTimeout when it still goes on then.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
     try:
         if sys.stderr.isatty() and not as_json:
-            execution = _with_bar(client, execution_id, utc)
+            execution = _with_bar(client, execution_id, utc, until)
         else:
-            execution = _until_end(client, execution_id, utc, as_json, lambda execution: None)
+            execution = _until_end(client, execution_id, utc, as_json, lambda execution: None, until)
     except TocsinError as error:
         if type(error).__name__ != "NodeUnreachable":
             raise
@@ -38,7 +42,7 @@ def follow(client: Client, execution_id: str, utc: bool, as_json: bool) -> int:
     return OUTCOME_EXITS[execution["state"]]
 
 
-def _with_bar(client: Client, execution_id: str, utc: bool) -> dict[str, Any]:
+def _with_bar(client: Client, execution_id: str, utc: bool, until: float | None) -> dict[str, Any]:
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -60,10 +64,12 @@ def _with_bar(client: Client, execution_id: str, utc: bool) -> dict[str, Any]:
             done, total = figures.get("done") or 0, figures.get("total")
             progress.update(bar, description=step, completed=done, total=total, done_by=done_by)
 
-        return _until_end(client, execution_id, utc, False, show)
+        return _until_end(client, execution_id, utc, False, show, until)
 
 
-def _until_end(client: Client, execution_id: str, utc: bool, as_json: bool, show: Show) -> dict[str, Any]:
+def _until_end(
+    client: Client, execution_id: str, utc: bool, as_json: bool, show: Show, until: float | None
+) -> dict[str, Any]:
     """The execution as it is at its end; its log is printed on the way."""
     seen, told = 0, 0
     while True:
@@ -75,6 +81,10 @@ def _until_end(client: Client, execution_id: str, utc: bool, as_json: bool, show
             _print_retry(execution, utc)
         if execution["state"] in OUTCOME_EXITS:
             return execution
+        if until is not None and time.monotonic() >= until:
+            raise ReplyTimeout(
+                f"execution {execution_id} is {execution['state']}; to follow it: tocsin task logs {execution_id} --follow"
+            )
         time.sleep(POLL_SECONDS)
 
 

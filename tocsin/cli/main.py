@@ -24,6 +24,7 @@ from .drill import drill
 from .events import events
 from .history import LOOKING
 from .imports import imports
+from .invoke import invoke
 from .lanes import GROUPS, status
 from .nodes import GROUPS as OF_CLUSTERS
 from .nodes import executor
@@ -69,6 +70,7 @@ app.command(executor)
 app.command(drill)
 app.command(rehearse)
 app.command(status)
+app.command(invoke)
 app.command(events)
 app.command(imports)
 for files_command in (apply, diff, export):
