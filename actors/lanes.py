@@ -48,6 +48,10 @@ ASK_SECONDS: Final = 30.0
 """How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
 
 
+LATE_SECONDS: Final = 5.0
+"""What is due and waits so long makes the node unhealthy: the timer is late, whatever the process says."""
+
+
 @attrs.frozen
 class NodeConfig:
     """What a node needs to know to start.
@@ -60,7 +64,8 @@ class NodeConfig:
     is overdue; `watch_seconds`: how often the watchdog looks. `system_tasks`: whether the node makes its own tasks, which purge
     and fold every `purge_every_seconds`; without them it keeps everything. `canaries`: which of them there
     are, if any. `cluster`: the node is one of several; `version`: of the program, as others see it.
-    `job_queue`: a queue of the user's own, which says who of the stored tasks is given next.
+    `job_queue`: a queue of the user's own, which says who of the stored tasks is given next. `late_seconds`: how long what is due
+    may wait before the node is not well.
     """
 
     data: Path
@@ -85,6 +90,7 @@ class NodeConfig:
     cluster: ClusterConfig | None = None
     version: str = ""
     job_queue: JobQueueConfig | None = None
+    late_seconds: float = LATE_SECONDS
 
 
 @attrs.frozen

@@ -51,9 +51,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-LATE_SECONDS: Final = 5.0
-"""A due task waiting so long for its commit makes the node unhealthy: the timer is late, whatever the process says."""
-
 MERGE_LIMIT: Final = 10_000
 """How deep a page over stored and memory tasks together may reach; pages of stored tasks alone have no such limit."""
 
@@ -280,8 +277,8 @@ class Node:
         for lane in (self._durable, self._memory):
             if lane.keeper.trouble is not None:
                 complaints.append(f"the {lane.name} store cannot commit: {lane.keeper.trouble}")
-            if (late := lane.timer.lateness() / SECOND) > LATE_SECONDS:
-                complaints.append(f"the {lane.name} timer is late: a due task has been waiting for {late:.1f} s")
+            if (late := lane.timer.lateness() / SECOND) > self.config.late_seconds:
+                complaints.append(f"the {lane.name} timer is late: what is due has been waiting for {late:.1f} s")
         return complaints
 
     async def drain(self, grace_seconds: float | None = None) -> None:

@@ -59,6 +59,7 @@ class TimerCore:
         # A window must reach beyond the next look, or what lies between is found only by it.
         self._window = max(WINDOW, Micros(2 * sweep_every))
         self._owned = Owned(())
+        self._owned_at = Instant(0)
         self._paused = False
         self._heap: list[tuple[Instant, str]] = []
         self._due: dict[str, Instant] = {}
@@ -102,7 +103,7 @@ class TimerCore:
             flight.since, flight.told = min(flight.since, now), min(flight.told, now)
 
     def _own(self, owned: Owned) -> None:
-        self._owned = owned
+        self._owned, self._owned_at = owned, self._seen
         self._heap, self._due, self._in_flight = [], {}, {}
         self._horizon = self._next_look = Instant(0)
         self._loading, self._truncated = None, False
@@ -196,8 +197,18 @@ class TimerCore:
         return len(self._in_flight)
 
     def lateness(self, now: Instant) -> Micros:
-        """How long the longest wait in flight lasts: what health looks at."""
-        return Micros(max(0, now - min((flight.since for flight in self._in_flight.values()), default=now)))
+        """For how long what is due has not been dealt with: what health looks at.
+
+        That is the longest wait in flight; what is due in the window and not told; and, as far as it goes beyond a look, the time
+        that the window does not reach although it should, because the store does not answer or this is not called any more.
+        """
+        if self._paused or not self._owned.partitions:
+            return Micros(0)
+        since = min((flight.since for flight in self._in_flight.values()), default=now)
+        if self._due and self._heap[0][0] <= now:
+            since = min(since, min(self._due.values()))
+        known = max(self._horizon, self._owned_at) + self._sweep_every
+        return Micros(max(0, now - min(since, known)))
 
     def check_invariants(self) -> None:
         """Raise AssertionError if the state contradicts itself."""

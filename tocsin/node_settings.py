@@ -36,6 +36,7 @@ def node_config(config: Config) -> NodeConfig:
         cluster=cluster_config(config, config.name) if config.clustered else None,
         version=metadata.version("tocsin"),
         job_queue=job_queue_config(config),
+        late_seconds=config.late_after / SECOND,
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.keeper_messages import Reschedule, Settle
+from actors.keeper_messages import Reschedule, SchedulerPaused, Settle
 from actors.timer_core import BATCH, FLIGHT_LIMIT, SWEEP_EVERY, WINDOW, WINDOW_LIMIT, TimerCore
 from actors.timer_messages import Load, Loaded, Owned, SetAlarm, Tick
 from runtime.clock import HOUR, MILLISECOND, SECOND, Instant
@@ -173,11 +173,27 @@ def test_a_clock_that_goes_back_is_waited_for_by_nobody():
 def test_a_small_step_back_during_a_read_is_noticed_too():
     core = TimerCore()
     core.handle(ALL, START)
+    core.handle(Loaded((), at(60)), START)
     core.handle(Reschedule((("a", at(3)),)), START)
     assert told(core.handle(Tick(), at(3))) == ["a"]
     assert core.lateness(at(2)) == 0
     core.handle(Tick(), at(2))
     assert core.lateness(at(4)) == 2 * SECOND
+
+
+def test_what_is_late_without_being_in_flight():
+    core = TimerCore()
+    core.handle(ALL, START)
+    assert core.lateness(at(1)) == 0, "a read may take as long as the time between two looks"
+    assert core.lateness(at(4)) == 3 * SECOND, "the read does not come back"
+    core.handle(Loaded(((at(5), "a"),), at(60)), at(4))
+    assert core.lateness(at(4)) == 0
+    assert core.lateness(at(7)) == 2 * SECOND, "nobody has looked at the clock since a was due"
+    core.handle(SchedulerPaused(True), at(7))
+    assert core.lateness(at(60)) == 0
+    core.handle(Owned(()), at(60))
+    core.handle(SchedulerPaused(False), at(60))
+    assert core.lateness(at(600)) == 0, "who owns nothing is never late"
 
 
 def test_another_ownership_begins_anew():

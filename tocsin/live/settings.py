@@ -74,12 +74,12 @@ class ObserveSettings(CanarySettings):
         ),
     )
     log_format: str = attrs.field(
-        default="text",
+        default="TEXT",
         metadata=about(
             "log.format",
-            one_of("text", "json"),
-            "text or json",
-            "people read text; json is one object a line, for collectors",
+            one_of("TEXT", "JSON"),
+            "TEXT or JSON",
+            "people read text; JSON is one object a line, for collectors of logs",
         ),
     )
     log_level: str = attrs.field(
