@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import httpx
@@ -38,9 +39,14 @@ def options(address: Address, channel: str, transport: Any) -> dict[str, Any]:
     }
 
 
+def shown(url: str) -> str:
+    """An address without the password that may stand in it, also one that is no URL."""
+    return re.sub(r"//[^/]*@", "//***@", url)
+
+
 def wrong_url(url: str, error: Exception) -> InvalidRequest:
     """The error for a text that is no URL."""
-    return InvalidRequest(f"TOCSIN_URL: {url!r}: {error}")
+    return InvalidRequest(f"TOCSIN_URL: {shown(url)!r}: {shown(str(error))}")
 
 
 WRONG_URL: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol)
@@ -64,7 +70,7 @@ def heard(response: httpx.Response) -> Reply:
 def silence(error: Exception, url: str) -> Heard:
     """No answer, and why."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, _UNSENT):
-        why = f"{url} did not answer within {TIMEOUT_SECONDS:g} s"
+        why = f"{shown(url)} did not answer within {TIMEOUT_SECONDS:g} s"
     else:
-        why = f"no node answers at {url}: {str(error) or type(error).__name__}"
+        why = f"no node answers at {shown(url)}: {str(error) or type(error).__name__}"
     return Silence(NodeUnreachable(why), sent=not isinstance(error, (*_UNSENT, httpx.InvalidURL)))
