@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from tocsin.channels.amqp_core import EXECUTION, REFUSED, STATUS
 from tocsin.node import LocalNode
 
 HANG_SECONDS = 90
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "amqp_request.py"
 
 
 async def told(ctx: Context, *, words: str = "") -> Any:
@@ -293,3 +296,12 @@ async def test_a_queue_that_is_not_there_is_complained_of_until_it_is(queues: Qu
         with queues.broker.channel() as channel:
             channel.queue_delete(f"{queues.asked}-later")
         await until(node.health)
+
+
+async def test_the_example_asks_and_is_answered(queues: Queues, tmp_path: Path) -> None:
+    argv = [sys.executable, str(EXAMPLE), queues.broker.url, queues.asked, "told", '{"words": "hello"}']
+    async with opened(tmp_path, queues):
+        with trio.fail_after(HANG_SECONDS):
+            done = await trio.run_process(argv, capture_stdout=True)
+    status, _, body = done.stdout.decode().partition(" ")
+    assert (status, json.loads(body)["words"]) == ("COMPLETED", "hello")
