@@ -26,6 +26,10 @@ class NotFound(TocsinError, LookupError):
     """No such thing, or it is gone. Look again."""
 
 
+class NoSuchTask(NotFound):
+    """No task has the id that was given."""
+
+
 class Conflict(TocsinError):
     """The thing exists and its state does not allow this; the message tells the state. Nothing was changed."""
 

@@ -409,7 +409,7 @@ def known(key: str, origin: str) -> str:
 def suggestion(word: str, known_words: Mapping[str, object] | list[str]) -> str:
     """`; did you mean ...?` with the nearest known word, or nothing."""
     near = difflib.get_close_matches(word[:64], list(known_words), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {str(near[0])!r}?" if near else ""
 
 
 def shown(key: str, config: Config) -> str:

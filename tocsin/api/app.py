@@ -18,6 +18,7 @@ from ..calls import Answer, Call
 from ..dispatch import Dispatcher
 from ..live.hub import Hub
 from ..operations import BY_NAME, OPERATIONS, Operation
+from . import seed
 from .answering import AnyRequest, encoded, error_response, failed, refused_route
 from .entrance import ApiSettings, Entrance, actor_of, channel_of
 from .events import Events
@@ -51,22 +52,21 @@ class Api:
         return Guard(cast("Application", self._routes()), self._settings)
 
     def _routes(self) -> Litestar:
-        handlers = [*(self._route(operation) for operation in OPERATIONS), self._metrics_route(), *page_routes()]
+        handlers = [self._route("/api", operation) for operation in OPERATIONS]
+        letter = [self._route(seed.PREFIX, operation) for operation in OPERATIONS if operation.seed]
+        others = [self._metrics_route(), *page_routes()]
         return Litestar(
-            route_handlers=[*handlers, *session_routes(self._entrance), self._events.route()],
+            route_handlers=[*handlers, *letter, *others, *session_routes(self._entrance), self._events.route()],
             exception_handlers={HTTPException: refused_route, Exception: failed},
             openapi_config=None,
             logging_config=None,
             request_max_body_size=None,
         )
 
-    def _route(self, operation: Operation) -> HTTPRouteHandler:
+    def _route(self, prefix: str, operation: Operation) -> HTTPRouteHandler:
         # The handler's response has the status; the framework's own checks of it know no response without a body.
-        path = operation.path.replace("}", ":str}")
-        paths = [f"/api{path}", *([f"/cxs{path}"] if operation.seed else [])]
-        return HTTPRouteHandler(paths, http_method=operation.method, status_code=200, name=operation.name)(
-            self._handler(operation)
-        )
+        path = prefix + operation.path.replace("}", ":str}")
+        return HTTPRouteHandler(path, http_method=operation.method, status_code=200)(self._handler(prefix, operation))
 
     def _metrics_route(self) -> HTTPRouteHandler:
         """What scrapers read, where they look for it. It is no operation: its answer is no JSON, and nobody else asks."""
@@ -83,7 +83,9 @@ class Api:
         metrics.__annotations__ = {"request": Request, "return": Response}
         return HTTPRouteHandler("/metrics", http_method="GET", status_code=200, name="metrics")(metrics)
 
-    def _handler(self, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
+    def _handler(self, prefix: str, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
+        carry_out = self._by_the_letter if prefix == seed.PREFIX else self._dispatch
+
         async def handle(request: AnyRequest) -> Response[bytes]:
             caller = NOBODY
             try:
@@ -92,12 +94,12 @@ class Api:
                 check(operation, caller)  # before the body is read
                 arguments = await self._arguments(operation, request)
                 call = Call(arguments, actor_of(request, caller), channel_of(request), caller)
-                answer = await self._dispatch(operation.name, call)
+                answer = await carry_out(operation.name, call)
             except Exception as error:
                 if caller is not NOBODY:
                     # Who did not even get in was noted there.
                     await self._entrance.refused(error, request, caller)
-                return error_response(error, f"{operation.method} {operation.path}")
+                return error_response(error, f"{operation.method} {prefix}{operation.path}")
             told = answer if isinstance(answer, Answer) else Answer(answer, operation.status)
             content = b"" if told.status == 204 else encoded(told.value)
             headers = dict(told.headers)
@@ -105,6 +107,9 @@ class Api:
 
         handle.__annotations__ = {"request": Request, "return": Response}
         return handle
+
+    async def _by_the_letter(self, operation: str, call: Call) -> Any:
+        return await seed.by_the_letter(self._dispatch, operation, call, self._node.world.now())
 
     async def _arguments(self, operation: Operation, request: AnyRequest) -> dict[str, Any]:
         pairs = list(request.query_params.multi_items())

@@ -18,6 +18,9 @@ _LONGEST_TEXT: Final = 512
 
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
+EMPTY: Final = b"{}"
+"""What some clients send wherever a body may be, and says nothing."""
+
 MAX_DEPTH_HINT: Final = "nested too deeply"
 
 
@@ -51,8 +54,9 @@ def read_arguments(
                 found[argument.name] = _read_query(argument, headers.get(argument.name))
             case "body":
                 found[argument.name] = read_body(body, argument.required)
-    if body and not operation.takes_body:
-        raise InvalidRequest(f"{operation.method} {operation.path} takes no body, not {len(body)} bytes")
+    says_nothing = not body or (operation.method in ("POST", "PUT") and body.strip() == EMPTY)
+    if not says_nothing and not operation.takes_body:
+        raise InvalidRequest(f"{operation.name} takes no body, not {len(body)} bytes")
     return found
 
 
