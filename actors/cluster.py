@@ -133,7 +133,9 @@ class Cluster:
             cluster_id=cluster_id,
             settings=CoordinationSettings(config.min_nodes, config.gate_seconds, poll_seconds=rhythm.poll_seconds),
         )
-        self.places = ClusterPlaces(self.me, self._live, placer, Micros(round(config.offer_seconds * SECOND)))
+        self.places = ClusterPlaces(
+            self.me, self._live, placer, Micros(round(config.offer_seconds * SECOND)), logger.warning
+        )
 
     def connect(self, keeper: Keeper, coordinator: ClusterCoordinator, load: Load) -> None:
         """Say whose keeper claims what is offered, who owns, and where the load is seen. Called once, before the actors start."""
@@ -260,7 +262,8 @@ class Cluster:
 
     def complaints(self) -> list[str]:
         """What is not well about this node's part in the cluster; empty when all is."""
-        return self._judged_by(complaints)
+        wrong = [f"{text}; least_loaded chooses in its place" for text in self.places.trouble.values()]
+        return [*self._judged_by(complaints), *wrong]
 
     def hindrances(self) -> list[str]:
         """Of the complaints those for which the node does not keep time."""

@@ -30,6 +30,9 @@ FULL_ABOVE: Final = 0.75
 """The share of its own slots up to which a node prefers itself: below it, nobody else would start the work sooner."""
 
 
+PROBLEMS_KEPT: Final = 20
+"""Different problems with strategies that are remembered: somebody's code may put anything into its errors."""
+
 PINNED_REMEMBERED: Final = 10_000
 """Tasks whose last node is remembered for the strategy `pinned`; one that is forgotten is placed by load once."""
 
@@ -118,7 +121,8 @@ class OnlyHere:
 class ClusterPlaces:
     """The places of one node among others. `me`: what it says of itself; `live`: the boots with a session.
 
-    `absent`: nodes that were there once, and since when they have no session; `problems`: what was wrong with strategies.
+    `absent`: nodes that were there once, and since when they have no session; `problems`: what was wrong with strategies, and how
+    often, the newest last; `trouble`: by strategy, what was wrong with it the last time, if it was. `warn`: writes to the log.
     """
 
     is_alone: Final = False
@@ -129,7 +133,9 @@ class ClusterPlaces:
         live: Callable[[], Collection[str]],
         placer: Placer,
         offer_timeout: Micros = OFFER_TIMEOUT,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
+        self._warn = warn
         self._me = me
         self._live = live
         self._placer = placer
@@ -140,7 +146,8 @@ class ClusterPlaces:
         self._last: OrderedDict[str, str] = OrderedDict()
         self._names: set[str] = set()
         self.absent: dict[str, Instant] = {}
-        self.problems: dict[str, None] = {}
+        self.problems: dict[str, int] = {}
+        self.trouble: dict[str, str] = {}
 
     def learn(self, peers: Sequence[Peer], now: Instant) -> None:
         """The nodes as gossip has them. What was offered to them before is in their own figures by now, or soon."""
@@ -155,6 +162,7 @@ class ClusterPlaces:
         me = self._me()
         return (
             definition.placement is ANYWHERE
+            and self._placer.keeps_here
             and me.takes_work
             and me.has_type(definition.type)
             and (free >= me.slots * (1 - FULL_ABOVE) or not self.has_room_elsewhere)
@@ -169,11 +177,23 @@ class ClusterPlaces:
             definition, execution, (me, *self._others), here=me.name, last=last, offered=self._offered
         )
         if choice.problem is not None:
-            self.problems[choice.problem] = None
+            self._note(self._placer.strategy_of(definition), choice.problem)
+        elif self.trouble:
+            self.trouble.pop(self._placer.strategy_of(definition), None)
         if choice.peer is None:
             return Room.NOBODY if choice.waits_for is WaitsFor.NODE else Room.BUSY
         self._remember(definition, choice.peer.name)
         return Room.HERE if choice.peer is me else choice.peer
+
+    def _note(self, strategy: str, problem: str) -> None:
+        if strategy in self.trouble or len(self.trouble) < PROBLEMS_KEPT:
+            self.trouble[strategy] = problem
+        times = self.problems[problem] = self.problems.pop(problem, 0) + 1
+        if len(self.problems) > PROBLEMS_KEPT:
+            del self.problems[next(iter(self.problems))]
+        if times & (times - 1) == 0:
+            # The first time, the second, the fourth, ...: a strategy that is always wrong must not fill the log.
+            self._warn(f"{problem}; least_loaded chose in its place ({times} times)")
 
     def _remember(self, definition: Definition, name: str) -> None:
         if definition.placement.strategy == PINNED:
@@ -181,6 +201,10 @@ class ClusterPlaces:
             self._last.move_to_end(definition.id)
             if len(self._last) > PINNED_REMEMBERED:
                 self._last.popitem(last=False)
+
+    def trouble_with(self, definition: Definition) -> str | None:
+        """What was wrong the last time with the strategy that chooses for a task, if something was."""
+        return self.trouble.get(self._placer.strategy_of(definition))
 
     def may_run_here(self, definition: Definition, execution: Execution) -> bool:
         return bool(eligible(definition, execution, (self._me(),)))

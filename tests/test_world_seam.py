@@ -113,6 +113,8 @@ DOORS = [
         "*",
         "real servers for development and tests: no simulation holds them, and plain code starts them",
     ),
+    ("tocsin/placing/bounded.py", "threading", "the loop itself waits for a user's strategy, with a deadline"),
+    ("tocsin/placing/bounded.py", "time", "how long that strategy is left alone; virtual time does without"),
     ("tocsin/handlers/mail.py", "ssl", "the standard library's mail client takes a context of it"),
     ("tocsin/channels/amqp_connection.py", "ssl", "so does the client of a broker, in its own thread"),
 ]

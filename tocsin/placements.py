@@ -21,6 +21,7 @@ from runtime.records import evolve
 from .config import suggestion
 from .fields import show
 from .kinds import read_object, show_object
+from .placing.bounded import Bounded
 from .vocabulary import PLACEMENT
 
 GROUP: Final = "tocsin.placements"
@@ -94,7 +95,7 @@ def placement_json(placement: Placement) -> dict[str, Any]:
 def load_strategies(names: Iterable[str]) -> dict[str, Strategy]:
     """The strategies of the entry point group, by their names there, and those of these class paths, "package.module:Class".
 
-    Each class is made without arguments. Raises InvalidRequest with the name and what went wrong.
+    Each class is made without arguments, and called with a deadline. Raises InvalidRequest with the name and what went wrong.
     """
     found = {one.name: _made(one.name, one.value) for one in entry_points(group=GROUP)}
     return found | {name: _made(name, name) for name in names if name not in found}
@@ -116,5 +117,4 @@ def _made(name: str, path: str) -> Strategy:
         raise InvalidRequest(f"{field}: cannot load {show(name)}: {type(error).__name__}: {error}") from error
     if not callable(getattr(strategy, "choose", None)):
         raise InvalidRequest(f"{field}: {show(name)} has no method choose(candidates, facts)")
-    chooser: Strategy = strategy
-    return chooser
+    return Bounded(strategy)

@@ -141,6 +141,7 @@ async def _situation(node: Node, task: Task, execution: Execution | None) -> Sit
         parents=await node.held_by(task) if execution.waits_for is WaitsFor.DEPENDENCY else None,
         blockers=tuple(one for one in task.open if one.id != execution.id and one.id < execution.id),
         nowhere=nowhere(task.definition, execution, facade_of(node).peers()) if placed else None,
+        strategy=node.cluster.places.trouble_with(task.definition) if placed and node.cluster is not None else None,
     )
 
 

@@ -22,6 +22,7 @@ from runtime.world import World
 
 from .loading import load_catalogue
 from .node import LocalNode
+from .placing.bounded import plain
 from .shown import show
 
 OUTSIDE: Final = ("command", "http")
@@ -115,7 +116,7 @@ def catalogue_of(
     pooled = [attrs.evolve(entry, pool=DEFAULT_POOL) for entry in (*given, *by_workers)]
     found = Catalogue(_in_simulation(entry, stand_ins, calls, world) for entry in pooled)
     found.hooks.extend(given.hooks)
-    found.placements.update(given.placements)
+    found.placements.update({name: plain(strategy) for name, strategy in given.placements.items()})
     return found
 
 

@@ -25,7 +25,7 @@ class Situation:
 
     `lacks`: what is missing now, whatever was missing when it came. `lock`: the key that is held by others; `names`: of the tasks
     that hold it, by id. `parents`: which parents hold it. `blockers`: what else of its task is open. `nowhere`: why no node that
-    takes work may run it, if that is so.
+    takes work may run it, if that is so. `strategy`: what is wrong with the strategy that chooses a node, if something is.
     """
 
     execution: Execution | None = None
@@ -37,6 +37,7 @@ class Situation:
     parents: str | None = None
     blockers: tuple[Execution, ...] = ()
     nowhere: str | None = None
+    strategy: str | None = None
 
 
 def obstacle_lines(found: Situation) -> tuple[str, ...]:
@@ -52,6 +53,8 @@ def _obstacles(found: Situation) -> Iterable[str]:
         return
     if found.nowhere is not None:
         yield found.nowhere
+    if found.strategy is not None:
+        yield f"Its {found.strategy}; least_loaded chooses in its place."
     match found.lacks:
         case WaitsFor.KEY if found.lock is not None:
             yield from _lock_lines(found.lock, found.names)

@@ -17,6 +17,7 @@ all ask the same node. The node that decides keeps an execution for itself unles
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.clock import MINUTE, Instant, Micros
@@ -41,6 +42,9 @@ NODE_GONE_AFTER: Final = Micros(10 * MINUTE)
 
 NODES_REMEMBERED: Final = 1_024
 """Names whose turn `round_robin` remembers: more than a cluster has nodes, so only those of nodes that left are forgotten."""
+
+MAX_ORDER: Final = 1_024
+"""Nodes of an order that a strategy gives: as many as a cluster has."""
 
 PROBLEM_SHOWN: Final = 500
 """Characters of what a user's strategy raised: enough for its message, short enough for a line of the log."""
@@ -152,18 +156,29 @@ class Candidate:
 
 @record
 class Facts:
-    """What a strategy may look at beside the candidates. Nodes by name: the `last` that ran the task, and `here`, who decides."""
+    """What a strategy may look at beside the candidates. Nodes by name: the `last` that ran the task, and `here`, who decides.
+
+    `random`: chance that a rehearsal repeats, for a strategy that draws.
+    """
 
     definition: Definition
     last: str | None = None
     here: str = ""
+    random: Random | None = None
+
+
+Wanted = Peer | Candidate | str
+"""A node as a strategy names it: what it was given, or its name."""
 
 
 class Strategy(Protocol):
     """A way to choose. Users write their own: any object with this method, which must not block."""
 
-    def choose(self, candidates: Sequence[Candidate], facts: Facts) -> Peer | None:
-        """One of the candidates that has a free slot; None: the execution waits until it is asked for again."""
+    def choose(self, candidates: Sequence[Candidate], facts: Facts) -> Wanted | Iterable[Wanted] | None:
+        """One of the candidates that has a free slot, or several in the order in which they are preferred.
+
+        None, or an order of none that has one: the execution waits until it is asked for again.
+        """
         ...
 
 
@@ -225,7 +240,7 @@ class RoundRobin:
 class Pinned:
     """The node of the task's last execution while it takes work and has a free slot; `otherwise` says who else."""
 
-    def __init__(self, otherwise: Strategy) -> None:
+    def __init__(self, otherwise: LeastLoaded) -> None:
         self._otherwise = otherwise
 
     def choose(self, candidates: Sequence[Candidate], facts: Facts) -> Peer | None:
@@ -269,7 +284,7 @@ class ByRules:
     Rules prefer. What may not run elsewhere at all has a selector.
     """
 
-    def __init__(self, rules: Sequence[Rule], otherwise: Strategy) -> None:
+    def __init__(self, rules: Sequence[Rule], otherwise: LeastLoaded) -> None:
         self._rules = tuple(rules)
         self._otherwise = otherwise
 
@@ -296,6 +311,29 @@ class Choice:
     problem: str | None = None
 
 
+class NoCandidate(Exception):
+    """A strategy chose what may not run it, or is full."""
+
+
+def _picked(answer: object, candidates: Sequence[Candidate]) -> Peer | None:
+    """The node that an answer means. Raises NoCandidate, and TypeError for what is no answer."""
+    if answer is None:
+        return None
+    alone = isinstance(answer, Peer | Candidate | str)
+    order = (answer,) if alone else tuple(islice(answer, MAX_ORDER))  # type: ignore[call-overload]
+    known = True
+    for wanted in order:
+        found = next(
+            (one for one in candidates if wanted is one or wanted is one.peer or wanted == one.peer.name), None
+        )
+        if found is not None and found.free > 0:
+            return found.peer
+        known = known and found is not None and not alone
+    if not known:
+        raise NoCandidate("chose what is no candidate with a free slot")
+    return None
+
+
 class Placer:
     """The strategies of one node, by name.
 
@@ -310,7 +348,8 @@ class Placer:
         own: Mapping[str, Strategy] | None = None,
         usual: str = LEAST_LOADED,
     ) -> None:
-        self._fallback: Strategy = LeastLoaded(random)
+        self._random = random
+        self._fallback = LeastLoaded(random)
         self._usual = usual
         self._strategies: dict[str, Strategy] = {
             **(own or {}),
@@ -320,6 +359,15 @@ class Placer:
             PINNED: Pinned(self._fallback),
             RULES: ByRules(rules, self._fallback),
         }
+
+    def strategy_of(self, definition: Definition) -> str:
+        """The name of the strategy that chooses for a task."""
+        return definition.placement.strategy or self._usual
+
+    @property
+    def keeps_here(self) -> bool:
+        """Whether a node that has much room keeps what says nothing of where it runs: no other strategy is asked by then."""
+        return self._usual == LEAST_LOADED
 
     def place(
         self,
@@ -342,8 +390,8 @@ class Placer:
         ]
         if not candidates:
             return Choice(waits_for=WaitsFor.NODE)
-        name = definition.placement.strategy or self._usual
-        peer, problem = self._choose(name, candidates, Facts(definition, last, here))
+        name = self.strategy_of(definition)
+        peer, problem = self._choose(name, candidates, Facts(definition, last, here, self._random))
         return Choice(peer, None if peer is not None else WaitsFor.SLOT, problem)
 
     def _choose(self, name: str, candidates: Sequence[Candidate], facts: Facts) -> tuple[Peer | None, str | None]:
@@ -353,11 +401,8 @@ class Placer:
             wrong = "this node does not have it"
         else:
             try:
-                peer = strategy.choose(candidates, facts)
+                return _picked(strategy.choose(candidates, facts), candidates), None
             except Exception as error:
-                wrong = f"{type(error).__name__}: {error}"[:PROBLEM_SHOWN]
-            else:
-                if peer is None or any(one.peer is peer and one.free > 0 for one in candidates):
-                    return peer, None
-                wrong = "chose what is no candidate with a free slot"
+                kind = "" if isinstance(error, NoCandidate) else f"{type(error).__name__}: "
+                wrong = f"{kind}{error}"[:PROBLEM_SHOWN]
         return self._fallback.choose(candidates, facts), f"placement strategy {name!r}: {wrong}"

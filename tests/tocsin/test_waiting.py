@@ -68,6 +68,10 @@ def test_a_key_names_its_holders(lingers: bool) -> None:
             "The node's job queue (queue.use) says who of 'slow' is next: 5 wait to be named.",
         ),
         (
+            {"execution": waiting(), "strategy": "placement strategy 'own': ValueError: no idea"},
+            "Its placement strategy 'own': ValueError: no idea; least_loaded chooses in its place.",
+        ),
+        (
             {"execution": waiting(), "lacks": WaitsFor.SLOT, "queue": QueueUse("default", None, 0, 7)},
             "All slots are taken; in its queue 'default' 7 wait.",
         ),

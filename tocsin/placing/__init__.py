@@ -1,0 +1,1 @@
+"""Strategies of placement that users write."""
