@@ -19,6 +19,7 @@ import pika
 from pika import exceptions as refusals
 from pika.adapters.blocking_connection import BlockingChannel
 
+from runtime.errors import PeerUnreachable
 from runtime.tls import trusting
 
 from .amqp_core import JSON_TYPE, Message, Reply
@@ -73,11 +74,11 @@ class BrokerConnection:
     def serve(self) -> str:
         """Connect, consume and do what is wanted, until the connection is closed or lost. Answers why, empty if it was closed."""
         try:
-            self._connection = pika.BlockingConnection(self._parameters())
+            self._connection = pika.BlockingConnection(_parameters(self._address, self._consumed))
             try:
                 self._serve(self._connection)
             finally:
-                self._end(self._connection)
+                _end(self._connection)
         except (refusals.AMQPError, OSError) as error:
             return "" if self._closing else _said(error)
         return self._lost
@@ -97,11 +98,6 @@ class BrokerConnection:
             if not channel.is_open:
                 # What the broker has against it is in the error of the next use.
                 channel.basic_qos(prefetch_count=self._consumed.prefetch)
-
-    def _end(self, connection: pika.BlockingConnection) -> None:
-        with suppress(refusals.AMQPError, OSError):
-            if connection.is_open:
-                connection.close()
 
     def _on_message(self, _channel: BlockingChannel, method: Any, properties: Any, body: bytes) -> None:
         self._tell(
@@ -123,27 +119,6 @@ class BrokerConnection:
 
     def _on_cancelled(self, _frame: object) -> None:
         self._lost = f"the queue {self._consumed.queue!r} is gone"
-
-    def _parameters(self) -> pika.ConnectionParameters:
-        address = self._address
-        return pika.ConnectionParameters(
-            host=address.host,
-            port=address.port,
-            virtual_host=address.virtual_host,
-            credentials=pika.PlainCredentials(address.user, address.password, erase_on_connect=True),
-            ssl_options=self._tls() if address.tls else None,
-            connection_attempts=1,
-            socket_timeout=CONNECT_SECONDS,
-            stack_timeout=CONNECT_SECONDS * 1.5,
-            heartbeat=HEARTBEAT_SECONDS,
-            blocked_connection_timeout=BLOCKED_SECONDS,
-            client_properties={"connection_name": self._consumed.name},
-        )
-
-    def _tls(self) -> pika.SSLOptions:
-        ca = self._consumed.ca
-        context = trusting(ca, names=True) if ca else ssl.create_default_context()
-        return pika.SSLOptions(context, self._address.host)
 
     # -- from the loop
 
@@ -200,6 +175,46 @@ class BrokerConnection:
         if connection is not None:
             with suppress(refusals.AMQPError):
                 connection.add_callback_threadsafe(_nothing)
+
+
+def look(address: BrokerAddress, consumed: Consumed) -> tuple[int, int]:
+    """How many messages wait in the queue, and how many consumers it has. Blocks. Raises PeerUnreachable."""
+    try:
+        connection = pika.BlockingConnection(_parameters(address, consumed))
+        try:
+            found = connection.channel().queue_declare(consumed.queue, passive=True).method
+            return found.message_count, found.consumer_count
+        finally:
+            _end(connection)
+    except (refusals.AMQPError, OSError) as error:
+        raise PeerUnreachable(_said(error)) from None
+
+
+def _parameters(address: BrokerAddress, consumed: Consumed) -> pika.ConnectionParameters:
+    return pika.ConnectionParameters(
+        host=address.host,
+        port=address.port,
+        virtual_host=address.virtual_host,
+        credentials=pika.PlainCredentials(address.user, address.password, erase_on_connect=True),
+        ssl_options=_tls(address, consumed) if address.tls else None,
+        connection_attempts=1,
+        socket_timeout=CONNECT_SECONDS,
+        stack_timeout=CONNECT_SECONDS * 1.5,
+        heartbeat=HEARTBEAT_SECONDS,
+        blocked_connection_timeout=BLOCKED_SECONDS,
+        client_properties={"connection_name": consumed.name},
+    )
+
+
+def _tls(address: BrokerAddress, consumed: Consumed) -> pika.SSLOptions:
+    context = trusting(consumed.ca, names=True) if consumed.ca else ssl.create_default_context()
+    return pika.SSLOptions(context, address.host)
+
+
+def _end(connection: pika.BlockingConnection) -> None:
+    with suppress(refusals.AMQPError, OSError):
+        if connection.is_open:
+            connection.close()
 
 
 def _nothing() -> None:
