@@ -11,6 +11,7 @@ from ..client import Client
 from ..clients.address import NodeUnreachable
 from ..cluster_config import cluster_config
 from ..config import Config, load_config
+from .broker import of_broker
 from .findings import Finding, bad, good, note
 from .machine import of_directory, of_port, of_secrets, of_store_file, of_versions
 from .plugins import of_job_queue, of_placements
@@ -38,6 +39,7 @@ def examine(environment: Mapping[str, str], file: Path | None, flags: Mapping[st
         yield from of_store_file(config.data)
     elif not config.coordination_embedded:
         yield from _of_servers(config)
+    yield from of_broker(config)
     yield from told
 
 
