@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -205,6 +206,8 @@ def check_amqp(settings: AmqpSettings) -> None:
 def broker_address(settings: AmqpSettings) -> BrokerAddress | None:
     """Where the broker is; None without one. Raises InvalidRequest for a file that cannot be read or holds something else."""
     check_amqp(settings)
+    if settings.amqp_ca and not Path(settings.amqp_ca).is_file():
+        raise InvalidRequest(f"amqp.ca: there is no file {settings.amqp_ca!r}")
     if settings.amqp_url_file:
         url = read_broker_url(first_line("amqp.url_file", settings.amqp_url_file), "amqp.url_file")
         if not url:

@@ -24,6 +24,9 @@ from actors.model.execution import Execution
 from actors.store.answers import TaskFilter
 from tests.rabbitmq import RabbitMQ
 from tocsin.channels.amqp_core import EXECUTION, REFUSED, STATUS
+from tocsin.config import load_config
+from tocsin.doctor.broker import of_broker
+from tocsin.embedded.ports import free_port
 from tocsin.node import LocalNode
 
 HANG_SECONDS = 90
@@ -305,3 +308,21 @@ async def test_the_example_asks_and_is_answered(queues: Queues, tmp_path: Path) 
             done = await trio.run_process(argv, capture_stdout=True)
     status, _, body = done.stdout.decode().partition(" ")
     assert (status, json.loads(body)["words"]) == ("COMPLETED", "hello")
+
+
+def test_doctor_tells_how_the_broker_is(queues: Queues) -> None:
+    def told(**settings: str) -> str:
+        flags = {"amqp.url": queues.broker.url, "amqp.types": "told", "amqp.queue": queues.asked}
+        given = {f"amqp.{name}": value for name, value in settings.items()}
+        [finding] = of_broker(load_config({}, None, flags | given).config)
+        assert queues.broker.password not in f"{finding}"
+        return f"{finding.level} {finding.what}"
+
+    where = f"127.0.0.1:{queues.broker.port}"
+    assert told() == f"good {where} answers; the queue {queues.asked!r} has 0 messages and 0 consumers"
+    queues.send("told")
+    assert told() == f"warning {where} answers; the queue {queues.asked!r} has 1 messages and 0 consumers"
+    assert "no queue 'elsewhere'" in told(queue="elsewhere")
+    assert "ACCESS_REFUSED" in told(url=queues.broker.url.replace(queues.broker.password, "wrong"))
+    assert "Connection refused" in told(url=f"amqp://127.0.0.1:{free_port()}")
+    assert list(of_broker(load_config({}).config)) == []

@@ -25,6 +25,7 @@ from tocsin.config import load_config, shown
         ({"amqp_url_file": "missing", "amqp_types": "a"}, "amqp.url_file: missing: No such file"),
         ({"amqp_url_file": "url", "amqp_types": "a"}, "amqp.url_file: amqp://USER"),
         ({"amqp_url_file": "empty", "amqp_types": "a"}, "amqp.url_file: amqp://USER"),
+        ({"amqp_url": "amqps://u:sesame@h", "amqp_types": "a", "amqp_ca": "no.pem"}, "amqp.ca: there is no file 'no.pem'"),
         ({"amqp_types": "a*b"}, "amqp.types: names of task types, for example mail or reports.*, not 'a*b'"),
         ({"amqp_role": "VIEWER"}, "amqp.role: OPERATOR or ADMINISTRATOR, not 'VIEWER'"),
         ({"amqp_prefetch": 0}, "amqp.prefetch: a whole number from 1 to 1000, not 0"),
