@@ -17,7 +17,7 @@ from runtime.errors import Forbidden, NotFound, TocsinError
 from runtime.mailbox import Reply, ask
 from runtime.records import evolve
 from runtime.supervisor import Snapshot, Supervisor
-from runtime.watchdog import Watchdog
+from runtime.watchdog import Watchdog, WatchdogStatistics
 from runtime.world import World
 
 from .access_library import AccessLibrary
@@ -258,6 +258,24 @@ class Node:
     def completed(self) -> int:
         """Executions recorded as COMPLETED since the process started, over both lanes."""
         return self._durable.keeper.completed + self._memory.keeper.completed
+
+    @property
+    def lanes(self) -> tuple[Lane, Lane]:
+        """The lane of stored tasks and that of memory tasks."""
+        return self._durable, self._memory
+
+    def stalls(self) -> WatchdogStatistics:
+        """How often and how long the loop did not turn."""
+        return self._watchdog.statistics()
+
+    async def outbox_due(self, lane: Lane, most: int) -> int:
+        """How many entries of a lane's outbox are due, as far as so many."""
+        owned = lane.keeper.owned if lane.is_shared else None
+        return len(await self._read(lane, lane.store.outbox_due, self.world.now(), most, owned))
+
+    async def epochs(self) -> int:
+        """How often a partition of the cluster got an owner."""
+        return sum((await self._read(self._durable, self._durable.store.epochs)).values())
 
     def snapshot(self) -> Snapshot:
         """The tree of actors as it is now."""

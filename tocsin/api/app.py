@@ -22,9 +22,11 @@ from . import seed
 from .answering import AnyRequest, encoded, error_response, failed, refused_route
 from .entrance import ApiSettings, Entrance, actor_of, channel_of
 from .events import Events
+from .exposition import CONTENT_TYPE
 from .guard import Application, Guard
-from .metrics import CONTENT_TYPE, metrics_text
+from .metrics import metrics_text
 from .pages import page_routes
+from .request_counts import RequestCounts
 from .requests import read_arguments
 from .sessions import session_routes
 
@@ -44,12 +46,13 @@ class Api:
         self._settings = settings
         self._entrance = Entrance(node, token, settings)
         self._body_limit = settings.body_limit
+        self._requests = RequestCounts()
         self.hub = Hub(node, settings.followers)
         self._events = Events(self._entrance, self._dispatch, self.hub)
 
     def application(self) -> Application:
         """The ASGI application."""
-        return Guard(cast("Application", self._routes()), self._settings)
+        return Guard(cast("Application", self._routes()), self._settings, self._requests)
 
     def _routes(self) -> Litestar:
         handlers = [self._route("/api", operation) for operation in OPERATIONS]
@@ -74,8 +77,7 @@ class Api:
         async def metrics(request: AnyRequest) -> Response[bytes]:
             try:
                 check(BY_NAME["show_canaries"], await self._entrance.caller(request))
-                canaries = self._node.canaries
-                text = "" if canaries is None else metrics_text(canaries, await canaries.figures())
+                text = await metrics_text(self._node, self._requests, self.hub)
             except Exception as error:
                 return error_response(error, "GET /metrics")
             return Response(text.encode(), status_code=200, media_type=CONTENT_TYPE)

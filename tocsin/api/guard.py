@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from .entrance import TENANT_HEADER, ApiSettings
+from .request_counts import RequestCounts
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -36,8 +37,9 @@ BASIC: Final = {
 class Guard:
     """Stands around the application."""
 
-    def __init__(self, application: Application, settings: ApiSettings) -> None:
+    def __init__(self, application: Application, settings: ApiSettings, requests: RequestCounts) -> None:
         self._application = application
+        self._requests = requests
         self._origins = settings.origins
         self._headers = dict(BASIC)
         if settings.is_secure:
@@ -59,6 +61,7 @@ class Guard:
 
         async def sent(message: Any) -> None:
             if message["type"] == "http.response.start":
+                self._requests.count(scope["method"], scope.get("path_template"), message["status"])
                 message = {**message, "headers": self._with(list(message.get("headers", ())), allowed)}
             await send(message)
 
