@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from functools import partial
@@ -62,7 +62,7 @@ class Node:
     """A running node: what people and programs can ask of it. Every call may raise an error of `runtime/errors.py`.
 
     `draining`: set once it takes nothing new because it is about to end. `beside`: what is not well of what runs beside it, such
-    as a channel to a broker.
+    as a channel to a broker. `tallies`: by channel, what became of what came through it since the start.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Node:
         self.scope = EVERYTHING
         self.draining = trio.Event()
         self.job_queue = job_queue
+        self.tallies: dict[str, Callable[[], Mapping[str, int]]] = {}
         self.beside: list[Callable[[], list[str]]] = [] if job_queue is None else [job_queue.complaints]
         self._durable = durable
         self._memory = memory

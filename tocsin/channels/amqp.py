@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,7 +21,18 @@ from runtime.clock import SECOND
 from runtime.errors import Conflict, Forbidden, InternalError, InvalidRequest, NotFound, TocsinError
 
 from ..access.caller import Caller, Role
-from .amqp_core import Asked, Message, Refusal, Reply, pause_seconds, read_message, refusal_of, refused_reply, reply_of
+from .amqp_core import (
+    REASONS,
+    Asked,
+    Message,
+    Refusal,
+    Reply,
+    pause_seconds,
+    read_message,
+    refusal_of,
+    refused_reply,
+    reply_of,
+)
 from .amqp_settings import AmqpSettings, BrokerAddress, broker_address
 from .invoking import Wanted, begin, has_ended, until_ended
 
@@ -115,6 +126,7 @@ async def open_amqp(node: Node, settings: AmqpSettings) -> AsyncIterator[None]:
         return
     channel = AmqpChannel(node, settings, _connect_to(node, settings, address), str(address))
     node.beside.append(channel.complaints)
+    node.tallies[LANE] = channel.messages
     async with trio.open_nursery() as nursery:
         nursery.start_soon(channel.run)
         try:
@@ -169,6 +181,13 @@ class AmqpChannel:
         if self._unrecorded:
             found.append(f"messages of the broker {self._where} cannot be recorded: {self._why_unrecorded}")
         return found
+
+    def messages(self) -> Mapping[str, int]:
+        """What became of the messages since the node started; of each reason for which some were refused."""
+        figures = self.figures
+        told = {"recorded": figures.recorded, "replied": figures.replied, "given_back": figures.given_back}
+        told |= {"unanswerable": figures.unanswerable}
+        return told | {f"refused_{why}": figures.refused[why] for why in REASONS}
 
     async def run(self) -> None:
         """Consume until the node has drained, whatever becomes of the broker."""

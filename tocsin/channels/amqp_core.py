@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import attrs
 
@@ -47,6 +47,8 @@ _KEY: Final = "amqp "
 
 Why = Literal["malformed", "expired", "forbidden", "unknown", "conflict", "failed"]
 """Why a message was refused, for the counters."""
+
+REASONS: Final[tuple[Why, ...]] = get_args(Why)
 
 _REASONS: Final[tuple[tuple[type[TocsinError], Why], ...]] = (
     (InvalidRequest, "malformed"),
