@@ -22,9 +22,9 @@ from runtime.errors import InvalidRequest
 
 from .canary_config import check_canaries
 from .channels.amqp_settings import check_amqp
+from .queue.settings import QueueSettings
 from .cluster_config import ClusterSettings, check_cluster
 from .durations import format_duration
-from .queue.settings import QueueSettings
 from .setting_readers import (
     Address,
     Reader,
@@ -53,7 +53,19 @@ LONGEST_KEPT: Final = Micros(36_525 * DAY)
 
 OTHER_VARIABLES: Final = frozenset(
     f"TOCSIN_{name}"
-    for name in ("URL", "TOKEN", "CA", "TRACEBACK", "FAILPOINTS", "TASK", "EXECUTION", "ATTEMPT", "FENCE", "NOMINAL")
+    for name in (
+        "URL",
+        "TOKEN",
+        "TENANT",
+        "CA",
+        "TRACEBACK",
+        "FAILPOINTS",
+        "TASK",
+        "EXECUTION",
+        "ATTEMPT",
+        "FENCE",
+        "NOMINAL",
+    )
 )
 """Variables that are no settings: those of the command line, of tests, and those that a node gives to a command it runs."""
 

@@ -73,6 +73,8 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
             config.burst,
             config.failed_logins,
             FollowerLimits(config.event_followers, config.event_followers_per_token, config.event_rate),
+            tenant_rate=config.tenant_rate,
+            tenant_burst=config.tenant_burst,
         )
         url = await nursery.start(serve_api, node.inner, config.listen, token, settings, stop)
         node_file = config.data / NODE_FILE

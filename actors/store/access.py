@@ -136,5 +136,5 @@ class AccessStore(Protocol):
         ...
 
     def unchained(self) -> int:
-        """Records that are in no chain although they are not older than those that are."""
+        """Records that are in no chain although they are not older than those that are, or in one without a head."""
         ...

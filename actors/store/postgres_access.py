@@ -138,7 +138,8 @@ def audit_chain(connection: Connection, chain: int, *, after: int, limit: int) -
 def unchained(connection: Connection) -> int:
     """See the port."""
     row = connection.execute(
-        "SELECT count(*) FROM audit WHERE chain IS NULL "
-        "AND sequence > (SELECT min(sequence) FROM audit WHERE chain IS NOT NULL)"
+        "SELECT count(*) FROM audit WHERE (chain IS NULL "
+        "AND sequence > (SELECT min(sequence) FROM audit WHERE chain IS NOT NULL)) "
+        "OR chain NOT IN (SELECT chain FROM audit_chains)"
     ).fetchone()
     return 0 if row is None else int(row[0])

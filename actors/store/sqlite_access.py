@@ -144,7 +144,8 @@ def audit_chain(connection: sqlite3.Connection, chain: int, *, after: int, limit
 def unchained(connection: sqlite3.Connection) -> int:
     """See the port."""
     (number,) = connection.execute(
-        "SELECT count(*) FROM audit WHERE chain IS NULL "
-        "AND sequence > (SELECT min(sequence) FROM audit WHERE chain IS NOT NULL)"
+        "SELECT count(*) FROM audit WHERE (chain IS NULL "
+        "AND sequence > (SELECT min(sequence) FROM audit WHERE chain IS NOT NULL)) "
+        "OR chain NOT IN (SELECT chain FROM audit_chains)"
     ).fetchone()
     return int(number)

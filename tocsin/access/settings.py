@@ -17,6 +17,12 @@ from .limits_core import FAILURES
 RATE: Final = 1_000
 """Requests a second of one token: what a node can serve of small ones, and no person's or worker's need."""
 
+TENANT_RATE: Final = 5_000
+"""Requests a second of all tokens of one tenant: several busy programs, and still not all that a node can serve."""
+
+TENANT_BURST: Final = 10_000
+"""Requests of one tenant at once."""
+
 BURST: Final = 2_000
 """Requests of one token at once: a page of the console with all its parts, many times over."""
 
@@ -81,6 +87,19 @@ class AccessSettings(ObserveSettings):
             "requests per second",
             "of one token on one node: a program that runs wild does not take the node from the others",
         ),
+    )
+    tenant_rate: int = attrs.field(
+        default=TENANT_RATE,
+        metadata=about(
+            "api.tenant_rate",
+            whole(1, 1_000_000),
+            "requests per second",
+            "of all tokens of one tenant on one node: a tenant with many tokens does not take the node from the others",
+        ),
+    )
+    tenant_burst: int = attrs.field(
+        default=TENANT_BURST,
+        metadata=about("api.tenant_burst", whole(1, 1_000_000), "requests", "so many of one tenant at once are fine"),
     )
     failed_logins: int = attrs.field(
         default=FAILURES,

@@ -18,7 +18,8 @@ from ..access.caller import NOBODY, Caller
 from ..access.limits_core import FAILURES, Failures, Rates, TooManyRequests
 from ..access.origin import acting
 from ..access.refusals import Refusals
-from ..access.settings import BURST, RATE
+from ..access.settings import BURST, RATE, TENANT_BURST, TENANT_RATE
+from ..live.settings import DEFAULT_LIMITS, FollowerLimits
 from ..vocabulary import TENANT
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 class ApiSettings:
     """What the interface needs to know: the longest body in bytes, whether it speaks TLS, who else's pages may use it.
 
-    rate, burst: of requests with one token. failed_logins: of one address in a minute.
+    rate, burst: of requests with one token; tenant_rate, tenant_burst: with all those of a tenant. failed_logins: of one address
+    in a minute. followers: of live events. sockets: of the WebSocket channel.
     """
 
     body_limit: int
@@ -59,6 +61,9 @@ class ApiSettings:
     rate: int = RATE
     burst: int = BURST
     failed_logins: int = FAILURES
+    followers: FollowerLimits = DEFAULT_LIMITS
+    tenant_rate: int = TENANT_RATE
+    tenant_burst: int = TENANT_BURST
 
     @property
     def is_secure(self) -> bool:
@@ -79,6 +84,7 @@ class Entrance:
         self.settings = settings
         self.refusals = Refusals(node)
         self._rates = Rates(settings.rate, settings.burst)
+        self._tenants = Rates(settings.tenant_rate, settings.tenant_burst)
 
     async def caller(self, connection: AnyConnection, *, changes: bool | None = None) -> Caller:
         """Who it is. changes: whether it changes something; by its method if not said.
@@ -115,6 +121,9 @@ class Entrance:
             self._check_site(connection, proof, method not in _SAFE if changes is None else changes)
         if seconds := self._rates.take(found.token or "", trio.current_time()):
             raise TooManyRequests("too many requests with this token", seconds)
+        tenant = found.scope.tenant
+        if tenant is not None and (seconds := self._tenants.take(tenant, trio.current_time())):
+            raise TooManyRequests("too many requests of this tenant", seconds)
         return _within(found, connection.headers.get(TENANT_HEADER))
 
     async def anybody(self, connection: AnyConnection) -> Caller:

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
+
+from runtime.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from ..client import Client
 
 cleanup: Final = ExitStack()
 """What is closed when the command has ended."""
+
+
+TENANT: Final = "TOCSIN_TENANT"
+"""The variable that names the tenant that commands are about."""
+
+
+@contextmanager
+def about_tenant(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """The arguments without a leading `--tenant NAME`, which is in the environment for as long as they are carried out."""
+    rest, tenant = list(arguments), None
+    if rest and (rest[0] == "--tenant" or rest[0].startswith("--tenant=")):
+        _, given, tenant = rest.pop(0).partition("=")
+        if not given:
+            if not rest:
+                raise InvalidRequest("--tenant: the name of a tenant, and then a command")
+            tenant = rest.pop(0)
+    if tenant is None:
+        yield rest
+        return
+    before = os.environ.get(TENANT)
+    os.environ[TENANT] = tenant
+    try:
+        yield rest
+    finally:
+        if before is None:
+            del os.environ[TENANT]
+        else:
+            os.environ[TENANT] = before
 
 
 def connect() -> Client:

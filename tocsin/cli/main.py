@@ -19,7 +19,7 @@ from .audit import audits
 from .bodies import trigger_body, with_option
 from .calendars import calendars
 from .completion import Shell, print_or_install
-from .connection import cleanup, connect
+from .connection import about_tenant, cleanup, connect
 from .drill import drill
 from .events import events
 from .history import LOOKING
@@ -52,7 +52,8 @@ def _version() -> str:
 
 app = App(
     name="tocsin",
-    help="Tocsin, a task scheduler: start a node with `tocsin up`, give it work with `tocsin task add`.",
+    help="Tocsin, a task scheduler: start a node with `tocsin up`, give it work with `tocsin task add`. With "
+    "`--tenant NAME` before the command (or TOCSIN_TENANT), and a token of all tenants, it is about that tenant.",
     version=_version,
     default_parameter=Parameter(show_default=False),
 )
@@ -351,8 +352,8 @@ def run(arguments: list[str]) -> int:
     """Run the command line. Answers the exit code."""
     as_json = "--json" in arguments
     try:
-        with cleanup:
-            return _dispatch(arguments)
+        with about_tenant(arguments) as rest, cleanup:
+            return _dispatch(rest)
     except TocsinError as error:
         row = row_of(error)
         unreachable = type(error).__name__ == "NodeUnreachable"

@@ -27,13 +27,15 @@ class Address:
     """A node's URL, and the token that goes into every request.
 
     `trusted`: a file of certificates, in place of those of the public authorities. `names`: whether a server must have the name
-    under which it is asked; one on this machine is known by its certificate.
+    under which it is asked; one on this machine is known by its certificate. `tenant`: the one that every request is about, None
+    for that of the token.
     """
 
     url: str
     token: str = attrs.field(repr=False)
     trusted: str | None = None
     names: bool = True
+    tenant: str | None = None
 
 
 def find_address(url: str | None, token: str | None, data: str | Path | None) -> Address:
@@ -41,7 +43,8 @@ def find_address(url: str | None, token: str | None, data: str | Path | None) ->
 
     url, token: as said; without them TOCSIN_URL and TOCSIN_TOKEN, and without these what a node running over the data directory
     (`data`, TOCSIN_DATA, or ./.tocsin) has written there. Raises NodeUnreachable or Unauthenticated if that is not enough.
-    TOCSIN_CA: a file of the certificates to trust, where a URL is said.
+    TOCSIN_CA: a file of the certificates to trust, where a URL is said. TOCSIN_TENANT: of a token of all tenants, the one that is
+    meant; the empty text is the tenant without a name.
     """
     directory = Path(data or os.environ.get("TOCSIN_DATA") or DEFAULT_DATA)
     base = url or os.environ.get("TOCSIN_URL")
@@ -52,7 +55,7 @@ def find_address(url: str | None, token: str | None, data: str | Path | None) ->
     secret = token or os.environ.get("TOCSIN_TOKEN") or _token_of(directory)
     if not secret.isascii() or not secret.isprintable():
         raise Unauthenticated("the token holds characters that no token has")
-    return Address(base, secret, trusted or None, names)
+    return Address(base, secret, trusted or None, names, os.environ.get("TOCSIN_TENANT"))
 
 
 def _told(directory: Path) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ import httpx
 
 from runtime.errors import InvalidRequest
 
+from ..vocabulary import TENANT
 from .address import Address, NodeUnreachable
 from .asking_core import Heard, Silence
 from .requests_core import Reply, Request
@@ -32,11 +33,19 @@ def options(address: Address, channel: str, transport: Any) -> dict[str, Any]:
         trust = {"verify": trusting(address.trusted, names=address.names)}
     return trust | {
         "base_url": f"{address.url.rstrip('/')}/api",
-        "headers": {"Authorization": f"Bearer {address.token}", "Tocsin-Channel": channel},
+        "headers": {"Authorization": f"Bearer {address.token}", "Tocsin-Channel": channel} | _about(address.tenant),
         "timeout": TIMEOUT_SECONDS,
         "transport": transport,
         "trust_env": False,
     }
+
+
+def _about(tenant: str | None) -> dict[str, str]:
+    if tenant is None:
+        return {}
+    if not tenant.isascii():
+        raise InvalidRequest("TOCSIN_TENANT: no header can hold other characters than those of ASCII")
+    return {"Tocsin-Tenant": str(TENANT.read(tenant, "TOCSIN_TENANT"))}
 
 
 def shown(url: str) -> str:
