@@ -22,7 +22,7 @@ from runtime.errors import InvalidRequest
 
 from .canary_config import check_canaries
 from .channels.amqp_settings import check_amqp
-from .queue.settings import QueueSettings
+from .channels.socket_settings import SocketSettings
 from .cluster_config import ClusterSettings, check_cluster
 from .durations import format_duration
 from .setting_readers import (
@@ -89,7 +89,7 @@ def _kept_last(what: str, number: int, reason: str) -> Any:
 
 
 @attrs.frozen
-class Config(QueueSettings):
+class Config(SocketSettings):
     """Every effective value of a node."""
 
     data: Path = attrs.field(

@@ -73,6 +73,7 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
             config.burst,
             config.failed_logins,
             FollowerLimits(config.event_followers, config.event_followers_per_token, config.event_rate),
+            config.socket_limits,
             tenant_rate=config.tenant_rate,
             tenant_burst=config.tenant_burst,
         )

@@ -29,6 +29,7 @@ from .pages import page_routes
 from .request_counts import RequestCounts
 from .requests import read_arguments
 from .sessions import session_routes
+from .websocket import Sockets
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -48,11 +49,12 @@ class Api:
         self._body_limit = settings.body_limit
         self._requests = RequestCounts()
         self.hub = Hub(node, settings.followers)
+        self.sockets = Sockets(node, self._entrance, settings.sockets)
         self._events = Events(self._entrance, self._dispatch, self.hub)
 
     def application(self) -> Application:
         """The ASGI application."""
-        return Guard(cast("Application", self._routes()), self._settings, self._requests)
+        return Guard(self.sockets.beside(cast("Application", self._routes())), self._settings, self._requests)
 
     def _routes(self) -> Litestar:
         handlers = [self._route("/api", operation) for operation in OPERATIONS]

@@ -19,6 +19,7 @@ from ..access.limits_core import FAILURES, Failures, Rates, TooManyRequests
 from ..access.origin import acting
 from ..access.refusals import Refusals
 from ..access.settings import BURST, RATE, TENANT_BURST, TENANT_RATE
+from ..channels.socket_settings import DEFAULT_SOCKET_LIMITS, SocketLimits
 from ..live.settings import DEFAULT_LIMITS, FollowerLimits
 from ..vocabulary import TENANT
 
@@ -62,6 +63,7 @@ class ApiSettings:
     burst: int = BURST
     failed_logins: int = FAILURES
     followers: FollowerLimits = DEFAULT_LIMITS
+    sockets: SocketLimits = DEFAULT_SOCKET_LIMITS
     tenant_rate: int = TENANT_RATE
     tenant_burst: int = TENANT_BURST
 

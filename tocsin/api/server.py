@@ -51,6 +51,7 @@ async def serve_api(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(api.hub.run, stop)
+            nursery.start_soon(api.sockets.run, stop)
             binds: list[str] = await nursery.start(_serve, application, _settings(listen, settings), stop)
             task_status.started(binds[0])
     except BaseExceptionGroup as group:
@@ -77,6 +78,7 @@ def _settings(listen: Address, api: ApiSettings) -> Config:
     settings.keep_alive_timeout = KEEP_ALIVE_SECONDS
     settings.h11_max_incomplete_size = MAX_HEADER_BYTES
     settings.include_server_header = False
+    settings.websocket_max_message_size = api.sockets.frame_bytes
     return settings
 
 
