@@ -13,7 +13,7 @@ from runtime.world import World
 
 from .allowed import COMMAND, restricted
 from .handlers import register_builtins
-from .placements import load_strategies
+from .placing.loading import load_strategies
 
 
 def load(target: str) -> None:

@@ -1,4 +1,4 @@
-"""Where a task runs, as JSON, Python and the command line give it and as it is shown; and the strategies that users write.
+"""Where a task runs, as JSON, Python and the command line give it and as it is shown.
 
 `on` says where: `any` node, `all` of them, the `nodes` that are named, or those with the labels of a `selector`. Nodes and labels
 say it by themselves. `strategy` says which of those nodes is asked; where every node runs the task there is nothing to choose.
@@ -6,26 +6,20 @@ say it by themselves. `strategy` says which of those nodes is asked; where every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.handling.catalogue import Catalogue
 from actors.model.placement import ANYWHERE, STRATEGIES, Placement, Where
 from actors.model.task import Definition
-from actors.rules.placing import Strategy, check_goes_with
+from actors.rules.placing import check_goes_with
 from runtime.errors import InvalidRequest
 from runtime.records import evolve
 
 from .config import suggestion
 from .fields import show
 from .kinds import read_object, show_object
-from .placing.bounded import Bounded
 from .vocabulary import PLACEMENT
-
-GROUP: Final = "tocsin.placements"
-"""The entry point group in which packages offer strategies."""
 
 _NEEDS: Final = {"nodes": Where.NAMED, "labels": Where.SELECTOR}
 """What says where by itself -> where that is, which is nowhere without it."""
@@ -87,34 +81,3 @@ def placement_json(placement: Placement) -> dict[str, Any]:
     """A placement in full; nodes, labels and strategy null where nothing is said."""
     shown = show_object(placement, PLACEMENT)
     return {key: value or None for key, value in shown.items()}
-
-
-# -- the strategies of users
-
-
-def load_strategies(names: Iterable[str]) -> dict[str, Strategy]:
-    """The strategies of the entry point group, by their names there, and those of these class paths, "package.module:Class".
-
-    Each class is made without arguments, and called with a deadline. Raises InvalidRequest with the name and what went wrong.
-    """
-    found = {one.name: _made(one.name, one.value) for one in entry_points(group=GROUP)}
-    return found | {name: _made(name, name) for name in names if name not in found}
-
-
-def _made(name: str, path: str) -> Strategy:
-    field = "placement.plugins"
-    module, colon, attribute = path.partition(":")
-    if not colon or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
-        raise InvalidRequest(f"{field}: a class such as 'package.module:Class' or a name in {GROUP}, not {show(path)}")
-    if name in STRATEGIES:
-        raise InvalidRequest(f"{field}: {show(name)} is the name of a built-in strategy")
-    try:
-        made: Any = import_module(module)
-        for part in attribute.split("."):
-            made = getattr(made, part)
-        strategy = made()
-    except (Exception, SystemExit) as error:
-        raise InvalidRequest(f"{field}: cannot load {show(name)}: {type(error).__name__}: {error}") from error
-    if not callable(getattr(strategy, "choose", None)):
-        raise InvalidRequest(f"{field}: {show(name)} has no method choose(candidates, facts)")
-    return Bounded(strategy)

@@ -32,7 +32,8 @@ from tocsin.config import Config, load_config
 from tocsin.definitions import definition_from_json, definition_json
 from tocsin.loading import load_catalogue
 from tocsin.placement_rules import MAX_RULES, parse_rules, read_rules
-from tocsin.placements import GROUP, load_strategies, placement_json, read_placement
+from tocsin.placements import placement_json, read_placement
+from tocsin.placing.loading import GROUP, load_strategies
 from tocsin.views import execution_view
 
 TASK_ID = "01890000-0000-7000-8000-000000000001"
@@ -310,7 +311,7 @@ def test_a_class_that_cannot_be_used_is_refused_at_the_start(plugin: str, name: 
 
 def test_packages_offer_strategies_by_entry_points(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     offered = [EntryPoint("theirs", f"{plugin}:Last", GROUP)]
-    monkeypatch.setattr("tocsin.placements.entry_points", lambda *, group: offered if group == GROUP else [])
+    monkeypatch.setattr("tocsin.placing.loading.entry_points", lambda *, group: offered if group == GROUP else [])
     assert list(load_strategies(["theirs"])) == ["theirs"]
     assert sorted(load_strategies([f"{plugin}:Last"])) == [f"{plugin}:Last", "theirs"]
     offered[0] = EntryPoint("random", f"{plugin}:Last", GROUP)

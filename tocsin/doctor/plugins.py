@@ -13,7 +13,7 @@ from runtime.errors import TocsinError
 from runtime.world import RealWorld
 
 from ..config import Config
-from ..placements import load_strategies
+from ..placing.loading import load_strategies
 from ..queue.custom import VERBS
 from ..queue.custom_choice import link_maker
 from ..queue.custom_link import Link
