@@ -203,6 +203,7 @@ class Fuzzed:
             one["id"] for name in TASKS for one in self.client.call("list_executions", task=name, limit=5)["list"]
         ]
         self.known = {"task": [*TASKS], "execution": executions, "calendar": ["days"], "node": [self.node]}
+        self.known["taskType"] = ["greet"]
 
     @property
     def node(self) -> str:

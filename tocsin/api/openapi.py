@@ -27,6 +27,7 @@ DOCUMENT_PATH: Final = "/api/openapi.json"
 DOCS_PATH: Final = "/api/docs"
 METRICS_PATH: Final = "/metrics"
 SESSION_PATH: Final = "/api/session"
+SOCKET_PATH: Final = "/api/ws"
 PREFIXES: Final = {"/api": "", "/cxs": "cxs_"}
 """Where routes begin -> what the ids of their operations begin with."""
 
@@ -79,6 +80,7 @@ def _others() -> Json:
         METRICS_PATH: _other("metrics", "Figures in the text format of Prometheus", "viewer", "text/plain"),
         DOCUMENT_PATH: _other("openapi", "This document", "none", _MEDIA, OBJECT),
         f"/api{FOLLOW.path}": {"get": _stream(FOLLOW)},
+        SOCKET_PATH: _socket(),
         DOCS_PATH: _other("docs", "This document as a page", "none", "text/html"),
         SESSION_PATH: {
             "post": _about_session("log_in", "Begin a session of the console with a token", SESSION_ANSWERS["log_in"]),
@@ -111,6 +113,19 @@ def _stream(operation: Operation) -> Json:
     shown = _operation(operation, "")
     shown["parameters"].append(_parameter(_LAST_EVENT))
     shown["responses"]["200"]["content"] = {"text/event-stream": {"schema": TEXT}}
+    return shown
+
+
+def _socket() -> Json:
+    """The WebSocket channel: what is said over it is described in the guide about channels."""
+    words = "Task types invoked over a WebSocket; its messages are JSON objects: invoke, cancel, ping"
+    shown = _other("socket", words, "operator", _MEDIA)
+    problem = {"error": TEXT, "code": {"const": "426", "type": "string"}, "message": TEXT}
+    del shown["get"]["responses"]["200"]
+    shown["get"]["responses"] |= {
+        "101": {"description": "The connection is a WebSocket from here on"},
+        "426": {"description": "The request asks for no WebSocket", "content": {_MEDIA: {"schema": closed(problem)}}},
+    }
     return shown
 
 

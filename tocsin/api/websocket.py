@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from litestar import Response
+from litestar import Request, Response
 from litestar.connection import ASGIConnection
+from litestar.handlers import HTTPRouteHandler
 
 from actors.model.lifecycle import OPEN_STATES
 from actors.model.system import Actor
@@ -42,9 +43,10 @@ from ..error_table import row_of
 from ..fields import show
 from ..operations import BY_NAME
 from ..views import Json, detail_view
-from .answering import encoded, error_response
+from .answering import AnyRequest, encoded, error_body, error_response
 from .entrance import CSRF_HEADER, AnyConnection, Entrance, address_of, origin_problem
 from .guard import Application, Receive, Scope, Send
+from .openapi import SOCKET_PATH
 from .requests import read_body
 
 if TYPE_CHECKING:
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tocsin.api")
 
-SOCKET_PATH: Final = "/api/ws"
 CHANNEL: Final = "websocket"
 PROTOCOL: Final = "tocsin"
 PROOF: Final = "tocsin-csrf."
@@ -98,6 +99,20 @@ class Sockets:
             await (self if here else routes)(scope, receive, send)
 
         return application
+
+    def route(self) -> HTTPRouteHandler:
+        """What is answered to who asks for no WebSocket."""
+
+        async def plain(request: AnyRequest) -> Response[bytes]:
+            try:
+                check(BY_NAME["invoke"], await self._entrance.caller(request))
+            except Exception as error:
+                return error_response(error, f"GET {SOCKET_PATH}")
+            content = error_body("Upgrade Required", 426, f"{SOCKET_PATH} is a WebSocket")
+            return Response(content, status_code=426, media_type="application/json", headers={"Upgrade": "websocket"})
+
+        plain.__annotations__ = {"request": Request, "return": Response}
+        return HTTPRouteHandler(SOCKET_PATH, http_method="GET", status_code=426)(plain)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""

@@ -190,6 +190,13 @@ async def test_who_may_not_is_told_before_it_is_accepted(running: Running) -> No
         assert (await hear(socket, of("result")))["result"]["region"] == "eu"
 
 
+def test_a_plain_request_is_told_what_is_there(running: Running) -> None:
+    bearer = {"Authorization": f"Bearer {running.token}"}
+    for headers, status in (({}, 401), ({"Authorization": f"Bearer {viewers_token(running)}"}, 403), (bearer, 426)):
+        told = httpx.get(f"{running.url}/api/ws", headers=headers)
+        assert (told.status_code, told.json()["code"]) == (status, str(status))
+
+
 async def test_a_node_that_stops_says_goodbye(tmp_path: Any) -> None:
     node = Running(tmp_path)
     await trio.to_thread.run_sync(node.start, settings(tmp_path))
