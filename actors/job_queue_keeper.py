@@ -28,6 +28,7 @@ from typing import Final, TypeVar, assert_never
 import attrs
 import trio
 
+from runtime.clock import Instant
 from runtime.errors import ActorStopped, StoreUnavailable
 from runtime.world import World
 
@@ -265,10 +266,10 @@ class JobQueueKeeper:
                 case _:
                     assert_never(news)
 
-    async def flush(self) -> None:
+    async def flush(self, before: Instant) -> None:
         """Somebody has removed what had ended: the queue may forget it too."""
         try:
-            await self._call(partial(self._queue.flush, self._node, self._world.now()))
+            await self._call(partial(self._queue.flush, self._node, before))
         except JobQueueFailed as error:
             logger.warning("the job queue %r was not flushed: it %s", self.title, error)
 

@@ -250,10 +250,10 @@ async def test_the_queue_hears_of_changes_to_its_tasks(autojump_clock: Any) -> N
         await many.advance("5s")
         inner = many.inner.job_queue
         assert inner is not None
-        await inner.flush()
+        await inner.flush(Instant(7))
     said = [one for one in queue.heard if one[0] in ("rename", "update", "delete", "flush", "close")]
     assert sorted(said[:3]) == [("delete", third), ("rename", "anna"), ("update", "b")]
-    assert [kind for kind, _ in said[3:]] == ["flush", "close"]
+    assert said[3:] == [("flush", 7), ("close", None)]
 
 
 @pytest.mark.parametrize("answer", [7, "text", [None], [["a"]], {"a": 1}, object()])

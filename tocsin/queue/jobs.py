@@ -217,6 +217,8 @@ async def queue_flush(node: Node, call: Call) -> Json:
         if trio.current_time() >= until:
             break
         jobs += await _purge(seen, task_id, age, call.actor)
+    if node.job_queue is not None:
+        await node.job_queue.flush(before)
     return {"tasks": tasks, "jobs": jobs, "complete": trio.current_time() < until}
 
 
