@@ -20,6 +20,7 @@ import trio
 from runtime.actor import Actor
 from runtime.clock import Instant
 from runtime.errors import ActorCrashed, ActorStopped, InvalidRequest, MailboxFull, StoreUnavailable
+from runtime.log_context import logged_with
 from runtime.mailbox import DEFAULT_CAPACITY, Mailbox, Reply, ask
 from runtime.world import World
 
@@ -46,6 +47,7 @@ from .executor_messages import (
 )
 from .handling.catalogue import Catalogue, TaskType
 from .handling.context import Context
+from .handling.facts import log_facts
 from .handling.failures import failure_of, names_of
 from .handling.logbook import LINES_AT_ONCE
 from .handling.payload import MAX_RESULT, encode_json
@@ -254,10 +256,11 @@ class Executor(Actor[Message]):
         if context.has_checkpoint:
             context.resume_from(await self._checkpoint_of(context.execution_id))
         around = self._catalogue.hooks.around(entry.name, context.task)
-        if around is None:
-            return await self._run_handler(job)
-        run = partial(self._run_handler, job)
-        return await run_hooked(self._world, around, context, run, partial(self._hook_failed, context))
+        with logged_with(partial(log_facts, context)):
+            if around is None:
+                return await self._run_handler(job)
+            run = partial(self._run_handler, job)
+            return await run_hooked(self._world, around, context, run, partial(self._hook_failed, context))
 
     def _hook_failed(self, context: Context, complaint: str) -> None:
         self.hook_errors += 1

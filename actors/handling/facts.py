@@ -234,3 +234,15 @@ def _kind_of(trigger: Trigger) -> str:
 
 _KINDS: Final = {"CalendarInterval": "calendar"}
 """Names of triggers that are not those of their classes."""
+
+
+def log_facts(attempt: Described) -> dict[str, str]:
+    """What lines of the node's log belong to that are written in the course of an attempt."""
+    return {
+        "execution": attempt.execution_id,
+        "correlation": attempt.correlation_id or attempt.execution_id,
+        "attempt": str(attempt.attempt),
+        "task": attempt.task_id,
+        "tenant": attempt._definition.tenant,
+        "node": attempt._node,
+    }

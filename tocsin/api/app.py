@@ -54,7 +54,12 @@ class Api:
 
     def application(self) -> Application:
         """The ASGI application."""
-        return Guard(self.sockets.beside(cast("Application", self._routes())), self._settings, self._requests)
+        return Guard(
+            self.sockets.beside(cast("Application", self._routes())),
+            self._settings,
+            self._requests,
+            self._node.world.new_id,
+        )
 
     def _routes(self) -> Litestar:
         handlers = [self._route("/api", operation) for operation in OPERATIONS]

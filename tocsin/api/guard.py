@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
+
+from runtime.log_context import logged_with
 
 from .entrance import TENANT_HEADER, ApiSettings
 from .request_counts import RequestCounts
@@ -15,7 +18,14 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 METHODS: Final = "GET, POST, PUT, DELETE"
 
-ALLOWED_HEADERS: Final = f"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, {TENANT_HEADER}, tocsin-channel"
+REQUEST_ID: Final = "x-request-id"
+"""Of a request and its answer: the id under which the log tells of it. What is no plain word of 64 characters is not taken."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+ALLOWED_HEADERS: Final = (
+    f"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id, {TENANT_HEADER}, tocsin-channel"
+)
 """What pages from elsewhere may send. Not the header of sessions: these are for the own pages."""
 
 PREFLIGHT_SECONDS: Final = 600
@@ -37,9 +47,12 @@ BASIC: Final = {
 class Guard:
     """Stands around the application."""
 
-    def __init__(self, application: Application, settings: ApiSettings, requests: RequestCounts) -> None:
+    def __init__(
+        self, application: Application, settings: ApiSettings, requests: RequestCounts, new_id: Callable[[], str]
+    ) -> None:
         self._application = application
         self._requests = requests
+        self._new_id = new_id
         self._origins = settings.origins
         self._headers = dict(BASIC)
         if settings.is_secure:
@@ -59,13 +72,21 @@ class Guard:
             await send({"type": "http.response.body", "body": b""})
             return
 
+        request = self._request_id(given.get(REQUEST_ID))
+
         async def sent(message: Any) -> None:
             if message["type"] == "http.response.start":
                 self._requests.count(scope["method"], scope.get("path_template"), message["status"])
-                message = {**message, "headers": self._with(list(message.get("headers", ())), allowed)}
+                headers = [*message.get("headers", ()), (REQUEST_ID.encode(), request.encode())]
+                message = {**message, "headers": self._with(headers, allowed)}
             await send(message)
 
-        await self._application(scope, receive, sent)
+        with logged_with(lambda: {"request": request}):
+            await self._application(scope, receive, sent)
+
+    def _request_id(self, given: str | None) -> str:
+        """The id that whoever asks has given the request, if it is one; else a new one."""
+        return given if given is not None and _ID.fullmatch(given) else self._new_id()
 
     def _with(self, headers: list[tuple[bytes, bytes]], allowed: str | None) -> list[tuple[bytes, bytes]]:
         there = {name.lower() for name, _ in headers}
@@ -78,7 +99,7 @@ class Guard:
 def _leave(origin: str) -> dict[str, str]:
     return {
         "access-control-allow-origin": origin,
-        "access-control-expose-headers": "Retry-After",
+        "access-control-expose-headers": "Retry-After, X-Request-Id",
         "cross-origin-resource-policy": "cross-origin",
         "vary": "Origin",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
@@ -17,19 +16,17 @@ from actors.composition import real_world
 
 from ..allowed import allowed_commands
 from ..config import Config, load_config
+from ..live.logs import set_up_logging
 from ..loading import load_catalogue
 from ..node import single_error
 from ..node_settings import node_config
 from ..serving import Serving, serve_node
 
-FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-
 
 def run_node(file: Path | None, flags: Mapping[str, object], verbose: bool) -> int:
     """Run a node until it is told to stop. Answers the exit code; errors of the table are raised as themselves."""
-    logging.basicConfig(stream=sys.stderr, format=FORMAT, level=logging.DEBUG if verbose else logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     config = load_config(os.environ, file, flags).config
+    set_up_logging(config.log_format, "DEBUG" if verbose else config.log_level)
     config = attrs.evolve(config, data=config.data.absolute())
     world = real_world(node_config(config))
     catalogue = load_catalogue(
