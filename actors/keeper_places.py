@@ -122,7 +122,8 @@ class ClusterPlaces:
     """The places of one node among others. `me`: what it says of itself; `live`: the boots with a session.
 
     `absent`: nodes that were there once, and since when they have no session; `problems`: what was wrong with strategies, and how
-    often, the newest last; `trouble`: by strategy, what was wrong with it the last time, if it was. `warn`: writes to the log.
+    often, the newest last; `trouble`: by strategy, what was wrong with it the last time, if it was;
+    `failures`: decisions that `least_loaded` made for another one. `warn`: writes to the log.
     """
 
     is_alone: Final = False
@@ -148,6 +149,7 @@ class ClusterPlaces:
         self.absent: dict[str, Instant] = {}
         self.problems: dict[str, int] = {}
         self.trouble: dict[str, str] = {}
+        self.failures = 0
 
     def learn(self, peers: Sequence[Peer], now: Instant) -> None:
         """The nodes as gossip has them. What was offered to them before is in their own figures by now, or soon."""
@@ -188,6 +190,7 @@ class ClusterPlaces:
     def _note(self, strategy: str, problem: str) -> None:
         if strategy in self.trouble or len(self.trouble) < PROBLEMS_KEPT:
             self.trouble[strategy] = problem
+        self.failures += 1
         times = self.problems[problem] = self.problems.pop(problem, 0) + 1
         if len(self.problems) > PROBLEMS_KEPT:
             del self.problems[next(iter(self.problems))]

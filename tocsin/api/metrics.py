@@ -86,6 +86,22 @@ LINK_DROPPED: Final = Family("tocsin_link_dropped_total", "counter", "Messages t
 REQUESTS: Final = Family("tocsin_http_requests_total", "counter", "Requests, by method, route and status.")
 LOGINS: Final = Family("tocsin_logins_refused_total", "counter", "Requests that showed no token that is good.")
 FOLLOWERS: Final = Family("tocsin_event_followers", "gauge", "Connections that follow live events.")
+QUEUE_IN_CHARGE: Final = Family(
+    "tocsin_job_queue_in_charge",
+    "gauge",
+    "1 if the queue of queue.use says who is next, 0 while the node's own order does.",
+)
+QUEUE_NAMES: Final = Family(
+    "tocsin_job_queue_jobs_total",
+    "counter",
+    "Jobs by what that queue did: given, strange (not there, or again), forgotten, overruled (held back for too long).",
+)
+QUEUE_FAILURES: Final = Family(
+    "tocsin_job_queue_failures_total", "counter", "Times that it failed and lost its charge."
+)
+STRATEGY_FAILURES: Final = Family(
+    "tocsin_placement_failures_total", "counter", "Decisions that a strategy of placement left to least_loaded."
+)
 CANARIES: Final = Family("tocsin_canaries", "gauge", "Canaries that the cluster has.")
 CANARIES_WELL: Final = Family("tocsin_canaries_well", "gauge", "Canaries that run on time.")
 CANARY_DUE: Final = Family("tocsin_canary_due_total", "counter", "Nominal times of all present canaries so far.")
@@ -106,6 +122,7 @@ async def metrics_text(node: Node, requests: RequestCounts, hub: Hub) -> str:
         *_lanes(node),
         *_actors(node),
         *_cluster(node),
+        *_job_queue(node),
         *_interface(requests, hub),
     ]
     with suppress(TocsinError):
@@ -180,6 +197,18 @@ def _cluster(node: Node) -> Iterator[str]:
     links = cluster.fabric.links()
     yield from LINKS.of(sum(link.up for link in links))
     yield from LINK_DROPPED.of(sum(link.dropped for link in links))
+    yield from STRATEGY_FAILURES.of(cluster.places.failures)
+
+
+def _job_queue(node: Node) -> Iterator[str]:
+    queue = node.job_queue
+    if queue is None:
+        return
+    found = queue.figures
+    yield from QUEUE_IN_CHARGE.of(int(queue.in_charge))
+    names = {"given": found.given, "strange": found.strange, "forgotten": found.forgotten, "overruled": found.overruled}
+    yield from QUEUE_NAMES.by("what", names)
+    yield from QUEUE_FAILURES.of(found.failures)
 
 
 def _interface(requests: RequestCounts, hub: Hub) -> Iterator[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
+import attrs
 import pytest
 
 from actors.live.figures import Histogram
 from tests.tocsin.access.kit import LATER, Person
-from tests.tocsin.conftest import Running
+from tests.tocsin.conftest import Running, settings
 from tests.tocsin.live.kit import following
 from tests.tocsin.live.prometheus import Found, parsed
 from tocsin.api.exposition import Family
@@ -21,7 +24,9 @@ OF_CLUSTERS = {
     "tocsin_nodes",
     "tocsin_links_up",
     "tocsin_link_dropped_total",
+    "tocsin_placement_failures_total",
 }
+OF_JOB_QUEUES = {"tocsin_job_queue_in_charge", "tocsin_job_queue_jobs_total", "tocsin_job_queue_failures_total"}
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def value(found: Mapping[str, Found], family: str, **labels: str) -> float:
 
 def test_all_families_are_there_and_are_well_formed(root: Person) -> None:
     found = scraped(root)
-    assert set(found) == {family.name for family in FAMILIES} - OF_CLUSTERS
+    assert set(found) == {family.name for family in FAMILIES} - OF_CLUSTERS - OF_JOB_QUEUES
     assert {name: (one.kind, one.about) for name, one in found.items()} == {
         family.name: (family.kind, family.about) for family in FAMILIES if family.name in found
     }
@@ -128,3 +133,21 @@ def test_requests_are_counted_by_what_they_were_for() -> None:
     counts.count("BREW", None, 401)
     assert dict(counts.found) == {("GET", "/api/tasks/{task}", "200"): 1, ("other", "none", "401"): 1}
     assert counts.refused_logins == 1
+
+
+def test_a_queue_of_the_user_s_is_counted(tmp_path: Path) -> None:
+    node = Running(tmp_path / "node")
+    node.start(attrs.evolve(settings(node.data), queue_use="tocsin.queue.custom:JobQueue"))
+    try:
+        person = Person(node.url, node.token)
+        body = {"name": "one", "taskType": "greet", "trigger": {"after": "0s"}}
+        person.make("/api/tasks", body)
+        deadline = time.monotonic() + 30
+        while value(found := scraped(person), "tocsin_job_queue_jobs_total", what="given") < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert OF_JOB_QUEUES <= set(found)
+        assert value(found, "tocsin_job_queue_in_charge") == 1
+        assert value(found, "tocsin_job_queue_failures_total") == 0
+    finally:
+        node.stop()
