@@ -14,6 +14,8 @@ from typing import Final
 import httpx
 import trio
 
+from .reachable import unlogged
+
 PING_SECONDS: Final = 10.0
 """For the whole of a ping."""
 
@@ -28,7 +30,7 @@ def dead_man(url: str) -> Callable[[], Awaitable[None]]:
     async def ping() -> None:
         verify = _trusted() if url.startswith("https") else False
         try:
-            with trio.fail_after(PING_SECONDS):
+            with trio.fail_after(PING_SECONDS), unlogged():
                 async with (
                     httpx.AsyncClient(verify=verify, trust_env=False, timeout=PING_SECONDS) as client,
                     client.stream("GET", url, headers={"User-Agent": "tocsin"}) as response,

@@ -18,7 +18,7 @@ import trio
 from actors.handling.context import Context
 from runtime.errors import InvalidRequest
 
-from .reachable import Address, Network, Unreachable, checked_addresses
+from .reachable import Address, Network, Unreachable, checked_addresses, unlogged
 
 ALLOWED: Final = "http.allowed"
 """The setting of the networks that may be reached although they are not public."""
@@ -85,7 +85,7 @@ def make_http(allowed: Sequence[Network] = ()) -> Callable[..., Coroutine[Any, A
         parsed = _parsed(url)
         shown, began = f"{method} {_without_secrets(parsed)}", trio.current_time()
         try:
-            with trio.fail_after(timeout_seconds):
+            with trio.fail_after(timeout_seconds), unlogged():
                 status, beginning = await _ask(parsed, method, headers or {}, body, timeout_seconds, allowed)
         except trio.TooSlowError:
             raise HttpFailed(f"{shown}: no answer within {timeout_seconds:g} s") from None

@@ -8,7 +8,10 @@ spelling of one goes around it. (OWASP: Server Side Request Forgery Prevention; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -43,6 +46,26 @@ _NOT_PUBLIC: Final = tuple(
 Written down here, because what Python says of an address differs between its releases. Of IPv6 all that is not global unicast is
 refused anyway.
 """
+
+
+_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
+"""Who logs whole addresses, at level INFO, and the headers of answers, at level DEBUG."""
+
+_quiet: Final[ContextVar[bool]] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """While the block runs the HTTP library logs nothing of it: addresses and headers of tasks and webhooks hold secrets."""
+    before = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
+
+
+for _name in _LOGGERS:
+    logging.getLogger(_name).addFilter(lambda _: not _quiet.get())
 
 
 class Unreachable(Exception):

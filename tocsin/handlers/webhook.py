@@ -18,7 +18,7 @@ from actors.herald_messages import Delivery, DeliveryFailed
 from actors.herald_text import filled, message
 from actors.model.event import Webhook
 
-from .reachable import Address, Network, Unreachable, checked_addresses
+from .reachable import Address, Network, Unreachable, checked_addresses, unlogged
 
 REQUEST_SECONDS: Final = 10.0
 """For the whole of a request: a receiver that works longer answers first and works then."""
@@ -43,7 +43,7 @@ def webhook_sender(allowed: Sequence[Network] = ()) -> Callable[[Delivery], Awai
         action = delivery.action
         assert isinstance(action, Webhook)
         try:
-            with trio.fail_after(REQUEST_SECONDS):
+            with trio.fail_after(REQUEST_SECONDS), unlogged():
                 return await _send(action, delivery, allowed)
         except trio.TooSlowError:
             raise DeliveryFailed(f"no answer within {REQUEST_SECONDS:g} s") from None

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import httpcore
+import httpx
 import pytest
 import trio
 
@@ -320,3 +321,15 @@ async def test_what_people_put_into_addresses_is_in_no_message(trap: Trap) -> No
         await make_http()(context, url=url)
     for text in (*context.lines, str(refused.value)):
         assert "canary" not in text and "/x" in text
+
+
+@WAYS
+async def test_the_library_logs_nothing_of_a_request(ask: Ask, trap: Trap, caplog: pytest.LogCaptureFixture) -> None:
+    """It would tell whole addresses, and the headers of answers; of other requests in the program it goes on to tell."""
+    caplog.set_level("DEBUG")
+    trap.answer = b"HTTP/1.1 204 No Content\r\nSet-Cookie: canary=1\r\n\r\n"
+    await ask(f"http://127.0.0.1:{trap.port}/canary?key=canary", LOOPBACK)
+    assert "canary" not in caplog.text and "httpcore" not in caplog.text
+    async with httpx.AsyncClient() as client:
+        await client.get(f"http://127.0.0.1:{trap.port}/x")
+    assert "httpcore" in caplog.text and f"{trap.port}/x" in caplog.text
