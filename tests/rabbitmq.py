@@ -24,6 +24,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from runtime.errors import NotFound
+from tests.certificates import make_authority, make_certificate
 from tests.servers import server_directory
 from tocsin.embedded.ports import LOOPBACK, free_port
 from tocsin.embedded.process import Account, ServerProcess
@@ -54,6 +55,7 @@ class RabbitMQ:
             raise NotFound(f"RabbitMQ is not installed, {' and '.join(missing)} missing: {INSTALL_HINT}")
         self.directory: Final = directory.absolute()
         self.port: Final = free_port()
+        self.tls_port: Final = free_port()
         self.password: Final = secrets.token_urlsafe(16)
         account = _account()
         self._prepare(account)
@@ -97,6 +99,16 @@ class RabbitMQ:
     def url(self) -> str:
         """Where clients connect, with the password."""
         return f"amqp://{USER}:{self.password}@{LOOPBACK}:{self.port}/%2F"
+
+    @property
+    def tls_url(self) -> str:
+        """The same under TLS, by the name that its certificate has."""
+        return f"amqps://{USER}:{self.password}@localhost:{self.tls_port}/%2F"
+
+    @property
+    def authority(self) -> Path:
+        """Who signed its certificate."""
+        return self.directory / "ca.pem"
 
     @property
     def running(self) -> bool:
@@ -149,12 +161,21 @@ class RabbitMQ:
     def _prepare(self, account: Account | None) -> None:
         for folder in ("logs", "mnesia"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        pem = make_certificate(self.directory, make_authority(self.directory), "localhost")
+        tls = {
+            "listeners.ssl.1": f"{LOOPBACK}:{self.tls_port}",
+            "ssl_options.cacertfile": pem.ca,
+            "ssl_options.certfile": pem.certificate,
+            "ssl_options.keyfile": pem.key,
+            "ssl_options.verify": "verify_none",
+        }
         files: dict[str, tuple[str, int]] = {
             ".erlang.cookie": (secrets.token_hex(16), 0o400),
             "plugins": ("[].\n", 0o644),
             "rabbitmq.conf": (
                 f"default_user = {USER}\ndefault_pass = {self.password}\nloopback_users = none\n"
-                "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 10MB\nlog.file.level = warning\n",
+                "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 10MB\nlog.file.level = warning\n"
+                + "".join(f"{key} = {value}\n" for key, value in tls.items()),
                 0o600,
             ),
         }

@@ -123,9 +123,8 @@ def queues(rabbitmq_server: RabbitMQ) -> Iterator[Queues]:
 @asynccontextmanager
 async def opened(path: Path, queues: Queues, **settings: Any) -> AsyncIterator[LocalNode]:
     given = {"amqp_types": "told,broken,slow,endless,nowhere", "drain_timeout": "0s", "amqp_pause": "100ms", **settings}
-    async with tocsin.open_node(
-        data=path, catalogue=TYPES, synchronous="NORMAL", amqp_url=queues.broker.url, amqp_queue=queues.asked, **given
-    ) as node:
+    given = {"amqp_url": queues.broker.url, "amqp_queue": queues.asked, **given}
+    async with tocsin.open_node(data=path, catalogue=TYPES, synchronous="NORMAL", **given) as node:
         yield node
 
 
@@ -326,3 +325,19 @@ def test_doctor_tells_how_the_broker_is(queues: Queues) -> None:
     assert "ACCESS_REFUSED" in told(url=queues.broker.url.replace(queues.broker.password, "wrong"))
     assert "Connection refused" in told(url=f"amqp://127.0.0.1:{free_port()}")
     assert list(of_broker(load_config({}).config)) == []
+
+
+async def test_tls_holds_the_broker_to_its_certificate(queues: Queues, tmp_path: Path) -> None:
+    broker = queues.broker
+    async with opened(tmp_path / "good", queues, amqp_url=broker.tls_url, amqp_ca=str(broker.authority)) as node:
+        queues.send("told", b'{"words": "sealed"}')
+        assert (await queues.reply())[1]["words"] == "sealed"
+        assert node.health() == []
+    strangers = {
+        "unknown": {"amqp_url": broker.tls_url},
+        "misnamed": {"amqp_url": broker.tls_url.replace("localhost", "127.0.0.1"), "amqp_ca": str(broker.authority)},
+    }
+    for name, settings in strangers.items():
+        async with opened(tmp_path / name, queues, **settings) as node:
+            [complaint] = await until(node.health)
+            assert "CERTIFICATE_VERIFY_FAILED" in complaint
