@@ -307,6 +307,7 @@ class Node:
         """
         grace = self.config.drain_seconds if grace_seconds is None else grace_seconds
         self.draining.set()
+        self.outside.send_away()
         if self.cluster is not None:
             self.cluster.drain(True)
         async with trio.open_nursery() as nursery:

@@ -45,6 +45,9 @@ from .model.scope import Scope
 from .model.task import Definition
 from .outside_core import Key, Line, Waiting
 
+PAUSE_SECONDS: Final = 0.2
+"""How long a request for work waits at a node that is about to end: its worker must not ask a hundred times a second."""
+
 _WORKERS_TO_STOP: Final = ("cancel", "timeout", "heartbeat_timeout")
 """What the reasons begin with for which an attempt occupies its task until its worker has stopped."""
 
@@ -118,7 +121,7 @@ class OutsideJob:
 
 
 class Outside:
-    """See the module's docstring. One for both lanes of a node."""
+    """See the module's docstring. One for both lanes of a node. `is_ending`: nobody waits here any more, for it is about to end."""
 
     def __init__(self) -> None:
         self._line = Line()
@@ -126,6 +129,7 @@ class Outside:
         self._ending: dict[Key, OutsideJob] = {}
         self._arrived = trio.Event()
         self._polls: dict[tuple[Scope, str], list[trio.CancelScope]] = {}
+        self.is_ending = False
 
     # -- the executor's side
 
@@ -187,6 +191,10 @@ class Outside:
                 while (job := self._take_now(worker, types, scope, lease)) is None:
                     if wait <= 0:
                         break
+                    if self.is_ending:
+                        # Whoever is sent away asks again at once.
+                        await trio.sleep(PAUSE_SECONDS)
+                        break
                     if self._arrived.is_set():
                         self._arrived = trio.Event()
                     await self._arrived.wait()
@@ -206,6 +214,12 @@ class Outside:
                 job.context.log.info("taken by worker %s", worker)
                 return job
         return None
+
+    def send_away(self) -> None:
+        """The node is about to end: workers that wait for a job are answered, and nobody waits any more."""
+        self.is_ending = True
+        for poll in [poll for polls in self._polls.values() for poll in polls]:
+            poll.cancel()
 
     def _forget(self, who: tuple[Scope, str], poll: trio.CancelScope) -> None:
         polls = self._polls[who]

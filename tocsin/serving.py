@@ -85,6 +85,7 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
         finally:
             with suppress(OSError):
                 node_file.unlink()
+            node.inner.outside.send_away()
             stop.set()
 
 

@@ -87,7 +87,7 @@ async def queue_next(node: Node, call: Call) -> Json:
             if (found := await _take_there(node, peer, asked, call)) is not None:
                 return {"job": found}
         left = deadline - trio.current_time()
-        if left <= 0:
+        if left <= 0 or node.outside.is_ending:
             return {"job": None}
         wait = min(left, LOOK_SECONDS) if _peers(node) else left
 

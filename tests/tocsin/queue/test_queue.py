@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime.errors import Conflict, InvalidRequest, NotFound, StaleFence, TooLarge
-from tests.tocsin.conftest import Running
+from tests.tocsin.conftest import Running, settings
 from tocsin.client import Client
 
 NOW = {"after": "0s"}
@@ -311,3 +313,26 @@ def test_a_type_without_workers_leaves_room_for_others(client: Client, running: 
     )
     queue = next(one for one in client.call("list_queues")["list"] if one["name"] == "worker:crowd")
     assert (queue["limit"], queue["running"], queue["waiting"]) == (100, 100, 20)
+
+
+def test_workers_that_wait_do_not_hold_up_the_end_of_a_node(tmp_path: Path) -> None:
+    node = Running(tmp_path / "node")
+    node.start(settings(node.data))
+    answers: list[Any] = []
+
+    def poll(worker: str) -> None:
+        with Client(node.url, node.token) as mine:
+            answers.append(mine.call("queue_next", worker=worker, body={"types": ["nothing"], "wait": "20s"}))
+
+    pollers = [threading.Thread(target=poll, args=(f"w{number}",), daemon=True) for number in range(3)]
+    for one in pollers:
+        one.start()
+    with Client(node.url, node.token) as mine:
+        until(lambda: mine.call("queue_list")["totalSize"], lambda size: size == 0)
+        time.sleep(0.3)
+        began = time.monotonic()
+        node.stop()
+    for one in pollers:
+        one.join(60)
+    assert answers == [{"job": None}] * 3
+    assert time.monotonic() - began < 9, "three times what it may take; the requests would wait for 20 s"
