@@ -15,7 +15,7 @@ from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context, SyncContext
 from actors.model.execution import Execution
 from actors.model.invocation import MARK, Invocation, is_for_invocations, unwrapped, wrapped
-from actors.model.lifecycle import State
+from actors.model.lifecycle import Phase, State
 from actors.model.policy import Policies, Retry
 from actors.model.scope import Scope
 from actors.model.task import Extra
@@ -226,3 +226,14 @@ async def test_a_key_stands_for_one_execution_on_all_nodes(cluster: VirtualClust
 )
 def test_what_is_kept_of_it_comes_back(one: Invocation) -> None:
     assert unwrapped(wrapped(one)) == one
+
+
+async def test_a_service_is_turned_off_by_cancelling_its_task(tmp_path: Path) -> None:
+    async with opened(tmp_path) as node:
+        await begin_one(node)
+        await node.cancel("invoke told")
+        with pytest.raises(Conflict, match="activate it first"):
+            await begin_one(node)
+        await node.activate("invoke told", {"after": "520w"})
+        assert (await begin_one(node)).task_id == (await node.task("invoke told")).id
+        assert (await node.task("invoke told")).state.phase is Phase.PAUSED
