@@ -121,7 +121,7 @@ class OutsideJob:
 
 
 class Outside:
-    """See the module's docstring. One for both lanes of a node. `is_ending`: nobody waits here any more, for it is about to end."""
+    """See the module's docstring. One for both lanes of a node. `is_ending`: the node ends, and nobody waits here any more."""
 
     def __init__(self) -> None:
         self._line = Line()

@@ -38,9 +38,15 @@ RELEASE: Final = "release_execution"
 async def perform(node: Node, operation: str, call: Call) -> Any:
     """Carry out an operation on this node, of which the caller sees what is his. Raises its errors, Unauthenticated, Forbidden.
 
-    Everybody who carries out operations does it through here: this is where permissions are checked and tenants are kept apart.
+    Whoever carries out operations does it through here or through `Dispatcher`, which check permissions before anything else;
+    tenants are kept apart in what both end in.
     """
     check(BY_NAME[operation], call.caller)
+    return await _carry_out(node, operation, call)
+
+
+async def _carry_out(node: Node, operation: str, call: Call) -> Any:
+    """The operation, once it is known that the caller may ask for it."""
     return await SERVICES[operation](node.seen_by(call.caller.scope), call)
 
 
@@ -59,14 +65,14 @@ class Dispatcher:
         check(BY_NAME[operation], call.caller)
         cluster = self._node.cluster
         if cluster is None:
-            return await perform(self._node, operation, call)
+            return await _carry_out(self._node, operation, call)
         if operation == "list_tasks":
             return await self._list(cluster, call)
         if operation == RELEASE and (runner := await self._runner(cluster, call)) is not None:
             with suppress(PeerUnreachable):
                 return await self._forward(cluster, runner, call[REFERENCES[RELEASE]], operation, call)
         try:
-            return await perform(self._node, operation, call)
+            return await _carry_out(self._node, operation, call)
         except NotFound as error:
             if operation not in REFERENCES:
                 raise
