@@ -82,7 +82,7 @@ class Follower:
 
     def skip(self) -> bytes:
         """Pass over what is gone. Answers the gap that stands for it."""
-        self.place = max(self.place, self.hub.count - self.hub.turn)
+        self.place = max(self.place, self.hub.count - min(self.hub.turn, RING // 2))
         return gap_chunk(self.hub.position(), None, "more happened than is told")
 
 
