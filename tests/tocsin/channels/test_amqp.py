@@ -132,6 +132,11 @@ async def executions(node: LocalNode, type_name: str) -> list[Execution]:
     return await node.executions(f"invoke {type_name}")
 
 
+def complaints(node: LocalNode) -> list[str]:
+    """What is not well about the channel. That a machine is slow is none of its business."""
+    return [one for one in node.health() if "broker" in one]
+
+
 async def begun(node: LocalNode, type_name: str) -> bool:
     """Whether an execution of this type is open."""
     found = await node.inner.page(TaskFilter(type=type_name))
@@ -162,7 +167,7 @@ async def test_a_request_is_run_and_answered(queues: Queues, tmp_path: Path) -> 
         assert properties.headers[STATUS] == "FAILED"
         assert body["error"] == "Invoked task did not complete"
         assert "ValueError: boom" in body["message"]
-        assert node.health() == []
+        assert complaints(node) == []
     assert queues.count(queues.asked) == 0
 
 
@@ -271,8 +276,8 @@ async def test_the_broker_restarts_while_requests_are_under_way(
         await until(lambda: begun(node, "slow"))
         try:
             await trio.to_thread.run_sync(rabbitmq_server.stop)
-            await until(node.health)
-            [complaint] = node.health()
+            await until(lambda: complaints(node))
+            [complaint] = complaints(node)
             assert complaint.startswith(f"no connection to the broker 127.0.0.1:{rabbitmq_server.port}: ")
             # The node goes on without it.
             assert node.inner.hindrances() == []
@@ -282,7 +287,7 @@ async def test_the_broker_restarts_while_requests_are_under_way(
             await trio.to_thread.run_sync(rabbitmq_server.start)
         properties, body = await queues.reply()
         assert (properties.correlation_id, body) == ("m-1", "at last")
-        assert node.health() == []
+        assert complaints(node) == []
         assert len(await executions(node, "slow")) == 1
     assert [one for one in caplog.records if rabbitmq_server.password in one.getMessage()] == []
     assert len([one for one in caplog.records if "no connection" in one.getMessage()]) == 1
@@ -290,14 +295,14 @@ async def test_the_broker_restarts_while_requests_are_under_way(
 
 async def test_a_queue_that_is_not_there_is_complained_of_until_it_is(queues: Queues, tmp_path: Path) -> None:
     async with opened(tmp_path, attrs.evolve(queues, asked=f"{queues.asked}-later"), amqp_longest_pause="1s") as node:
-        await until(node.health)
-        assert f"no queue '{queues.asked}-later'" in node.health()[0]
+        await until(lambda: complaints(node))
+        assert f"no queue '{queues.asked}-later'" in complaints(node)[0]
         with queues.broker.channel() as channel:
             channel.queue_declare(f"{queues.asked}-later", durable=True)
-        await until(lambda: not node.health())
+        await until(lambda: not complaints(node))
         with queues.broker.channel() as channel:
             channel.queue_delete(f"{queues.asked}-later")
-        await until(node.health)
+        await until(lambda: complaints(node))
 
 
 async def test_the_example_asks_and_is_answered(queues: Queues, tmp_path: Path) -> None:
@@ -332,12 +337,12 @@ async def test_tls_holds_the_broker_to_its_certificate(queues: Queues, tmp_path:
     async with opened(tmp_path / "good", queues, amqp_url=broker.tls_url, amqp_ca=str(broker.authority)) as node:
         queues.send("told", b'{"words": "sealed"}')
         assert (await queues.reply())[1]["words"] == "sealed"
-        assert node.health() == []
+        assert complaints(node) == []
     strangers = {
         "unknown": {"amqp_url": broker.tls_url},
         "misnamed": {"amqp_url": broker.tls_url.replace("localhost", "127.0.0.1"), "amqp_ca": str(broker.authority)},
     }
     for name, settings in strangers.items():
         async with opened(tmp_path / name, queues, **settings) as node:
-            [complaint] = await until(node.health)
+            [complaint] = await until(lambda: complaints(node))
             assert "CERTIFICATE_VERIFY_FAILED" in complaint
