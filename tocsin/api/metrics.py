@@ -102,6 +102,9 @@ QUEUE_FAILURES: Final = Family(
 STRATEGY_FAILURES: Final = Family(
     "tocsin_placement_failures_total", "counter", "Decisions that a strategy of placement left to least_loaded."
 )
+BROKER: Final = Family(
+    "tocsin_amqp_messages_total", "counter", "Messages of the broker, by what became of them on this node."
+)
 CANARIES: Final = Family("tocsin_canaries", "gauge", "Canaries that the cluster has.")
 CANARIES_WELL: Final = Family("tocsin_canaries_well", "gauge", "Canaries that run on time.")
 CANARY_DUE: Final = Family("tocsin_canary_due_total", "counter", "Nominal times of all present canaries so far.")
@@ -123,6 +126,7 @@ async def metrics_text(node: Node, requests: RequestCounts, hub: Hub) -> str:
         *_actors(node),
         *_cluster(node),
         *_job_queue(node),
+        *_broker(node),
         *_interface(requests, hub),
     ]
     with suppress(TocsinError):
@@ -209,6 +213,12 @@ def _job_queue(node: Node) -> Iterator[str]:
     names = {"given": found.given, "strange": found.strange, "forgotten": found.forgotten, "overruled": found.overruled}
     yield from QUEUE_NAMES.by("what", names)
     yield from QUEUE_FAILURES.of(found.failures)
+
+
+def _broker(node: Node) -> Iterator[str]:
+    tally = node.tallies.get("amqp")
+    if tally is not None:
+        yield from BROKER.by("result", tally())
 
 
 def _interface(requests: RequestCounts, hub: Hub) -> Iterator[str]:

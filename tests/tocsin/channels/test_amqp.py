@@ -23,10 +23,13 @@ from actors.handling.context import Context
 from actors.model.execution import Execution
 from actors.store.answers import TaskFilter
 from tests.rabbitmq import RabbitMQ
+from tocsin.api.metrics import metrics_text
+from tocsin.api.request_counts import RequestCounts
 from tocsin.channels.amqp_core import EXECUTION, REFUSED, STATUS
 from tocsin.config import load_config
 from tocsin.doctor.broker import of_broker
 from tocsin.embedded.ports import free_port
+from tocsin.live.hub import Hub
 from tocsin.node import LocalNode
 
 HANG_SECONDS = 90
@@ -213,7 +216,7 @@ BAD: list[tuple[str, bytes, dict[str, Any], str, str]] = [
 async def test_what_is_no_good_goes_to_the_dead_letters(
     queues: Queues, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(tmp_path, queues):
+    async with opened(tmp_path, queues) as node:
         for number, (type_name, body, properties, title, what) in enumerate(BAD):
             caplog.clear()
             queues.send(type_name, body, message_id=f"bad-{number}", **properties)
@@ -227,6 +230,10 @@ async def test_what_is_no_good_goes_to_the_dead_letters(
             [line] = [one.getMessage() for one in caplog.records if "refused" in one.getMessage()]
             assert f"message 'bad-{number}' was refused" in line
             assert what in line
+        told_so = {why: number for why, number in node.inner.tallies["amqp"]().items() if number}
+        assert told_so == {"refused_malformed": 7, "refused_expired": 1, "refused_unknown": 1, "refused_forbidden": 1}
+        figures = await metrics_text(node.inner, RequestCounts(), Hub(node.inner))
+        assert 'tocsin_amqp_messages_total{result="refused_malformed"} 7\n' in figures
         # The others are not held up.
         queues.send("told", b'{"words": "good"}')
         assert (await queues.reply())[1]["words"] == "good"
