@@ -121,12 +121,16 @@ class Entrance:
             found, proof = await self.authenticator.session(cookie, address_of(connection))
             method = connection.scope.get("method", "GET")
             self._check_site(connection, proof, method not in _SAFE if changes is None else changes)
-        if seconds := self._rates.take(found.token or "", trio.current_time()):
+        self.count(found)
+        return _within(found, connection.headers.get(TENANT_HEADER))
+
+    def count(self, caller: Caller) -> None:
+        """Count a request of somebody. Raises TooManyRequests."""
+        if seconds := self._rates.take(caller.token or "", trio.current_time()):
             raise TooManyRequests("too many requests with this token", seconds)
-        tenant = found.scope.tenant
+        tenant = caller.scope.tenant
         if tenant is not None and (seconds := self._tenants.take(tenant, trio.current_time())):
             raise TooManyRequests("too many requests of this tenant", seconds)
-        return _within(found, connection.headers.get(TENANT_HEADER))
 
     async def anybody(self, connection: AnyConnection) -> Caller:
         """Who it is that asks for what anybody may: nobody, if he shows nothing that is good."""

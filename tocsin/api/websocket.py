@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -164,7 +165,8 @@ class Sockets:
         """One connection, from its acceptance to its end."""
         actor = acting(caller.user, CHANNEL, address=address_of(socket), token=caller.token)
         async with trio.open_nursery() as nursery:
-            one = _Connection(self._node, caller, actor, receive, send, self._limits, nursery)
+            count = partial(self._entrance.count, caller)
+            one = _Connection(self._node, caller, actor, count, receive, send, self._limits, nursery)
             nursery.start_soon(self._until_stopped, one)
             nursery.start_soon(self._until_not_let_in, socket, one)
             await one.listen()
@@ -194,6 +196,7 @@ class _Connection:
         node: Node,
         caller: Caller,
         actor: Actor,
+        count: Callable[[], None],
         receive: Receive,
         send: Send,
         limits: SocketLimits,
@@ -205,6 +208,7 @@ class _Connection:
         self._seen = node.seen_by(caller.scope)
         self._caller = caller
         self._actor = actor
+        self._count = count
         self._limits = limits
         self._nursery = nursery
         self._sending = trio.Lock()
@@ -239,6 +243,7 @@ class _Connection:
                     raise Conflict(f"what was invoked under the id {show(said.id)} goes on; take another one")
                 if len(self._begun) >= self._limits.invocations:
                     raise TooManyRequests(f"{self._limits.invocations} invocations go on, as many as may at once")
+                self._count()
                 wanted = wanted_of(said.body)
                 self._begun[said.id] = None
                 self._nursery.start_soon(self._invoke, said, wanted)

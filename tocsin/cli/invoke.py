@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from runtime.errors import InvalidRequest
 
 from ..durations import parse_duration
 from ..fields import show
+from ..operations_channels import IDEMPOTENCY_KEY
 from .bodies import extra_body, parameters_body
 from .connection import connect
 from .output import AS_JSON, LOCAL
@@ -72,7 +72,7 @@ def invoke(
         taskType=type_name,
         wait="0s",
         body={name: value for name, value in body.items() if value is not None},
-        **{"Idempotency-Key": key or str(uuid.uuid4())},
+        **({} if key is None else {IDEMPOTENCY_KEY: key}),
     )
     return follow(client, execution["id"], utc, as_json, seconds)
 

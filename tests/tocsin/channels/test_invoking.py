@@ -26,6 +26,7 @@ from tocsin import testing
 from tocsin.access.caller import FIRST_ADMINISTRATOR, NOBODY, Caller, Role
 from tocsin.channels.invoking import Wanted, begin, cancel, invoke, result_of, until_ended
 from tocsin.node import LocalNode
+from tocsin.plans.exporting import export_text
 from tocsin.testing import VirtualCluster
 
 ROOT = FIRST_ADMINISTRATOR
@@ -210,6 +211,10 @@ async def test_a_key_stands_for_one_execution_on_all_nodes(cluster: VirtualClust
     task = await cluster.task("invoke told")
     assert [run.state for run in await cluster.runs(task.id)] == ["COMPLETED"]
     assert [found[0].id] == STARTS
+    cluster.kill("n1")
+    await cluster.advance("1m")
+    again = await invoke(cluster.node("n2").inner, ROOT, "told", wanted, channel="rest")
+    assert (again.execution.id, again.execution.state) == (found[0].id, State.COMPLETED)
     with pytest.raises(Conflict, match="stands for another request"):
         await begin(cluster.node("n3").inner, ROOT, "told", Wanted(key="order 7"), channel="rest")
 
@@ -237,3 +242,9 @@ async def test_a_service_is_turned_off_by_cancelling_its_task(tmp_path: Path) ->
         await node.activate("invoke told", {"after": "520w"})
         assert (await begin_one(node)).task_id == (await node.task("invoke told")).id
         assert (await node.task("invoke told")).state.phase is Phase.PAUSED
+
+
+async def test_its_task_is_in_no_file_of_definitions(tmp_path: Path) -> None:
+    async with opened(tmp_path) as node:
+        await begin_one(node)
+        assert (await export_text(node.inner, "yaml"))["tasks"] == 0
