@@ -69,7 +69,7 @@ def test_config_in_other_states(client: TaskClient, tasks: dict[str, str], name:
     ("query", "limit"), [("maxRetries=1001", "1000"), ("retryDelay=3155760000001", "3155760000000")]
 )
 def test_config_has_upper_limits(client: TaskClient, tasks: dict[str, str], query: str, limit: str) -> None:
-    """The contract has none. Here a slip of the finger does not become a task that is tried for ever, or in a thousand years."""
+    """The contract has none. Here a slip of the finger does not become a task that is tried without end."""
     before = client.get(tasks["scheduled"])
     error = examples.assert_error(client.raw("PUT", f"/cxs/tasks/{tasks['scheduled']}/config?{query}"), 400)
     assert limit in error.message

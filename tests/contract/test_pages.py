@@ -98,5 +98,5 @@ def test_list_is_not_sorted_by_fields_it_does_not_have(client: TaskClient, name:
 
 def test_list_is_sorted_by_creation(client: TaskClient, tasks: dict[str, str]) -> None:
     """What Unomi calls creationDate is createdAt."""
-    found = [str(task.raw["createdAt"]) for task in client.iterate(sort_by="createdAt:desc")]
+    found = [datetime.fromisoformat(task.raw["createdAt"]) for task in client.iterate(sort_by="createdAt:desc")]
     assert found == sorted(found, reverse=True)
