@@ -30,6 +30,7 @@ from tocsin.config import load_config
 from tocsin.doctor.broker import of_broker
 from tocsin.embedded.ports import free_port
 from tocsin.live.hub import Hub
+from tocsin.live.settings import FollowerLimits
 from tocsin.node import LocalNode
 
 HANG_SECONDS = 90
@@ -232,7 +233,7 @@ async def test_what_is_no_good_goes_to_the_dead_letters(
             assert what in line
         told_so = {why: number for why, number in node.inner.tallies["amqp"]().items() if number}
         assert told_so == {"refused_malformed": 7, "refused_expired": 1, "refused_unknown": 1, "refused_forbidden": 1}
-        figures = await metrics_text(node.inner, RequestCounts(), Hub(node.inner))
+        figures = await metrics_text(node.inner, RequestCounts(), Hub(node.inner, FollowerLimits()))
         assert 'tocsin_amqp_messages_total{result="refused_malformed"} 7\n' in figures
         # The others are not held up.
         queues.send("told", b'{"words": "good"}')
