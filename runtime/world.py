@@ -202,6 +202,8 @@ class RealWorld:
     @contextmanager
     def lock_directory(self, path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Whoever can open the file can hold the lock.
+        (path / "lock").touch(mode=0o600)
         with (path / "lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
