@@ -87,6 +87,57 @@ def test_a_strategy_that_is_not_there_is_a_problem_that_is_told():
     assert list(made.problems) == ["placement strategy 'my.own': this node does not have it"]
 
 
+class Moody:
+    """A strategy that raises whenever it is told to."""
+
+    wrong = ""
+
+    def choose(self, candidates, facts):
+        if self.wrong:
+            raise ValueError(self.wrong)
+        return candidates[0].peer
+
+
+def with_own(**more):
+    moody, lines = Moody(), []
+    placer = Placer(Random(1), own={"my.own": moody}, **more)
+    made = ClusterPlaces(lambda: ME, lambda: {ME.boot, OTHER.boot}, placer, warn=lines.append)
+    made.learn((ME, OTHER), NOW)
+    return made, moody, lines
+
+
+def test_another_usual_strategy_is_asked_for_all_that_says_nothing():
+    assert not with_own(usual="my.own")[0].prefers_here(definition(), 4)
+    assert not with_own(usual="round_robin")[0].prefers_here(definition(), 4)
+    assert with_own()[0].prefers_here(definition(), 4)
+
+
+def test_what_is_wrong_with_a_strategy_is_trouble_until_it_is_right():
+    made, moody, lines = with_own()
+    task = definition(placement=Placement(strategy="my.own"))
+    assert made.trouble_with(task) is None
+    moody.wrong = "no idea"
+    for _ in range(5):
+        made.choose(task, ONE, 4)
+    assert made.trouble_with(task) == "placement strategy 'my.own': ValueError: no idea"
+    assert made.trouble_with(definition()) is None
+    assert made.failures == 5
+    assert [line.rsplit("(", 1)[1] for line in lines] == ["1 times)", "2 times)", "4 times)"]
+    moody.wrong = ""
+    made.choose(task, ONE, 4)
+    assert made.trouble_with(task) is None
+
+
+def test_errors_of_a_strategy_take_no_room_without_end():
+    made, moody, _ = with_own()
+    for number in range(100):
+        moody.wrong = f"number {number}"
+        made.choose(definition(placement=Placement(strategy="my.own")), ONE, 4)
+    assert len(made.problems) == 20
+    assert list(made.problems)[-1].endswith("number 99")
+    assert len(made.trouble) == 1
+
+
 def test_only_so_many_pinned_tasks_are_remembered(monkeypatch):
     monkeypatch.setattr(keeper_places, "PINNED_REMEMBERED", 2)
     made = places(executor=False)
