@@ -82,7 +82,7 @@ def test_times_of_full_seconds_have_the_form_of_the_examples(client: TaskClient,
 
 
 def test_other_times_have_milliseconds(client: TaskClient, tasks: dict[str, str]) -> None:
-    """The examples have none. Here two runs within a second are told apart, and a time that is sent back is the same time."""
+    """The examples have none. Here they have, as tasks may run more often than once a second."""
     assert client.get(tasks["fraction"]).raw["nextScheduledExecution"] == f"{FAR:%Y-%m-%dT%H:%M:%S.250Z}"
 
 
