@@ -34,7 +34,7 @@ def events(
     tag
         Only of tasks with this tag.
     after
-        First what has happened since the event with this id.
+        First what has happened since the event with this id, or since an instant: 2026-11-22T19:00:00Z.
     number
         End after so many events.
     """

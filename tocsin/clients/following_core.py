@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from .asking_core import FIRST_PAUSE_SECONDS, Heard, Session, Silence, pause
+from .giving import Time, time_of
 from .requests_core import Reply, Request, answer_of
 
 PATH: Final = "/events"
@@ -30,7 +31,7 @@ class Event:
 
 
 class Following:
-    """One iteration over events. after: the id of the last one that was seen; None: from now on."""
+    """One iteration over events. after: the id of the last one that was seen, or an instant; None: from now on."""
 
     def __init__(
         self,
@@ -40,12 +41,12 @@ class Following:
         task: str | None = None,
         type_: str | None = None,
         tag: str | None = None,
-        after: str | None = None,
+        after: Time | None = None,
     ) -> None:
         wanted = {"kind": ",".join(kinds) or None, "task": task, "type": type_, "tag": tag}
         self._query = {name: value for name, value in wanted.items() if value is not None}
         self._session = session
-        self._id = after
+        self._id = time_of(after, "after")
         self._tries = 0
         self._until = session.clock() + session.retry_for
         self._kind, self._data = "", ""

@@ -16,6 +16,7 @@ from . import asks, asks_access, asks_channels, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .following_core import Event, Following
+from .giving import Time
 from .records import Page
 from .sending import FAILED, RETRY_SECONDS, WRONG_URL, heard, options, sent, silence, wrong_url
 
@@ -120,12 +121,12 @@ class SyncConnection:
         task: str | None = None,
         task_type: str | None = None,
         tag: str | None = None,
-        after: str | None = None,
+        after: Time | None = None,
     ) -> Generator[Event, None, None]:
         """What happens from now on, or after an event that was seen, for ever; a stream that breaks is taken up where it was.
 
-        kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id.
-        Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
+        kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id,
+        or a time. Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
         """
         following = Following(self._session, kinds=kinds, task=task, type_=task_type, tag=tag, after=after)
         while True:

@@ -19,6 +19,7 @@ from . import asks, asks_access, asks_channels, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .following_core import Event, Following
+from .giving import Time
 from .records import Page
 from .sending import FAILED, RETRY_SECONDS, WRONG_URL, heard, options, sent, silence, wrong_url
 
@@ -144,13 +145,13 @@ class Client:
         task: str | None = None,
         task_type: str | None = None,
         tag: str | None = None,
-        after: str | None = None,
+        after: Time | None = None,
     ) -> AsyncIterator[AsyncIterator[Event]]:
         """What happens from now on, or after an event that was seen, for ever; a stream that breaks is taken up where it was.
 
         To be used as `async with client.events() as events: async for event in events: ...`.
-        kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id.
-        Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
+        kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id,
+        or a time. Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
         """
         following = Following(self._session, kinds=kinds, task=task, type_=task_type, tag=tag, after=after)
         send, receive = trio.open_memory_channel[Event](0)

@@ -21,7 +21,7 @@ from actors.model.task import Definition
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest
 
-from ..fields import show_instant
+from ..fields import parse_instant, show_instant
 
 Json = dict[str, Any]
 
@@ -50,10 +50,13 @@ class Position:
 
 
 def read_position(text: str) -> Position:
-    """The position that an id says. Raises InvalidRequest for a text that is none."""
+    """The position that an id says, or an instant (RFC 3339). Raises InvalidRequest for a text that is neither."""
+    if "T" in text:
+        # A plus sign in a query means a space unless it was escaped.
+        return Position(parse_instant(text.replace(" ", "+"), "after"), {})
     found = _ID.fullmatch(text)
     if found is None:
-        raise InvalidRequest("after: the id of an event, as it came with it")
+        raise InvalidRequest("after: the id of an event, as it came with it, or an instant")
     pairs = [part.rsplit(".", 1) for part in found[2].split("_")[1:]]
     if len(pairs) > MOST_NODES:
         raise InvalidRequest(f"after: at most {MOST_NODES} nodes")

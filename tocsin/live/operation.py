@@ -22,7 +22,10 @@ FOLLOW: Final = Operation(
         Argument("type", "query", "text", "a task type"),
         Argument("tag", "query", "text", "a tag of tasks"),
         Argument(
-            "after", "query", "text", "the id of the last event that was seen; the header Last-Event-ID comes before it"
+            "after",
+            "query",
+            "text",
+            "the id of the last event that was seen, or an instant; a header Last-Event-ID goes before",
         ),
     ),
     errors=(*INPUT, errors.NotFound),

@@ -208,7 +208,8 @@ def test_an_id_says_a_position() -> None:
     assert position.text() == "17_a.11_b.2"
     assert read_position("17_a.11_b.2") == position
     assert read_position("17") == Position(Instant(17), {})
-    for text in ("", "x", "17_", "17_a", "17_a.x", "17_a.1" * 70, "-1", "17\n"):
+    assert read_position("1970-01-01T01:00:01 01:00") == Position(Instant(1_000_000), {})
+    for text in ("", "x", "17_", "17_a", "17_a.x", "17_a.1" * 70, "-1", "17\n", "T", "2026-01-01T00:00"):
         with pytest.raises(InvalidRequest, match="after"):
             read_position(text)
     with pytest.raises(InvalidRequest, match="kind"):
