@@ -233,11 +233,7 @@ def _compose(
     perform: dict[type[Action], Perform] = {**actions, Topic: herald.publish}
     deliveries = [_deliveries(lane, config, world, perform) for lane in lanes]
     hooks = OutcomeHooks(catalogue, world)
-    herald.connect(
-        hooks.hear,
-        *[one.hear for one in deliveries],
-        *([] if job_queue is None else [job_queue.hear]),
-    )
+    herald.connect(hooks.hear, *[one.hear for one in deliveries], *([] if job_queue is None else [job_queue.hear]))
     if job_queue is not None:
         job_queue.connect(durable.keeper, store, durable.reader)
     system.connect(*lanes)
@@ -249,8 +245,7 @@ def _compose(
         ChildSpec(herald),
         ChildSpec(TaskChild("outcome hooks", hooks.run)),
         *[ChildSpec(TaskChild(one.name, one.run)) for one in deliveries],
-        *(_own_tasks(system, canaries) if config.system_tasks else []),
-        *([] if job_queue is None else [ChildSpec(TaskChild(job_queue.name, job_queue.run))]),
+        *_own_tasks(system if config.system_tasks else None, canaries, job_queue),
         ChildSpec(watchdog),
     ]
     root = Supervisor("node", children, rng=world.rng("supervisor"), on_crash=_log_crash)
@@ -292,8 +287,11 @@ def _watchdog(config: NodeConfig, root: Callable[[], Supervisor]) -> Watchdog:
     )
 
 
-def _own_tasks(system: SystemTasks, canaries: Canaries) -> list[ChildSpec]:
-    return [ChildSpec(TaskChild("system tasks", system.run)), ChildSpec(TaskChild("canaries", canaries.run))]
+def _own_tasks(system: SystemTasks | None, canaries: Canaries, job_queue: JobQueueKeeper | None) -> list[ChildSpec]:
+    children = [] if system is None else [TaskChild("system tasks", system.run), TaskChild("canaries", canaries.run)]
+    if job_queue is not None:
+        children.append(TaskChild(job_queue.name, job_queue.run))
+    return [ChildSpec(child) for child in children]
 
 
 def _cluster(
