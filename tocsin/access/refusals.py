@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -33,7 +34,7 @@ class Refusals:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._begun = trio.current_time()
+        self._begun = -math.inf
         self._seen: set[tuple[str, str, str]] = set()
         self._left_out = 0
 

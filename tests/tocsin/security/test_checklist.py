@@ -1,10 +1,9 @@
-"""Rules of the checklist that no other test holds: what listens, what answers strangers, what the sources must not do."""
+"""Rules of the checklist that no other test holds: what listens, what is taken for SQL, what the sources must not do."""
 
 from __future__ import annotations
 
 import ast
 import json
-import re
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -13,22 +12,13 @@ from re import _constants as opcodes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-import httpx
 import pytest
-import trio
 
 from tests.e2e.harness import node_process
 from tests.source import ROOT
 from tests.tocsin.access.kit import Person
-from tocsin import open_node
-from tocsin.api.app import Api
-from tocsin.api.entrance import ApiSettings
 
 SOURCES = [path for floor in ("runtime", "actors", "tocsin") for path in sorted((ROOT / floor).rglob("*.py"))]
-
-OPEN_TO_ALL = {"/api/health/live", "/api/health/ready", "/api/openapi.json"}
-"""Whether the node lives, and the description of the interface (with its page), the same for every node of this version."""
-
 
 # -- what listens, and what answers
 
@@ -55,27 +45,6 @@ def test_a_fresh_start_listens_on_this_machine_only_and_keeps_its_files_to_itsel
         assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
         assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
         node.terminate()
-
-
-async def routes_of(data: Path) -> set[tuple[str, str]]:
-    """Path and method of all that the application serves."""
-    async with open_node(data=data, name="x") as local:
-        routes = Api(local.inner, "token", ApiSettings(10_000))._routes().routes
-        return {(route.path, method) for route in routes for method in getattr(route, "methods", None) or {"GET"}}
-
-
-def test_no_route_but_the_few_answers_who_shows_no_token(tmp_path: Path, root: Person) -> None:
-    paths = trio.run(routes_of, tmp_path / "x")
-    assert len(paths) > 60
-    answered = set()
-    for path, method in sorted(paths):
-        if method == "OPTIONS" or path.startswith("/api/docs"):
-            continue
-        answer = httpx.request(method, root.url + re.sub(r"\{[^}]*\}", "x", path), timeout=30)
-        # Who ends a session that he does not have is told that there is none.
-        if answer.status_code != 401 and (method, path) != ("DELETE", "/api/session"):
-            answered.add(path)
-    assert answered == OPEN_TO_ALL
 
 
 @pytest.mark.parametrize(
