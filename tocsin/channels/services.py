@@ -8,9 +8,10 @@ import attrs
 
 from actors.model.task import Extra
 from runtime.clock import SECOND, Micros
-from runtime.errors import InvalidRequest
+from runtime.errors import InvalidRequest, NotFound
 
 from ..calls import Answer, Call
+from ..config import suggestion
 from ..durations import parse_duration
 from ..fields import Fields, show
 from ..kinds import read_object
@@ -29,6 +30,8 @@ LONGEST_WAIT: Final = Micros(30 * SECOND)
 
 async def invoke(node: Node, call: Call) -> Answer:
     """Run a task type once. Answers the execution, which has ended (200) or not yet (202)."""
+    if call["taskType"] not in node.catalogue:
+        raise NotFound(f"no task type {show(call['taskType'])}{suggestion(call['taskType'], node.catalogue.names())}")
     wanted = attrs.evolve(wanted_of(call["body"] or {}), key=call[IDEMPOTENCY_KEY])
     wait = wait_of(call["wait"])
     detail = await run_once(

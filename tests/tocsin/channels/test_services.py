@@ -64,7 +64,7 @@ def test_a_key_is_a_header(http: httpx.Client) -> None:
     ("path", "body", "status", "words"),
     [
         ("/services/greet", {"parameters": {"nope": 1}}, 400, "unknown parameter 'nope'"),
-        ("/services/nobody", {}, 400, "unknown type 'nobody'"),
+        ("/services/nobody", {}, 404, "no task type 'nobody'"),
         ("/services/greet?wait=31s", {}, 400, "wait: up to 30s"),
         ("/services/greet", {"extra": {"data": "?"}}, 400, "extra"),
         ("/services/greet", {"more": 1}, 400, "unknown field 'more'"),
