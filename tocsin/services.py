@@ -210,7 +210,13 @@ async def edit_task(node: Node, call: Call) -> Json:
         raise InvalidRequest(f"version: a whole number, not {show(version)}")
     known = await resolve(node, references_in(body), task.definition.tenant)
     definition = definition_from_json(
-        body, node.catalogue, node.world.now(), task_id=task.id, owner=str(call.actor), base=task.definition, known=known
+        body,
+        node.catalogue,
+        node.world.now(),
+        task_id=task.id,
+        owner=str(call.actor),
+        base=task.definition,
+        known=known,
     )
     # What is not named stays as it was read here, so that must not have been changed; that the task runs is no change.
     base = task.definition
