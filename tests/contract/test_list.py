@@ -117,3 +117,11 @@ def test_list_has_tasks_in_memory_too(client: TaskClient, tasks: dict[str, str])
     """Support for both persistent and in-memory task storage: one list has both."""
     found = {task.item_id: task.persistent for task in client.iterate(type="quick")}
     assert (found[tasks["memory"]], found[tasks["scheduled"]]) == (False, True)
+
+
+@pytest.mark.parametrize("action", ["cancel", "config"])
+def test_the_tasks_of_the_node_itself_are_found_by_their_type(client: TaskClient, action: str) -> None:
+    """The contract does not tell tasks apart. Those that clean up are no one's to cancel: the answer is a conflict."""
+    (own,) = client.list(type="system.purge").tasks
+    examples.assert_error(client.raw(*examples.request(action, own.item_id)), 409)
+    assert client.get(own.item_id).status != Status.CANCELLED
