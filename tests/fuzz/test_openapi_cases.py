@@ -47,6 +47,8 @@ TOO_LARGE = 413
 UNREADY = "GET /api/health/ready"
 """Says with 503 that the node is not well, as it may be for a moment on a machine with much to do; no other one answers so."""
 
+STREAM = "text/event-stream"
+
 RICH = 4
 """How many times as many cases an operation gets that takes a body."""
 
@@ -137,9 +139,14 @@ def with_words(part: Any) -> Any:
     return found
 
 
+def paths_with_ends() -> dict[str, Any]:
+    """What can be asked for and has an answer that ends: a good request for a stream would be heard until the node stops."""
+    return {path: item for path, item in document()["paths"].items() if STREAM not in str(item)}
+
+
 def loaded(change: Callable[[Any], Any]) -> Any:
     """The document, with what is sent changed. Who asks is not varied here: every request has the token."""
-    paths, components = deepcopy(document()["paths"]), deepcopy(document()["components"])
+    paths, components = deepcopy(paths_with_ends()), deepcopy(document()["components"])
     for item in paths.values():
         for operation in item.values():
             operation.pop("security", None)
@@ -162,7 +169,7 @@ def operation_of(schema: Any, label: str) -> Any:
 def shares() -> dict[tuple[str, str], int]:
     """How many cases each operation gets in each mode."""
     weights = {}
-    for path, item in document()["paths"].items():
+    for path, item in paths_with_ends().items():
         for method, operation in item.items():
             label, places = f"{method.upper()} {path}", {one["in"] for one in operation.get("parameters", ())}
             if "requestBody" not in operation and not places:
