@@ -123,7 +123,9 @@ def _change(target: Target) -> TaskChange | None:
         phase is Phase.FINISHED and not target.same_times and entry.paused is not True
     ):
         actions.append("activate")
-    return TaskChange(tuple(actions), target, task) if actions else None
+    if not target.known:
+        notes.append(f"this node has no task type {show(target.definition.type)}; the definition stays as it is")
+    return TaskChange(tuple(actions), target, task, tuple(notes)) if actions or notes else None
 
 
 def _at_once(definition: Definition) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from actors.handling.catalogue import Catalogue, TaskType
 from actors.lanes import READS
 from actors.model.calendar import EPOCH_DAY, Calendar
 from actors.model.lifecycle import Phase
@@ -27,7 +28,7 @@ from runtime.errors import InvalidRequest, NotFound, TocsinError
 from runtime.records import evolve
 
 from ..calendar_json import calendar_from_json
-from ..checks import check_note, check_when
+from ..checks import check_note, check_when, known_type
 from ..definitions import definition_from_json, definition_json
 from ..fields import parse_instant, show
 from ..references import CalendarName, Known, references_in, resolve
@@ -42,11 +43,12 @@ OWNERSHIP: Final = "tocsin.owner"
 
 @attrs.frozen(eq=False)
 class Target:
-    """What one task shall be. `task`: as it is stored, None for one that is not there."""
+    """What one task shall be. `task`: as it is stored, None for one that is not there. `known`: this node has its type."""
 
     entry: Entry
     definition: Definition
     task: Task | None
+    known: bool = True
 
     @property
     def same(self) -> bool:
@@ -191,13 +193,15 @@ class _Reading:
             definition = self._definition(entry, None, task_id, now)
             _check_times(definition, now, entry.paused is True, new=True)
             return Target(entry, definition, None)
-        found = Target(entry, self._on_its_grid(entry, task), task)
+        known = task.definition.type in self.node.catalogue
+        found = Target(entry, self._on_its_grid(entry, task), task, known)
         if found.definition.persistent is not task.definition.persistent:
             raise InvalidRequest(
                 f"persistent: cannot be changed to {show(found.definition.persistent)}; make a new task"
             )
         if found.same:
-            return Target(entry, evolve(task.definition, bounds=found.definition.bounds), task)
+            return Target(entry, evolve(task.definition, bounds=found.definition.bounds), task, known)
+        known_type(self.node.catalogue, found.definition.type)
         if not found.same_times:
             check_when(found.definition.trigger, found.definition.bounds, now)
             _check_times(found.definition, now, stays_quiet(found), new=False)
@@ -206,13 +210,20 @@ class _Reading:
     def _definition(self, entry: Entry, task: Task | None, task_id: str, now: Instant) -> Definition:
         return definition_from_json(
             self._labelled(entry, task),
-            self.node.catalogue,
+            self._catalogue(task),
             now,
             task_id=task_id,
             owner=self._owner(entry, task),
             tenant=self.node.scope.home if task is None else task.definition.tenant,
             known=self.known,
         )
+
+    def _catalogue(self, task: Task | None) -> Catalogue:
+        """The task types of this node, and that of the stored task: what is written as it is stored needs no handler here."""
+        known = self.node.catalogue
+        if task is None or task.definition.type in known:
+            return known
+        return Catalogue([TaskType(task.definition.type, _not_here, "async")], base=known)
 
     def _on_its_grid(self, entry: Entry, task: Task) -> Definition:
         """The definition, with the stored trigger if that is what the file's comes to where the stored one began."""
@@ -249,6 +260,10 @@ class _Reading:
         if label is not None:
             labels[OWNERSHIP] = label
         return {**entry.body, "labels": labels}
+
+
+async def _not_here(context: Any, **parameters: Any) -> None:
+    raise NotImplementedError("a node that has the type does it")
 
 
 def stays_quiet(target: Target) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.tocsin.conftest import Running
+from actors.handling.catalogue import task_type
+from tests.tocsin.conftest import Running, greet
 from tests.tocsin.plans.test_plans import delete_everything
 from tocsin.cli.main import run
 from tocsin.client import Client
@@ -87,3 +88,28 @@ def test_what_has_ended_is_named_and_left_out(client: Client, capsys: pytest.Cap
     said = capsys.readouterr()
     assert "done" not in said.out
     assert "left out, because they have ended: done (cancelled)" in said.err
+
+
+def test_what_was_exported_is_no_fault_where_its_type_is_gone(
+    running: Running, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "all.yaml"
+    running.catalogue.register(task_type("gone", greet))
+    try:
+        for name, trigger in (("left", {"every": "1h"}), ("other", {"cron": "0 2 * * *"})):
+            client.call(
+                "add_task", body={"name": name, "taskType": "gone", "trigger": trigger, "parameters": {"count": 3}}
+            )
+        assert run(["export", "--output", str(path)]) == 0
+    finally:
+        running.catalogue._types.pop("gone")
+    for command in ("diff", "apply"):
+        assert run([command, str(path)]) == 0
+        told = capsys.readouterr().out
+        assert "this node has no task type 'gone'; the definition stays as it is" in told
+        assert "Nothing to change: 2 task(s)" in told
+    path.write_text(path.read_text().replace("0 2 * * *", "0 3 * * *"))
+    assert run(["diff", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "other: taskType: unknown type 'gone'" in said
+    assert "left" not in said
