@@ -28,6 +28,7 @@ from runtime.clock import MILLISECOND, SECOND, Instant, to_datetime
 
 from .durations import format_duration, rough_duration
 from .fields import show_instant
+from .frames import place_of
 
 POISON: Final = "Poison"
 """The type in the failure of an execution that crashed its node again and again."""
@@ -369,7 +370,9 @@ def _newest_line(execution: Execution) -> str:
 def _error(failure: Failure | None) -> str:
     if failure is None:
         return ""
-    return f" with {failure.type}: {failure.message}" if failure.message else f" with {failure.type}"
+    place = place_of(failure.traceback, failure.message)
+    where = "" if place is None else f", at {place}"
+    return f" with {failure.type}: {failure.message}{where}" if failure.message else f" with {failure.type}{where}"
 
 
 WAITS_FOR_PARENTS: Final = "It waits for the tasks that it depends on."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,7 +147,7 @@ def test_the_exit_code_of_a_followed_run_tells_how_it_ended(shell: Shell) -> Non
     shell("task", "add", "breaks", "--every", "1h", "--type", "fail", "--retries", "0")
     code, _, err = shell("task", "run", "breaks", "--follow")
     assert code == 20
-    assert "FAILED after 1 attempt: ValueError: boom" in err
+    assert "FAILED after 1 attempt: ValueError: boom\n  at conftest.py:" in err
     execution = shell.json("task", "history", "breaks")["list"][0]["id"]
     assert shell("task", "logs", execution, "--follow")[0] == 20
     assert shell("task", "retry", "breaks", "--reset")[0] == 0
@@ -397,6 +398,20 @@ def test_where_a_task_runs_is_said_shown_and_changed(shell: Shell) -> None:
     assert (code, "--on: all does not go with a trigger that fires once" in err) == (2, True)
 
 
+def test_an_execution_shows_its_attempts_and_the_lines_of_the_users_own_code(shell: Shell) -> None:
+    shell.json("task", "add", "tried-twice", "--every", "1h", "--type", "fail", "--retries", "1", "--retry-delay", "0s")
+    execution = shell.json("task", "run", "tried-twice")["id"]
+    until(lambda: shell.json("execution", "show", execution), lambda found: found["state"] == "FAILED")
+    code, out, _ = shell("execution", "show", execution)
+    assert code == 0
+    assert len(re.findall(r"^[12] +│ FAILED +│.*ValueError: boom +│ conftest.py:\d+, in fail$", out, re.MULTILINE)) == 2
+    own = re.findall(r'^File "(.+)", line \d+, in (.+)$', out, re.MULTILINE)
+    assert [(file.rpartition("/")[2], function) for file, function in own] == [("conftest.py", "fail")]
+    assert '    raise ValueError("boom")\nValueError: boom' in out
+    assert "/actors/handling/" in shell("execution", "show", execution, "--traceback")[1]
+    assert re.search(r"^Failed +at conftest.py:\d+, in fail$", shell("task", "show", "tried-twice")[1], re.MULTILINE)
+
+
 def test_an_execution_is_shown_and_explained_by_its_id(shell: Shell) -> None:
     shell.json("task", "add", "asked-by-id", "--every", "1h", "--type", "fail", "--retries", "0")
     execution = shell.json("task", "run", "asked-by-id")["id"]
@@ -409,6 +424,7 @@ def test_an_execution_is_shown_and_explained_by_its_id(shell: Shell) -> None:
         assert code == 0
         assert execution in out
         assert "tocsin task retry asked-by-id" in out
+        assert re.search(r"with ValueError: boom, at conftest.py:\d+, in fail", out)
     code, _, err = shell("task", "why", execution, "2026-01-01 12:00")
     assert (code, "is an execution" in err) == (2, True)
     assert shell("task", "why", "no such")[0] == 5

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from cyclopts import App
 
 from .connection import connect
+from .executions import print_execution
 from .history import history, logs
 from .jobs import JOBS
 from .options import Flag
 from .output import AS_JSON, LOCAL, print_facts, print_json, print_table, printable, show_time
-from .tasks import print_execution
 
 Json = Annotated[bool, AS_JSON]
 Utc = Annotated[bool, LOCAL]
@@ -120,10 +120,18 @@ def list_queues(*, as_json: Json = False) -> None:
 
 
 @executions.command(name="show")
-def show_execution(execution: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
-    """Show one execution in full: attempts, result, progress."""
+def show_execution(
+    execution: str, /, *, traceback: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False
+) -> None:
+    """Show one execution in full: attempts, result, progress, and where in your own code the newest failure came from.
+
+    Parameters
+    ----------
+    traceback
+        Show the whole traceback, with the lines of Tocsin and of libraries.
+    """
     found = connect().call("show_execution", execution=execution)
-    print_json(found) if as_json else print_execution(found, utc)
+    print_json(found) if as_json else print_execution(found, utc, all_frames=traceback)
 
 
 @executions.command(name="list")

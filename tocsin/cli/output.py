@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from cyclopts import Parameter
 
+from ..frames import place_of
+
 LOCAL: Final = Parameter(name="--utc", negative=(), help="Show times in UTC instead of the local zone.")
 AS_JSON: Final = Parameter(name="--json", negative=(), help="Print JSON for programs.")
 
@@ -77,6 +79,12 @@ _COLOURS: Final = dict.fromkeys(("FAILED", "CRASHED", "TIMED_OUT", "dead"), "31"
 def show_failure(failure: Mapping[str, str]) -> str:
     """What went wrong: the error's name, and its text if it has one."""
     return ": ".join(text for text in (failure["type"], failure["message"]) if text)
+
+
+def show_place(failure: Mapping[str, str]) -> str | None:
+    """Where in the user's own code it went wrong, `at mytasks.py:9, in report`; None if it was not there."""
+    place = place_of(failure["traceback"], failure["message"])
+    return None if place is None else f"at {place}"
 
 
 def _cell(value: object) -> str:

@@ -14,6 +14,7 @@ from runtime.errors import Conflict, InvalidRequest, NotFound
 
 from .bodies import beside_body, parameters_body, policies_body, trigger_body, unset_body
 from .connection import connect
+from .executions import print_execution
 from .options import ANY_TIME, AS_USUAL, NOTHING_ELSE, Beside, Flag, How, Many, When
 from .output import (
     AS_JSON,
@@ -24,6 +25,7 @@ from .output import (
     print_tasks,
     printable,
     show_failure,
+    show_place,
     show_time,
 )
 
@@ -206,6 +208,7 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Last state", found["lastState"]),
             ("Waiting", retry and f"waiting for a retry at {show_time(retry, utc)}"),
             ("Last failure", failure and show_failure(failure)),
+            ("Failed", failure and show_place(failure)),
             ("Failures", found["failureCount"]),
             ("Runs", f"{found['completed']} completed, {found['failed']} failed"),
             ("Retries", f"{found['maxRetries']}, {found['policies']['retry']['delay']} apart"),
@@ -239,40 +242,6 @@ def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: 
     except NotFound:
         raise no_task from None
     print_json(found) if as_json else print_execution(found, utc)
-
-
-def print_execution(found: dict[str, Any], utc: bool) -> None:
-    """An execution in full."""
-    failure = found["failure"]
-    print_facts(
-        [
-            ("Execution", found["id"]),
-            ("Task", found["taskId"]),
-            ("State", found["state"] + (", and its abandoned handler has not returned" if found["lingers"] else "")),
-            ("Nominal", found["nominal"] and show_time(found["nominal"], utc)),
-            ("Assigned", found["assigned"] and show_time(found["assigned"], utc)),
-            ("Outcome", found["outcome"]),
-            ("Reason", found["reason"]),
-            ("Attempt", found["attempt"]),
-            ("Waits for", found["waitsFor"]),
-            ("Retry at", found["retryAt"] and show_time(found["retryAt"], utc)),
-            (
-                "Given up at",
-                (found["expiresAt"] and found["attempt"] == 0 and show_time(found["expiresAt"], utc)) or None,
-            ),
-            ("Holds key", found["concurrencyKey"]),
-            ("For node", found["target"]),
-            ("Node", found["node"]),
-            ("Started", show_time(found["startedAt"], utc)),
-            ("Ended", show_time(found["endedAt"], utc)),
-            ("Because", found["cancelReason"]),
-            ("Error", failure and show_failure(failure)),
-            ("Parameters", found["parameters"]),
-            ("Result", found["result"]),
-            ("Progress", found["progress"]),
-            ("Checkpoint", found["checkpoint"]),
-        ]
-    )
 
 
 def _policy_words(policies: dict[str, Any], sources: dict[str, str]) -> str:
