@@ -30,6 +30,10 @@ class NoSuchTask(NotFound):
     """No task has the id that was given."""
 
 
+class NoSuchRoute(NotFound):
+    """The interface has nothing under this method and path."""
+
+
 class Conflict(TocsinError):
     """The thing exists and its state does not allow this; the message tells the state. Nothing was changed."""
 

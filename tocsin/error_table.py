@@ -28,6 +28,7 @@ ERRORS: Final = (
     ErrorRow(errors.Unauthenticated, 401, 3, "Not authenticated"),
     ErrorRow(errors.Forbidden, 403, 4, "Not allowed"),
     ErrorRow(errors.NoSuchTask, 404, 5, "Task not found"),
+    ErrorRow(errors.NoSuchRoute, 404, 5, "No such route"),
     ErrorRow(errors.NotFound, 404, 5, "Not found"),
     ErrorRow(errors.Conflict, 409, 6, "Conflict"),
     ErrorRow(errors.StaleVersion, 409, 6, "Changed meanwhile"),

@@ -286,6 +286,7 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     while "stop" not in said[-1]:
         said.append(process.stdout.readline())
     assert any("tocsin task list" in line for line in said)
+    assert re.search(r"REST +(http://127\.0\.0\.1:\d+)/api +\(described at \1/api/docs\)", "".join(said))
     yield process
     process.kill()
     process.communicate()

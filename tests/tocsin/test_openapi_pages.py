@@ -32,6 +32,27 @@ def test_anybody_may_read_the_document(anybody: httpx.Client) -> None:
         assert anybody.get("/metrics").status_code == 401
 
 
+def test_the_bare_address_leads_to_the_page(anybody: httpx.Client) -> None:
+    with anybody:
+        answer = anybody.get("/")
+        assert (answer.status_code, answer.headers["location"]) == (303, DOCS_PATH)
+        assert anybody.get("/", follow_redirects=True).headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize(
+    "path", ["/tasks", "/docs", "/api", "/api/", "/api/task/a/b", "/api/tasks/t/stop", "/cxs", "/cxs/x"]
+)
+def test_an_address_without_a_route_says_where_the_routes_are(anybody: httpx.Client, method: str, path: str) -> None:
+    with anybody:
+        answer = anybody.request(method, path)
+        said = answer.json()
+        assert (answer.status_code, said["error"], said["code"]) == (404, "No such route", "404")
+        assert said["message"].startswith(f"{method} {path.rstrip('/')}")
+        assert DOCS_PATH in said["message"]
+        validator(document()["components"]["schemas"]["Error404"]).validate(said)
+
+
 class Links(HTMLParser):
     """What a page loads, and the elements that may hold a script or a style of its own."""
 

@@ -9,10 +9,11 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from runtime.errors import InvocationFailed
+from runtime.errors import InvocationFailed, NoSuchRoute
 
 from ..access.limits_core import TooManyRequests, retry_after
 from ..error_table import ErrorRow, row_of, title_of_status
+from .openapi import DOCS_PATH
 
 _log = logging.getLogger("tocsin.api")
 
@@ -42,9 +43,16 @@ def error_response(error: Exception, where: str) -> Response[bytes]:
     return _json(error_body(row.title, row.status, message), row.status, headers)
 
 
+def no_such_route(method: str, path: str) -> NoSuchRoute:
+    """The error for a request that no route fits, which tells where the routes are."""
+    return NoSuchRoute(f"{method} {path}: no such route; the interface is under /api and described at {DOCS_PATH}")
+
+
 def refused_route(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Litestar's own refusals: no such path, no such method."""
     status = error.status_code
+    if status == 404:
+        return error_response(no_such_route(request.method, request.url.path), "")
     message = f"{request.method} {request.url.path}: {error.detail}"
     return _json(error_body(title_of_status(status), status, message), status, dict(error.headers or {}))
 

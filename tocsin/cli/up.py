@@ -15,6 +15,7 @@ import trio
 from actors.composition import real_world
 
 from ..allowed import allowed_commands
+from ..api.openapi import DOCS_PATH
 from ..config import Config, load_config
 from ..live.logs import set_up_logging
 from ..loading import load_catalogue
@@ -47,7 +48,7 @@ def _welcome(config: Config, serving: Serving) -> None:
     tocsin = f"{_prefix(serving.data)}{_program()}"
     print(
         f"Tocsin is up: {config.name}\n"
-        f"  listens on  {serving.url}\n"
+        f"  REST        {serving.url}/api   (described at {serving.url}{DOCS_PATH})\n"
         f"  data in     {serving.data}   (the token for other programs: {serving.data / 'token'})\n"
         f"  task types  {', '.join(names) or 'none'}\n"
         f"  list tasks  {tocsin} task list\n"

@@ -221,7 +221,7 @@ def test_failures_are_counted_by_site() -> None:
 # -- what is open, and what is secret
 
 
-OPEN_PATHS = {"/api/health/live", "/api/health/ready", "/api/openapi.json"}
+OPEN_PATHS = {"/api/health/live", "/api/health/ready", "/api/openapi.json", "/"}
 """With the page of the documentation: what anybody may read. It is the same for every node."""
 
 
