@@ -89,6 +89,7 @@ DOORS = [
     ("actors/handling/worker.py", "*", "runs in the child process of a process handler, where there is no World"),
     ("tocsin/cli/*", "os.environ", "the outermost shell reads TOCSIN_URL and its like"),
     ("tocsin/cli/*", "time", "a person waits in front of it"),
+    ("tocsin/cli/terminal.py", "datetime.datetime.now", "which day it is for whoever reads the table"),
     ("tocsin/cli/top.py", "datetime.datetime.now", "how long ago something was, for that person"),
     ("tocsin/doctor/machine.py", "socket", "whether a port is free, in a program without a node"),
     ("tocsin/doctor/servers.py", "time", "how far the servers' clocks are from that of this machine"),

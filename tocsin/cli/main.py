@@ -33,6 +33,7 @@ from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_tim
 from .plans import FilesRefused, apply, diff, export
 from .purge import purge
 from .rehearse import rehearse
+from .task_list import list_
 from .tasks import tasks
 from .times import print_changes, print_fires
 from .token import tokens
@@ -76,6 +77,7 @@ app.command(events)
 app.command(imports)
 for files_command in (apply, diff, export):
     app.command(files_command)
+tasks.command(list_, name="list")
 tasks.command(purge)
 app.command(purge)
 for command in LOOKING:

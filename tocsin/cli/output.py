@@ -6,13 +6,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from cyclopts import Parameter
 
 from ..frames import place_of
+from .terminal import fitting
 
 LOCAL: Final = Parameter(name="--utc", negative=(), help="Show times in UTC instead of the local zone.")
 AS_JSON: Final = Parameter(name="--json", negative=(), help="Print JSON for programs.")
@@ -54,10 +55,13 @@ def show_time(text: str | None, utc: bool, *, exact: bool = False) -> str:
     return f"{shown:%Y-%m-%d %H:%M:%S}{tail}{zone}"
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table with ruled columns, as wide as what is in it."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, cut: Collection[int] = ()) -> None:
+    """A table with ruled columns, as wide as what is in it. cut: the columns whose cells are cut to fit into the terminal."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(column), *(len(row[index]) for row in cells), 0) for index, column in enumerate(columns)]
+    if cut:
+        widths = fitting(widths, cut)
+        cells = [[_cut(cell, width) for cell, width in zip(row, widths, strict=True)] for row in cells]
     print(_line(columns, widths))
     print("─┼─".join("─" * width for width in widths))
     coloured = has_colours()
@@ -72,7 +76,7 @@ def has_colours() -> bool:
 
 _COLOURS: Final = dict.fromkeys(("FAILED", "CRASHED", "TIMED_OUT", "dead"), "31") | dict.fromkeys(
     ("RUNNING", "alive"), "32"
-) | dict.fromkeys(("CANCELLED", "WAITING", "draining", "suspect"), "33")  # fmt: skip
+) | dict.fromkeys(("CANCELLED", "PAUSED", "WAITING", "draining", "suspect"), "33")  # fmt: skip
 """Words of states -> what a terminal colours them with. What went well has no colour, so that the rest is seen."""
 
 
@@ -89,7 +93,11 @@ def show_place(failure: Mapping[str, str]) -> str | None:
 
 def _cell(value: object) -> str:
     text = "-" if value is None else printable(str(value).replace("\n", " "))
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+    return _cut(text, _WIDEST)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def printable(text: str) -> str:
@@ -134,50 +142,11 @@ def took(started: str | None, ended: str | None) -> str:
     return f"{seconds:.3f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
-TASK_COLUMNS: Final = ("ID", "Type", "Status", "Next Run", "Last Run", "Failures", "Persistent", "Name")
-
-
 SCHEDULER_PAUSED: Final = "The whole scheduler is paused: nothing starts until 'tocsin scheduler resume'."
 
 
-def print_tasks(page: dict[str, Any], utc: bool, status: str | None, type_name: str | None) -> None:
-    """The list of tasks and its footer."""
-    tasks = page["list"]
-    if not tasks and not page["totalSize"]:
-        print("No tasks found.")
-        _print_unreachable(page.get("unreachable", []))
-        return
-    unreachable = page.get("unreachable", [])
-    if len(page.get("covers", [])) + len(unreachable) > 1:
-        print_table((*TASK_COLUMNS, "Node"), [(*_task_row(task, utc), where(task)) for task in tasks])
-    else:
-        print_table(TASK_COLUMNS, [_task_row(task, utc) for task in tasks])
-    stored = sum(task["persistent"] for task in tasks)
-    footer = f"Showing {len(tasks)} task(s) ({stored} in storage, {len(tasks) - stored} in memory)"
-    footer += f" with status {status.upper()}" if status else ""
-    footer += f" of type {type_name}" if type_name else ""
-    print(f"{footer}; {page['totalSize']} in all, from {page['offset']}" if len(tasks) < page["totalSize"] else footer)
-    _print_unreachable(unreachable)
-
-
-def where(task: dict[str, Any]) -> str | None:
-    """The node that has a memory task, or those on which a stored one runs now."""
-    return task["node"] or ", ".join(task["runsOn"]) or None
-
-
-def _print_unreachable(names: Sequence[str]) -> None:
-    if names:
-        print(printable(f"Not answering, so without the memory tasks there: {', '.join(names)}"))
-
-
-def _task_row(task: dict[str, Any], utc: bool) -> tuple[object, ...]:
-    return (
-        task["itemId"],
-        task["taskType"],
-        task["status"],
-        "(paused)" if task["paused"] else show_time(task["nextScheduledExecution"], utc),
-        show_time(task["lastExecutionDate"], utc),
-        task["failureCount"],
-        "Storage" if task["persistent"] else "Memory",
-        task["name"],
-    )
+def shown_status(task: Mapping[str, Any]) -> str:
+    """A task's status for people: `PAUSED` where nothing of it runs and the node, which keeps to the statuses of Unomi, says
+    SCHEDULED.
+    """
+    return "PAUSED" if task["paused"] and task["status"] == "SCHEDULED" else str(task["status"])

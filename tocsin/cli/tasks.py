@@ -19,14 +19,13 @@ from .options import ANY_TIME, AS_USUAL, NOTHING_ELSE, Beside, Flag, How, Many, 
 from .output import (
     AS_JSON,
     LOCAL,
-    SCHEDULER_PAUSED,
     print_facts,
     print_json,
-    print_tasks,
     printable,
     show_failure,
     show_place,
     show_time,
+    shown_status,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
         print_json(task)
     else:
         following = show_time(task["nextScheduledExecution"], utc)
-        print(printable(f"{task['name']} ({task['itemId']}) {done}: {task['status']}, next run {following}"))
+        print(printable(f"{task['name']} ({task['itemId']}) {done}: {shown_status(task)}, next run {following}"))
 
 
 @tasks.command
@@ -144,43 +143,6 @@ def _what(type_name: str | None, argv: tuple[str, ...], parameters: Any) -> tupl
     return "command", {"argv": list(argv), "cwd": str(Path.cwd())} | (parameters or {})
 
 
-@tasks.command(name="list")
-def list_(
-    *,
-    status: str | None = None,
-    type_: Annotated[str | None, Parameter(name="--type", help="Only tasks of this type.")] = None,
-    text: str | None = None,
-    sort: str | None = None,
-    offset: int | None = None,
-    limit: int | None = None,
-    as_json: Json = False,
-    utc: Utc = False,
-) -> None:
-    """List tasks.
-
-    Parameters
-    ----------
-    status
-        Only tasks with this status, for example RUNNING.
-    text
-        Only tasks with this in their name.
-    sort
-        A field and a direction: lastExecutionDate:desc.
-    offset
-        Tasks to pass over.
-    limit
-        Tasks at most; 50 if not said.
-    """
-    client = connect()
-    page = client.call("list_tasks", status=status, type=type_, text=text, sortBy=sort, offset=offset, limit=limit)
-    if as_json:
-        print_json(page)
-        return
-    print_tasks(page, utc, status, type_)
-    if client.call("show_scheduler")["paused"]:
-        print(SCHEDULER_PAUSED)
-
-
 @tasks.command
 def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
     """Show a task in full, by id, unique prefix of an id, or name; or an execution, by its id."""
@@ -199,7 +161,7 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("ID", found["itemId"]),
             ("Name", found["name"]),
             ("Type", found["taskType"]),
-            ("Status", found["status"]),
+            ("Status", shown_status(found)),
             ("State", found["phase"] + (f" ({found['note']})" if found["note"] else "")),
             ("Persistent", "Storage" if found["persistent"] else f"Memory of {found['node']}"),
             ("Trigger", found["triggerWords"]),
@@ -366,7 +328,10 @@ def pause(task: str, /, *, note: str | None = None, as_json: Json = False, utc: 
         Why, for the others.
     """
     body = None if note is None else {"note": note}
-    _say(connect().call("pause_task", task=task, body=body), as_json, utc, "paused")
+    paused = connect().call("pause_task", task=task, body=body)
+    _say(paused, as_json, utc, "paused")
+    if not as_json:
+        print(printable(f"to go on: tocsin task activate {shlex.quote(paused['name'])}"))
 
 
 @tasks.command
