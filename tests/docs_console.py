@@ -5,11 +5,13 @@
     <!-- kill: node-2 -->       that node of it is killed before the block that follows, and what it owned was taken over
 
 Output that is shown is compared with what is printed, `...` standing for anything; a command under which nothing is shown has
-only to end well. Other commands than `tocsin` are not run; `up` and `cluster` are what the nodes were started with.
+only to end well. `curl` sends what it says to the page's node. Other commands than these are not run;
+`up` and `cluster` are what the nodes were started with.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import doctest
 import io
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+import httpx
 
 from tocsin.cli.main import run
 
@@ -35,6 +38,9 @@ CLUSTER: Final = re.compile(r"^<!-- cluster: (\d+) -->$", re.MULTILINE)
 
 DIRECTORY: Final = ".tocsin-cluster"
 """Where `tocsin cluster` keeps everything if nothing is said."""
+
+USUAL: Final = "http://127.0.0.1:7400"
+"""Where a node listens if nothing is said: the address in the pages."""
 
 UP_SECONDS: Final = 240.0
 """For a node to be up, on a machine that has much else to do."""
@@ -84,6 +90,8 @@ def commands(page: str) -> list[Command]:
             if words[0] == "tocsin" and words[1] not in ("up", "cluster"):
                 found.append(Command(words[1:], shows.strip(), kills, asked[1] if asked else ""))
                 kills = ""
+            elif words[0] == "curl":
+                found.append(Command(words, shows.strip()))
     return found
 
 
@@ -160,8 +168,29 @@ def kill(name: str) -> None:
         time.sleep(0.1)
 
 
+def send(words: tuple[str, ...]) -> tuple[int, str]:
+    """What a `curl` of a page comes to at the page's node: 0 and the answer, 22 if it is an error."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-X", dest="method")
+    parser.add_argument("-H", dest="headers", action="append", default=[])
+    parser.add_argument("-d", dest="body")
+    parser.add_argument("url")
+    asked = parser.parse_args(words)
+    data = Path(os.environ["TOCSIN_DATA"])
+    token = (data / "token").read_text("ascii").strip()
+    url = json.loads((data / "node.json").read_text("utf-8"))["url"]
+    headers = [header.replace("$(cat .tocsin/token)", token).split(": ", 1) for header in asked.headers]
+    method = asked.method or ("GET" if asked.body is None else "POST")
+    answer = httpx.request(
+        method, asked.url.replace(USUAL, url), headers=dict(headers), content=asked.body, trust_env=False, timeout=60
+    )
+    return (0 if answer.is_success else 22), answer.text
+
+
 def carry_out(command: Command) -> tuple[int, str]:
     """Its exit code and what it printed."""
+    if command.words[0] == "curl":
+        return send(command.words[1:])
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _asking(command.data):
         code = run(list(command.words))
@@ -193,7 +222,8 @@ def differs(command: Command) -> str | None:
 
 def _differs(command: Command) -> str | None:
     code, printed = carry_out(command)
-    told = f"$ tocsin {shlex.join(command.words)}\n{printed}"
+    program = () if command.words[0] == "curl" else ("tocsin",)
+    told = f"$ {shlex.join((*program, *command.words))}\n{printed}"
     if (code != 0) != command.shows.startswith("tocsin: "):
         return f"exit code {code}\n{told}"
     if command.shows and not doctest.OutputChecker().check_output(command.shows + "\n", printed, OPTIONS):

@@ -76,6 +76,15 @@ def test_a_console_that_is_wrong_is_seen() -> None:
     assert docs_console.differs(docs_console.Command((*words, "--nonsense"), "")) is not None
 
 
+def test_the_readme_shows_a_handler_of_one_s_own_and_calls_tocsin_in_one_way() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert set(docs_console.files(readme)) == {"mytasks.py"}
+    called = [command.words for command in docs_console.commands(readme)]
+    assert sum(words[0] == "curl" for words in called) == 2
+    assert any("shop.report" in words for words in called)
+    assert ".venv/bin/tocsin" not in readme
+
+
 def test_the_guides_have_commands() -> None:
     assert {"triggers.md", "late.md", "retries.md", "cluster.md"} <= {page.name for page in GUIDES}
 
