@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from runtime.errors import NotFound
@@ -98,6 +99,9 @@ def _print_ledger(rows: list[dict[str, Any]], utc: bool) -> None:
         print_table(columns, shown)
 
 
+_HOW_TO_LOG: Final = 'a handler writes them with ctx.log.info("..."), what it prints goes to the output of the node'
+
+
 def logs(reference: str, /, *, follow: Annotated[bool, Flag] = False, as_json: Json = False, utc: Utc = False) -> int:
     """Show what an execution logged: of its id, or the newest of a task.
 
@@ -113,7 +117,9 @@ def logs(reference: str, /, *, follow: Annotated[bool, Flag] = False, as_json: J
     execution_id = _execution_of(client, reference)
     if follow:
         return follow_execution(client, execution_id, utc, as_json)
-    print_new_lines(client, execution_id, 0, utc, as_json)
+    if not print_new_lines(client, execution_id, 0, utc, as_json):
+        # What is read by programs stays empty.
+        print(f"no log lines of execution {execution_id}; {_HOW_TO_LOG}", file=sys.stderr)
     return 0
 
 

@@ -1,0 +1,17 @@
+"""What the command line says to somebody who looked for something that is not there, or typed nearly the right thing."""
+
+from __future__ import annotations
+
+from tests.tocsin.cli.kit import Shell
+
+
+def test_where_nothing_was_logged_it_is_said_how_to(shell: Shell) -> None:
+    shell("task", "add", "silent", "--every", "1h", "--type", "fail", "--retries", "0")
+    shell("task", "run", "silent", "--follow")
+    code, out, err = shell("task", "logs", "silent")
+    assert (code, out) == (0, "")
+    assert err.startswith("no log lines of execution ")
+    assert "ctx.log.info(" in err
+    shell("task", "add", "talking", "--every", "1h", "--type", "greet")
+    shell("task", "run", "talking", "--follow")
+    assert shell("task", "logs", "talking")[2] == ""
