@@ -29,6 +29,7 @@ from runtime.clock import MILLISECOND, SECOND, Instant, to_datetime
 from .durations import format_duration, rough_duration
 from .fields import show_instant
 from .frames import place_of
+from .resumption import resumption
 
 POISON: Final = "Poison"
 """The type in the failure of an execution that crashed its node again and again."""
@@ -308,6 +309,8 @@ def _ran(task: Task, detail: ExecutionDetail) -> Answer:
     lines += [_attempt_line(attempt) for attempt in detail.attempts]
     if execution.attempt:
         lines.append(_newest_line(execution))
+    if (began := _began(detail)) is not None:
+        lines.append(began)
     if (waiting := _waiting_line(execution)) is not None:
         lines.append(waiting)
     if execution.cancel_reason is not None:
@@ -315,6 +318,19 @@ def _ran(task: Task, detail: ExecutionDetail) -> Answer:
     verdict = "manual" if execution.nominal is None else "open"
     return Answer(
         execution.outcome.value if execution.outcome is not None else verdict, execution.nominal, tuple(lines)
+    )
+
+
+def _began(detail: ExecutionDetail) -> str | None:
+    execution = detail.execution
+    return resumption(
+        execution.state.value,
+        execution.attempt,
+        [attempt.state.value for attempt in detail.attempts if attempt.number < execution.attempt],
+        failures=execution.failures,
+        crashes=execution.crashes,
+        checkpoints=execution.checkpoints,
+        last=detail.checkpoint,
     )
 
 

@@ -410,7 +410,9 @@ def test_an_execution_shows_its_attempts_and_the_lines_of_the_users_own_code(she
     assert [(file.rpartition("/")[2], function) for file, function in own] == [("conftest.py", "fail")]
     assert '    raise ValueError("boom")\nValueError: boom' in out
     assert "/actors/handling/" in shell("execution", "show", execution, "--traceback")[1]
-    assert re.search(r"^Failed +at conftest.py:\d+, in fail$", shell("task", "show", "tried-twice")[1], re.MULTILINE)
+    shown = shell("task", "show", "tried-twice")[1]
+    assert re.search(r"^Failed +at conftest.py:\d+, in fail$", shown, re.MULTILINE)
+    assert re.search(r'^Resumption +The last checkpoint is \{"at": 7\}\.$', shown, re.MULTILINE)
 
 
 def test_an_execution_is_shown_and_explained_by_its_id(shell: Shell) -> None:

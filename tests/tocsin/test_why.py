@@ -141,6 +141,16 @@ def ask_newest(found: Execution) -> str:
     return "\n".join(newest_lines(task(), found))
 
 
+def test_what_an_attempt_began_with_is_told() -> None:
+    crash = Attempt("e1", 1, 6, "n0", "b", State.CRASHED, at(3), at(3.1), Failure("NodeCrashed", "the process died"))
+    running = execution(State.RUNNING, attempt=2, ended_at=None, crashes=1, checkpoints=17)
+    row = OutcomeRow(at(3), at(3), 1, Outcome.FIRED, None, "e1", State.RUNNING, at(3), 1)
+    found = ask(at(3), row=row, detail=ExecutionDetail(running, (crash,), checkpoint='{"done": 17}'))
+    assert 'Attempt 2 went on from the checkpoint {"done": 17}.' in found.lines
+    bare = attrs.evolve(running, checkpoints=0, failures=1)
+    assert "Attempt 2 began from the beginning: there was no checkpoint." in ran(bare, crash).lines
+
+
 def test_a_manual_run_is_explained_by_its_id() -> None:
     found = execution(State.FAILED, nominal=None, outcome=None, kind=Kind.MANUAL, failure=Failure("ValueError", "boom"))
     told = of_execution(task(), ExecutionDetail(found, ()))

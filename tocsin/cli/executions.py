@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ..frames import own_frames, place_of
+from ..resumption import resumption
 from .output import print_facts, print_table, printable, show_failure, show_time, took
 
 
@@ -41,6 +43,7 @@ def print_execution(found: dict[str, Any], utc: bool, *, all_frames: bool = Fals
             ("Result", found["result"]),
             ("Progress", found["progress"]),
             ("Checkpoint", found["checkpoint"]),
+            ("Resumption", resumption_words(found)),
         ]
     )
     if found["attempts"]:
@@ -49,6 +52,20 @@ def print_execution(found: dict[str, Any], utc: bool, *, all_frames: bool = Fals
     told = [one["failure"] for one in found["attempts"] if one["failure"] is not None and one["failure"]["traceback"]]
     if told:
         _print_frames(told[-1], all_frames)
+
+
+def resumption_words(found: dict[str, Any]) -> str | None:
+    """What the newest attempt of an execution began with, or the next one will."""
+    checkpoint = found["checkpoint"]
+    return resumption(
+        found["state"],
+        found["attempt"],
+        [one["state"] for one in found["attempts"] if one["number"] < found["attempt"]],
+        failures=found["failures"],
+        crashes=found["crashes"],
+        checkpoints=found["checkpoints"],
+        last=None if checkpoint is None else json.dumps(checkpoint, ensure_ascii=False),
+    )
 
 
 def _attempt_rows(found: dict[str, Any], utc: bool) -> list[tuple[object, ...]]:

@@ -14,7 +14,7 @@ from runtime.errors import Conflict, InvalidRequest, NotFound
 
 from .bodies import beside_body, parameters_body, policies_body, trigger_body, unset_body
 from .connection import connect
-from .executions import print_execution
+from .executions import print_execution, resumption_words
 from .options import ANY_TIME, AS_USUAL, NOTHING_ELSE, Beside, Flag, How, Many, When
 from .output import (
     AS_JSON,
@@ -190,12 +190,24 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
                 (eta := found["statusDetails"].get("eta")) and f"{show_time(eta, utc)}, if it goes on like that",
             ),
             ("Checkpoint", found["checkpointData"]),
+            ("Resumption", _resumption(client, found)),
             ("Open", ", ".join(found["open"]) or None),
             ("Running on", ", ".join(found["runsOn"]) or None),
             ("Created", f"{show_time(found['createdAt'], utc)} by {found['owner'] or 'nobody known'}"),
             ("Version", f"{found['version']}, revision {found['revision']}"),
         ]
     )
+
+
+def _resumption(client: Client, found: dict[str, Any]) -> str | None:
+    """What the newest attempt of a task that runs, waits or went wrong began with, or the next one will."""
+    execution = found["open"][-1] if found["open"] else found["lastExecution"]
+    if execution is None or (not found["open"] and found["lastState"] == "COMPLETED"):
+        return None
+    try:
+        return resumption_words(client.call("show_execution", execution=execution))
+    except NotFound:
+        return None
 
 
 def _show_execution(client: Client, reference: str, no_task: NotFound, as_json: bool, utc: bool) -> None:
@@ -292,8 +304,11 @@ def cancel(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
     client = connect()
     try:
         found = client.call("show_task", task=task)
-    except NotFound:
-        cancelled = client.call("cancel_execution", execution=task)
+    except NotFound as no_task:
+        try:
+            cancelled = client.call("cancel_execution", execution=task)
+        except NotFound:
+            raise no_task from None
         print_json(cancelled) if as_json else print(f"execution {cancelled['id']} is {cancelled['state']}")
         return
     client.call("cancel_task", task=found["itemId"])
