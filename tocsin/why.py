@@ -189,7 +189,7 @@ def answer(case: Case) -> Answer:
 _REASONS: Final = {
     "downtime": "nobody could fire it in time: the node that kept its time was down",
     "queue": "it waited for a free slot",
-    "catch_up": "the catch-up run of another occurrence stands for it",
+    "catch_up": "the catch-up run of another nominal time stands for it",
     "overlap": "the former execution still ran",
     "paused": "the task, or the whole scheduler, was paused",
     "calendar": "a calendar excludes it",
@@ -221,10 +221,7 @@ def _from_row(case: Case, row: OutcomeRow) -> Answer:
         many = "a range whose slots are not counted yet" if row.count is None else f"one of {row.count} such slots"
         lines.append(f"It is {many}, from {show_instant(row.first)} to {show_instant(row.last)}.")
     if row.execution_id is not None:
-        role = "It stood for" if row.outcome is Outcome.COALESCED else "It was held back by"
-        lines.append(f"{role} execution {row.execution_id}.")
-    if case.blocker is not None:
-        lines.append(_blocker_line(case.blocker))
+        lines += _other_lines(row, case.blocker)
     if row.reason == Reason.CALENDAR:
         lines += _calendar_lines(_definition_of(case, row), case.at)
     lines.append(f"It was settled under revision {row.revision} of the task.")
@@ -263,13 +260,29 @@ def _folded(case: Case, row: OutcomeRow) -> Answer:
 
 
 def _blocker_line(blocker: Execution) -> str:
-    """How the execution stands that held a slot back, or stood for it."""
+    """How the execution stands that held a slot back."""
     if blocker.lingers:
         return f"That one has ended {blocker.state}, but its abandoned handler has not returned."
     started, ended = show_instant(blocker.first_started_at), show_instant(blocker.ended_at)
     if blocker.state in OPEN_STATES:
         return f"That one is {blocker.state}" + (f", first started {started}." if started else ".")
     return f"That one first started {started} and ended {blocker.state} at {ended}."
+
+
+def _other_lines(row: OutcomeRow, other: Execution | None) -> list[str]:
+    """The execution that held the slots of a row back, or ran for them."""
+    if row.outcome is not Outcome.COALESCED:
+        held = f"It was held back by execution {row.execution_id}."
+        return [held] if other is None else [held, _blocker_line(other)]
+    if other is None:
+        return [f"Execution {row.execution_id} stands for it."]
+    which = f"Execution {other.id}" + (f", of {show_instant(other.nominal)}," if other.nominal is not None else "")
+    started = show_instant(other.first_started_at)
+    if started is None:
+        return [f"{which} stands for it: it is {other.state}."]
+    return [
+        f"{which} {'runs' if other.state in OPEN_STATES else 'ran'} for it: first started {started}, {other.state}."
+    ]
 
 
 def _calendar_lines(definition: Definition, at: Instant) -> list[str]:

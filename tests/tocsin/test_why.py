@@ -302,6 +302,16 @@ def test_who_held_a_slot_back_is_told_with_how_it_stands(blocker: Execution, wor
     assert any(words in line for line in told.lines)
 
 
+def test_the_execution_that_ran_for_a_coalesced_time_is_told_with_its_end() -> None:
+    row = ledger(at(4), at(4), Outcome.COALESCED, Reason.CATCH_UP, execution_id="e1")
+    ran_for_it = f"Execution e1, of {show_instant(at(3))}, "
+    ended = ask(at(4), row=row, blocker=execution(State.COMPLETED))
+    assert f"{ran_for_it}ran for it: first started {show_instant(at(3))}, COMPLETED." in ended.lines
+    waits = ask(at(4), row=row, blocker=execution(State.WAITING, first_started_at=None))
+    assert f"{ran_for_it}stands for it: it is WAITING." in waits.lines
+    assert "Execution e1 stands for it." in ask(at(4), row=row).lines
+
+
 def test_poison_is_told_from_a_crash() -> None:
     held = execution(State.CRASHED, failure=Failure("Poison", "3 crashes in a row without a new checkpoint"))
     assert "too often to be tried again by itself" in "\n".join(ran(held).lines)
