@@ -26,6 +26,7 @@ from .history import LOOKING
 from .imports import imports
 from .invoke import invoke
 from .lanes import GROUPS, status
+from .near_names import near_names
 from .nodes import GROUPS as OF_CLUSTERS
 from .nodes import executor
 from .options import ANY_TIME, Flag, When
@@ -354,7 +355,7 @@ def run(arguments: list[str]) -> int:
     """Run the command line. Answers the exit code."""
     as_json = "--json" in arguments
     try:
-        with about_tenant(arguments) as rest, cleanup:
+        with about_tenant(arguments) as rest, cleanup, near_names():
             return _dispatch(rest)
     except TocsinError as error:
         row = row_of(error)

@@ -15,3 +15,12 @@ def test_where_nothing_was_logged_it_is_said_how_to(shell: Shell) -> None:
     shell("task", "add", "talking", "--every", "1h", "--type", "greet")
     shell("task", "run", "talking", "--follow")
     assert shell("task", "logs", "talking")[2] == ""
+
+
+def test_the_nearest_name_is_told(shell: Shell) -> None:
+    shell("task", "add", "daily", "--every", "1h", "--type", "greet")
+    for line in (("show",), ("why",), ("run",), ("logs",), ("pause",), ("cancel",), ("history",)):
+        code, _, err = shell("task", *line, "dayly")
+        assert code == 5
+        assert err.endswith("'dayly'; did you mean 'daily'?\n"), line
+    assert "did you mean" not in shell("task", "show", "zzzzzzz")[2]

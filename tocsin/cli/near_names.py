@@ -1,0 +1,39 @@
+"""What somebody may have meant who named a task that is not there."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from runtime.errors import NotFound, TocsinError
+
+from .connection import connect
+
+MOST_NAMES: Final = 1_000
+"""Names that are looked through: one answer of the node."""
+
+_UNKNOWN: Final = re.compile(r"no task (?:with the id or name|or execution) '([^']+)'")
+
+
+@contextmanager
+def near_names() -> Iterator[None]:
+    """Let the refusal of an unknown task end with the nearest name that there is."""
+    try:
+        yield
+    except NotFound as error:
+        found = _UNKNOWN.match(str(error))
+        near = None if found is None else _nearest(found[1])
+        if near is None:
+            raise
+        raise NotFound(f"{error}; did you mean {near!r}?") from None
+
+
+def _nearest(name: str) -> str | None:
+    names: list[str] = []
+    # The first refusal is the one to tell of.
+    with suppress(TocsinError):
+        names = [task["name"] for task in connect().call("list_tasks", sortBy="name", limit=MOST_NAMES)["list"]]
+    return next(iter(difflib.get_close_matches(name[:64], names, n=1)), None)
