@@ -359,14 +359,19 @@ class Base64:
 
 @attrs.frozen
 class OneOf:
-    """An object of one of several forms. Who makes the record tells the form and reads it; `by`: the key that names it."""
+    """An object of one of several forms. Who makes the record tells the form and reads it; `by`: the key that names it.
+
+    example: one of them as JSON, for those who gave something else.
+    """
 
     forms: Mapping[str, tuple[Field, ...]] = attrs.field(eq=id)
     by: str | None = None
+    example: str = ""
 
     def read(self, value: object, field: str) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
-            raise InvalidRequest(f"{field}: an object, not {show(value)}")
+            such = f" such as {self.example}" if self.example else ""
+            raise InvalidRequest(f"{field}: an object{such}, not {show(value)}")
         return value
 
     def show(self, value: Any) -> Any:

@@ -26,7 +26,7 @@ from .durations import format_duration
 from .fields import parse_instant, show, show_instant
 from .kinds import ClockTime, Day, Moment, read_object
 from .references import NOTHING, Known
-from .vocabulary import BOUNDS, CALENDAR_UNITS, KINDS, SINGLES, TRIGGERS, UNION
+from .vocabulary import BOUNDS, CALENDAR_UNITS, EXAMPLE, KINDS, SINGLES, TRIGGERS, UNION
 
 _EXACT: Final = Moment()
 _DAY: Final = Day()
@@ -59,7 +59,7 @@ def trigger_from_json(
 def _form(value: object, path: str, forms: tuple[str, ...]) -> str:
     """The key that says when."""
     if not isinstance(value, Mapping):
-        raise InvalidRequest(f"{path}: an object, not {show(value)}")
+        raise InvalidRequest(f"{path}: an object such as {EXAMPLE}, not {show(value)}")
     given = [key for key in forms if key in value]
     if any(key in CALENDAR_UNITS for key in given):
         # With a calendar interval `at` is the time of day.

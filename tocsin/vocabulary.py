@@ -191,6 +191,9 @@ _KIND: Final = field("kind", Choice(KINDS), "what the trigger is; shown, and che
 
 UNION: Final = "any"
 
+EXAMPLE: Final = '{"cron": "0 9 * * *"}'
+"""What a trigger looks like, for those who gave something else."""
+
 TRIGGERS: Final[dict[str, tuple[Field, ...]]] = {key: (_KIND, *fields, *BOUNDS) for key, fields in SINGLES.items()} | {
     UNION: (
         _KIND,
@@ -320,7 +323,7 @@ EXTRA: Final = (
 TASK: Final = (
     field("name", Text(MAX_NAME), "unique on the node"),
     field("taskType", Text(MAX_NAME), "what is run", "type"),
-    field("trigger", OneOf(TRIGGERS), "when"),
+    field("trigger", OneOf(TRIGGERS, example=EXAMPLE), "when"),
     field("parameters", JsonObject(MAX_PARAMETERS), "what the handler is called with"),
     field("extra", Object(EXTRA), "bytes for the handler, exactly as they are", null=None),
     field("policies", Object(POLICIES), "how"),

@@ -105,7 +105,7 @@ WRONG = [
     ({"name": "\u200e"}, "name: printable"),
     ({"name": 5}, "name: a text"),
     ({"trigger": None}, "trigger: required"),
-    ({"trigger": "5m"}, "trigger: an object"),
+    ({"trigger": "5m"}, 'trigger: an object such as {"cron": "0 9 * * *"}, not'),
     ({"trigger": {}}, "trigger: exactly one of"),
     ({"trigger": {"every": "5m", "cron": "* * * * *"}}, "cron, at, after, any, not every and cron"),
     ({"trigger": {"every": 5}}, "trigger.every: a duration is a text"),

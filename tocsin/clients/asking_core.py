@@ -16,6 +16,7 @@ from runtime.errors import ActorCrashed, InternalError, MailboxFull, StoreUnavai
 
 from ..error_table import row_of
 from ..operations import BY_NAME
+from .references_core import reference
 from .requests_core import Reply, Request, answer_of, needs_id, request_of
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ class Ask(Generic[T]):
 
     def steps(self, session: Session) -> Steps[T]:
         """Ask until there is an answer, an error that stands, or no time left. Raises that error."""
-        arguments = dict(self.arguments)
-        if (reference := needs_id(self.operation, arguments)) is not None:
-            found = yield from Ask("find_task", {"reference": reference}, _as_it_is).steps(session)
+        arguments = {name: reference(value, name) for name, value in self.arguments.items()}
+        if (name := needs_id(self.operation, arguments)) is not None:
+            found = yield from Ask("find_task", {"reference": name}, _as_it_is).steps(session)
             arguments["task"] = found["itemId"]
         return (yield from self._repeated(session, request_of(self.operation, arguments)))
 

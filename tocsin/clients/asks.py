@@ -16,13 +16,16 @@ from .asking_core import LOOK_SECONDS, Ask, Script, Session, Steps, Wait
 from .giving import Json, Time, body_of, gone, named, nothing, time_of, whole
 from .records import (
     CalendarInfo,
+    CalendarRef,
     CountsInfo,
     DeliveryInfo,
     ExecutionInfo,
+    ExecutionRef,
     ForecastInfo,
     LockInfo,
     LogLine,
     NodeInfo,
+    NodeRef,
     OutcomeInfo,
     Page,
     PartitionInfo,
@@ -30,6 +33,7 @@ from .records import (
     PurgedInfo,
     QueueInfo,
     TaskInfo,
+    TaskRef,
     TypeInfo,
     WhyInfo,
     list_reader,
@@ -75,12 +79,12 @@ def tasks(
     return lambda offset: list_tasks(status=status, type=type, text=text, sort=sort, offset=offset, limit=PAGE)
 
 
-def show_task(task: str) -> Ask[TaskInfo]:
+def show_task(task: TaskRef) -> Ask[TaskInfo]:
     """A task in full, by id, unique prefix of an id, or name. Raises NotFound."""
     return Ask("show_task", {"task": task}, TASK)
 
 
-def show_definition(task: str) -> Ask[dict[str, Any]]:
+def show_definition(task: TaskRef) -> Ask[dict[str, Any]]:
     """What a person wrote, as a body that `add_definition` takes."""
     return Ask("show_definition", {"task": task}, whole)
 
@@ -121,7 +125,7 @@ def add_definition(definition: Json, *, task_id: str | None = None) -> Ask[TaskI
     return Ask("add_task", arguments, TASK, repeatable=True)
 
 
-def edit_task(task: str, changes: Json, *, version: int | None = None) -> Ask[TaskInfo]:
+def edit_task(task: TaskRef, changes: Json, *, version: int | None = None) -> Ask[TaskInfo]:
     """Change a definition; absent fields stay. version: refuse if the task has another one by now. Raises StaleVersion."""
     body = {**named({key: value for key, value in changes.items() if key not in _VERBATIM})}
     body |= {key: value for key, value in changes.items() if key in _VERBATIM} | body_of(version=version)
@@ -132,45 +136,47 @@ _VERBATIM = ("parameters", "labels", "extra", "events", "placement")
 """Fields whose keys are the user's own, or are taken as they stand."""
 
 
-def cancel_task(task: str) -> Ask[None]:
+def cancel_task(task: TaskRef) -> Ask[None]:
     """Cancel a task and what it runs; its record stays."""
     return Ask("cancel_task", {"task": task}, nothing, repeatable=True)
 
 
-def delete_task(task: str) -> Ask[bool]:
+def delete_task(task: TaskRef) -> Ask[bool]:
     """Remove a task with its history, for good. Answers True."""
     arguments = {"task": task, "permanent": True}
     return Ask("cancel_task", arguments, lambda _: True, repeatable=True, done=gone)
 
 
-def retry_task(task: str, *, reset_failure_count: bool = False) -> Ask[TaskInfo]:
+def retry_task(task: TaskRef, *, reset_failure_count: bool = False) -> Ask[TaskInfo]:
     """Run the last execution again, which has failed. Raises Conflict if it has not."""
     return Ask("retry_task", {"task": task, "resetFailureCount": reset_failure_count}, TASK)
 
 
-def configure_task(task: str, *, max_retries: int | None = None, retry_delay_ms: int | None = None) -> Ask[TaskInfo]:
+def configure_task(
+    task: TaskRef, *, max_retries: int | None = None, retry_delay_ms: int | None = None
+) -> Ask[TaskInfo]:
     """Change retry numbers; an absent one stays."""
     arguments = {"task": task, "maxRetries": max_retries, "retryDelay": retry_delay_ms}
     return Ask("configure_task", arguments, TASK, repeatable=True)
 
 
-def resume_task(task: str) -> Ask[TaskInfo]:
+def resume_task(task: TaskRef) -> Ask[TaskInfo]:
     """Go on with an execution that is held after a crash. Raises Conflict if none is."""
     return Ask("resume_task", {"task": task}, TASK)
 
 
-def pause_task(task: str, *, note: str | None = None) -> Ask[TaskInfo]:
+def pause_task(task: TaskRef, *, note: str | None = None) -> Ask[TaskInfo]:
     """Fire no more. note: why, for the others."""
     return Ask("pause_task", {"task": task, "body": body_of(note=note)}, TASK)
 
 
-def activate_task(task: str, *, trigger: Json | None = None) -> Ask[TaskInfo]:
+def activate_task(task: TaskRef, *, trigger: Json | None = None) -> Ask[TaskInfo]:
     """Go on after a pause, or begin anew, with another trigger if given."""
     return Ask("activate_task", {"task": task, "body": body_of(trigger=named(trigger))}, TASK)
 
 
 def run_task(
-    task: str, parameters: Json | None = None, *, correlation: str | None = None, execution_id: str | None = None
+    task: TaskRef, parameters: Json | None = None, *, correlation: str | None = None, execution_id: str | None = None
 ) -> Ask[ExecutionInfo]:
     """Run now, with parameters of its own if given; answers the execution, which `wait` waits for.
 
@@ -181,30 +187,31 @@ def run_task(
     return Ask("run_task", {"task": task, "body": body}, EXECUTION, repeatable=True)
 
 
-def next_fires(task: str, *, count: int = 10) -> Ask[ForecastInfo]:
+def next_fires(task: TaskRef, *, count: int = 10) -> Ask[ForecastInfo]:
     """The next nominal times of a task."""
     return Ask("next_fires", {"task": task, "count": count}, FORECAST)
 
 
-def why(task: str, at: Time | None = None) -> Ask[WhyInfo]:
-    """What became of a nominal time of a task, the last one if none is said, or of an execution given by its id, and why."""
-    return Ask("why", {"task": task, "at": time_of(at, "at")}, reader(WhyInfo))
+def why(task: TaskRef | ExecutionInfo, at: Time | None = None) -> Ask[WhyInfo]:
+    """What became of a nominal time of a task, the last one if none is said, or of an execution, and why."""
+    wanted = task.id if isinstance(task, ExecutionInfo) else task
+    return Ask("why", {"task": wanted, "at": time_of(at, "at")}, reader(WhyInfo))
 
 
 def list_outcomes(
-    task: str, *, since: Time | None = None, until: Time | None = None, newest: bool = False, limit: int = 200
+    task: TaskRef, *, since: Time | None = None, until: Time | None = None, newest: bool = False, limit: int = 200
 ) -> Ask[tuple[OutcomeInfo, ...]]:
     """The ledger: what became of each nominal time; of the last day if not said otherwise."""
     span = {"since": time_of(since, "since"), "until": time_of(until, "until"), "newest": newest, "limit": limit}
     return Ask("list_outcomes", {"task": task, **span}, list_reader(OutcomeInfo))
 
 
-def list_deliveries(task: str, *, offset: int = 0, limit: int = 50) -> Ask[Page[DeliveryInfo]]:
+def list_deliveries(task: TaskRef, *, offset: int = 0, limit: int = 50) -> Ask[Page[DeliveryInfo]]:
     """One page of what became of what the task's event triggers wanted done, newest first."""
     return Ask("list_deliveries", {"task": task, "offset": offset, "limit": limit}, page_reader(DeliveryInfo))
 
 
-def deliveries(task: str) -> Callable[[int], Ask[Page[DeliveryInfo]]]:
+def deliveries(task: TaskRef) -> Callable[[int], Ask[Page[DeliveryInfo]]]:
     """Every delivery of a task, newest first."""
     return lambda offset: list_deliveries(task, offset=offset, limit=PAGE)
 
@@ -212,37 +219,37 @@ def deliveries(task: str) -> Callable[[int], Ask[Page[DeliveryInfo]]]:
 # -- executions
 
 
-def list_executions(task: str, *, offset: int = 0, limit: int = 50) -> Ask[Page[ExecutionInfo]]:
+def list_executions(task: TaskRef, *, offset: int = 0, limit: int = 50) -> Ask[Page[ExecutionInfo]]:
     """One page of a task's executions, newest first."""
     return Ask("list_executions", {"task": task, "offset": offset, "limit": limit}, page_reader(ExecutionInfo))
 
 
-def executions(task: str) -> Callable[[int], Ask[Page[ExecutionInfo]]]:
+def executions(task: TaskRef) -> Callable[[int], Ask[Page[ExecutionInfo]]]:
     """Every execution of a task, newest first."""
     return lambda offset: list_executions(task, offset=offset, limit=PAGE)
 
 
-def show_execution(execution: str) -> Ask[ExecutionInfo]:
+def show_execution(execution: ExecutionRef) -> Ask[ExecutionInfo]:
     """One execution with attempts, result and progress. Raises NotFound."""
     return Ask("show_execution", {"execution": execution}, EXECUTION)
 
 
-def cancel_execution(execution: str) -> Ask[ExecutionInfo]:
+def cancel_execution(execution: ExecutionRef) -> Ask[ExecutionInfo]:
     """End one execution; its task stays. Raises Conflict if it has ended."""
     return Ask("cancel_execution", {"execution": execution}, EXECUTION)
 
 
-def release_execution(execution: str) -> Ask[ExecutionInfo]:
+def release_execution(execution: ExecutionRef) -> Ask[ExecutionInfo]:
     """Give up waiting for an abandoned handler: it occupies neither its task nor a slot any more."""
     return Ask("release_execution", {"execution": execution}, EXECUTION)
 
 
-def list_logs(execution: str, *, after: int = 0, limit: int = 1_000) -> Ask[tuple[LogLine, ...]]:
+def list_logs(execution: ExecutionRef, *, after: int = 0, limit: int = 1_000) -> Ask[tuple[LogLine, ...]]:
     """Lines that a handler logged, after a sequence number."""
     return Ask("list_logs", {"execution": execution, "after": after, "limit": limit}, list_reader(LogLine))
 
 
-def wait(execution: str, *, timeout: float | None = None) -> Script[ExecutionInfo]:
+def wait(execution: ExecutionRef, *, timeout: float | None = None) -> Script[ExecutionInfo]:
     """Wait until an execution has ended, whatever its end; `state` and `result` tell.
 
     timeout: at most so many seconds. An execution that failed and will be tried again has not ended. Raises ReplyTimeout.
@@ -255,7 +262,7 @@ def wait(execution: str, *, timeout: float | None = None) -> Script[ExecutionInf
             if found.ended:
                 return found
             if until is not None and session.clock() + LOOK_SECONDS > until:
-                raise ReplyTimeout(f"execution {execution} is {found.state} after {timeout:g} s")
+                raise ReplyTimeout(f"execution {found.id} is {found.state} after {timeout:g} s")
             yield Wait(LOOK_SECONDS)
 
     return Script(play)
@@ -269,7 +276,7 @@ def preview_cron(expression: str, *, timezone: str | None = None, count: int | N
     return Ask("preview_cron", {"body": body_of(expression=expression, timezone=timezone, count=count)}, whole)
 
 
-def preview_trigger(trigger: Json, *, count: int = 10, task: str | None = None) -> Ask[ForecastInfo]:
+def preview_trigger(trigger: Json, *, count: int = 10, task: TaskRef | None = None) -> Ask[ForecastInfo]:
     """The next times of a trigger that is not saved. task: as if it were the trigger of this one."""
     return Ask("preview_trigger", {"body": body_of(trigger=named(trigger), count=count, task=task)}, FORECAST)
 
@@ -297,7 +304,7 @@ def list_locks() -> Ask[tuple[LockInfo, ...]]:
     return Ask("list_locks", {}, list_reader(LockInfo))
 
 
-def release_lock(key: str, *, execution: str | None = None) -> Ask[tuple[str, ...]]:
+def release_lock(key: str, *, execution: ExecutionRef | None = None) -> Ask[tuple[str, ...]]:
     """Take a concurrency key from an execution, or from all that hold it; answers which."""
     return Ask("release_lock", {"body": body_of(key=key, execution=execution)}, lambda value: tuple(value["released"]))
 
@@ -312,23 +319,23 @@ def list_calendars() -> Ask[tuple[CalendarInfo, ...]]:
     return Ask("list_calendars", {}, list_reader(CalendarInfo))
 
 
-def show_calendar(calendar: str, *, version: int | None = None) -> Ask[CalendarInfo]:
+def show_calendar(calendar: CalendarRef, *, version: int | None = None) -> Ask[CalendarInfo]:
     """A calendar, in this version or the newest one; `raw` has its days."""
     return Ask("show_calendar", {"calendar": calendar, "version": version}, reader(CalendarInfo))
 
 
-def put_calendar(calendar: str, content: Json) -> Ask[CalendarInfo]:
+def put_calendar(calendar: CalendarRef, content: Json) -> Ask[CalendarInfo]:
     """Keep a calendar as its next version; every task that uses it follows."""
     return Ask("put_calendar", {"calendar": calendar, "body": dict(content)}, reader(CalendarInfo))
 
 
-def delete_calendar(calendar: str) -> Ask[bool]:
+def delete_calendar(calendar: CalendarRef) -> Ask[bool]:
     """Remove a calendar that no task uses. Answers True; raises Conflict if one does."""
     return Ask("delete_calendar", {"calendar": calendar}, lambda _: True, repeatable=True, done=gone)
 
 
 def purge(
-    *, task: str | None = None, older_than: str | None = None, states: Sequence[str] | None = None
+    *, task: TaskRef | None = None, older_than: str | None = None, states: Sequence[str] | None = None
 ) -> Ask[PurgedInfo]:
     """Remove history that is not to be kept. older_than: a duration such as `30d`."""
     body = body_of(task=task, older_than=older_than, states=None if states is None else list(states))
@@ -343,17 +350,17 @@ def list_nodes() -> Ask[tuple[NodeInfo, ...]]:
     return Ask("list_nodes", {}, list_reader(NodeInfo))
 
 
-def show_member(node: str) -> Ask[NodeInfo]:
+def show_member(node: NodeRef) -> Ask[NodeInfo]:
     """One node in full. Raises NotFound."""
     return Ask("show_member", {"node": node}, NODE)
 
 
-def drain_node(node: str, *, undo: bool = False) -> Ask[NodeInfo]:
+def drain_node(node: NodeRef, *, undo: bool = False) -> Ask[NodeInfo]:
     """Have a node take nothing new and give its partitions to others; what runs there goes on."""
     return Ask("drain_node", {"node": node, "undo": undo}, NODE, repeatable=True)
 
 
-def switch_executor(node: str, *, on: bool) -> Ask[NodeInfo]:
+def switch_executor(node: NodeRef, *, on: bool) -> Ask[NodeInfo]:
     """Have a node take executions, or no new ones; what runs there goes on."""
     return Ask("switch_executor", {"node": node, "on": on}, NODE, repeatable=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .asking_core import Ask
 from .giving import Time, body_of, nothing, time_of
-from .records import AuditInfo, Page, TokenInfo, VerifiedInfo, list_reader, page_reader, reader
+from .records import AuditInfo, Page, TaskRef, TokenInfo, TokenRef, VerifiedInfo, list_reader, page_reader, reader
 
 PAGE: int = 200
 """Rows that an iterator asks for at a time."""
@@ -31,14 +31,14 @@ def add_token(
     return Ask("add_token", {"body": body}, reader(TokenInfo))
 
 
-def revoke_token(token: str) -> Ask[None]:
+def revoke_token(token: TokenRef) -> Ask[None]:
     """Make a token worth nothing, by its id, with the sessions that were begun with it."""
     return Ask("revoke_token", {"token": token}, nothing)
 
 
 def list_audits(
     *,
-    task: str | None = None,
+    task: TaskRef | None = None,
     actor: str | None = None,
     action: str | None = None,
     since: Time | None = None,
@@ -52,7 +52,7 @@ def list_audits(
 
 
 def audits(
-    *, task: str | None = None, actor: str | None = None, action: str | None = None
+    *, task: TaskRef | None = None, actor: str | None = None, action: str | None = None
 ) -> Callable[[int], Ask[Page[AuditInfo]]]:
     """Every record of the audit log that fits."""
     return lambda offset: list_audits(task=task, actor=actor, action=action, offset=offset, limit=PAGE)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .asking_core import Ask
 from .giving import Json, body_of, named, nothing, whole
-from .records import JobInfo, JobState, reader
+from .records import ExecutionRef, JobInfo, JobState, TaskRef, reader
 
 STATE = reader(JobState)
 JOB = reader(JobInfo)
@@ -65,22 +65,22 @@ def queue_list(
     return Ask("queue_list", {"level": level, "type": type, "offset": offset, "limit": limit}, whole)
 
 
-def queue_data(execution: str) -> Ask[dict[str, Any]]:
+def queue_data(execution: ExecutionRef) -> Ask[dict[str, Any]]:
     """One job in full."""
     return Ask("queue_data", {"execution": execution}, whole)
 
 
-def queue_delete(task: str) -> Ask[None]:
+def queue_delete(task: TaskRef) -> Ask[None]:
     """Remove a task that workers do, with its jobs; who has one is told to stop."""
     return Ask("queue_delete", {"task": task}, nothing)
 
 
-def queue_rename(task: str, name: str) -> Ask[dict[str, Any]]:
+def queue_rename(task: TaskRef, name: str) -> Ask[dict[str, Any]]:
     """Give a task that workers do another name; its jobs are shown under it."""
     return Ask("queue_rename", {"task": task, "body": {"name": name}}, whole)
 
 
-def queue_update(task: str, changes: Json) -> Ask[dict[str, Any]]:
+def queue_update(task: TaskRef, changes: Json) -> Ask[dict[str, Any]]:
     """Change the definition, and with it all jobs that no worker has yet."""
     kept = {key: value for key, value in changes.items() if key in ("parameters", "labels")}
     body = named({key: value for key, value in changes.items() if key not in kept}) | kept

@@ -8,6 +8,8 @@ from typing import Any
 
 from runtime.errors import InvalidRequest, NotFound, TocsinError
 
+from .references_core import reference
+
 Json = Mapping[str, Any]
 Time = datetime | str
 """A time: a datetime with a zone, or an ISO 8601 text with an offset."""
@@ -21,7 +23,7 @@ def camel(name: str) -> str:
 
 def body_of(**fields: Any) -> dict[str, Any]:
     """Fields as JSON names them, without those that are None."""
-    return {camel(name): value for name, value in fields.items() if value is not None}
+    return {camel(name): reference(value, name) for name, value in fields.items() if value is not None}
 
 
 def named(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import attrs
 import cattrs
@@ -24,8 +24,9 @@ def _camel(name: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """What all records have."""
+    """What all records have. `CALLED`: the argument that a record may stand for, and the field that is sent; none if empty."""
 
+    CALLED: ClassVar[tuple[str, str]] = ("", "")
     raw: Json = attrs.field(factory=dict, repr=False, eq=False)
 
 
@@ -42,6 +43,7 @@ class FailureInfo(Record):
 class TaskInfo(Record):
     """A task. What stands below `current_step` is there when one task was asked for, not a list."""
 
+    CALLED = ("task", "id")
     id: str = attrs.field(metadata={"key": "itemId"})
     name: str
     type: str = attrs.field(metadata={"key": "taskType"})
@@ -104,6 +106,7 @@ class AttemptInfo(Record):
 class ExecutionInfo(Record):
     """An execution. Attempts, result, checkpoint and progress are there when one execution was asked for, not a list."""
 
+    CALLED = ("execution", "id")
     id: str
     task_id: str
     kind: str
@@ -202,6 +205,7 @@ class WhyInfo(Record):
 class NodeInfo(Record):
     """A node of the cluster."""
 
+    CALLED = ("node", "name")
     name: str
     boot: str
     state: str
@@ -261,6 +265,7 @@ class QueueInfo(Record):
 class CalendarInfo(Record):
     """A calendar."""
 
+    CALLED = ("calendar", "name")
     name: str
     version: int
 
@@ -298,6 +303,7 @@ class PurgedInfo(Record):
 class TokenInfo(Record):
     """A token. `token`, its secret, is there once, when it was made. `tenant` None: of all tenants."""
 
+    CALLED = ("token", "id")
     id: str
     name: str
     user: str
@@ -416,3 +422,13 @@ def page_reader(kind: type[T]) -> Callable[[Any], Page[T]]:
     """A function that makes a page of the JSON of one."""
     read = list_reader(kind)
     return lambda value: Page(read(value), value["offset"], value["totalSize"])
+
+
+# -- records in place of ids
+
+TaskRef = TaskInfo | str
+ExecutionRef = ExecutionInfo | str
+NodeRef = NodeInfo | str
+CalendarRef = CalendarInfo | str
+TokenRef = TokenInfo | str
+"""What a thing is called by: what a node answered, or its id or name."""

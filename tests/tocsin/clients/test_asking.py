@@ -14,7 +14,7 @@ import pytest
 from runtime.errors import Conflict, InternalError, InvalidRequest, NotFound, ReplyTimeout, StoreUnavailable
 from tocsin.clients import asks
 from tocsin.clients.address import NodeUnreachable
-from tocsin.clients.asking_core import LONGEST_PAUSE_SECONDS, Asked, Heard, Send, Session, Silence, Wait
+from tocsin.clients.asking_core import LONGEST_PAUSE_SECONDS, Asked, Heard, Send, Session, Silence, Wait, plain
 from tocsin.clients.records import ExecutionInfo, NodeInfo, reader
 from tocsin.clients.requests_core import Reply, Request
 
@@ -212,3 +212,34 @@ def test_everything_is_a_request_of_the_table() -> None:
     assert paths([asks.list_tasks(), asks.show_execution("a b"), asks.purge(older_than="3d"), asks.drain_node("n")]) == [
         "/tasks", "/executions/a%20b", "/purge", "/nodes/n/drain",
     ]  # fmt: skip
+
+
+def test_what_a_node_answered_stands_for_its_id() -> None:
+    execution = reader(ExecutionInfo)(EXECUTION)
+    task = Talk([good(TASK)]).carry_out(asks.show_task("n"))
+    asked: list[tuple[Asked[Any], str]] = [
+        (asks.show_task(task), "/tasks/1"),
+        (asks.pause_task(task), "/tasks/1/pause"),
+        (asks.show_execution(execution), "/executions/e"),
+        (asks.why(execution), "/tasks/e/why"),
+        (asks.why(task), "/tasks/1/why"),
+    ]
+    for one, path in asked:
+        talk = Talk([bad(404, "Not found")])
+        with pytest.raises(NotFound):
+            talk.carry_out(one)
+        assert talk.requests[0].path == path
+    talk = Talk([good({"removed": 0, "byPart": {}, "complete": True})])
+    assert talk.carry_out(asks.purge(task=task)).complete
+    assert json.loads(talk.requests[0].body or b"") == {"task": "1"}
+    assert Talk([good(EXECUTION | {"state": "COMPLETED"})]).carry_out(asks.wait(execution)).state == "COMPLETED"
+
+
+def test_a_record_of_another_kind_is_refused_by_its_name() -> None:
+    execution = reader(ExecutionInfo)(EXECUTION)
+    talk = Talk([])
+    with pytest.raises(InvalidRequest, match=r"^task: an id or a name, or the record of a task; not ExecutionInfo"):
+        talk.carry_out(asks.show_task(execution))  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match=r"^reference: an id or a name"):
+        talk.carry_out(plain("find_task", {"reference": execution}))
+    assert talk.requests == []
