@@ -13,6 +13,7 @@ from .connection import connect
 from .options import Flag
 from .output import SCHEDULER_PAUSED, print_json, print_table, printable, show_failure, show_time, took
 from .tasks import Json, Utc
+from .terminal import of_today
 from .times import print_changes, print_fires
 
 if TYPE_CHECKING:
@@ -194,9 +195,9 @@ def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc:
     Parameters
     ----------
     instant
-        The nominal time, for example "2026-03-01 12:00:05"; the last one if not said.
+        The nominal time, for example "2026-03-01 12:00:05", or "12:00:05" of today; the last one if not said.
     """
-    found = connect().call("why", task=task, at=local_time(instant, None, "INSTANT"))
+    found = connect().call("why", task=task, at=local_time(of_today(instant), None, "INSTANT"))
     if as_json:
         print_json(found)
         return

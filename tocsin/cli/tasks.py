@@ -377,8 +377,9 @@ def delete(task: str, /, *, yes: Annotated[bool, Flag] = False, as_json: Json = 
     found = client.call("show_task", task=task)
     if not yes:
         if not sys.stdin.isatty():
-            raise Conflict(f"deleting {found['name']!r} removes its history: say --yes")
+            raise InvalidRequest(f"deleting {found['name']!r} removes its history: say --yes")
         if input(f"Delete {found['name']!r} ({found['itemId']}) with its history? [y/N] ").strip().lower() != "y":
-            raise Conflict("nothing was deleted")
+            print("nothing was deleted")
+            return
     client.call("cancel_task", task=found["itemId"], permanent=True)
     print_json({"deleted": found["itemId"]}) if as_json else print(f"{found['name']} ({found['itemId']}) deleted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Collection, Sequence
@@ -13,6 +14,8 @@ SHORTEST_ID: Final = 8
 
 NARROWEST: Final = 10
 """Characters that a cell keeps at least, however narrow the terminal."""
+
+_TIME_OF_DAY: Final = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
 
 _BETWEEN: Final = 3
 """Characters between two columns."""
@@ -40,6 +43,13 @@ def brief_time(text: str | None, utc: bool) -> str:
     if moment.date() == now.date():
         return f"{moment:%H:%M:%S}"
     return f"{moment:%m-%d %H:%M}" if moment.year == now.year else f"{moment:%Y-%m-%d}"
+
+
+def of_today(text: str | None) -> str | None:
+    """A time as it was typed; one without a day is that of today."""
+    if text is None or _TIME_OF_DAY.fullmatch(text) is None:
+        return text
+    return f"{datetime.now(UTC).astimezone():%Y-%m-%d} {text if text[1].isdigit() else f'0{text}'}"
 
 
 def fitting(widths: Sequence[int], cut: Collection[int]) -> list[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.tocsin.cli.kit import Shell, terminal
 from tests.tocsin.conftest import Running
-from tocsin.cli.terminal import brief_time, fitting, short_ids
+from tocsin.cli.terminal import brief_time, fitting, of_today, short_ids
 from tocsin.client import Client
 
 
@@ -88,6 +89,15 @@ def test_ids_are_as_long_as_tells_them_apart() -> None:
 def test_times_are_brief() -> None:
     assert brief_time(None, True) == "-"
     assert brief_time("2001-02-12T08:31:25Z", True) == "2001-02-12"
+
+
+def test_a_time_without_a_day_is_of_today() -> None:
+    full = of_today("9:05") or ""
+    assert datetime.now(UTC) - datetime.fromisoformat(full).astimezone() < timedelta(days=1)
+    assert full.endswith(" 09:05")
+    assert (of_today("19:36:02") or "").endswith(" 19:36:02")
+    for other in ("2026-03-01 12:00", "noon", "7", None):
+        assert of_today(other) == other
 
 
 def test_the_widest_columns_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
