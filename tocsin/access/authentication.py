@@ -39,7 +39,7 @@ SESSION_FOR: Final = Micros(12 * HOUR)
 _NOBODYS: Final = hashed("")
 """What the secret of an unknown id is compared with, so that it takes as long as for a known one."""
 
-_REFUSED: Final = "the token is not valid; a bearer token is needed"
+_REFUSED: Final = "the token is not valid; the node's own is in the file 'token' of its data directory"
 _HINT: Final = "a bearer token is needed; it is in the file 'token' of the node's data directory"
 
 

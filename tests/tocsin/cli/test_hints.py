@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tocsin.cli.kit import Shell
 
 
@@ -24,3 +26,10 @@ def test_the_nearest_name_is_told(shell: Shell) -> None:
         assert code == 5
         assert err.endswith("'dayly'; did you mean 'daily'?\n"), line
     assert "did you mean" not in shell("task", "show", "zzzzzzz")[2]
+
+
+def test_a_wrong_token_is_told_where_the_right_one_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_TOKEN", "wrong")
+    code, _, err = shell("task", "list")
+    assert code == 3
+    assert "the token is not valid; the node's own is in the file 'token' of its data directory" in err
