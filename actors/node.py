@@ -43,7 +43,17 @@ from .model.system import actor_of
 from .model.task import Definition, Task
 from .outside import Outside
 from .rules.dependencies import judge
-from .store.answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from .store.answers import (
+    Counts,
+    ExecutionDetail,
+    Identity,
+    LogLine,
+    OutcomeRow,
+    Revision,
+    TaskFilter,
+    TaskPage,
+    sort_key,
+)
 from .store.port import DeliveryWrite
 
 logger = logging.getLogger(__name__)
@@ -192,7 +202,9 @@ class Node:
             return await self._read(self._durable, self._durable.store.page, wanted)
         reach = min(wanted.offset + wanted.limit, MERGE_LIMIT)
         stored = await self._read(self._durable, self._durable.store.page, attrs.evolve(wanted, offset=0, limit=reach))
-        merged = sorted([*memory.tasks, *stored.tasks], key=_sort_key(wanted.sort), reverse=wanted.descending)
+        merged = sorted(
+            [*memory.tasks, *stored.tasks], key=lambda task: sort_key(task, wanted.sort), reverse=wanted.descending
+        )
         chosen = merged[wanted.offset : wanted.offset + wanted.limit]
         return TaskPage(tuple(chosen), memory.total + stored.total)
 
@@ -342,15 +354,6 @@ class Node:
 
     async def _read(self, lane: Lane, function: Callable[..., T], *arguments: object) -> T:
         return await self.world.blocking(function, *arguments, lane=lane.reader)
-
-
-def _sort_key(column: str) -> Callable[[Task], tuple[bool, object]]:
-    def key(task: Task) -> tuple[bool, object]:
-        owner: object = task.definition if column in ("id", "name", "type", "created_at") else task.state
-        value = getattr(owner, column)
-        return value is not None, value if value is not None else 0
-
-    return key
 
 
 def _of_person(message: Command) -> Command:

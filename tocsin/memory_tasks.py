@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.model.task import Task
 from actors.node import MERGE_LIMIT, SHORTEST_PREFIX
-from actors.store.answers import TaskFilter
+from actors.store.answers import TaskFilter, sort_key
 from runtime.errors import InvalidRequest
 
 from .checks import parse_status
@@ -24,9 +23,6 @@ ROWS: Final = "memory_rows"
 _FILTER: Final = ("status", "type", "tenant", "owner", "text", "sort", "descending")
 """The fields of `TaskFilter` that say which tasks a list holds and in which order."""
 
-SortKey = tuple[bool, Any, str]
-"""Null comes first; equal ones are in the order of their ids."""
-
 
 def filter_json(wanted: TaskFilter) -> Json:
     """A filter as it travels, with how far the list may reach into each node's tasks."""
@@ -41,13 +37,6 @@ def _filter(arguments: Mapping[str, Any]) -> TaskFilter:
         raise InvalidRequest(f"filter: {', '.join(sorted(unknown)) or 'limit'} is not understood")
     status = arguments.get("status")
     return TaskFilter(**{**arguments, "status": None if status is None else parse_status(status)})
-
-
-def sort_key(task: Task, column: str) -> SortKey:
-    """Where a task stands in a list that is sorted by a column."""
-    owner: object = task.definition if column in ("id", "name", "type", "created_at") else task.state
-    value = getattr(owner, column)
-    return value is not None, value, task.id
 
 
 async def find(node: Node, arguments: Mapping[str, Any]) -> Json:

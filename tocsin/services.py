@@ -89,7 +89,7 @@ SORTS: Final = {
     "name": "name",
     "taskType": "type",
     "status": "status",
-    "nextScheduledExecution": "next_fire",
+    "nextScheduledExecution": "coming",
     "lastExecutionDate": "last_started_at",
     "failureCount": "failure_count",
     "createdAt": "created_at",

@@ -9,10 +9,10 @@ import attrs
 
 from actors.model.peer import Peer
 from actors.model.task import Task
-from actors.store.answers import TaskFilter, TaskPage
+from actors.store.answers import SortKey, TaskFilter, TaskPage, sort_key
 
 from .calls import Call
-from .memory_tasks import KEYS, ROWS, SortKey, filter_json, keys, sort_key
+from .memory_tasks import KEYS, ROWS, filter_json, keys
 from .peer_calls import ask_nodes
 from .views import Json, page_view, task_view
 

@@ -34,7 +34,7 @@ def task_view(task: Task, node: str) -> Json:
         "name": definition.name,
         "taskType": definition.type,
         "status": state.status.value,
-        "nextScheduledExecution": None if state.phase is Phase.PAUSED else show_instant(task.due),
+        "nextScheduledExecution": show_instant(task.coming),
         "lastExecutionDate": show_instant(state.last_started_at),
         "failureCount": state.failure_count,
         "persistent": definition.persistent,

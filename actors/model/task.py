@@ -131,6 +131,11 @@ class Task:
                     earliest = due
         return earliest
 
+    @property
+    def coming(self) -> Instant | None:
+        """What people are told that comes next: nothing of it while it is paused."""
+        return None if self.state.phase is Phase.PAUSED else self.due
+
 
 def number_of(task_id: str) -> int:
     """A number from 0 to 2**32 - 1 that is the same for a task over processes and releases, and spread evenly over tasks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -43,8 +43,20 @@ class TaskFilter:
     type_prefix: str | None = None
 
 
-TASK_SORTS: Final = ("id", "name", "type", "status", "next_fire", "last_started_at", "failure_count", "created_at")
+TASK_SORTS: Final = ("id", "name", "type", "status", "coming", "last_started_at", "failure_count", "created_at")
 """What a list may be sorted by."""
+
+SortKey = tuple[bool, Any, str]
+"""Null comes first; equal ones are in the order of their ids."""
+
+
+def sort_key(task: Task, column: str) -> SortKey:
+    """Where a task stands in a list that is sorted by a column of `TASK_SORTS`."""
+    if column == "coming":
+        value: Any = task.coming
+    else:
+        value = getattr(task.definition if column in ("id", "name", "type", "created_at") else task.state, column)
+    return value is not None, value, task.id
 
 
 @record

@@ -30,13 +30,12 @@ from .memory_rows import (
     counts_of,
     is_held,
     is_running,
-    matches,
     newest_of,
     outcome_of,
     outcome_of_fold,
     outcome_of_range,
+    page_of,
     refuse_twice,
-    sort_key,
     stale_fence,
 )
 from .memory_shared import Guards, Leases, in_turn, parents_of, reached, told_to_stop
@@ -446,10 +445,7 @@ class MemoryStore:
     def page(self, wanted: TaskFilter) -> TaskPage:
         if wanted.sort not in TASK_SORTS:
             raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
-        found = [record for record in self._tasks.values() if matches(record, wanted)]
-        found.sort(key=lambda record: sort_key(record, wanted.sort), reverse=wanted.descending)
-        some = found[wanted.offset : wanted.offset + wanted.limit]
-        return TaskPage(tuple(record.task for record in some), len(found))
+        return page_of(self._tasks.values(), wanted)
 
     def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
         record = self._tasks.get(task_id)

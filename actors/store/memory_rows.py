@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 import attrs
 
@@ -15,7 +15,7 @@ from ..model.execution import Attempt, Execution
 from ..model.lifecycle import OPEN_STATES, State
 from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
-from .answers import Counts, LogLine, OutcomeRow, Revision, TaskFilter
+from .answers import Counts, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage, sort_key
 from .port import Commit
 
 HELD: Final = OPEN_STATES | {State.CRASHED}
@@ -87,11 +87,12 @@ def matches(record: Record, wanted: TaskFilter) -> bool:
     )
 
 
-def sort_key(record: Record, column: str) -> tuple[Any, ...]:
-    """What a list is sorted by; null comes first."""
-    owner = record.definition if column in ("id", "name", "type", "created_at") else record.state
-    value = getattr(owner, column)
-    return (value is not None, value, record.definition.id)
+def page_of(records: Iterable[Record], wanted: TaskFilter) -> TaskPage:
+    """One page of those that fit the filter, and how many do."""
+    found = [record for record in records if matches(record, wanted)]
+    found.sort(key=lambda record: sort_key(record.task, wanted.sort), reverse=wanted.descending)
+    some = found[wanted.offset : wanted.offset + wanted.limit]
+    return TaskPage(tuple(record.task for record in some), len(found))
 
 
 def outcome_of(execution: Execution, nominal: Instant) -> OutcomeRow:

@@ -50,7 +50,7 @@ _SORTED_BY: Final = {
     "name": "d.name",
     "type": "d.type",
     "status": "t.status",
-    "next_fire": "t.next_fire",
+    "coming": "CASE WHEN t.phase = 'paused' THEN NULL ELSE t.due END",
     "last_started_at": "t.last_started_at",
     "failure_count": "t.failure_count",
     "created_at": "d.created_at",

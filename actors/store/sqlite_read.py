@@ -35,6 +35,9 @@ from .rows import (
 )
 from .sqlite_schema import Reader
 
+_SORTED_BY: Final = {"coming": "CASE WHEN phase = 'paused' THEN NULL ELSE due END"}
+"""What lists are sorted by that is no column of that name."""
+
 TASKS_AT_ONCE: Final = 2_000
 """Tasks of one statement: some megabytes of answer."""
 
@@ -200,7 +203,9 @@ def page(connection: Reader, wanted: TaskFilter) -> TaskPage:
         raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
     where, values = _conditions(wanted)
     direction = "DESC" if wanted.descending else "ASC"
-    order = f"{wanted.sort} {direction}" + ("" if wanted.sort == "id" else f", id {direction}")
+    order = f"{_SORTED_BY.get(wanted.sort, wanted.sort)} {direction}" + (
+        "" if wanted.sort == "id" else f", id {direction}"
+    )
     # Numbers first: sorting carries them instead of whole rows.
     answer = connection.execute(
         f"SELECT json_group_array({_TASK}), {_APART} FROM "

@@ -42,7 +42,7 @@ async def test_pages_hold_stored_and_memory_tasks(tmp_path: Path, autojump_clock
             await add(node, f"t{number}", interval(node, 60), persistent=number % 2 == 0)
         names = [task.definition.name for task in (await node.page(TaskFilter(sort="name"))).tasks]
         assert names == [f"t{number}" for number in range(6)]
-        page = await node.page(TaskFilter(sort="next_fire", descending=True, offset=1, limit=2))
+        page = await node.page(TaskFilter(sort="coming", descending=True, offset=1, limit=2))
         assert (len(page.tasks), page.total) == (2, 6)
         assert (await node.counts()).tasks == 3
 

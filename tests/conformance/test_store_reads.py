@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from actors.model.execution import WaitsFor
-from actors.model.lifecycle import State, Status
+from actors.model.lifecycle import Phase, State, Status
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import DEFAULT_POLICIES
 from actors.model.task import TaskState
@@ -106,8 +106,8 @@ def listed(store: Store) -> Store:
         (TaskFilter(sort="name", descending=True), "0246813579"),
         (TaskFilter(sort="type"), "0246813579"),
         (TaskFilter(sort="status"), "4927160358"),
-        (TaskFilter(sort="next_fire"), "0369875421"),
-        (TaskFilter(sort="next_fire", descending=True), "1245789630"),
+        (TaskFilter(sort="coming"), "0369875421"),
+        (TaskFilter(sort="coming", descending=True), "1245789630"),
         (TaskFilter(sort="last_started_at"), "0246815937"),
         (TaskFilter(sort="failure_count", descending=True), "8527419630"),
         (TaskFilter(sort="created_at"), "9876543210"),
@@ -123,6 +123,18 @@ def test_lists_filter_sort_and_page(listed: Store, wanted: TaskFilter, expected:
     assert part.total == len(expected)
     assert listed.page(attrs.evolve(wanted, offset=100)).tasks == ()
     assert listed.page(attrs.evolve(wanted, offset=100)).total == len(expected)
+
+
+def test_what_comes_next_is_a_retry_or_a_fire_and_nothing_while_paused(store: Store) -> None:
+    pending = running("e", task_id="retried", state=State.WAITING, waits_for=WaitsFor.RETRY, due=Instant(7))
+    retried = attrs.evolve(task("retried", state=TaskState(next_fire=Instant(90))), open=(pending,))
+    paused = task("paused", state=TaskState(next_fire=Instant(5), phase=Phase.PAUSED))
+    early, late = (task(name, state=TaskState(next_fire=Instant(at))) for name, at in (("early", 6), ("late", 80)))
+    for made in (late, retried, early, paused):
+        assert commit(store, Create(made, 0)) == {}
+    page = store.page(TaskFilter(sort="coming"))
+    assert [found.id for found in page.tasks] == ["paused", "early", "retried", "late"]
+    assert [found.coming for found in page.tasks] == [None, 6, 7, 80]
 
 
 def test_a_list_cannot_be_sorted_by_anything_else(listed: Store) -> None:
