@@ -13,12 +13,11 @@ from typing import Any, Final
 
 import attrs
 
-from actors.model.execution import Attempt, Execution, Failure, WaitsFor
+from actors.model.execution import Execution, WaitsFor
 from actors.model.lifecycle import FAILED_STATES, OPEN_STATES, Phase, State
 from actors.model.occurrence import Outcome, Reason
 from actors.model.task import Definition, Task, assigned
 from actors.model.trigger import Bounds, CalendarInterval, Cron, Interval, Once, Trigger, Union
-from actors.rules.attempts import INTERRUPTED
 from actors.store.answers import ExecutionDetail, OutcomeRow, Revision
 from actors.when.calendar_intervals import explain as explain_interval
 from actors.when.cron import parse
@@ -26,10 +25,9 @@ from actors.when.cron_words import explain
 from actors.when.triggers import last_through, next_after
 from runtime.clock import MILLISECOND, SECOND, Instant, to_datetime
 
+from .attempt_words import attempt_lines, brief_error
 from .durations import format_duration, rough_duration
 from .fields import show_instant
-from .frames import place_of
-from .resumption import resumption
 
 POISON: Final = "Poison"
 """The type in the failure of an execution that crashed its node again and again."""
@@ -319,11 +317,7 @@ def _ran(task: Task, detail: ExecutionDetail) -> Answer:
         if execution.assigned is not None:
             lines.append(f"Its place in the task's window after that time is {show_instant(execution.assigned)}.")
         lines += _outcome_lines(task, execution, execution.nominal)
-    lines += [_attempt_line(attempt) for attempt in detail.attempts]
-    if execution.attempt:
-        lines.append(_newest_line(execution))
-    if (began := _began(detail)) is not None:
-        lines.append(began)
+    lines += attempt_lines(detail)
     if (waiting := _waiting_line(execution)) is not None:
         lines.append(waiting)
     if execution.cancel_reason is not None:
@@ -331,19 +325,6 @@ def _ran(task: Task, detail: ExecutionDetail) -> Answer:
     verdict = "manual" if execution.nominal is None else "open"
     return Answer(
         execution.outcome.value if execution.outcome is not None else verdict, execution.nominal, tuple(lines)
-    )
-
-
-def _began(detail: ExecutionDetail) -> str | None:
-    execution = detail.execution
-    return resumption(
-        execution.state.value,
-        execution.attempt,
-        [attempt.state.value for attempt in detail.attempts if attempt.number < execution.attempt],
-        failures=execution.failures,
-        crashes=execution.crashes,
-        checkpoints=execution.checkpoints,
-        last=detail.checkpoint,
     )
 
 
@@ -365,7 +346,7 @@ def newest_lines(task: Task, execution: Execution) -> tuple[str, ...]:
     if execution.state is State.CRASHED:
         return (f"Execution {execution.id} is held after a crash; to go on with it: tocsin task resume {name}",)
     if execution.state in FAILED_STATES:
-        ended = f"Its last execution {execution.id} ended {execution.state}{_error(execution.failure)}"
+        ended = f"Its last execution {execution.id} ended {execution.state}{brief_error(execution.failure)}"
         return (f"{ended}; to run it again: tocsin task retry {name}",)
     if execution.state is State.CANCELLED and execution.cancel_reason is not None:
         return (f"Its last execution {execution.id} ended CANCELLED: {execution.cancel_reason}.",)
@@ -373,35 +354,6 @@ def newest_lines(task: Task, execution: Execution) -> tuple[str, ...]:
         waiting = _waiting_line(execution)
         return (f"Execution {execution.id} is {execution.state}.", *([] if waiting is None else [waiting]))
     return ()
-
-
-def _attempt_line(attempt: Attempt) -> str:
-    where = f"on {attempt.node or 'a node'} under fence {attempt.fence}"
-    if attempt.failure is not None and attempt.failure.type == INTERRUPTED:
-        when = show_instant(attempt.ended_at)
-        return f"Attempt {attempt.number} {where} was interrupted at {when} ({attempt.failure.message})."
-    return f"Attempt {attempt.number} {where} ended {attempt.state} at {show_instant(attempt.ended_at)}{_error(attempt.failure)}."
-
-
-def _newest_line(execution: Execution) -> str:
-    where = f"on {execution.node or 'a node'} under fence {execution.fence}"
-    if execution.state is State.RUNNING:
-        return f"Attempt {execution.attempt} runs {where} since {show_instant(execution.started_at)}."
-    if execution.state is State.WAITING:
-        many = (
-            "1 attempt was made" if execution.attempt == 1 else f"{execution.attempt} attempts were made, the last one"
-        )
-        return f"{many} {where}."
-    ended = show_instant(execution.ended_at)
-    return f"Attempt {execution.attempt} {where} ended {execution.state} at {ended}{_error(execution.failure)}."
-
-
-def _error(failure: Failure | None) -> str:
-    if failure is None:
-        return ""
-    place = place_of(failure.traceback, failure.message)
-    where = "" if place is None else f", at {place}"
-    return f" with {failure.type}: {failure.message}{where}" if failure.message else f" with {failure.type}{where}"
 
 
 WAITS_FOR_PARENTS: Final = "It waits for the tasks that it depends on."

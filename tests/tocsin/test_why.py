@@ -141,6 +141,14 @@ def ask_newest(found: Execution) -> str:
     return "\n".join(newest_lines(task(), found))
 
 
+def test_the_output_of_a_command_is_set_off_from_the_sentence() -> None:
+    failure = Failure("CommandFailed", "'sh' ended with exit code 1\nnothing there\nyet.")
+    (line,) = (line for line in ran(execution(State.FAILED, failure=failure)).lines if line.startswith("Attempt"))
+    assert line.endswith("with CommandFailed: 'sh' ended with exit code 1:\n    nothing there\n    yet.")
+    told = ask_newest(execution(State.FAILED, failure=failure))
+    assert "with CommandFailed: 'sh' ended with exit code 1; to run it again:" in told
+
+
 def test_what_an_attempt_began_with_is_told() -> None:
     crash = Attempt("e1", 1, 6, "n0", "b", State.CRASHED, at(3), at(3.1), Failure("NodeCrashed", "the process died"))
     running = execution(State.RUNNING, attempt=2, ended_at=None, crashes=1, checkpoints=17)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runtime.errors import ReplyTimeout, TocsinError
 
 from ..error_table import OUTCOME_EXITS
-from .output import print_json, print_json_line, printable, show_failure, show_place, show_time
+from .output import print_json, print_json_line, printable, show_error_lines, show_time
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -94,11 +94,10 @@ def _is_retried(execution: dict[str, Any]) -> bool:
 
 
 def _print_retry(execution: dict[str, Any], utc: bool) -> None:
-    failure = execution["failure"]
-    because = f": {show_failure(failure)}" if failure else ""
+    because, below = show_error_lines(execution["failure"])
     when = show_time(execution["retryAt"], utc)
-    print(printable(f"attempt {execution['attempt']} failed{because}; tried again at {when}"), file=sys.stderr)
-    _print_place(failure)
+    first = f"attempt {execution['attempt']} failed{because}; tried again at {when}"
+    print(printable("\n".join([first, *below])), file=sys.stderr)
 
 
 def print_new_lines(client: Client, execution_id: str, after: int, utc: bool, as_json: bool) -> int:
@@ -120,16 +119,8 @@ def _print_end(execution: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json_line(execution)
         return
-    failure = execution["failure"]
-    because = printable(f": {show_failure(failure)}") if failure else ""
+    because, below = show_error_lines(execution["failure"])
     many = "1 attempt" if execution["attempt"] == 1 else f"{execution['attempt']} attempts"
-    print(f"{execution['state']} after {many}{because}", file=sys.stderr)
-    _print_place(failure)
+    print(printable("\n".join([f"{execution['state']} after {many}{because}", *below])), file=sys.stderr)
     if execution["result"] is not None:
         print_json(execution["result"])
-
-
-def _print_place(failure: dict[str, Any] | None) -> None:
-    """Where in the user's own code it went wrong, if it was there."""
-    if failure is not None and (place := show_place(failure)) is not None:
-        print(printable(f"  {place}"), file=sys.stderr)

@@ -85,6 +85,15 @@ def show_failure(failure: Mapping[str, str]) -> str:
     return ": ".join(text for text in (failure["type"], failure["message"]) if text)
 
 
+def show_error_lines(failure: Mapping[str, str] | None) -> tuple[str, list[str]]:
+    """What went wrong in one line, `: ValueError: boom`, and below it, indented, what else its text says and where it was."""
+    if failure is None:
+        return "", []
+    first, *rest = show_failure(failure).splitlines()
+    place = show_place(failure)
+    return f": {first}", [*(f"    {line}" for line in rest), *([] if place is None else [f"  {place}"])]
+
+
 def show_place(failure: Mapping[str, str]) -> str | None:
     """Where in the user's own code it went wrong, `at mytasks.py:9, in report`; None if it was not there."""
     place = place_of(failure["traceback"], failure["message"])
