@@ -102,6 +102,18 @@ def rough_duration(amount: int) -> str:
     return format_duration(amount - amount % finest)
 
 
+def delay_words(amount: int) -> str:
+    """Microseconds of lateness for people: `0.4 ms`, `250 ms`, `1.9 s`, and from a minute on as `rough_duration`."""
+    if amount >= MINUTE:
+        return rough_duration(amount)
+    if amount >= SECOND:
+        return f"{amount // (SECOND // 10) / 10:g} s"
+    if amount >= 10 * MILLISECOND:
+        return f"{amount // MILLISECOND} ms"
+    tenths = amount // (MILLISECOND // 10)
+    return f"{tenths / 10:g} ms" if tenths or not amount else "less than 0.1 ms"
+
+
 def format_duration(amount: int) -> str:
     """Microseconds in the shortest text that `parse_duration` reads back exactly: `1h30m`, `250ms`, `0s`."""
     parts = []

@@ -26,7 +26,7 @@ from actors.when.triggers import last_through, next_after
 from runtime.clock import MILLISECOND, SECOND, Instant, to_datetime
 
 from .attempt_words import attempt_lines, brief_error
-from .durations import format_duration, rough_duration
+from .durations import delay_words, format_duration
 from .fields import show_instant
 
 POISON: Final = "Poison"
@@ -336,7 +336,7 @@ def _outcome_lines(task: Task, execution: Execution, nominal: Instant) -> list[s
     if started is None:
         return [f"Its outcome is {execution.outcome}{because}."]
     due = nominal if execution.assigned is None else execution.assigned
-    delay = "" if started < due else f", {rough_duration(started - due)} after its time"
+    delay = "" if started < due else f", {delay_words(started - due)} after its time"
     return [f"Its outcome is {execution.outcome}{because}: first started {show_instant(started)}{delay}."]
 
 
@@ -383,7 +383,9 @@ def _future(case: Case) -> Answer:
     state, definition = case.task.state, case.task.definition
     if state.phase is not Phase.ACTIVE:
         return Answer(
-            state.phase.value, case.at, (f"It is in the future, and the task is {state.phase}: it will not fire.",)
+            state.phase.value,
+            case.at,
+            (f"{show_instant(case.at)} is in the future, and the task is {state.phase}: it will not fire.",),
         )
     if isinstance(definition.trigger, Interval) and definition.trigger.fixed_delay:
         return Answer(
@@ -391,16 +393,25 @@ def _future(case: Case) -> Answer:
         )
     if is_nominal(definition.trigger, definition.bounds, case.at):
         if excluding := _calendar_lines(definition, case.at):
-            return Answer("excluded", case.at, ("It is in the future and will not fire.", *excluding, _next_line(case)))
-        return Answer(
-            "future",
-            case.at,
-            (
-                f"It is in the future: the task will fire at {show_instant(assigned(definition, case.at))}.",
-                _next_line(case),
-            ),
-        )
+            return Answer(
+                "excluded",
+                case.at,
+                (
+                    f"{show_instant(case.at)} is in the future, and the task will not fire then.",
+                    *excluding,
+                    _next_line(case),
+                ),
+            )
+        return Answer("future", case.at, _ahead(case))
     return _nearest(case)
+
+
+def _ahead(case: Case) -> tuple[str, ...]:
+    """That the task will fire at the asked time, and when it does so next if that is another time."""
+    fires = assigned(case.task.definition, case.at)
+    when = "then" if fires == case.at else f"at {show_instant(fires)}"
+    line = f"{show_instant(case.at)} is in the future: the task will fire {when}."
+    return (line,) if case.task.state.next_fire in (case.at, fires) else (line, _next_line(case))
 
 
 def _next_line(case: Case) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import InvalidRequest
-from tocsin.durations import LONGEST, format_duration, parse_duration, rough_duration
+from tocsin.durations import LONGEST, delay_words, format_duration, parse_duration, rough_duration
 
 SECOND = 1_000_000
 
@@ -61,3 +61,20 @@ def test_what_is_shown_is_read_back_exactly(micros: int) -> None:
 )
 def test_long_durations_are_shown_with_two_units(amount: int, text: str) -> None:
     assert rough_duration(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0 ms"),
+        (60, "less than 0.1 ms"),
+        (416, "0.4 ms"),
+        (1_943, "1.9 ms"),
+        (250_999, "250 ms"),
+        (1_943_000, "1.9 s"),
+        (59_999_999, "59.9 s"),
+        (61_000_000, "1m1s"),
+    ],
+)
+def test_lateness_is_told_as_people_say_it(amount: int, text: str) -> None:
+    assert delay_words(amount) == text

@@ -36,7 +36,7 @@ async def test_why_next_and_logs(tmp_path: Path, persistent: bool) -> None:
         told = await node.why("noon", first)
         assert (told.verdict, told.nominal) == ("future", first)
         assert told.nominal is not None and told.nominal.tzinfo is UTC
-        assert "the task will fire at" in told.lines[1]
+        assert "is in the future: the task will fire then" in told.lines[1]
         execution = await ended(node, await node.run(task.id))
         [line] = await node.logs(execution.id)
         assert line.text == "hello eu"

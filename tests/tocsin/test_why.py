@@ -187,7 +187,7 @@ def test_what_lies_between_the_slots_of_a_range_is_no_nominal_time() -> None:
 @pytest.mark.parametrize(
     ("instant", "about", "verdict", "words"),
     [
-        (at(12), task(), "future", "will fire at"),
+        (at(12), task(), "future", "is in the future: the task will fire then."),
         (at(12.5), task(), "not_nominal", "The nearest are: before it"),
         (at(12), task(phase=Phase.PAUSED, next_fire=None), "paused", "it will not fire"),
         (at(12), task(phase=Phase.CANCELLED, next_fire=None), "cancelled", "it will not fire"),
@@ -213,6 +213,7 @@ def test_a_fire_that_is_owed_is_not_called_the_next_one() -> None:
         assert "The next fire" not in text
         assert "owed" in text
     assert f"The next fire is at {show_instant(at(11))}." in ask(at(12)).lines
+    assert ask(at(11)).lines[1:] == (f"{show_instant(at(11))} is in the future: the task will fire then.",)
 
 
 def test_a_slot_that_an_edit_took_away_names_the_revision() -> None:
@@ -329,7 +330,7 @@ def test_poison_is_told_from_a_crash() -> None:
 def test_a_place_in_the_window_is_told() -> None:
     told = "\n".join(ran(execution(State.COMPLETED, assigned=at(3.25), first_started_at=at(3.25))).lines)
     assert "Its place in the task's window after that time is" in told
-    assert f"first started {show_instant(at(3.25))}, 0s after its time." in told
+    assert f"first started {show_instant(at(3.25))}, 0 ms after its time." in told
 
 
 def test_a_slot_that_an_edit_took_away_is_superseded() -> None:
