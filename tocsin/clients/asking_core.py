@@ -36,6 +36,9 @@ JITTER: Final = 0.5
 LOOK_SECONDS: Final = 0.25
 """How often an execution is looked at that is waited for: progress is written at most four times a second."""
 
+TELL_SECONDS: Final = 1.0
+"""Of silence after which it is told that it is still tried: a user waits as long without asking what is going on."""
+
 UNCHANGED: Final = (MailboxFull, StoreUnavailable)
 """Errors by which a node says that nothing was changed."""
 
@@ -49,9 +52,10 @@ class Send:
 
 @attrs.frozen
 class Wait:
-    """Wait so many seconds."""
+    """Wait so many seconds. `tell`: what the user is told first, empty for nothing."""
 
     seconds: float
+    tell: str = ""
 
 
 @attrs.frozen
@@ -69,13 +73,30 @@ Heard = Reply | Silence | None
 Steps = Generator[Step, Heard, T]
 
 
+@attrs.define
+class Contact:
+    """Whether anybody has ever been there: an address that never answered is most likely a wrong one."""
+
+    made: bool = False
+
+
 @attrs.frozen
 class Session:
-    """What steps go by. retry_for: how long it is tried, in seconds, below 0: once; clock: seconds that only grow."""
+    """What steps go by. retry_for: how long it is tried, in seconds, below 0: once; clock: seconds that only grow.
+
+    first_for: how long as long as nobody has ever been there; None: as long as else.
+    """
 
     retry_for: float
     clock: Callable[[], float]
     rng: random.Random
+    first_for: float | None = None
+    contact: Contact = attrs.field(factory=Contact)
+
+    def heard(self, heard: Heard) -> float:
+        """Take up what came of a request. Answers how long it is tried altogether, in seconds."""
+        self.contact.made = self.contact.made or not isinstance(heard, Silence) or heard.sent
+        return self.retry_for if self.contact.made or self.first_for is None else self.first_for
 
 
 @attrs.frozen
@@ -101,9 +122,10 @@ class Ask(Generic[T]):
         return (yield from self._repeated(session, request_of(self.operation, arguments)))
 
     def _repeated(self, session: Session, request: Request) -> Steps[T]:
-        until, tries, in_doubt = session.clock() + session.retry_for, 0, False
+        started, tries, in_doubt, told = session.clock(), 0, False, False
         while True:
             heard = yield Send(request)
+            until = started + session.heard(heard)
             try:
                 return self.read(_told(heard))
             except TocsinError as error:
@@ -113,8 +135,11 @@ class Ask(Generic[T]):
                 if not self._may_repeat(error, heard) or session.clock() + seconds > until:
                     raise
                 in_doubt = in_doubt or not _certainly_not_done(error, heard)
+                tell = ""
+                if not told and isinstance(heard, Silence) and session.clock() + seconds >= started + TELL_SECONDS:
+                    told, tell = True, f"{error}; it is tried for {until - session.clock():.0f} s more"
             tries += 1
-            yield Wait(seconds)
+            yield Wait(seconds, tell)
 
     def _may_repeat(self, error: TocsinError, heard: Heard) -> bool:
         if not _passes(error, heard):

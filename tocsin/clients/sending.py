@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -11,7 +14,7 @@ from runtime.errors import InvalidRequest
 
 from ..vocabulary import TENANT
 from .address import Address, NodeUnreachable
-from .asking_core import Heard, Silence
+from .asking_core import Heard, Session, Silence, Wait
 from .requests_core import Reply, Request
 
 TIMEOUT_SECONDS: Final = 40.0
@@ -19,6 +22,11 @@ TIMEOUT_SECONDS: Final = 40.0
 
 RETRY_SECONDS: Final = 30.0
 """How long a client repeats what may be repeated: a node that is started anew answers within it, a takeover is over."""
+
+FIRST_SECONDS: Final = 5.0
+"""How long, if nobody has ever been there: a wrong address answers at no time, and a node that just starts is up within it."""
+
+_log = logging.getLogger("tocsin.clients")
 
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """After these nothing was sent."""
@@ -83,3 +91,16 @@ def silence(error: Exception, url: str) -> Heard:
     else:
         why = f"no node answers at {shown(url)}: {str(error) or type(error).__name__}"
     return Silence(NodeUnreachable(why), sent=not isinstance(error, (*_UNSENT, httpx.InvalidURL)))
+
+
+def session_of(retry_for: float | None, clock: Callable[[], float]) -> Session:
+    """What a client's steps go by. retry_for: as it was said; None if it was not."""
+    if retry_for is None:
+        return Session(RETRY_SECONDS, clock, random.Random(), FIRST_SECONDS)
+    return Session(retry_for, clock, random.Random())
+
+
+def tell(wait: Wait) -> None:
+    """Tell the user why it takes longer, if there is something to tell."""
+    if wait.tell:
+        _log.warning("%s", wait.tell)

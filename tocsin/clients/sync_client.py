@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import update_wrapper
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+import attrs
 import httpx
 
 from . import asks, asks_access, asks_channels, asks_plans, asks_queue
@@ -18,7 +18,7 @@ from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .following_core import Event, Following
 from .giving import Time
 from .records import Page
-from .sending import FAILED, RETRY_SECONDS, WRONG_URL, heard, options, sent, silence, wrong_url
+from .sending import FAILED, WRONG_URL, heard, options, sent, session_of, silence, tell, wrong_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,8 +57,9 @@ class SyncConnection:
 
     url, token: where and with what; without them TOCSIN_URL and TOCSIN_TOKEN, and without these what a node running over the
     data directory (`data`, TOCSIN_DATA, or ./.tocsin) has written there. retry_for: how long what may safely be repeated is
-    repeated, in seconds; 0 for not at all. channel: what the node notes as the way that a run came by. Raises NodeUnreachable or
-    Unauthenticated if it cannot be known where the node is or what token it wants.
+    repeated, in seconds, 0 for not at all; if it is not said, 30 s, but 5 s while no node has ever answered.
+    channel: what the node notes as the way that a run came by. Raises NodeUnreachable or Unauthenticated
+    if it cannot be known where the node is or what token it wants.
     """
 
     def __init__(
@@ -67,13 +68,13 @@ class SyncConnection:
         token: str | None = None,
         *,
         data: str | Path | None = None,
-        retry_for: float = RETRY_SECONDS,
+        retry_for: float | None = None,
         channel: str = "rest",
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         address = find_address(url, token, data)
         self.url: str = address.url
-        self._session = Session(retry_for, time.monotonic, random.Random())
+        self._session = session_of(retry_for, time.monotonic)
         try:
             self._http = httpx.Client(**options(address, channel, transport))
         except WRONG_URL as error:
@@ -97,7 +98,7 @@ class SyncConnection:
         Raises the error class that the node answered with, NodeUnreachable if there was no answer, InvalidRequest for arguments
         that no request can hold.
         """
-        once = Session(-1.0, time.monotonic, self._session.rng)
+        once = attrs.evolve(self._session, retry_for=-1.0, first_for=None)
         return self._carry_out(plain(operation, arguments), once)
 
     def ask(self, asked: Asked[T]) -> T:
@@ -157,6 +158,7 @@ class SyncConnection:
 
     def _do(self, step: Step) -> Heard:
         if not isinstance(step, Send):
+            tell(step)
             time.sleep(step.seconds)
             return None
         try:

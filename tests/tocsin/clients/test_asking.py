@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from tocsin.clients.address import NodeUnreachable
 from tocsin.clients.asking_core import LONGEST_PAUSE_SECONDS, Asked, Heard, Send, Session, Silence, Wait, plain
 from tocsin.clients.records import ExecutionInfo, NodeInfo, reader
 from tocsin.clients.requests_core import Reply, Request
+from tocsin.clients.sending import FIRST_SECONDS, RETRY_SECONDS, session_of
 
 TASK = {
     "itemId": "1", "name": "n", "taskType": "t", "status": "SCHEDULED", "nextScheduledExecution": "2026-03-01T12:00:00Z",
@@ -243,3 +245,33 @@ def test_a_record_of_another_kind_is_refused_by_its_name() -> None:
     with pytest.raises(InvalidRequest, match=r"^reference: an id or a name"):
         talk.carry_out(plain("find_task", {"reference": execution}))
     assert talk.requests == []
+
+
+def test_an_address_that_never_answered_is_given_up_sooner_and_it_is_told() -> None:
+    def silent(session: Session, heard: list[Heard]) -> tuple[float, list[str]]:
+        """How long nobody answers until it is given up, and what is told meanwhile."""
+        told, passed = [], 0.0
+        steps = asks.show_task("n").steps(attrs.evolve(session, clock=lambda: passed))
+        step = next(steps)
+        try:
+            while True:
+                if isinstance(step, Wait):
+                    passed += step.seconds
+                    told += [step.tell] if step.tell else []
+                    step = steps.send(None)
+                else:
+                    step = steps.send(heard.pop(0) if heard else UNSENT)
+        except NodeUnreachable:
+            return passed, told
+
+    first = session_of(None, lambda: 0.0)
+    passed, told = silent(first, [])
+    assert 2 < passed <= FIRST_SECONDS
+    assert re.fullmatch(r"nobody; it is tried for [3-5] s more", told[0]) and len(told) == 1
+    first.contact.made = True
+    passed, told = silent(first, [])
+    assert FIRST_SECONDS < passed <= RETRY_SECONDS
+    assert len(told) == 1
+    assert silent(session_of(12.0, lambda: 0.0), [])[0] > FIRST_SECONDS
+    for answer in (LOST, NO_STORE):
+        assert silent(session_of(None, lambda: 0.0), [answer])[0] > FIRST_SECONDS
