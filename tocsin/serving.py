@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
 
+from actors.composition import real_world
 from actors.handling.catalogue import Catalogue
+from runtime.clock import Instant
+from runtime.errors import TocsinError
 from runtime.world import World, termination_signals
 
 from .access.settings import check_access
@@ -20,20 +24,26 @@ from .api.entrance import ApiSettings
 from .api.server import serve_api
 from .client import NODE_FILE, TOKEN_FILE
 from .config import Config
+from .lifetime.runs import Run, counted, described, going_on, how_they_go_on, left_behind, listed
 from .live.settings import FollowerLimits
 from .node import LocalNode, open_configured
+from .node_settings import node_config
 from .secret_files import read_or_make, write_private
 
 logger = logging.getLogger(__name__)
 
+TELL_SECONDS: Final = 5.0
+"""How often a node that stops tells what it still waits for: seldom enough to be read, often enough not to look hung."""
+
 
 @attrs.frozen
 class Serving:
-    """What is known when everything is up."""
+    """What is known when everything is up. `began`: when the node was about to start."""
 
     url: str
     data: Path
     node: LocalNode
+    began: Instant
 
 
 async def serve_node(
@@ -47,13 +57,15 @@ async def serve_node(
     """
     async with open_serving(config, catalogue, world) as serving:
         ready(serving)
-        await _until_signalled(serving.node)
+        await _until_signalled(serving)
 
 
 @asynccontextmanager
 async def open_serving(config: Config, catalogue: Catalogue, world: World | None = None) -> AsyncIterator[Serving]:
     """Node and server while the block runs; `node.json` in the data directory tells the command line where."""
     check_access(config, config.listen)
+    world = world or real_world(node_config(config))
+    began = world.now()
     async with open_configured(config, catalogue, world) as node, trio.open_nursery() as nursery:
         stop = trio.Event()
         token = read_or_make(config.data / TOKEN_FILE, node.world)
@@ -81,7 +93,7 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
         node_file = config.data / NODE_FILE
         write_private(node_file, json.dumps(_told(config, url, node.inner.boot)))
         try:
-            yield Serving(url, config.data, node)
+            yield Serving(url, config.data, node, began)
         finally:
             with suppress(OSError):
                 node_file.unlink()
@@ -97,8 +109,18 @@ def _told(config: Config, url: str, boot: str) -> dict[str, object]:
     return told
 
 
-async def _until_signalled(node: LocalNode) -> None:
+async def _tell_left_behind(serving: Serving) -> None:
+    node = serving.node.inner
+    with _telling("what the former life left behind"):
+        if found := await left_behind(node, serving.began):
+            told = listed(await how_they_go_on(node, found))
+            logger.warning("When this node last stopped, it interrupted %s: %s", counted(len(found)), told)
+
+
+async def _until_signalled(serving: Serving) -> None:
+    node = serving.node
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tell_left_behind, serving)
         count = 0
         async for number in termination_signals():
             count += 1
@@ -106,9 +128,41 @@ async def _until_signalled(node: LocalNode) -> None:
                 logger.info("%s: draining; once more interrupts the handlers at once", number.name)
                 nursery.start_soon(_drain, node, nursery.cancel_scope)
             else:
+                logger.info("%s: interrupting the handlers", number.name)
                 nursery.start_soon(node.drain, 0.0)
 
 
 async def _drain(node: LocalNode, done: trio.CancelScope) -> None:
-    await node.drain()
+    runs = await _going_on(node)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tell_waiting, node)
+        await node.drain()
+        nursery.cancel_scope.cancel()
+    with _telling("what was interrupted"):
+        if told := await how_they_go_on(node.inner, runs):
+            logger.warning("%s interrupted: at the next start %s", counted(len(told)), listed(told))
     done.cancel()
+
+
+async def _tell_waiting(node: LocalNode) -> None:
+    grace = node.inner.config.drain_seconds
+    waits = f"waiting for up to {grace:g} s, then they are interrupted"
+    while runs := await _going_on(node):
+        logger.info("%s; %s", described(runs, node.world.now()), waits)
+        await trio.sleep(TELL_SECONDS)
+        waits = "still waiting"
+
+
+async def _going_on(node: LocalNode) -> list[Run]:
+    with _telling("what goes on"):
+        return await going_on(node.inner)
+    return []
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """What cannot be told hinders nothing: a store that does not answer does not keep a node from its start or end."""
+    try:
+        yield
+    except TocsinError as error:
+        logger.warning("cannot tell %s: %s", what, error)
