@@ -13,7 +13,7 @@ import attrs
 import httpx
 import trio
 
-from runtime.errors import TocsinError
+from runtime.errors import InvalidRequest, TocsinError
 
 from . import asks, asks_access, asks_channels, asks_plans, asks_queue
 from .address import find_address
@@ -74,6 +74,14 @@ class _Events:
             raise self.error from None
 
 
+def _check_loop() -> None:
+    """Raises InvalidRequest outside of trio."""
+    if not trio.lowlevel.in_trio_run():
+        raise InvalidRequest(
+            "tocsin.Client is for trio; elsewhere use tocsin.SyncClient, within asyncio through asyncio.to_thread"
+        )
+
+
 class Client:
     """A node of Tocsin over its REST interface, for trio. `tocsin.SyncClient` is the same for code without a loop.
 
@@ -103,6 +111,7 @@ class Client:
             raise wrong_url(address.url, error) from None
 
     async def __aenter__(self) -> Self:
+        _check_loop()
         return self
 
     async def __aexit__(
@@ -154,6 +163,7 @@ class Client:
         kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id,
         or a time. Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
         """
+        _check_loop()
         following = Following(self._session, kinds=kinds, task=task, type_=task_type, tag=tag, after=after)
         send, receive = trio.open_memory_channel[Event](0)
         events = _Events(receive)
@@ -189,6 +199,7 @@ class Client:
                 await trio.sleep(seconds)
 
     async def _carry_out(self, asked: Asked[T], session: Session) -> T:
+        _check_loop()
         steps = asked.steps(session)
         told: Heard = None
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
@@ -19,6 +20,7 @@ from tocsin.clients.asking_core import LONGEST_PAUSE_SECONDS, Asked, Heard, Send
 from tocsin.clients.records import ExecutionInfo, NodeInfo, reader
 from tocsin.clients.requests_core import Reply, Request
 from tocsin.clients.sending import FIRST_SECONDS, RETRY_SECONDS, session_of
+from tocsin.clients.trio_client import Client
 
 TASK = {
     "itemId": "1", "name": "n", "taskType": "t", "status": "SCHEDULED", "nextScheduledExecution": "2026-03-01T12:00:00Z",
@@ -275,3 +277,20 @@ def test_an_address_that_never_answered_is_given_up_sooner_and_it_is_told() -> N
     assert silent(session_of(12.0, lambda: 0.0), [])[0] > FIRST_SECONDS
     for answer in (LOST, NO_STORE):
         assert silent(session_of(None, lambda: 0.0), [answer])[0] > FIRST_SECONDS
+
+
+def test_the_client_for_trio_says_what_to_use_elsewhere() -> None:
+    async def enter(client: Client) -> None:
+        async with client:
+            raise AssertionError("outside of trio nobody gets in")
+
+    async def ask(client: Client) -> None:
+        await client.show_task("n")
+
+    async def follow(client: Client) -> None:
+        async with client.events():
+            raise AssertionError("outside of trio nothing is followed")
+
+    for used in (enter, ask, follow):
+        with pytest.raises(InvalidRequest, match=r"is for trio; .*tocsin\.SyncClient.*asyncio\.to_thread"):
+            asyncio.run(used(Client("http://127.0.0.1:9", "x")))
