@@ -46,6 +46,6 @@ def about_tenant(arguments: Sequence[str]) -> Iterator[list[str]]:
 
 def connect() -> Client:
     """A client of the node that the environment names; closed with `cleanup`."""
-    from ..client import Client
+    from .execution_ids import FindingClient
 
-    return cleanup.enter_context(Client(channel="cli"))
+    return cleanup.enter_context(FindingClient(channel="cli"))

@@ -13,7 +13,7 @@ from .connection import connect
 from .options import Flag
 from .output import SCHEDULER_PAUSED, print_json, print_table, printable, show_failure, show_time, took
 from .tasks import Json, Utc
-from .terminal import of_today
+from .terminal import brief_time, has_terminal, of_today, short_ids
 from .times import print_changes, print_fires
 
 if TYPE_CHECKING:
@@ -60,8 +60,21 @@ def history(
         if page["more"]:
             print(f"Showing the newest {len(page['list'])} rows; --limit shows more, --since begins elsewhere")
     else:
-        print_table(HISTORY_COLUMNS, [_history_row(row, utc) for row in page["list"]])
+        _print_history(page["list"], utc)
         print(f"Showing {len(page['list'])} of {page['totalSize']} executions")
+
+
+def _print_history(rows: list[dict[str, Any]], utc: bool) -> None:
+    if not has_terminal():
+        print_table(HISTORY_COLUMNS, [_history_row(row, utc) for row in rows])
+        return
+    shown = [
+        (short, brief_time(row["nominal"], utc), outcome, state, brief_time(row["startedAt"], utc), *rest)
+        for short, row in zip(short_ids([row["id"] for row in rows]), rows, strict=True)
+        for _, _, outcome, state, _, _, _, *rest in [_history_row(row, utc)]
+    ]
+    # What is left out is in the whole table, which a pipe gets, and told of each execution by itself.
+    print_table([one for one in HISTORY_COLUMNS if one not in ("Attempt", "Node")], shown, cut=(2, 6))
 
 
 def _history_row(row: dict[str, Any], utc: bool) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 SHORTEST_ID: Final = 8
 """Characters of an id at least: as many as a prefix must have to be looked for."""
 
-NARROWEST: Final = 10
+NARROWEST: Final = 8
 """Characters that a cell keeps at least, however narrow the terminal."""
 
 _TIME_OF_DAY: Final = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?", re.ASCII)

@@ -106,4 +106,4 @@ def test_the_widest_columns_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fitting([30, 20, 10], ()) == [30, 20, 10]
     assert fitting([5, 5], (0, 1)) == [5, 5]
     assert fitting([60, 60], (0, 1)) == [18, 19]
-    assert fitting([90, 60, 60], (0,)) == [10, 60, 60]
+    assert fitting([90, 60, 60], (0,)) == [8, 60, 60]
