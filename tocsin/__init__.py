@@ -114,6 +114,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What completion offers: the names that are loaded when they are used, as if they were there."""
+    return sorted({*__all__, "testing", *(name for name in globals() if name.startswith("__"))})
+
+
 def __getattr__(name: str) -> Any:
     if name == "testing":
         return importlib.import_module("tocsin.testing")

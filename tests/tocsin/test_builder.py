@@ -200,3 +200,9 @@ def test_the_public_names_are_few_and_all_there() -> None:
     assert all(getattr(tocsin, name) is not None for name in tocsin.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = tocsin.nothing
+
+
+def test_completion_offers_what_can_be_imported_and_nothing_else() -> None:
+    offered = {name for name in dir(tocsin) if not name.startswith("_")}
+    assert offered == {*tocsin.__all__, "testing"}
+    assert "__all__" in dir(tocsin)
