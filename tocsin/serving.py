@@ -24,6 +24,7 @@ from .api.entrance import ApiSettings
 from .api.server import serve_api
 from .client import NODE_FILE, TOKEN_FILE
 from .config import Config
+from .lifetime.files import LOOK_SECONDS, LoadedFiles, handler_files
 from .lifetime.runs import Run, counted, described, going_on, how_they_go_on, left_behind, listed
 from .live.settings import FollowerLimits
 from .node import LocalNode, open_configured
@@ -117,10 +118,19 @@ async def _tell_left_behind(serving: Serving) -> None:
             logger.warning("When this node last stopped, it interrupted %s: %s", counted(len(found)), told)
 
 
+async def _tell_changes(node: LocalNode) -> None:
+    loaded = LoadedFiles(handler_files(node.catalogue))
+    while True:
+        await trio.sleep(LOOK_SECONDS)
+        for file in loaded.changed():
+            logger.warning("%s has changed since the node loaded it: restart the node to use it", file)
+
+
 async def _until_signalled(serving: Serving) -> None:
     node = serving.node
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_tell_left_behind, serving)
+        nursery.start_soon(_tell_changes, node)
         count = 0
         async for number in termination_signals():
             count += 1

@@ -99,7 +99,8 @@ def up(
     Parameters
     ----------
     modules
-        Modules or files with task handlers: examples/tasks.py, mypackage.jobs.
+        Modules or files with task handlers: examples/tasks.py, mypackage.jobs. They are loaded at the start: restart the node
+        after a change.
     data
         The data directory; .tocsin if not said.
     listen
