@@ -17,19 +17,31 @@ if TYPE_CHECKING:
     from actors.handling.typed import checkpointed as checkpointed
     from actors.model.execution import Execution as Execution
     from actors.model.task import Task as Task
+    from runtime.errors import ActorStopped as ActorStopped
     from runtime.errors import AlreadyRunning as AlreadyRunning
+    from runtime.errors import AuthorityLost as AuthorityLost
     from runtime.errors import CheckpointMismatch as CheckpointMismatch
     from runtime.errors import Conflict as Conflict
+    from runtime.errors import Forbidden as Forbidden
+    from runtime.errors import InternalError as InternalError
     from runtime.errors import InvalidRequest as InvalidRequest
     from runtime.errors import InvocationFailed as InvocationFailed
     from runtime.errors import MailboxFull as MailboxFull
+    from runtime.errors import NoSuchRoute as NoSuchRoute
+    from runtime.errors import NoSuchTask as NoSuchTask
     from runtime.errors import NotFound as NotFound
+    from runtime.errors import PeerUnreachable as PeerUnreachable
     from runtime.errors import ReplyTimeout as ReplyTimeout
+    from runtime.errors import StaleFence as StaleFence
     from runtime.errors import StaleVersion as StaleVersion
+    from runtime.errors import StoreDamaged as StoreDamaged
     from runtime.errors import StoreUnavailable as StoreUnavailable
     from runtime.errors import TocsinError as TocsinError
     from runtime.errors import TooLarge as TooLarge
+    from runtime.errors import Unauthenticated as Unauthenticated
+    from runtime.registry_messages import RegistryUnavailable as RegistryUnavailable
 
+    from .access.limits_core import TooManyRequests as TooManyRequests
     from .builder import TaskBuilder as TaskBuilder
     from .clients.address import NodeUnreachable as NodeUnreachable
     from .clients.sync_client import SyncClient as SyncClient
@@ -44,24 +56,34 @@ if TYPE_CHECKING:
     from .tasks import task as task
 
 _PLACES = {
+    "ActorStopped": "runtime.errors",
     "AlreadyRunning": "runtime.errors",
+    "AuthorityLost": "runtime.errors",
     "CheckpointMismatch": "runtime.errors",
     "Client": "tocsin.clients.trio_client",
     "Conflict": "runtime.errors",
     "Context": "actors.handling.context",
     "Ended": "actors.handling.hooks",
     "Execution": "actors.model.execution",
+    "Forbidden": "runtime.errors",
     "HandlerInterrupted": "actors.handling.context",
+    "InternalError": "runtime.errors",
     "InvalidRequest": "runtime.errors",
     "InvocationFailed": "runtime.errors",
     "LocalNode": "tocsin.node",
     "MailboxFull": "runtime.errors",
+    "NoSuchRoute": "runtime.errors",
+    "NoSuchTask": "runtime.errors",
     "NodeUnreachable": "tocsin.clients.address",
     "NotFound": "runtime.errors",
+    "PeerUnreachable": "runtime.errors",
+    "RegistryUnavailable": "runtime.registry_messages",
     "ReplyTimeout": "runtime.errors",
     "Retry": "tocsin.policies",
     "Settled": "actors.handling.hooks",
+    "StaleFence": "runtime.errors",
     "StaleVersion": "runtime.errors",
+    "StoreDamaged": "runtime.errors",
     "StoreUnavailable": "runtime.errors",
     "SyncClient": "tocsin.clients.sync_client",
     "SyncContext": "actors.handling.context",
@@ -69,6 +91,8 @@ _PLACES = {
     "TaskBuilder": "tocsin.builder",
     "TocsinError": "runtime.errors",
     "TooLarge": "runtime.errors",
+    "TooManyRequests": "tocsin.access.limits_core",
+    "Unauthenticated": "runtime.errors",
     "after": "tocsin.tasks",
     "before": "tocsin.tasks",
     "checkpointed": "actors.handling.typed",
@@ -79,24 +103,34 @@ _PLACES = {
 }
 
 __all__ = [
+    "ActorStopped",
     "AlreadyRunning",
+    "AuthorityLost",
     "CheckpointMismatch",
     "Client",
     "Conflict",
     "Context",
     "Ended",
     "Execution",
+    "Forbidden",
     "HandlerInterrupted",
+    "InternalError",
     "InvalidRequest",
     "InvocationFailed",
     "LocalNode",
     "MailboxFull",
+    "NoSuchRoute",
+    "NoSuchTask",
     "NodeUnreachable",
     "NotFound",
+    "PeerUnreachable",
+    "RegistryUnavailable",
     "ReplyTimeout",
     "Retry",
     "Settled",
+    "StaleFence",
     "StaleVersion",
+    "StoreDamaged",
     "StoreUnavailable",
     "SyncClient",
     "SyncContext",
@@ -104,6 +138,8 @@ __all__ = [
     "TaskBuilder",
     "TocsinError",
     "TooLarge",
+    "TooManyRequests",
+    "Unauthenticated",
     "after",
     "before",
     "checkpointed",
