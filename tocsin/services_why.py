@@ -9,7 +9,9 @@ import attrs
 
 from actors.model.execution import CLAIMABLE, Execution, WaitsFor
 from actors.model.lifecycle import Phase
+from actors.model.occurrence import Outcome, Reason
 from actors.model.task import Task, assigned
+from actors.store.access import AuditFilter
 from actors.store.answers import ExecutionDetail, OutcomeRow
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest, NotFound
@@ -21,13 +23,28 @@ from .services_executions import telling
 from .services_scheduler import names_of
 from .views import Json
 from .waiting import Situation, nowhere, obstacle_lines
-from .why import Answer, Case, answer, meant, newest_lines, nothing_ahead, of_execution, of_nodes, phase_lines, width_of
+from .why import (
+    Answer,
+    Case,
+    Paused,
+    answer,
+    meant,
+    newest_lines,
+    nothing_ahead,
+    of_execution,
+    of_nodes,
+    phase_lines,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from actors.node import Node
 
 EXPECTED: Final = ("future", "open")
 """Verdicts about times that the task is still to fire at."""
+
+MOST_PAUSES: Final = 100
+"""Ends of pauses that are looked at for the first one after a nominal time; of more, the end is not told."""
 
 MOST_AT_ONCE: Final = 100
 """Rows of the ledger that may touch one second: its own, and one of each outcome and reason that are left of its hour."""
@@ -52,7 +69,8 @@ async def why_task(node: Node, task: Task, wanted: Instant | None) -> Answer:
     elif wanted is None and row is None and task.state.next_fire is None:
         told = nothing_ahead(task)
     else:
-        told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker))
+        pause = await _pause_of(node, task, at, row)
+        told = answer(Case(task, at, now, row, detail, await node.revisions(task.id), blocker, pause))
     newest = await telling(node, task) if wanted is None else None
     if wanted is None and row is None:
         told = _with_more(told, await _last_run(node, task))
@@ -80,6 +98,28 @@ async def _of_each_node(node: Node, task: Task, at: Instant, now: Instant, rows:
         detail, blocker = await _executions_of(node, row)
         told.append((row.target or "", answer(Case(task, at, now, row, detail, revisions, blocker))))
     return of_nodes(told)
+
+
+async def _pause_of(node: Node, task: Task, at: Instant, row: OutcomeRow | None) -> Paused | None:
+    """Who paused the task, or the whole scheduler, so that a nominal time was lost to it; None if the audit log does not tell."""
+    if row is None or row.reason != Reason.PAUSED or not node.access.is_kept:
+        return None
+    if row.outcome is Outcome.SKIPPED:
+        paused, resumed, whose = "PauseTask", "ActivateTask", task.id
+    else:
+        paused, resumed, whose = "PauseScheduler", "ResumeScheduler", None
+    found, _ = await node.access.audits(AuditFilter(task_id=whose, action=paused, until=at, limit=1))
+    if not found:
+        return None
+    began = found[0].audit
+    ends, total = await node.access.audits(
+        AuditFilter(task_id=whose, action=resumed, since=began.at, limit=MOST_PAUSES)
+    )
+    if total > len(ends):
+        return Paused(began.actor, began.at)
+    first = min((end.audit.at for end in ends), default=None)
+    # It had gone on before the asked time: another pause, which the log does not have, is the one.
+    return None if first is not None and first < at else Paused(began.actor, began.at, first)
 
 
 async def _executions_of(node: Node, row: OutcomeRow | None) -> tuple[ExecutionDetail | None, Execution | None]:

@@ -42,7 +42,7 @@ class Case:
     """What is known about one asked instant.
 
     `row` and `detail`: the ledger's row that touches it, and its execution. `blocker`: the execution that held back the slots
-    of the row, or stands for them.
+    of the row, or stands for them. `pause`: the pause that it was lost to, if it is known.
     """
 
     task: Task
@@ -52,6 +52,16 @@ class Case:
     detail: ExecutionDetail | None
     revisions: Sequence[Revision]
     blocker: Execution | None = None
+    pause: Paused | None = None
+
+
+@attrs.frozen
+class Paused:
+    """Who paused what the row blames, and when, as the audit log has it; `until`: when it went on, if it has."""
+
+    actor: str
+    since: Instant
+    until: Instant | None = None
 
 
 @attrs.frozen
@@ -207,12 +217,13 @@ def reason_words(reason: str) -> str:
 
 def _from_row(case: Case, row: OutcomeRow) -> Answer:
     if case.detail is not None and row.first == row.last and row.count != 0 and row.state is not None:
-        return _ran(case.task, case.detail)
+        told = _ran(case.task, case.detail)
+        return attrs.evolve(told, lines=(*told.lines, *_pause_lines(case)))
     if row.folded and _was_nominal(case):
         return _folded(case, row)
     if not _covers(case, row):
         return _nearest(case)
-    because = _because(case.task, case.at, row.reason)
+    because = _because(case.task, case.at, row.reason, row.outcome)
     verdict = row.outcome.value if row.outcome else "open"
     lines = [f"The occurrence of {show_instant(case.at)} has the outcome {verdict}: {because}."]
     if row.first != row.last:
@@ -220,6 +231,7 @@ def _from_row(case: Case, row: OutcomeRow) -> Answer:
         lines.append(f"It is {many}, from {show_instant(row.first)} to {show_instant(row.last)}.")
     if row.execution_id is not None:
         lines += _other_lines(row, case.blocker)
+    lines += _pause_lines(case)
     if row.reason == Reason.CALENDAR:
         lines += _calendar_lines(_definition_of(case, row), case.at)
     lines.append(f"It was settled under revision {row.revision} of the task.")
@@ -267,6 +279,14 @@ def _blocker_line(blocker: Execution) -> str:
     return f"That one first started {started} and ended {blocker.state} at {ended}."
 
 
+def _pause_lines(case: Case) -> list[str]:
+    """Who paused what the row blames, and from when to when, if that is known."""
+    if case.pause is None:
+        return []
+    until = "" if case.pause.until is None else f" until {show_instant(case.pause.until)}"
+    return [f"The pause was from {show_instant(case.pause.since)}{until}, by {case.pause.actor}."]
+
+
 def _other_lines(row: OutcomeRow, other: Execution | None) -> list[str]:
     """The execution that held the slots of a row back, or ran for them."""
     if row.outcome is not Outcome.COALESCED:
@@ -292,7 +312,9 @@ def _calendar_lines(definition: Definition, at: Instant) -> list[str]:
     ]
 
 
-def _because(task: Task, at: Instant, reason: str | None) -> str:
+def _because(task: Task, at: Instant, reason: str | None, outcome: Outcome | None) -> str:
+    if reason == Reason.PAUSED:
+        return "the task was paused" if outcome is Outcome.SKIPPED else "the whole scheduler was paused"
     if reason == "downtime" and at < task.definition.created_at:
         return "its time had already passed when the task was made"
     return _REASONS.get(reason or "", reason or "no reason was kept")
@@ -331,7 +353,7 @@ def _ran(task: Task, detail: ExecutionDetail) -> Answer:
 def _outcome_lines(task: Task, execution: Execution, nominal: Instant) -> list[str]:
     if execution.outcome is None:
         return []
-    because = "" if execution.reason is None else f" ({_because(task, nominal, execution.reason)})"
+    because = "" if execution.reason is None else f" ({_because(task, nominal, execution.reason, execution.outcome)})"
     started = execution.first_started_at
     if started is None:
         return [f"Its outcome is {execution.outcome}{because}."]

@@ -71,6 +71,29 @@ async def test_under_a_pause_of_the_scheduler_only_times_to_come_are_next(node: 
 
 
 @testing.simulated(catalogue=types())
+async def test_what_a_pause_cost_is_told_with_who_paused(node: VirtualNode):
+    task = await node.every("1h", "greet")
+    await node.advance("30m")
+    since, lost = node.now, node.now + timedelta(minutes=30)
+    await node.pause(task.id)
+    await node.advance("1h")
+    await node.activate(task.id)
+    await node.pause_scheduler()
+    held_up = node.now + timedelta(hours=11, minutes=30)
+    await node.advance("12h")
+    await node.resume_scheduler()
+    await node.advance("1m")
+    told = "\n".join((await node.why(task.id, lost)).lines)
+    assert "the task was paused" in told
+    assert f"The pause was from {since:%Y-%m-%dT%H:%M:%S}" in told
+    assert f" until {since + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}" in told
+    told = "\n".join((await node.why(task.id, held_up)).lines)
+    assert "the whole scheduler was paused" in told
+    assert f"The pause was from {since + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}" in told
+    assert f" until {since + timedelta(hours=13):%Y-%m-%dT%H:%M:%S}" in told
+
+
+@testing.simulated(catalogue=types())
 async def test_a_crash_resumes_from_the_checkpoint_and_downtime_is_caught_up(node: VirtualNode):
     work = await node.once("1m", "count", to=60)
     tick = await node.every("1h", "greet")

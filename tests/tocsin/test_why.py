@@ -19,6 +19,7 @@ from tocsin.fields import show_instant
 from tocsin.why import (
     Answer,
     Case,
+    Paused,
     answer,
     meant,
     newest_lines,
@@ -348,6 +349,17 @@ def test_a_task_with_nothing_settled_and_nothing_ahead() -> None:
     told = nothing_ahead(task(phase=Phase.CANCELLED, next_fire=None))
     assert (told.verdict, told.nominal) == ("cancelled", None)
     assert told.lines[1:] == ("The task is cancelled: it fires no more unless it is activated with a trigger.",)
+
+
+def test_which_of_the_two_was_paused_and_by_whom_is_told() -> None:
+    row = ledger(at(3), at(3), Outcome.SKIPPED, Reason.PAUSED)
+    ended = Case(task(), at(3), at(10), row, None, (), pause=Paused("ann", at(2), at(5)))
+    text = "\n".join(answer(ended).lines)
+    assert "the task was paused" in text
+    assert f"The pause was from {show_instant(at(2))} until {show_instant(at(5))}, by ann." in text
+    whole = "\n".join(ask(at(3), row=ledger(at(3), at(3), Outcome.MISSED, Reason.PAUSED)).lines)
+    assert "the whole scheduler was paused" in whole
+    assert "The pause was" not in whole
 
 
 def test_a_paused_task_is_told_with_the_way_out() -> None:
