@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
@@ -109,12 +110,28 @@ def task(
     where = read_placement(placement)
 
     def register(function: H) -> H:
+        _check_declared_once(name, function)
         DECLARED.register(task_type(name, function, isolation=isolation, policies=policies, pool=pool, placement=where))
         if every is not None or cron is not None or trigger is not None:
             DECLARED_TASKS[name] = declared
         return function
 
     return register
+
+
+def _check_declared_once(name: str, function: Callable[..., Any]) -> None:
+    """Raise InvalidRequest if another function of a loaded file has the name; elsewhere, as in a shell, the last one wins."""
+    former = DECLARED.get(name)
+    if former is None:
+        return
+    codes = []
+    for one in (inspect.unwrap(former.function), inspect.unwrap(function)):
+        if "__tocsin_source__" not in getattr(one, "__globals__", ()):
+            return
+        codes.append(one.__code__)
+    places = [f"{code.co_filename}:{code.co_firstlineno}" for code in codes]
+    if places[0] != places[1]:
+        raise InvalidRequest(f"task type {name!r} is declared twice: {places[0]} and {places[1]}")
 
 
 def before(function: H | None = None, /, *, type_name: str | None = None, task: str | None = None) -> Any:
