@@ -26,6 +26,7 @@ from .client import NODE_FILE, TOKEN_FILE
 from .config import Config
 from .lifetime.files import LOOK_SECONDS, LoadedFiles, handler_files
 from .lifetime.runs import Run, counted, described, going_on, how_they_go_on, left_behind, listed
+from .lifetime.types import orphaned_tasks
 from .live.settings import FollowerLimits
 from .node import LocalNode, open_configured
 from .node_settings import node_config
@@ -118,6 +119,13 @@ async def _tell_left_behind(serving: Serving) -> None:
             logger.warning("When this node last stopped, it interrupted %s: %s", counted(len(found)), told)
 
 
+async def _tell_orphaned(node: LocalNode) -> None:
+    with _telling("which tasks have no node"):
+        if found := await orphaned_tasks(node.inner):
+            told = listed(found, ", ")
+            logger.warning("No node has the type of: %s. Was its file not given to 'tocsin up'?", told)
+
+
 async def _tell_changes(node: LocalNode) -> None:
     loaded = LoadedFiles(handler_files(node.catalogue))
     while True:
@@ -130,6 +138,7 @@ async def _until_signalled(serving: Serving) -> None:
     node = serving.node
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_tell_left_behind, serving)
+        nursery.start_soon(_tell_orphaned, node)
         nursery.start_soon(_tell_changes, node)
         count = 0
         async for number in termination_signals():

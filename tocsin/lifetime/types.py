@@ -1,0 +1,31 @@
+"""The tasks that nobody can run because no node has their type."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.model.lifecycle import Status
+from actors.node import Node
+from actors.store.answers import TaskFilter
+
+MOST_LOOKED_AT: Final = 1_000
+"""Tasks looked at when a node starts: some milliseconds."""
+
+_OF_THE_NODE: Final = "system."
+"""What the node does itself, without a handler."""
+
+_OVER: Final = frozenset({Status.COMPLETED, Status.CANCELLED})
+
+
+async def orphaned_tasks(node: Node) -> list[str]:
+    """Names of tasks, with their types, that a node alone cannot run. In a cluster, whose others may have them, none."""
+    if node.cluster is not None:
+        return []
+    page = await node.page(TaskFilter(limit=MOST_LOOKED_AT))
+    return [
+        f"{task.definition.name} (type {task.definition.type})"
+        for task in page.tasks
+        if task.definition.type not in node.catalogue
+        and not task.definition.type.startswith(_OF_THE_NODE)
+        and task.state.status not in _OVER
+    ]
