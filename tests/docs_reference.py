@@ -15,11 +15,11 @@ from cyclopts import App
 from actors.model.policy import DEFAULT_POLICIES
 from tocsin.cli.bodies import OPTIONS
 from tocsin.cli.main import app
-from tocsin.config import SETTINGS, Config, shown
-from tocsin.kinds import Choice, Field
-from tocsin.operations import OPERATIONS
-from tocsin.policies import policies_json
-from tocsin.vocabulary import (
+from tocsin.operations.table import OPERATIONS
+from tocsin.settings.config import SETTINGS, Config, shown
+from tocsin.vocabulary.kinds import Choice, Field
+from tocsin.vocabulary.policies import policies_json
+from tocsin.vocabulary.words import (
     ACTIONS,
     BOUNDS,
     CALENDAR_RULE,

@@ -191,8 +191,8 @@ def test_the_tree_was_found() -> None:
 VIOLATIONS = [
     (upward_imports, {"runtime/a.py": "import actors.timer"}),
     (upward_imports, {"runtime/a.py": "def f():\n    from actors import timer"}),
-    (upward_imports, {"actors/a.py": "from tocsin.config import Config"}),
-    (upward_imports, {"actors/a.py": "import importlib\nimportlib.import_module('tocsin.config')"}),
+    (upward_imports, {"actors/a.py": "from tocsin.settings.config import Config"}),
+    (upward_imports, {"actors/a.py": "import importlib\nimportlib.import_module('tocsin.settings.config')"}),
     (own_root_imports, {"tocsin/__init__.py": "", "tocsin/a.py": "from . import Context"}),
     (own_root_imports, {"tocsin/__init__.py": "", "tocsin/a.py": "import tocsin"}),
     (own_root_imports, {"tocsin/__init__.py": "", "tocsin/api/a.py": "from tocsin import Context"}),
@@ -231,9 +231,9 @@ VIOLATIONS = [
         },
     ),
     (missed_doors, {"actors/store/memory.py": "import sqlite3"}),
-    (missed_doors, {"tocsin/config.py": "from rich.table import Table"}),
+    (missed_doors, {"tocsin/settings/config.py": "from rich.table import Table"}),
     (missed_doors, {"tocsin/handlers/command.py": "import httpx"}),
-    (missed_doors, {"tocsin/config.py": "import pydantic"}),
+    (missed_doors, {"tocsin/settings/config.py": "import pydantic"}),
 ]
 
 

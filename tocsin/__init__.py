@@ -42,18 +42,18 @@ if TYPE_CHECKING:
     from runtime.registry_messages import RegistryUnavailable as RegistryUnavailable
 
     from .access.limits_core import TooManyRequests as TooManyRequests
-    from .builder import TaskBuilder as TaskBuilder
+    from .building.builder import TaskBuilder as TaskBuilder
     from .clients.address import NodeUnreachable as NodeUnreachable
     from .clients.sync_client import SyncClient as SyncClient
     from .clients.trio_client import Client as Client
     from .node import LocalNode as LocalNode
     from .node import open_node as open_node
-    from .policies import Retry as Retry
     from .tasks import after as after
     from .tasks import before as before
     from .tasks import declare as declare
     from .tasks import on_outcome as on_outcome
     from .tasks import task as task
+    from .vocabulary.policies import Retry as Retry
 
 _PLACES = {
     "ActorStopped": "runtime.errors",
@@ -79,7 +79,7 @@ _PLACES = {
     "PeerUnreachable": "runtime.errors",
     "RegistryUnavailable": "runtime.registry_messages",
     "ReplyTimeout": "runtime.errors",
-    "Retry": "tocsin.policies",
+    "Retry": "tocsin.vocabulary.policies",
     "Settled": "actors.handling.hooks",
     "StaleFence": "runtime.errors",
     "StaleVersion": "runtime.errors",
@@ -88,7 +88,7 @@ _PLACES = {
     "SyncClient": "tocsin.clients.sync_client",
     "SyncContext": "actors.handling.context",
     "Task": "actors.model.task",
-    "TaskBuilder": "tocsin.builder",
+    "TaskBuilder": "tocsin.building.builder",
     "TocsinError": "runtime.errors",
     "TooLarge": "runtime.errors",
     "TooManyRequests": "tocsin.access.limits_core",

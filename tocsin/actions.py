@@ -11,9 +11,9 @@ from actors.herald_messages import Perform
 from actors.model.event import Action, Email, Webhook
 from runtime.world import World
 
-from .config import Config
 from .handlers.mail import Encryption, MailServer, mail_sender, no_mail
 from .handlers.webhook import webhook_sender
+from .settings.config import Config
 
 
 def actions_of(config: Config, world: World) -> Mapping[type[Action], Perform]:

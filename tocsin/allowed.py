@@ -17,8 +17,8 @@ from actors.handling.catalogue import TaskType
 from actors.handling.context import Context
 from runtime.errors import InvalidRequest
 
-from .config import Config
-from .fields import show
+from .settings.config import Config
+from .vocabulary.fields import show
 
 COMMAND = "command"
 """The task type that is restricted."""

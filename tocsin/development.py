@@ -20,12 +20,12 @@ from runtime.processes import Child, describe_exit, start_child
 from runtime.world import World, termination_signals
 
 from .client import NODE_FILE, TOKEN_FILE
-from .config import Config, variable_of
 from .embedded.ports import LOOPBACK, free_port
 from .embedded.postgres import EmbeddedPostgres, let_enter
 from .embedded.zookeeper import EmbeddedZooKeeper
-from .secret_files import read_or_make
-from .setting_readers import StoreUrl
+from .settings.config import Config, variable_of
+from .settings.secret_files import read_or_make
+from .settings.setting_readers import StoreUrl
 
 logger = logging.getLogger(__name__)
 

@@ -40,23 +40,31 @@ from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
 
 from .actions import actions_of
-from .builder import ACTOR, TaskBuilder, add_many
+from .building.builder import ACTOR, TaskBuilder, add_many
 from .channels.amqp import open_amqp
-from .checks import check_editable, check_note, check_run_id, check_when, known_type, parameters_text, parse_status
-from .config import SETTINGS, Config, load_config, suggestion
-from .context_tools import ContextTools
-from .definitions import definition_from_json
 from .development import with_servers
 from .durations import Duration
-from .fields import show
-from .forwarding import Answers
 from .handlers.dead_man import dead_man
 from .loading import load_catalogue
 from .node_control import NodeControl
-from .node_settings import node_config
-from .references import references_in, resolve
+from .operations.context_tools import ContextTools
+from .peers.forwarding import Answers
+from .settings.config import SETTINGS, Config, load_config, suggestion
+from .settings.node_settings import node_config
 from .tasks import DECLARED_TASKS, DeclaredTask
-from .triggers import seeded, trigger_from_json
+from .vocabulary.checks import (
+    check_editable,
+    check_note,
+    check_run_id,
+    check_when,
+    known_type,
+    parameters_text,
+    parse_status,
+)
+from .vocabulary.definitions import definition_from_json
+from .vocabulary.fields import show
+from .vocabulary.references import references_in, resolve
+from .vocabulary.triggers import seeded, trigger_from_json
 
 logger = logging.getLogger(__name__)
 

@@ -18,14 +18,14 @@ from actors.store.port import SchedulerPause
 from runtime.clock import from_datetime, to_datetime
 from runtime.errors import InvalidRequest
 
-from .builder import ACTOR
-from .calendar_json import calendar_from_json
-from .checks import check_note
-from .fields import parse_instant, show, whole_number
-from .operations import MAX_LOG_LINES, MAX_PREVIEW
-from .services_triggers import next_of
-from .services_why import why_task
-from .why import Told
+from .building.builder import ACTOR
+from .operations.table import MAX_LOG_LINES, MAX_PREVIEW
+from .services.triggers import next_of
+from .services.why import why_task
+from .telling.why import Told
+from .vocabulary.calendar_json import calendar_from_json
+from .vocabulary.checks import check_note
+from .vocabulary.fields import parse_instant, show, whole_number
 
 if TYPE_CHECKING:
     from actors.node import Node

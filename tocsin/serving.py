@@ -23,14 +23,14 @@ from .access.settings import check_access
 from .api.entrance import ApiSettings
 from .api.server import serve_api
 from .client import NODE_FILE, TOKEN_FILE
-from .config import Config
 from .lifetime.files import LOOK_SECONDS, LoadedFiles, handler_files
 from .lifetime.runs import Run, counted, described, going_on, how_they_go_on, left_behind, listed
 from .lifetime.types import orphaned_tasks
 from .live.settings import FollowerLimits
 from .node import LocalNode, open_configured
-from .node_settings import node_config
-from .secret_files import read_or_make, write_private
+from .settings.config import Config
+from .settings.node_settings import node_config
+from .settings.secret_files import read_or_make, write_private
 
 logger = logging.getLogger(__name__)
 

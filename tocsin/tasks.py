@@ -15,9 +15,9 @@ from actors.model.policy import DEFAULT_POLICIES
 from runtime.errors import InvalidRequest
 
 from .durations import Duration
-from .fields import show
-from .placements import read_placement
-from .policies import Retry, changed_policies
+from .vocabulary.fields import show
+from .vocabulary.placements import read_placement
+from .vocabulary.policies import Retry, changed_policies
 
 H = TypeVar("H", bound=Callable[..., Any])
 

@@ -34,9 +34,9 @@ from runtime.errors import InvalidRequest
 from runtime.simulation import SimulatedWorld, seed_scheduler
 from runtime.world import INLINE
 
-from .context_tools import ContextTools
 from .durations import Duration, parse_duration
 from .node import make_declared, single_error
+from .operations.context_tools import ContextTools
 from .tasks import DECLARED_TASKS
 from .testing_cluster import VirtualCluster, open_cluster, takes
 from .virtual import Call, Run, Slot, Virtual, aware, catalogue_of

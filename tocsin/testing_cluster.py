@@ -31,11 +31,9 @@ from runtime.world import INLINE
 
 from .checker.history import Span
 from .checker.verdict import Verdict
-from .config import Config
-from .context_tools import ContextTools
 from .durations import Duration, parse_duration
-from .fields import whole_number
 from .node import LocalNode, make_declared, single_error
+from .operations.context_tools import ContextTools
 from .rehearsal.nemesis import Nemesis, Undo
 from .rehearsal.plan import Fault, FaultKind, node_names
 from .rehearsal.stage import Life
@@ -43,9 +41,11 @@ from .rehearsal.users.carry_out import UserStage
 from .rehearsal.users.judged import judge_stage
 from .rehearsal.users.standins import counting
 from .rehearsal.world import NodeWorld
+from .settings.config import Config
 from .shown import show
 from .tasks import DECLARED_TASKS
 from .virtual import Call, Virtual, aware, catalogue_of
+from .vocabulary.fields import whole_number
 
 LOOP_LANES: Final = frozenset({WRITER, READS, INLINE, LEASES, WAKES})
 """What a node does itself runs in the loop; handlers that are plain functions need a thread."""

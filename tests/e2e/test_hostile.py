@@ -20,7 +20,7 @@ from runtime.errors import AlreadyRunning, StoreUnavailable, TocsinError
 from tests.e2e import checker
 from tests.e2e.harness import FINAL, NodeProcess, RecordFile, node_process, read_ledger, tocsin, wait_for
 from tocsin.client import Client
-from tocsin.error_table import row_of
+from tocsin.operations.error_table import row_of
 
 TASKS = Path(__file__).with_name("hostile_tasks.py")
 HANG_SECONDS = 120.0

@@ -18,8 +18,8 @@ import tocsin.testing
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context
 from runtime.errors import Conflict
-from tocsin.policies import Retry
 from tocsin.testing import VirtualNode
+from tocsin.vocabulary.policies import Retry
 
 SIMULATED = {"start": "2026-01-01T00:00:00Z"}
 

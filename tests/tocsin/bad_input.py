@@ -14,10 +14,10 @@ from actors.model.calendar import Calendar
 from actors.model.task import Definition, Task, TaskState
 from actors.model.trigger import Once
 from runtime.clock import SECOND, Instant
-from tocsin import kinds
-from tocsin.references import Known
 from tocsin.shown import show
-from tocsin.vocabulary import TASK
+from tocsin.vocabulary import kinds
+from tocsin.vocabulary.references import Known
+from tocsin.vocabulary.words import TASK
 
 NOW = Instant(1_800_000_000 * SECOND)
 GOOD: dict[str, Any] = {"name": "n", "taskType": "greet", "trigger": {"every": "5m"}}

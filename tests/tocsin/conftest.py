@@ -13,9 +13,9 @@ from actors.handling.catalogue import Catalogue, task_type
 from runtime.clock import Micros
 from tests.tocsin.cli.kit import Shell
 from tocsin.client import Client
-from tocsin.config import Config
 from tocsin.serving import open_serving
-from tocsin.setting_readers import Address
+from tocsin.settings.config import Config
+from tocsin.settings.setting_readers import Address
 
 
 async def greet(ctx: Any, *, region: str = "eu", count: int = 1) -> dict[str, Any]:

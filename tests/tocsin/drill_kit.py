@@ -9,7 +9,7 @@ import attrs
 
 from runtime.clock import Instant
 from tocsin.drill.evidence_core import micros
-from tocsin.fields import parse_duration, show_instant
+from tocsin.vocabulary.fields import parse_duration, show_instant
 
 BEGIN = 1_700_000_000_000_000
 MS = 1_000

@@ -9,8 +9,8 @@ import pytest
 
 from runtime.errors import InvalidRequest
 from tocsin.allowed import allowed_commands
-from tocsin.config import Config, load_config
 from tocsin.loading import load_catalogue
+from tocsin.settings.config import Config, load_config
 
 BEYOND = {"listen": "0.0.0.0:7400"}
 BACKUP = "/usr/local/bin/backup"

@@ -24,9 +24,9 @@ from runtime.errors import (
 )
 from tests.tocsin.conftest import Running, settings
 from tocsin.client import Client, NodeUnreachable
-from tocsin.error_table import ERRORS
-from tocsin.operations import BY_NAME, OPERATIONS
-from tocsin.services import SERVICES
+from tocsin.operations.error_table import ERRORS
+from tocsin.operations.table import BY_NAME, OPERATIONS
+from tocsin.services.table import SERVICES
 
 HOURLY = {"every": "1h"}
 

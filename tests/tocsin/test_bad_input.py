@@ -13,7 +13,7 @@ from actors.model.task import Definition
 from runtime.errors import InvalidRequest
 from tests.tocsin.bad_input import GOOD, KNOWN, NOW, Slot, good_value, slots, tells, wrong_values
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.definitions import definition_from_json, definition_json
+from tocsin.vocabulary.definitions import definition_from_json, definition_json
 
 SLOTS = list(slots())
 LONGEST_MESSAGE = 800

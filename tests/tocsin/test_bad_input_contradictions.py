@@ -13,8 +13,8 @@ from actors.model.trigger import Once
 from runtime.errors import InvalidRequest
 from tests.tocsin.bad_input import CALENDAR, GOOD, KNOWN, NOW, PARENT
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.definitions import definition_from_json
-from tocsin.references import Known
+from tocsin.vocabulary.definitions import definition_from_json
+from tocsin.vocabulary.references import Known
 
 OWN_ID = "01890000-0000-7000-8000-000000000001"
 

@@ -14,7 +14,7 @@ from tests.tocsin.cli.kit import Shell
 from tests.tocsin.conftest import Running
 from tocsin.cli.options import Beside, How, When
 from tocsin.client import Client
-from tocsin.kinds import snake
+from tocsin.vocabulary.kinds import snake
 
 JSON = {"Content-Type": "application/json"}
 

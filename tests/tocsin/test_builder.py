@@ -15,8 +15,8 @@ from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.errors import Conflict, InvalidRequest
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.builder import TaskBuilder, add_many
-from tocsin.error_table import ERRORS, ErrorRow, error_of
+from tocsin.building.builder import TaskBuilder, add_many
+from tocsin.operations.error_table import ERRORS, ErrorRow, error_of
 
 NOW = Instant(1_800_000_000 * SECOND)
 

@@ -18,8 +18,8 @@ import pytest
 from tests.tocsin.cli.kit import Shell
 from tocsin.cli.output import print_error, print_facts, print_json, print_table, show_time
 from tocsin.client import Client
-from tocsin.config import load_config
-from tocsin.error_table import ERRORS, row_of
+from tocsin.operations.error_table import ERRORS, row_of
+from tocsin.settings.config import load_config
 
 
 def until(ask: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
@@ -352,7 +352,7 @@ def test_a_bug_is_one_line_unless_more_is_asked_for(shell: Shell, monkeypatch: p
     def broken() -> None:
         raise ZeroDivisionError("by\x1bnought")
 
-    monkeypatch.setattr("tocsin.node_services.versions", broken)
+    monkeypatch.setattr("tocsin.services.node.versions", broken)
     code, _, err = shell("version")
     assert (code, err) == (1, "tocsin: internal error: ZeroDivisionError: by?nought (TOCSIN_TRACEBACK=1 shows where)\n")
     monkeypatch.setenv("TOCSIN_TRACEBACK", "1")

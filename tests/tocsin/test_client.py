@@ -11,7 +11,7 @@ import pytest
 from runtime.errors import InternalError, TocsinError
 from tocsin.api.answering import encoded, error_body
 from tocsin.client import Client
-from tocsin.error_table import ERRORS, row_of, title_of_status
+from tocsin.operations.error_table import ERRORS, row_of, title_of_status
 
 
 @pytest.mark.parametrize(("title", "status"), [(row.title, row.status) for row in ERRORS])

@@ -12,9 +12,9 @@ from actors.cluster_config import ClusterConfig, TlsFiles
 from runtime.clock import SECOND
 from runtime.errors import InvalidRequest
 from tocsin.cli.main import run
-from tocsin.cluster_config import cluster_config
-from tocsin.config import Config, load_config, shown
-from tocsin.setting_readers import Address, StoreUrl, hide_password
+from tocsin.settings.cluster_config import cluster_config
+from tocsin.settings.config import Config, load_config, shown
+from tocsin.settings.setting_readers import Address, StoreUrl, hide_password
 
 URL = "postgresql://tocsin:secret@db.example:5432/tocsin?sslmode=verify-full"
 CLUSTERED: dict[str, Any] = {

@@ -10,9 +10,9 @@ from actors.model.retention import KEEP_LAST, Keep, Retention
 from actors.store.port import DELIVERIES_KEPT
 from runtime.clock import DAY, HOUR, SECOND, Micros
 from runtime.errors import InvalidRequest
-from tocsin.config import SETTINGS, Config, load_config, shown, variable_of
-from tocsin.node_settings import node_config
-from tocsin.setting_readers import Address
+from tocsin.settings.config import SETTINGS, Config, load_config, shown, variable_of
+from tocsin.settings.node_settings import node_config
+from tocsin.settings.setting_readers import Address
 
 
 def write(path: Path, text: str) -> Path:

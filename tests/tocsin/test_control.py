@@ -13,7 +13,7 @@ from tests.tocsin.cli.kit import Shell
 from tests.tocsin.conftest import Running, settings
 from tests.tocsin.test_api import add, ended, until
 from tocsin.client import Client
-from tocsin.operations import BY_NAME, OPERATIONS
+from tocsin.operations.table import BY_NAME, OPERATIONS
 
 ICS = """BEGIN:VCALENDAR
 VERSION:2.0

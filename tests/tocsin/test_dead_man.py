@@ -17,10 +17,10 @@ from actors.canaries_core import CanaryConfig
 from runtime.clock import MILLISECOND, SECOND, Micros
 from runtime.errors import InvalidRequest
 from tests.tocsin.conftest import Running, settings
-from tocsin.canary_config import PingUrl, canary_config
 from tocsin.client import Client
-from tocsin.config import Config, load_config, shown
 from tocsin.handlers.dead_man import PingFailed, dead_man
+from tocsin.settings.canary_config import PingUrl, canary_config
+from tocsin.settings.config import Config, load_config, shown
 
 HANG_SECONDS = 60.0
 

@@ -12,8 +12,8 @@ from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once
 from runtime.clock import HOUR, MINUTE, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest, TooLarge
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.definitions import definition_from_json, make_definition
-from tocsin.fields import parse_instant
+from tocsin.vocabulary.definitions import definition_from_json, make_definition
+from tocsin.vocabulary.fields import parse_instant
 
 NOW = Instant(1_800_000_000 * SECOND)
 GOOD: dict[str, Any] = {"name": "n", "taskType": "greet", "trigger": {"every": "5m"}}

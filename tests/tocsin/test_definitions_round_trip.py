@@ -17,10 +17,10 @@ from actors.model.trigger import Bounds, CalendarInterval, Cron, Once, Trigger, 
 from runtime.clock import Instant, Micros
 from tests import strategies as own
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.definitions import definition_from_json, definition_json
-from tocsin.policies import BELONGS, policies_json, read_policies
-from tocsin.references import Known, references_in
-from tocsin.triggers import trigger_from_json, trigger_json
+from tocsin.vocabulary.definitions import definition_from_json, definition_json
+from tocsin.vocabulary.policies import BELONGS, policies_json, read_policies
+from tocsin.vocabulary.references import Known, references_in
+from tocsin.vocabulary.triggers import trigger_from_json, trigger_json
 
 NOW = own.DEFAULT_START
 TASK_ID = "01890000-0000-7000-8000-000000000001"

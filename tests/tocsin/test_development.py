@@ -23,11 +23,11 @@ from runtime.world import RealWorld
 from tests.servers import server_directory
 from tests.source import ROOT
 from tocsin.client import Client
-from tocsin.config import load_config
 from tocsin.development import Plan, run_cluster, with_servers
 from tocsin.embedded.ports import is_free
 from tocsin.embedded.process import lives
 from tocsin.node import open_node, single_error
+from tocsin.settings.config import load_config
 
 HANG_SECONDS = 240.0
 

@@ -19,7 +19,7 @@ from tocsin.drill.measuring_core import Lateness, lateness, percentile
 from tocsin.drill.process import DistantVictim, LocalVictim, filled, interruptible, victim_of
 from tocsin.drill.report_core import Report
 from tocsin.drill.rounds import Drill, Plan, check_plan
-from tocsin.own_process import began, own_process
+from tocsin.services.own_process import began, own_process
 
 SECOND = 1_000 * MS
 

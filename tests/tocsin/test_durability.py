@@ -8,8 +8,8 @@ import pytest
 
 from actors.lanes import NodeConfig
 from actors.store.sqlite import SqliteStore
-from tocsin.config import load_config
-from tocsin.node_settings import node_config
+from tocsin.settings.config import load_config
+from tocsin.settings.node_settings import node_config
 
 NORMAL, FULL = 1, 2
 """As SQLite numbers them."""

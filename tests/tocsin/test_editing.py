@@ -18,12 +18,12 @@ from runtime.clock import DAY, MINUTE, SECOND, Micros
 from runtime.errors import Conflict, InvalidRequest
 from runtime.ids import made_at
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.builder import ACTOR
+from tocsin.building.builder import ACTOR
 from tocsin.node import make_declared
-from tocsin.policies import policy_sources
 from tocsin.tasks import DECLARED_TASKS, DeclaredTask
-from tocsin.views import task_view
-from tocsin.why import trigger_words
+from tocsin.telling.why import trigger_words
+from tocsin.vocabulary.policies import policy_sources
+from tocsin.vocabulary.views import task_view
 
 
 async def test_a_task_is_changed_part_by_part(tmp_path: Path) -> None:

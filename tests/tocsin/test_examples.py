@@ -101,7 +101,7 @@ async def test_the_command_runs(tmp_path: Path, catalogue: Catalogue) -> None:
 async def test_the_health_check_asks_the_node_itself(tmp_path: Path, catalogue: Catalogue) -> None:
     from tocsin.api.entrance import ApiSettings
     from tocsin.api.server import serve_api
-    from tocsin.setting_readers import Address
+    from tocsin.settings.setting_readers import Address
 
     async with tocsin.open_node(data=tmp_path / "data", catalogue=catalogue) as node, trio.open_nursery() as nursery:
         stop = trio.Event()

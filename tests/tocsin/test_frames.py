@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tocsin
-from tocsin.frames import own_frames, place_of
+from tocsin.telling.frames import own_frames, place_of
 
 PACKAGE = Path(tocsin.__file__).parent
 TRACEBACK = f"""Traceback (most recent call last):

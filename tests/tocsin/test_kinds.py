@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from runtime.clock import DAY, HOUR, MINUTE, SECOND, Micros
 from runtime.errors import InvalidRequest, TooLarge
-from tocsin import kinds
 from tocsin.durations import LONGEST
-from tocsin.fields import one_of, real_number
 from tocsin.shown import show
-from tocsin.vocabulary import EXTRA, RETRY
+from tocsin.vocabulary import kinds
+from tocsin.vocabulary.fields import one_of, real_number
+from tocsin.vocabulary.words import EXTRA, RETRY
 
 JUNE = datetime(2027, 6, 1, 12, tzinfo=UTC)
 

@@ -19,8 +19,8 @@ from tests.tocsin.mail_kit import Mailbox, mail_server
 from tests.tocsin.test_webhook import FACTS, delivery
 from tocsin.actions import actions_of
 from tocsin.actions import mail_server as server_of
-from tocsin.config import Config
 from tocsin.handlers.mail import MAX_SUBJECT, MailServer, composed, mail_sender, no_mail
+from tocsin.settings.config import Config
 
 NOW = Instant(1_767_225_605 * SECOND)
 TO = ("ops@example.org", "dev@example.org")

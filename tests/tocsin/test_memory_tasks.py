@@ -22,18 +22,19 @@ from actors.peer_messages import Call as Asked
 from actors.peer_messages import Result
 from actors.store.answers import TaskFilter, TaskPage
 from runtime.errors import Conflict, InvalidRequest, NotFound, PeerUnreachable, ReplyTimeout, TocsinError
-from tocsin import forwarding, open_node
+from tocsin import open_node
 from tocsin.access.caller import FIRST_ADMINISTRATOR
 from tocsin.api.requests import read_arguments
-from tocsin.calls import Call
-from tocsin.dispatch import Dispatcher
-from tocsin.forwarding import Answers
-from tocsin.memory_tasks import sort_key
 from tocsin.node import LocalNode
-from tocsin.operations import BY_NAME
-from tocsin.peer_calls import arguments_of
-from tocsin.places import REFERENCES, Place, Places
-from tocsin.task_lists import HERE, Seat, merge, stored_window
+from tocsin.operations.calls import Call
+from tocsin.operations.dispatch import Dispatcher
+from tocsin.operations.table import BY_NAME
+from tocsin.peers import forwarding
+from tocsin.peers.forwarding import Answers
+from tocsin.peers.peer_calls import arguments_of
+from tocsin.peers.places import REFERENCES, Place, Places
+from tocsin.services.memory_tasks import sort_key
+from tocsin.services.task_lists import HERE, Seat, merge, stored_window
 
 Json = dict[str, Any]
 
@@ -358,7 +359,7 @@ async def test_what_no_node_asks_is_refused(tmp_path: Path, operation: str, argu
 def test_arguments_travel_unchanged() -> None:
     operation = BY_NAME["why"]
     read = read_arguments(operation, {"task": "x"}, {"at": "2026-03-01T12:00:00.123456Z"}, [], b"")
-    from tocsin.context_tools import read_arguments as read_again
+    from tocsin.operations.context_tools import read_arguments as read_again
 
     assert read_again(operation.arguments, arguments_of(operation, Call(read, "ada", "rest"))) == read
 
@@ -370,7 +371,7 @@ def test_every_operation_about_a_task_or_an_execution_can_be_forwarded() -> None
 
 
 def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tocsin.places.REMEMBERED", 2)
+    monkeypatch.setattr("tocsin.peers.places.REMEMBERED", 2)
     places = Places()
     for name in "xyz":
         places.learn(Place("boot", "b", name), EVERYTHING, [name])

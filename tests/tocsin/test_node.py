@@ -17,8 +17,8 @@ from actors.model.lifecycle import State
 from runtime.clock import HOUR, MINUTE
 from tests.tocsin.conftest import CATALOGUE
 from tocsin.node import LocalNode, make_declared
-from tocsin.policies import changed_policies
 from tocsin.tasks import DECLARED_TASKS, DeclaredTask
+from tocsin.vocabulary.policies import changed_policies
 
 QUICK: dict[str, Any] = {"catalogue": CATALOGUE, "synchronous": "NORMAL", "drain_timeout": "0s"}
 

@@ -20,13 +20,13 @@ from runtime.errors import Conflict, Forbidden, NotFound, PeerUnreachable
 from runtime.records import evolve
 from runtime.world import RealWorld
 from tests.tocsin.cli.kit import Shell
-from tocsin import services_cluster
-from tocsin.calls import Call
 from tocsin.client import Client
-from tocsin.cluster_view import SharedView, SoloView, facade_of, find
-from tocsin.config import Config
-from tocsin.forwarding import Answers
 from tocsin.node import LocalNode, open_node
+from tocsin.operations.calls import Call
+from tocsin.peers.forwarding import Answers
+from tocsin.services import cluster as services_cluster
+from tocsin.services.cluster_view import SharedView, SoloView, facade_of, find
+from tocsin.settings.config import Config
 
 
 def test_a_node_alone_is_its_own_cluster(client: Client) -> None:

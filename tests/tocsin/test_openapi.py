@@ -12,7 +12,7 @@ from tests.answers import complaints, validator
 from tests.tocsin.conftest import greet
 from tocsin.api.openapi import document, error_statuses, matching_path, parameter_schema
 from tocsin.api.schemas.tables import ANSWERS, BODIES
-from tocsin.operations import OPERATIONS, Operation
+from tocsin.operations.table import OPERATIONS, Operation
 
 NAMES = [operation.name for operation in OPERATIONS]
 OPERATION = pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)

@@ -14,7 +14,7 @@ from tests.answers import validator
 from tests.tocsin.conftest import Running
 from tocsin.api.openapi import DOCS_PATH, DOCUMENT_PATH, document, matching_path
 from tocsin.api.pages import POLICY
-from tocsin.error_table import ERRORS
+from tocsin.operations.error_table import ERRORS
 
 PAGES = Path(__file__).parents[2] / "tocsin/api/pages"
 

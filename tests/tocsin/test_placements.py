@@ -24,17 +24,17 @@ from tests.actors.test_placing import execution, peer
 from tests.tocsin.bad_input import GOOD, KNOWN, NOW
 from tests.tocsin.conftest import CATALOGUE, greet
 from tests.tocsin.test_builder import FakeNode
-from tocsin.builder import TaskBuilder
+from tocsin.building.builder import TaskBuilder
 from tocsin.cli.bodies import beside_body, unset_body, with_option
 from tocsin.cli.options import Beside
 from tocsin.cli.tasks import _placement_words
-from tocsin.config import Config, load_config
-from tocsin.definitions import definition_from_json, definition_json
 from tocsin.loading import load_catalogue
-from tocsin.placement_rules import MAX_RULES, parse_rules, read_rules
-from tocsin.placements import placement_json, read_placement
 from tocsin.placing.loading import GROUP, load_strategies
-from tocsin.views import execution_view
+from tocsin.settings.config import Config, load_config
+from tocsin.settings.placement_rules import MAX_RULES, parse_rules, read_rules
+from tocsin.vocabulary.definitions import definition_from_json, definition_json
+from tocsin.vocabulary.placements import placement_json, read_placement
+from tocsin.vocabulary.views import execution_view
 
 TASK_ID = "01890000-0000-7000-8000-000000000001"
 ALL = Placement(Where.ALL)

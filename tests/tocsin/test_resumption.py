@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tocsin.resumption import LONGEST_SHOWN, resumption
+from tocsin.telling.resumption import LONGEST_SHOWN, resumption
 
 LAST = '{"done": 17}'
 

@@ -9,8 +9,8 @@ import tocsin.testing
 from actors.handling.catalogue import Catalogue, task_type
 from actors.handling.context import Context, SyncContext
 from runtime.errors import InvalidRequest, NotFound, StoreUnavailable
-from tocsin.calls import Call
-from tocsin.node_services import ready
+from tocsin.operations.calls import Call
+from tocsin.services.node import ready
 
 START = "2026-03-01T00:00:00Z"
 

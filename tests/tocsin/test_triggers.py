@@ -17,11 +17,11 @@ from runtime.clock import DAY, HOUR, MINUTE, SECOND, Instant, Micros, from_datet
 from runtime.errors import InvalidRequest
 from tests.tocsin.bad_input import CALENDAR, KNOWN, NOW
 from tests.tocsin.test_builder import FakeNode
-from tocsin.builder import TaskBuilder
+from tocsin.building.builder import TaskBuilder
 from tocsin.cli.bodies import trigger_body
 from tocsin.cli.options import When
-from tocsin.triggers import seeded, trigger_from_json
-from tocsin.vocabulary import WEEKDAYS
+from tocsin.vocabulary.triggers import seeded, trigger_from_json
+from tocsin.vocabulary.words import WEEKDAYS
 
 FEBRUARY = from_datetime(datetime(2026, 2, 10, 12, tzinfo=UTC))
 """A Tuesday."""

@@ -19,7 +19,7 @@ from runtime.errors import InvalidRequest, NotFound
 from tests.tocsin.bad_input import GOOD, KNOWN, NOW, PARENT, slots
 from tests.tocsin.conftest import CATALOGUE
 from tests.tocsin.test_builder import FakeNode
-from tocsin.builder import TaskBuilder
+from tocsin.building.builder import TaskBuilder
 from tocsin.cli.bodies import (
     OPTIONS,
     beside_body,
@@ -30,11 +30,11 @@ from tocsin.cli.bodies import (
     with_option,
 )
 from tocsin.cli.options import Beside, How, When
-from tocsin.definitions import definition_from_json
-from tocsin.kinds import ListOf, Object, OneOf, snake
-from tocsin.policies import POLICY_NAMES, changed_policies
-from tocsin.references import NOTHING, Known, References, references_in, resolve
-from tocsin.vocabulary import EXTRA, TASK
+from tocsin.vocabulary.definitions import definition_from_json
+from tocsin.vocabulary.kinds import ListOf, Object, OneOf, snake
+from tocsin.vocabulary.policies import POLICY_NAMES, changed_policies
+from tocsin.vocabulary.references import NOTHING, Known, References, references_in, resolve
+from tocsin.vocabulary.words import EXTRA, TASK
 
 ELSEWHERE = {
     "name": "the argument of `task add`, and `task edit --name`",

@@ -12,7 +12,7 @@ from actors.model.placement import Placement, Where
 from actors.store.port import SchedulerPause
 from runtime.clock import SECOND, Instant
 from tests.actors.records import definition
-from tocsin.waiting import Situation, blocker_line, nowhere, obstacle_lines
+from tocsin.telling.waiting import Situation, blocker_line, nowhere, obstacle_lines
 
 T0 = Instant(1_800_000_000 * SECOND)
 LATER = Instant(T0 + 60 * SECOND)

@@ -15,8 +15,7 @@ from actors.model.task import Definition, Task, TaskState
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Once, Trigger
 from actors.store.answers import ExecutionDetail, OutcomeRow, Revision
 from runtime.clock import HOUR, MILLISECOND, MINUTE, SECOND, Instant, Micros
-from tocsin.fields import show_instant
-from tocsin.why import (
+from tocsin.telling.why import (
     Answer,
     Case,
     Paused,
@@ -29,6 +28,7 @@ from tocsin.why import (
     phase_lines,
     trigger_words,
 )
+from tocsin.vocabulary.fields import show_instant
 
 T0 = Instant(1_800_000_000 * SECOND)
 HOURLY = Interval(Micros(HOUR), T0)

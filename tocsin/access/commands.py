@@ -14,7 +14,7 @@ from actors.model.task import Definition
 from runtime.errors import Forbidden, NotFound
 
 from ..allowed import COMMAND
-from ..fields import show
+from ..vocabulary.fields import show
 from .caller import Caller
 
 if TYPE_CHECKING:

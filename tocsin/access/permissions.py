@@ -7,7 +7,7 @@ from typing import Final
 
 from runtime.errors import Forbidden, Unauthenticated
 
-from ..operations import Operation, Permission
+from ..operations.table import Operation, Permission
 from .caller import Caller, Role
 
 ALLOWED: Final[Mapping[Permission, tuple[Role, ...]]] = {

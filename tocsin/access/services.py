@@ -10,10 +10,10 @@ from actors.store.access import AuditFilter, AuditRow, Token
 from runtime.clock import DAY, SECOND, Instant, Micros
 from runtime.errors import Forbidden, InvalidRequest
 
-from ..calls import Call
-from ..fields import Fields, show, show_instant
-from ..views import Json
-from ..vocabulary import OWNER, TENANT
+from ..operations.calls import Call
+from ..vocabulary.fields import Fields, show, show_instant
+from ..vocabulary.views import Json
+from ..vocabulary.words import OWNER, TENANT
 from .caller import Role
 from .origin import read_json
 from .secrets_core import ID_LENGTH, SECRET_BYTES, hashed, whole

@@ -11,7 +11,7 @@ import attrs
 from runtime.errors import InvalidRequest
 
 from ..live.settings import ObserveSettings
-from ..setting_readers import Address, about, optional, read_flag, read_modules, read_text, whole
+from ..settings.setting_readers import Address, about, optional, read_flag, read_modules, read_text, whole
 from .limits_core import FAILURES
 
 RATE: Final = 1_000

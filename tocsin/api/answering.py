@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 from runtime.errors import InvocationFailed, NoSuchRoute
 
 from ..access.limits_core import TooManyRequests, retry_after
-from ..error_table import ErrorRow, row_of, title_of_status
+from ..operations.error_table import ErrorRow, row_of, title_of_status
 from .openapi import DOCS_PATH
 
 _log = logging.getLogger("tocsin.api")

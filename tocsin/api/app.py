@@ -14,10 +14,10 @@ from runtime.errors import InvalidRequest, TooLarge
 
 from ..access.caller import NOBODY
 from ..access.permissions import check
-from ..calls import Answer, Call
-from ..dispatch import Dispatcher
 from ..live.hub import Hub
-from ..operations import BY_NAME, OPERATIONS, Operation
+from ..operations.calls import Answer, Call
+from ..operations.dispatch import Dispatcher
+from ..operations.table import BY_NAME, OPERATIONS, Operation
 from . import seed
 from .answering import AnyRequest, encoded, error_response, failed, refused_route
 from .entrance import ApiSettings, Entrance, actor_of, channel_of

@@ -21,7 +21,7 @@ from ..access.refusals import Refusals
 from ..access.settings import BURST, RATE, TENANT_BURST, TENANT_RATE
 from ..channels.socket_settings import DEFAULT_SOCKET_LIMITS, SocketLimits
 from ..live.settings import DEFAULT_LIMITS, FollowerLimits
-from ..vocabulary import TENANT
+from ..vocabulary.words import TENANT
 
 if TYPE_CHECKING:
     from actors.node import Node

@@ -19,11 +19,11 @@ from runtime.errors import NotFound, TocsinError
 
 from ..access.caller import Caller
 from ..access.permissions import check
-from ..calls import Call
-from ..dispatch import Dispatcher
 from ..live.events_core import Position, Wanted, read_kinds, read_position
 from ..live.hub import Follower, Hub, end_chunk, rest_chunk
 from ..live.operation import FOLLOW
+from ..operations.calls import Call
+from ..operations.dispatch import Dispatcher
 from .answering import AnyRequest, error_body, error_response
 from .entrance import Entrance
 from .requests import read_arguments

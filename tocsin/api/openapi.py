@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from runtime import errors
 
-from ..error_table import ErrorRow, row_of, rows_of_status, title_of_status
 from ..live.operation import FOLLOW
-from ..operations import OPERATIONS, Argument, Operation
+from ..operations.error_table import ErrorRow, row_of, rows_of_status, title_of_status
+from ..operations.table import OPERATIONS, Argument, Operation
 from .schemas.access import SESSION_ANSWERS
 from .schemas.given import PARAMETERS
 from .schemas.parts import ANY, OBJECT, TEXT, Schema, about, choice, closed, ref, whole

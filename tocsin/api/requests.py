@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from runtime.errors import InvalidRequest
 
-from ..config import suggestion
-from ..fields import parse_instant, show, whole_number
-from ..operations import Argument, Operation
+from ..operations.table import Argument, Operation
+from ..settings.config import suggestion
+from ..vocabulary.fields import parse_instant, show, whole_number
 
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 _LONGEST_TEXT: Final = 512

@@ -13,8 +13,8 @@ from typing import Any, Final
 from runtime.clock import Instant
 from runtime.errors import NoSuchTask, NotFound
 
-from ..calls import Call
-from ..fields import show_instant
+from ..operations.calls import Call
+from ..vocabulary.fields import show_instant
 
 PREFIX: Final = "/cxs"
 

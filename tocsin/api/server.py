@@ -12,7 +12,7 @@ from hypercorn.trio import serve
 
 from runtime.errors import Conflict, InvalidRequest
 
-from ..setting_readers import Address
+from ..settings.setting_readers import Address
 from .app import Api
 from .entrance import ApiSettings
 

@@ -14,8 +14,8 @@ from runtime.errors import TocsinError
 
 from ..access.authentication import SESSION_FOR
 from ..access.caller import Caller
-from ..fields import show_instant
-from ..views import Json
+from ..vocabulary.fields import show_instant
+from ..vocabulary.views import Json
 from .answering import encoded, error_response
 from .entrance import Entrance, address_of
 

@@ -40,10 +40,10 @@ from ..channels.socket_core import (
     result_message,
 )
 from ..channels.socket_settings import SocketLimits
-from ..error_table import row_of
-from ..fields import show
-from ..operations import BY_NAME
-from ..views import Json, detail_view
+from ..operations.error_table import row_of
+from ..operations.table import BY_NAME
+from ..vocabulary.fields import show
+from ..vocabulary.views import Json, detail_view
 from .answering import AnyRequest, encoded, error_body, error_response
 from .entrance import CSRF_HEADER, AnyConnection, Entrance, address_of, origin_problem
 from .guard import Application, Receive, Scope, Send

@@ -22,7 +22,7 @@ from runtime.clock import MILLISECOND, SECOND, Instant
 from runtime.errors import Forbidden, InvalidRequest, InvocationFailed, NotFound, TocsinError
 
 from ..api.requests import read_body
-from ..error_table import row_of
+from ..operations.error_table import row_of
 from ..shown import show
 
 if TYPE_CHECKING:

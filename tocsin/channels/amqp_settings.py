@@ -12,8 +12,8 @@ from runtime.clock import HOUR, MILLISECOND, MINUTE, SECOND, Micros
 from runtime.errors import InvalidRequest
 
 from ..access.settings import AccessSettings
-from ..cluster_config import first_line
-from ..setting_readers import about, hide_password, one_of, optional, read_modules, read_text, span, whole
+from ..settings.cluster_config import first_line
+from ..settings.setting_readers import about, hide_password, one_of, optional, read_modules, read_text, span, whole
 
 PORT: Final = 5672
 TLS_PORT: Final = 5671

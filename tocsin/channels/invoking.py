@@ -41,9 +41,9 @@ from ..access.caller import Caller
 from ..access.commands import check_parameters
 from ..access.permissions import check
 from ..allowed import COMMAND
-from ..checks import check_extra, known_type, parameters_text
-from ..fields import show
-from ..operations import BY_NAME
+from ..operations.table import BY_NAME
+from ..vocabulary.checks import check_extra, known_type, parameters_text
+from ..vocabulary.fields import show
 
 if TYPE_CHECKING:
     from actors.handling.catalogue import TaskType

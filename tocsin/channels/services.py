@@ -10,14 +10,14 @@ from actors.model.task import Extra
 from runtime.clock import SECOND, Micros
 from runtime.errors import InvalidRequest, NotFound
 
-from ..calls import Answer, Call
-from ..config import suggestion
 from ..durations import parse_duration
-from ..fields import Fields, show
-from ..kinds import read_object
-from ..operations_channels import IDEMPOTENCY_KEY
-from ..views import detail_view
-from ..vocabulary import EXTRA
+from ..operations.calls import Answer, Call
+from ..operations.channels import IDEMPOTENCY_KEY
+from ..settings.config import suggestion
+from ..vocabulary.fields import Fields, show
+from ..vocabulary.kinds import read_object
+from ..vocabulary.views import detail_view
+from ..vocabulary.words import EXTRA
 from .invoking import Wanted, has_ended, result_of
 from .invoking import invoke as run_once
 

@@ -17,9 +17,9 @@ import attrs
 
 from runtime.errors import InvalidRequest
 
-from ..error_table import ErrorRow
-from ..fields import Fields, show
-from ..views import Json
+from ..operations.error_table import ErrorRow
+from ..vocabulary.fields import Fields, show
+from ..vocabulary.views import Json
 
 MAX_ID: Final = 64
 """Characters of a client's id for an invocation."""

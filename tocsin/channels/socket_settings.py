@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from ..queue.settings import QueueSettings
-from ..setting_readers import about, whole
+from ..settings.setting_readers import about, whole
 
 FRAME_BYTES: Final = 16 * 1024
 """Of one message that a client sends: parameters of an ordinary invocation; larger data belongs where they can point to."""

@@ -17,7 +17,7 @@ from actors.store.answers import ExecutionDetail
 from runtime.errors import InvalidRequest, NotFound, ReplyTimeout, TocsinError
 
 from ..access.caller import Caller, Role
-from ..checks import known_type
+from ..vocabulary.checks import known_type
 from .invoking import MAX_CORRELATION, Wanted, cancel, result_of, run, task_of_type, until_ended
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from runtime.errors import InvalidRequest
 
-from ..fields import show
+from ..vocabulary.fields import show
 from .options import Beside, How, When
 
 OPTIONS: Final[Mapping[str, str]] = {

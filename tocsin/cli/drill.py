@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from runtime.errors import Conflict, InvalidRequest
 
 from ..durations import parse_duration
-from ..fields import whole_number
+from ..vocabulary.fields import whole_number
 from .connection import connect
 from .output import AS_JSON, print_facts, print_json, print_table, printable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..frames import own_frames, place_of
-from ..resumption import resumption
+from ..telling.frames import own_frames, place_of
+from ..telling.resumption import resumption
 from .output import print_facts, print_table, printable, show_failure, show_time, took
 
 

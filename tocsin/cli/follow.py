@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runtime.errors import ReplyTimeout, TocsinError
 
-from ..error_table import OUTCOME_EXITS
+from ..operations.error_table import OUTCOME_EXITS
 from .output import print_json, print_json_line, printable, show_error_lines, show_time
 
 if TYPE_CHECKING:

@@ -179,8 +179,8 @@ def _tell(reading: Any, output: Path | None, after: str | None, as_json: bool, u
     """Compare, write the definitions, and tell about each job."""
     from runtime.world import RealWorld
 
-    from ..fields import parse_instant
     from ..imports.report import report
+    from ..vocabulary.fields import parse_instant
 
     start = RealWorld().now() if after is None else parse_instant(after, "--after", local_zone())
     with working(as_json=False) as show:

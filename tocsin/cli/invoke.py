@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from runtime.errors import InvalidRequest
 
 from ..durations import parse_duration
-from ..fields import show
-from ..operations_channels import IDEMPOTENCY_KEY
+from ..operations.channels import IDEMPOTENCY_KEY
+from ..vocabulary.fields import show
 from .bodies import extra_body, parameters_body
 from .connection import connect
 from .output import AS_JSON, LOCAL

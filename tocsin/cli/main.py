@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from runtime.errors import InvalidRequest, TocsinError
 
-from ..error_table import INTERNAL, UNREACHABLE_EXIT, row_of
+from ..operations.error_table import INTERNAL, UNREACHABLE_EXIT, row_of
 from .audit import audits
 from .bodies import trigger_body, with_option
 from .calendars import calendars
@@ -173,7 +173,7 @@ def show_config(
     listen
         As for `up`.
     """
-    from ..config import SETTINGS, load_config, shown
+    from ..settings.config import SETTINGS, load_config, shown
 
     loaded = load_config(os.environ, config, {"data": data, "listen": listen})
     rows = [
@@ -191,7 +191,7 @@ def show_config(
 @app.command
 def version(*, as_json: Annotated[bool, AS_JSON] = False) -> None:
     """Show versions."""
-    from ..node_services import versions
+    from ..services.node import versions
 
     found = versions()
     if as_json:
@@ -289,9 +289,9 @@ def cron_next(
     from actors.model.trigger import Cron
     from runtime.world import RealWorld
 
-    from ..fields import parse_instant, whole_number
-    from ..operations import MAX_PREVIEW
-    from ..services_triggers import cron_preview, wall_clock
+    from ..operations.table import MAX_PREVIEW
+    from ..services.triggers import cron_preview, wall_clock
+    from ..vocabulary.fields import parse_instant, whole_number
 
     whole_number(count, "--count", 1, MAX_PREVIEW)
     start = RealWorld().now() if after is None else parse_instant(after, "--after", timezone)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cyclopts import Parameter
 
-from ..frames import place_of
+from ..telling.frames import place_of
 from .terminal import fitting
 
 LOCAL: Final = Parameter(name="--utc", negative=(), help="Show times in UTC instead of the local zone.")

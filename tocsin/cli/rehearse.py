@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from runtime.errors import InvalidRequest
 
-from ..fields import whole_number
+from ..vocabulary.fields import whole_number
 from .options import Flag
 from .output import AS_JSON
 from .task_rehearsal import NO_TASKS, OfTasks

@@ -16,7 +16,7 @@ from runtime.clock import DAY, SECOND, Instant
 from runtime.errors import InvalidRequest
 
 from ..durations import parse_duration
-from ..fields import parse_instant, real_number, whole_number
+from ..vocabulary.fields import parse_instant, real_number, whole_number
 from .options import Many
 from .output import print_json
 

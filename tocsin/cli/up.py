@@ -16,12 +16,12 @@ from actors.composition import real_world
 
 from ..allowed import allowed_commands
 from ..api.openapi import DOCS_PATH
-from ..config import Config, load_config
 from ..live.logs import set_up_logging
 from ..loading import load_catalogue
 from ..node import single_error
-from ..node_settings import node_config
 from ..serving import Serving, serve_node
+from ..settings.config import Config, load_config
+from ..settings.node_settings import node_config
 
 
 def run_node(file: Path | None, flags: Mapping[str, object], verbose: bool) -> int:

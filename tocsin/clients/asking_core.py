@@ -14,8 +14,8 @@ import attrs
 
 from runtime.errors import ActorCrashed, InternalError, MailboxFull, StoreUnavailable, TocsinError
 
-from ..error_table import row_of
-from ..operations import BY_NAME
+from ..operations.error_table import row_of
+from ..operations.table import BY_NAME
 from .references_core import reference
 from .requests_core import Reply, Request, answer_of, needs_id, request_of
 

@@ -11,8 +11,8 @@ import attrs
 
 from runtime.errors import InvalidRequest
 
-from ..error_table import error_of
-from ..operations import BY_NAME
+from ..operations.error_table import error_of
+from ..operations.table import BY_NAME
 
 _UNSAFE: Final = ("/", "\\", "?", "#", "%")
 """Characters of a task's name that servers take apart in a path, however they are escaped."""

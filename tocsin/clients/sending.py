@@ -12,7 +12,7 @@ import httpx
 
 from runtime.errors import InvalidRequest
 
-from ..vocabulary import TENANT
+from ..vocabulary.words import TENANT
 from .address import Address, NodeUnreachable
 from .asking_core import Heard, Session, Silence, Wait
 from .requests_core import Reply, Request

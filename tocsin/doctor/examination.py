@@ -9,8 +9,8 @@ from runtime.errors import TocsinError, Unauthenticated
 
 from ..client import Client
 from ..clients.address import NodeUnreachable
-from ..cluster_config import cluster_config
-from ..config import Config, load_config
+from ..settings.cluster_config import cluster_config
+from ..settings.config import Config, load_config
 from .broker import of_broker
 from .findings import Finding, bad, good, note
 from .machine import of_directory, of_port, of_secrets, of_store_file, of_versions

@@ -17,7 +17,7 @@ from actors.when.zones import database_version, zone
 from runtime.errors import InvalidRequest, StoreUnavailable
 
 from ..clients.address import TOKEN_FILE
-from ..config import Config
+from ..settings.config import Config
 from .findings import Finding, bad, good, note, warning
 
 STORE_FILE: Final = "tocsin.db"
@@ -147,7 +147,7 @@ def of_store_file(data: Path) -> Iterator[Finding]:
 
 def of_versions() -> Iterator[Finding]:
     """What this program is made of, and whether it knows the zones."""
-    from ..node_services import versions
+    from ..services.node import versions
 
     told = ", ".join(f"{name} {value}" for name, value in versions().items())
     yield good("versions", f"{told}, SQLite {library_version()}, {sys.platform}")

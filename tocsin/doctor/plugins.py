@@ -12,11 +12,11 @@ from runtime.clock import SECOND
 from runtime.errors import TocsinError
 from runtime.world import RealWorld
 
-from ..config import Config
 from ..placing.loading import load_strategies
 from ..queue.custom import VERBS
 from ..queue.custom_choice import link_maker
 from ..queue.custom_link import Link
+from ..settings.config import Config
 from .findings import Finding, bad, good, warning
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.when.zones import database_version
 
-from ..node_services import versions
+from ..services.node import versions
 from .findings import Finding, bad, good, warning
 from .servers import offset_finding
 

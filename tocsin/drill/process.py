@@ -18,7 +18,7 @@ import attrs
 
 from runtime.errors import Conflict, InvalidRequest
 
-from ..own_process import began, machine
+from ..services.own_process import began, machine
 
 COMMAND_SECONDS: Final = 30.0
 """For a person's command: a connection to another machine takes some seconds."""

@@ -20,8 +20,8 @@ from actors.when.zones import zone
 from runtime.clock import SECOND, Instant
 from runtime.errors import InvalidRequest
 
-from ..fields import parse_instant, show_instant
 from ..plans.yaml_text import read_yaml
+from ..vocabulary.fields import parse_instant, show_instant
 from .found import (
     WEEKDAYS,
     Found,

@@ -12,12 +12,12 @@ from actors.when.zones import zone
 from runtime.clock import DAY, HOUR, SECOND, Instant
 from runtime.errors import TocsinError
 
-from ..calendar_json import calendar_from_json
-from ..fields import show_instant
 from ..plans.fires import compare_fires
-from ..references import Known
-from ..services_triggers import offset_words
-from ..triggers import trigger_from_json
+from ..services.triggers import offset_words
+from ..vocabulary.calendar_json import calendar_from_json
+from ..vocabulary.fields import show_instant
+from ..vocabulary.references import Known
+from ..vocabulary.triggers import trigger_from_json
 from .found import Found
 
 SPAN_DAYS: Final = 400

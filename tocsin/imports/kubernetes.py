@@ -23,8 +23,8 @@ from actors.when.zones import zone
 from runtime.clock import SECOND, Instant
 from runtime.errors import InvalidRequest
 
-from ..fields import parse_instant
 from ..plans.yaml_text import Piece, read_yaml
+from ..vocabulary.fields import parse_instant
 from .found import (
     WEEKDAYS,
     Found,

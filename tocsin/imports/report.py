@@ -8,9 +8,9 @@ from typing import Any, Final
 from runtime.clock import Instant
 from runtime.errors import TocsinError
 
-from ..fields import show_instant
 from ..plans.documents import FORM
 from ..plans.yaml_text import write_yaml
+from ..vocabulary.fields import show_instant
 from .comparing import SPAN_DAYS, Comparison, compare, compare_literally
 from .found import Found, Reading
 

@@ -21,7 +21,7 @@ from actors.model.task import Definition
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest
 
-from ..fields import parse_instant, show_instant
+from ..vocabulary.fields import parse_instant, show_instant
 
 Json = dict[str, Any]
 

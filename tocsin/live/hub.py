@@ -26,9 +26,9 @@ from runtime.errors import StoreUnavailable, TocsinError
 
 from ..access.caller import FIRST_ADMINISTRATOR
 from ..access.limits_core import TooManyRequests
-from ..calls import Call
-from ..fields import show_instant
-from ..peer_calls import ALL_SECONDS, ask_node
+from ..operations.calls import Call
+from ..peers.peer_calls import ALL_SECONDS, ask_node
+from ..vocabulary.fields import show_instant
 from .events_core import LiveEvent, Position, arrived, event_of
 from .settings import FollowerLimits
 from .told import EVENTS, READ_AT_ONCE

@@ -6,7 +6,7 @@ from typing import Final
 
 from runtime import errors
 
-from ..operation import INPUT, Argument, Operation
+from ..operations.operation import INPUT, Argument, Operation
 
 FOLLOW: Final = Operation(
     "follow_events",

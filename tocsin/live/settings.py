@@ -8,8 +8,8 @@ import attrs
 
 from runtime.clock import DAY, SECOND, Micros
 
-from ..canary_config import CanarySettings
-from ..setting_readers import about, one_of, span, whole
+from ..settings.canary_config import CanarySettings
+from ..settings.setting_readers import about, one_of, span, whole
 
 FOLLOWERS: Final = 256
 """Followers of one node: each holds a connection, some 100 kB with its buffers."""

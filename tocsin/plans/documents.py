@@ -16,11 +16,11 @@ import attrs
 
 from runtime.errors import InvalidRequest, TocsinError, TooLarge
 
-from ..calendar_json import drop_version
-from ..checks import check_name
-from ..config import suggestion
-from ..fields import proper_text, show
-from ..vocabulary import TASK
+from ..settings.config import suggestion
+from ..vocabulary.calendar_json import drop_version
+from ..vocabulary.checks import check_name
+from ..vocabulary.fields import proper_text, show
+from ..vocabulary.words import TASK
 from .yaml_text import Piece, read_yaml
 
 FORM: Final = 1

@@ -14,8 +14,8 @@ from actors.model.lifecycle import Phase
 from actors.model.system import is_system
 from actors.model.task import Task
 
-from ..calendar_json import calendar_json
-from ..definitions import definition_json
+from ..vocabulary.calendar_json import calendar_json
+from ..vocabulary.definitions import definition_json
 from .documents import FORM
 from .planning import all_tasks
 from .yaml_text import write_yaml

@@ -20,8 +20,8 @@ from runtime.clock import Instant
 from runtime.errors import InvalidRequest
 from runtime.records import evolve
 
-from ..calendar_json import calendar_json
-from ..fields import show, show_instant
+from ..vocabulary.calendar_json import calendar_json
+from ..vocabulary.fields import show, show_instant
 from .documents import FileSet, Problems
 from .fires import FireDiff, compare_fires
 from .targets import OWNERSHIP, CalendarTarget, Target, Wanted, read_targets, shown

@@ -11,10 +11,10 @@ from actors.lanes import READS
 from runtime.errors import InvalidRequest, StaleVersion
 
 from ..access.commands import check_commands
-from ..calls import Call
-from ..fields import Fields, one_of, show
-from ..views import Json
-from ..vocabulary import MAX_LABEL
+from ..operations.calls import Call
+from ..vocabulary.fields import Fields, one_of, show
+from ..vocabulary.views import Json
+from ..vocabulary.words import MAX_LABEL
 from .applying import carry_out
 from .documents import FileSet, read_files, read_sources
 from .exporting import FORMATS, export_text

@@ -27,11 +27,11 @@ from runtime.clock import DAY, SECOND, Instant
 from runtime.errors import InvalidRequest, NotFound, TocsinError
 from runtime.records import evolve
 
-from ..calendar_json import calendar_from_json
-from ..checks import check_note, check_when, known_type
-from ..definitions import definition_from_json, definition_json
-from ..fields import parse_instant, show
-from ..references import CalendarName, Known, references_in, resolve
+from ..vocabulary.calendar_json import calendar_from_json
+from ..vocabulary.checks import check_note, check_when, known_type
+from ..vocabulary.definitions import definition_from_json, definition_json
+from ..vocabulary.fields import parse_instant, show
+from ..vocabulary.references import CalendarName, Known, references_in, resolve
 from .documents import Entry, FileSet, Problems
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from actors.job_queue import JobQueueConfig
 from runtime.clock import SECOND
 from runtime.world import World
 
-from ..cluster_config import first_line
+from ..settings.cluster_config import first_line
 from .custom_link import InThread, Link, load_queue
 from .settings import QueueSettings
 

@@ -17,8 +17,8 @@ from runtime.clock import Instant
 from runtime.errors import InvalidRequest
 from runtime.world import World
 
-from ..fields import show_instant
 from ..shown import show
+from ..vocabulary.fields import show_instant
 from .custom import NEEDED
 
 GROUP: Final = "tocsin.queues"

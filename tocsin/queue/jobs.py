@@ -24,13 +24,13 @@ from runtime.clock import Instant, Micros
 from runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound, TocsinError
 
 from ..access.commands import check_commands
-from ..calls import Call
-from ..checks import check_name
-from ..definitions import definition_from_json, definition_json
-from ..fields import Fields, show, show_instant
-from ..peer_calls import ask_nodes
-from ..references import references_in, resolve
-from ..views import Json, detail_view, page_view
+from ..operations.calls import Call
+from ..peers.peer_calls import ask_nodes
+from ..vocabulary.checks import check_name
+from ..vocabulary.definitions import definition_from_json, definition_json
+from ..vocabulary.fields import Fields, show, show_instant
+from ..vocabulary.references import references_in, resolve
+from ..vocabulary.views import Json, detail_view, page_view
 from .reading import read_type
 from .workers import ANEW, HOLDERS, claim_anew, holders
 

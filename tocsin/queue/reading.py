@@ -14,8 +14,8 @@ from actors.model.outside import is_outside, whole_name
 from runtime.clock import HOUR, MILLISECOND, SECOND, Micros
 from runtime.errors import InvalidRequest
 
-from ..fields import Fields, proper_text
 from ..shown import show
+from ..vocabulary.fields import Fields, proper_text
 
 LEASE: Final = Micros(30 * SECOND)
 """How long a worker may be silent unless it says otherwise: longer than a pause of its garbage collector or network, short

@@ -11,7 +11,7 @@ from runtime.clock import DAY, MILLISECOND, MINUTE, SECOND, Micros
 from runtime.errors import InvalidRequest
 
 from ..channels.amqp_settings import AmqpSettings
-from ..setting_readers import about, optional, read_modules, read_text, span
+from ..settings.setting_readers import about, optional, read_modules, read_text, span
 
 
 def read_queue(value: object, field: str) -> str:

@@ -26,10 +26,10 @@ from actors.store.answers import ExecutionDetail
 from runtime.clock import SECOND, from_datetime
 from runtime.errors import PeerUnreachable, ReplyTimeout, StaleFence, TocsinError
 
-from ..calls import Call
-from ..fields import show_instant
-from ..peer_calls import ALL_SECONDS, ask_node, ask_nodes
-from ..views import Json
+from ..operations.calls import Call
+from ..peers.peer_calls import ALL_SECONDS, ask_node, ask_nodes
+from ..vocabulary.fields import show_instant
+from ..vocabulary.views import Json
 from .reading import Lease, Saved, Saying, read_heartbeat, read_saved, read_wanted, read_worker
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import httpx
 
-from tocsin.operations import Operation
-from tocsin.vocabulary import MAX_NAME
+from tocsin.operations.table import Operation
+from tocsin.vocabulary.words import MAX_NAME
 
 TASK = {"name": "nightly", "taskType": "greet", "trigger": {"after": "1h"}, "parameters": {"region": "eu"}}
 LATER = {"after": "1h"}

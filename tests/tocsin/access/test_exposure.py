@@ -24,10 +24,10 @@ from tocsin.api.app import Api
 from tocsin.api.entrance import CSRF_HEADER, ApiSettings, origin_problem
 from tocsin.api.guard import ALLOWED_HEADERS
 from tocsin.clients.address import NodeUnreachable
-from tocsin.config import Config, load_config
-from tocsin.operations import OPERATIONS
+from tocsin.operations.table import OPERATIONS
 from tocsin.serving import open_serving
-from tocsin.setting_readers import Address
+from tocsin.settings.config import Config, load_config
+from tocsin.settings.setting_readers import Address
 
 FRIEND = "https://console.example.org"
 

@@ -12,8 +12,8 @@ from actors.peer_messages import Call as Asked
 from runtime.errors import Forbidden, NotFound
 from tests.tocsin.test_memory_tasks import Nodes, three
 from tocsin.access.caller import Caller, Role, caller_text
-from tocsin.calls import Call
-from tocsin.operations import BY_NAME
+from tocsin.operations.calls import Call
+from tocsin.operations.table import BY_NAME
 
 ADA = Caller("ada", Scope("acme"), Role.OPERATOR)
 EVE = Caller("eve", Scope("globex"), Role.ADMINISTRATOR)

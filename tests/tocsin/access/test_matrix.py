@@ -12,7 +12,7 @@ from tests.tocsin.access.kit import EXAMPLES, TASK, Person, filled
 from tests.tocsin.conftest import Running
 from tocsin.access.caller import Role
 from tocsin.access.permissions import ALLOWED
-from tocsin.operations import BY_NAME, OPERATIONS, Operation
+from tocsin.operations.table import BY_NAME, OPERATIONS, Operation
 
 NUMBERS = itertools.count()
 REFUSALS = (401, 403)

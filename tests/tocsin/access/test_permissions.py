@@ -8,7 +8,7 @@ from actors.model.scope import EVERYTHING, Scope
 from runtime.errors import Forbidden, InvalidRequest, Unauthenticated
 from tocsin.access.caller import FIRST_ADMINISTRATOR, NOBODY, Caller, Role, caller_text, read_caller
 from tocsin.access.permissions import ALLOWED, check
-from tocsin.operations import BY_NAME, OPERATIONS, Operation
+from tocsin.operations.table import BY_NAME, OPERATIONS, Operation
 
 RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: 3}
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tocsin.access.kit import TASK, Person
 from tests.tocsin.conftest import Running
-from tocsin.operations import OPERATIONS
+from tocsin.operations.table import OPERATIONS
 
 
 @attrs.frozen

@@ -26,12 +26,12 @@ from tests.rabbitmq import RabbitMQ
 from tocsin.api.metrics import metrics_text
 from tocsin.api.request_counts import RequestCounts
 from tocsin.channels.amqp_core import EXECUTION, REFUSED, STATUS
-from tocsin.config import load_config
 from tocsin.doctor.broker import of_broker
 from tocsin.embedded.ports import free_port
 from tocsin.live.hub import Hub
 from tocsin.live.settings import FollowerLimits
 from tocsin.node import LocalNode
+from tocsin.settings.config import load_config
 
 HANG_SECONDS = 90
 

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import InvalidRequest
 from tocsin.channels.amqp_settings import broker_address
-from tocsin.config import load_config, shown
+from tocsin.settings.config import load_config, shown
 
 
 @pytest.mark.parametrize(

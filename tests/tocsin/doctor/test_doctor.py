@@ -20,7 +20,6 @@ from runtime.zookeeper_check import ServerFacts
 from tests.servers import server_directory
 from tests.tocsin.conftest import Running
 from tocsin.cli.main import run
-from tocsin.config import Config
 from tocsin.doctor import machine
 from tocsin.doctor.examination import examine
 from tocsin.doctor.findings import UNWELL_EXIT, Finding, Level, exit_code
@@ -29,7 +28,8 @@ from tocsin.doctor.running import of_node
 from tocsin.doctor.servers import of_postgres, of_zookeeper, offset_finding, postgres_findings, together
 from tocsin.embedded.postgres import EmbeddedPostgres
 from tocsin.embedded.zookeeper import EmbeddedZooKeeper
-from tocsin.setting_readers import Address
+from tocsin.settings.config import Config
+from tocsin.settings.setting_readers import Address
 
 
 def troubles(findings: Iterable[Finding]) -> list[tuple[str, str]]:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.tocsin.queue.test_custom_remote import TOKEN, service
-from tocsin.config import Config
 from tocsin.doctor.examination import examine
 from tocsin.doctor.findings import Finding, Level
 from tocsin.doctor.plugins import of_job_queue, of_placements
 from tocsin.queue.custom import JobQueue
+from tocsin.settings.config import Config
 
 
 class Asleep(JobQueue):

@@ -12,7 +12,6 @@ from actors.when.triggers import next_after
 from runtime.clock import DAY, Instant, from_datetime
 from runtime.errors import InvalidRequest
 from tests.tocsin.conftest import CATALOGUE
-from tocsin.definitions import definition_from_json
 from tocsin.imports.apscheduler import read_jobs
 from tocsin.imports.celery import read_beat
 from tocsin.imports.comparing import UNEXPLAINED, own_times
@@ -22,6 +21,7 @@ from tocsin.imports.kubernetes import read_cronjobs
 from tocsin.imports.report import report
 from tocsin.plans.documents import Source, read_files
 from tocsin.plans.yaml_text import read_yaml
+from tocsin.vocabulary.definitions import definition_from_json
 
 
 def instant(text: str) -> Instant:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests import docs_console
 from tocsin.api.metrics import FAMILIES
-from tocsin.config import SETTINGS
 from tocsin.live.events_core import KINDS
+from tocsin.settings.config import SETTINGS
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs/guides/observe.md").read_text("utf-8")

@@ -22,10 +22,10 @@ from runtime.errors import InvalidRequest, StoreUnavailable
 from tests.actors.records import task
 from tests.tocsin.test_testing_cluster import START, catalogue
 from tocsin.access.limits_core import TooManyRequests
-from tocsin.forwarding import Answers
 from tocsin.live.events_core import LiveEvent, Position, Wanted, arrived, read_kinds, read_position
 from tocsin.live.hub import RING, Follower, Hub
 from tocsin.live.settings import FollowerLimits
+from tocsin.peers.forwarding import Answers
 
 Event = dict[str, Any]
 

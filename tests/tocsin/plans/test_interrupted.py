@@ -12,7 +12,7 @@ import trio
 import tocsin
 from actors.handling.catalogue import Catalogue, task_type
 from tocsin import testing
-from tocsin.calls import Call
+from tocsin.operations.calls import Call
 from tocsin.plans import applying
 from tocsin.plans.services import apply_plan, export, plan
 from tocsin.testing import VirtualNode

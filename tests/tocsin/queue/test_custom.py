@@ -16,10 +16,10 @@ from actors.handling.catalogue import Catalogue, task_type
 from actors.job_queue import JobQueueFailed
 from runtime.errors import InvalidRequest
 from runtime.world import RealWorld
-from tocsin.config import Config, load_config
 from tocsin.queue.custom import VERBS, JobQueue
 from tocsin.queue.custom_choice import job_queue_config
 from tocsin.queue.custom_link import GROUP, InThread, load_queue
+from tocsin.settings.config import Config, load_config
 
 ORDER: list[str] = []
 TOLD: dict[int, trio.Event] = {}

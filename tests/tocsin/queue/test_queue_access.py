@@ -15,10 +15,10 @@ from actors.model.scope import Scope
 from runtime.errors import Forbidden, NotFound
 from tocsin import open_node
 from tocsin.access.caller import FIRST_ADMINISTRATOR, Caller, Role
-from tocsin.calls import Call
-from tocsin.dispatch import Dispatcher
 from tocsin.node import LocalNode
-from tocsin.operations import BY_NAME, OPERATIONS
+from tocsin.operations.calls import Call
+from tocsin.operations.dispatch import Dispatcher
+from tocsin.operations.table import BY_NAME, OPERATIONS
 
 WORKER_A = Caller("wa", Scope("a"), Role.WORKER)
 WORKER_B = Caller("wb", Scope("b"), Role.WORKER)

@@ -11,10 +11,10 @@ from actors.model.lifecycle import State
 from runtime.errors import PeerUnreachable, StaleFence, StoreUnavailable
 from tocsin import testing
 from tocsin.access.caller import FIRST_ADMINISTRATOR
-from tocsin.calls import Call
-from tocsin.dispatch import Dispatcher
-from tocsin.forwarding import Answers
-from tocsin.operations import BY_NAME
+from tocsin.operations.calls import Call
+from tocsin.operations.dispatch import Dispatcher
+from tocsin.operations.table import BY_NAME
+from tocsin.peers.forwarding import Answers
 from tocsin.testing import VirtualCluster
 
 Json = dict[str, Any]

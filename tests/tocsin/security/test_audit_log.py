@@ -29,7 +29,7 @@ from tests.tocsin.conftest import Running, settings
 from tocsin import open_node
 from tocsin.access.origin import acting
 from tocsin.access.refusals import NOBODY_KNOWN, RECORDED, Refusals
-from tocsin.operations import BY_NAME, OPERATIONS, Operation
+from tocsin.operations.table import BY_NAME, OPERATIONS, Operation
 
 NUMBERS = itertools.count()
 

@@ -24,7 +24,7 @@ import pytest
 from tests.e2e.harness import NodeProcess, tocsin
 from tests.tocsin.access.kit import EXAMPLES, Person, filled
 from tocsin.cli.main import run
-from tocsin.operations import BY_NAME, OPERATIONS
+from tocsin.operations.table import BY_NAME, OPERATIONS
 
 DEFINITIONS = {"show_task", "show_definition", "list_tasks", "find_task", "export", "queue_data", "queue_list", "plan"}
 """Operations whose answers hold definitions."""

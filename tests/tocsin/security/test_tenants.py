@@ -12,7 +12,7 @@ from tests.tocsin.cli.kit import Shell
 from tests.tocsin.conftest import Running, settings
 from tocsin import SyncClient
 from tocsin.cli.connection import TENANT
-from tocsin.config import load_config
+from tocsin.settings.config import load_config
 
 
 def test_the_command_line_is_about_the_tenant_that_is_named(

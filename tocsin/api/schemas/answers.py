@@ -16,8 +16,8 @@ from actors.model.retention import Stage
 from actors.when.dst import Effect
 from runtime.supervisor import Snapshot
 
-from ...own_process import OwnProcess
-from ...vocabulary import WEEKDAYS
+from ...services.own_process import OwnProcess
+from ...vocabulary.words import WEEKDAYS
 from .parts import (
     ANY,
     BOOLEAN,

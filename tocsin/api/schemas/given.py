@@ -10,13 +10,13 @@ from actors.model.lifecycle import Status
 from actors.model.retention import FINAL_STATES
 from actors.when.cron import LONGEST_EXPRESSION
 
-from ... import kinds
-from ...checks import MAX_NOTE
-from ...operations import MAX_PREVIEW
-from ...operations_channels import IDEMPOTENCY_KEY
-from ...services import SORTS
-from ...services_canaries import MAX_CANARIES
-from ...vocabulary import (
+from ...operations.channels import IDEMPOTENCY_KEY
+from ...operations.table import MAX_PREVIEW
+from ...services.canaries import MAX_CANARIES
+from ...services.table import SORTS
+from ...vocabulary import kinds
+from ...vocabulary.checks import MAX_NOTE
+from ...vocabulary.words import (
     CALENDAR_RULE,
     CALENDAR_UNITS,
     EVENT,

@@ -9,7 +9,7 @@ from actors.model.lifecycle import Phase
 from ...plans.documents import MAX_FILES
 from ...plans.exporting import FORMATS
 from ...plans.planning import MOST_FIRES, Action
-from ...vocabulary import MAX_LABEL
+from ...vocabulary.words import MAX_LABEL
 from .parts import (
     ANY,
     BOOLEAN,

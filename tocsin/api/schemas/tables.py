@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...vocabulary import EXTRA
+from ...vocabulary.words import EXTRA
 from .access import ACCESS_ANSWERS, ACCESS_BODIES
 from .answers import NODE_ANSWERS, NODE_COMPONENTS
 from .channels import CHANNEL_ANSWERS, channel_bodies

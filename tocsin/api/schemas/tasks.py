@@ -7,9 +7,9 @@ from typing import Final
 
 from actors.model.lifecycle import Phase, State, Status
 
-from ... import kinds
-from ...policies import BELONGS
-from ...vocabulary import (
+from ...vocabulary import kinds
+from ...vocabulary.policies import BELONGS
+from ...vocabulary.words import (
     ACTIONS,
     CALENDAR_UNITS,
     DEPENDENCIES,

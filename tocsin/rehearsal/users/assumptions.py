@@ -14,7 +14,7 @@ from runtime.clock import SECOND
 from runtime.errors import InvalidRequest
 
 from ...durations import parse_duration
-from ...fields import show
+from ...vocabulary.fields import show
 
 USUAL_SECONDS: Final = 1.0
 """What a type takes of which nothing is known: long enough to be seen in the report, short enough not to be in its own way."""

@@ -26,8 +26,8 @@ from runtime.errors import InvalidRequest, TocsinError
 from runtime.simulated_registry import SimulatedRegistry
 from runtime.simulation import seed_scheduler
 
-from ...config import Config
 from ...node import single_error
+from ...settings.config import Config
 from ..nemesis import Nemesis
 from ..plan import Fault, FaultKind, Knobs, node_names
 from ..record import Record

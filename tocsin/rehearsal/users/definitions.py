@@ -16,13 +16,13 @@ from actors.handling.catalogue import Catalogue
 from actors.node import Node
 from runtime.errors import InvalidRequest, NotFound, TocsinError
 
-from ...definitions import definition_from_json
-from ...fields import show
 from ...loading import load_catalogue
 from ...node import LocalNode, make_declared
-from ...references import references_in, resolve
 from ...tasks import DECLARED_TASKS, DeclaredTask
-from ...vocabulary import TASK
+from ...vocabulary.definitions import definition_from_json
+from ...vocabulary.fields import show
+from ...vocabulary.references import references_in, resolve
+from ...vocabulary.words import TASK
 from .assumptions import Assumptions
 
 OWNER: Final = "rehearsal"

@@ -10,7 +10,7 @@ from runtime.clock import SECOND, Instant
 from runtime.errors import InvalidRequest
 
 from ...durations import parse_duration
-from ...fields import parse_instant, real_number, show
+from ...vocabulary.fields import parse_instant, real_number, show
 from ..plan import Fault, FaultKind
 
 ALL: Final = "all"

@@ -16,8 +16,8 @@ from runtime.clock import HOUR, MINUTE, SECOND, Instant
 from ...checker.history import Line, Row
 from ...checker.trial import whole_ledger
 from ...checker.verdict import SHOWN
-from ...fields import show_instant
-from ...why import reason_words, trigger_words
+from ...telling.why import reason_words, trigger_words
+from ...vocabulary.fields import show_instant
 from ..plan import FaultKind
 from ..witness import read_task
 from .assumptions import Assumptions

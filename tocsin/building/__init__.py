@@ -1,0 +1,1 @@
+"""The fluent way to make a task: when it runs, and how."""

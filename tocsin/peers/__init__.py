@@ -1,0 +1,1 @@
+"""What nodes ask of each other on behalf of callers."""

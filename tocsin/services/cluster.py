@@ -1,0 +1,120 @@
+"""What the operations about the nodes of a cluster do: who is there, who owns what, drain, executors, the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from actors.model.peer import Peer
+from runtime.clock import MILLISECOND
+from runtime.coordination import CoordinationStatus
+
+from ..operations.calls import Call
+from ..vocabulary.views import Json
+from .cluster_view import ClusterFacade, facade_of, find
+from .node import plain
+from .own_process import own_process
+
+if TYPE_CHECKING:
+    from actors.node import Node
+
+
+async def list_nodes(node: Node, _call: Call) -> Json:
+    """The nodes, with what they carry, and the coordination."""
+    cluster = facade_of(node)
+    status = cluster.coordination()
+    return {
+        "list": [_node_view(peer, status, node) for peer in cluster.peers()],
+        "coordination": _coordination_view(status, node),
+    }
+
+
+async def show_member(node: Node, call: Call) -> Json:
+    """One node in full."""
+    return _one(facade_of(node), node, call["node"])
+
+
+def _one(cluster: ClusterFacade, node: Node, name: str) -> Json:
+    peer, status = find(cluster.peers(), name), cluster.coordination()
+    owned = sorted(slot for slot, owner in status.owners.items() if owner == peer.name)
+    return _node_view(peer, status, node) | {"owned": owned, "types": sorted(peer.types)}
+
+
+def _node_view(peer: Peer, status: CoordinationStatus, node: Node) -> Json:
+    return {
+        "name": peer.name,
+        "boot": peer.boot,
+        "address": peer.address,
+        "state": "draining" if peer.draining else peer.standing.value,
+        "here": peer.name == node.config.name,
+        "leader": peer.name == status.leader,
+        "executor": peer.executor,
+        "slots": peer.slots,
+        "free": peer.free,
+        "running": peer.running,
+        "partitions": sum(owner == peer.name for owner in status.owners.values()),
+        "offsetMs": None if peer.offset is None else peer.offset / MILLISECOND,
+        "version": peer.version,
+        "timezoneDatabase": peer.timezone_database,
+        "labels": dict(peer.labels),
+    }
+
+
+def _coordination_view(status: CoordinationStatus, node: Node) -> Json:
+    return {
+        "session": status.session,
+        "connected": status.connected,
+        "trusted": status.trusted,
+        "leader": status.leader,
+        "partitions": node.identity.partitions,
+        "owned": len(status.owners),
+        "gate": status.gate,
+        "problem": status.problem,
+    }
+
+
+async def drain_node(node: Node, call: Call) -> Json:
+    """Have a node take nothing new and give its partitions away, or take part again."""
+    cluster = facade_of(node)
+    said = await cluster.drain(call["node"], not call["undo"], call)
+    if said is None:
+        # Where it was carried out, which is here.
+        await node.access.note(call.actor, "DrainNode", f"{call['node']}{', undone' if call['undo'] else ''}")
+    return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
+
+
+async def switch_executor(node: Node, call: Call) -> Json:
+    """Have a node take executions, or no new ones."""
+    cluster = facade_of(node)
+    said = await cluster.set_executor(call["node"], call["on"], call)
+    if said is None:
+        await node.access.note(call.actor, "SwitchExecutor", f"{call['node']} {'on' if call['on'] else 'off'}")
+    return _one(cluster, node, call["node"]) if said is None else said | {"here": False}
+
+
+async def show_process(node: Node, call: Call) -> Json:
+    """The process that a node is, as the machine tells it from others."""
+    said = await facade_of(node).process(call["node"], call)
+    return {"node": call["node"], "boot": node.boot, **plain(own_process())} if said is None else said
+
+
+async def list_partitions(node: Node, _call: Call) -> Json:
+    """Every partition with its owner and its epoch."""
+    cluster = facade_of(node)
+    owners, epochs = cluster.coordination().owners, await cluster.epochs()
+    return {"list": [_partition_view(slot, owners, epochs) for slot in range(node.identity.partitions)]}
+
+
+def _partition_view(number: int, owners: Mapping[int, str], epochs: Mapping[int, int]) -> Json:
+    return {"number": number, "owner": owners.get(number), "epoch": epochs.get(number)}
+
+
+async def raise_fence(node: Node, call: Call) -> Json:
+    """Lift every partition's epoch above all that were ever handed out."""
+    cluster = facade_of(node)
+    await cluster.raise_fence()
+    epochs = await cluster.epochs()
+    await node.access.note(
+        call.actor, "RaiseFence", f"{len(epochs)} partitions, epochs up to {max(epochs.values(), default=0)}"
+    )
+    return {"raised": len(epochs)}

@@ -1,0 +1,1 @@
+"""What is configured: file and environment, with units, defaults, limits and reasons."""
