@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 _FRAME: Final = re.compile(r'^[ |]*  File "(.+)", line (\d+), in (.+)\n(?:[ |]*    (?! )(.+)\n)?', re.MULTILINE)
-_ROOT: Final = Path(__file__).resolve().parent.parent
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _OWN: Final = ("tocsin", "actors", "runtime")
 _OWN_FILE: Final = re.compile(rf"(?:{re.escape(str(_ROOT))}|.*/(?:site|dist)-packages)/(?:{'|'.join(_OWN)})/")
 _BELOW: Final = re.compile(r".*/(?:site-packages|dist-packages|lib(?:64)?/python3(?:\.\d+)?)/|<frozen |<string>")
