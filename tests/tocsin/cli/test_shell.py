@@ -119,7 +119,7 @@ def test_a_session_in_a_terminal(shell: Shell, environment: dict[str, str], tmp_
     with terminal("shell", environment=environment, home=tmp_path, size=(40, 160)) as session:
         session.until("node-1>")
         before = session.type("task-list -t greet\r")
-        assert "Storage" in session.until("task(s)", before)
+        assert "Next Run" in session.until("task(s)", before)
         session.until("node-1>", before + 20)
         before = session.type("task-show typed\t")
         session.until("a shell'", before)

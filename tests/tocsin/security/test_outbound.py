@@ -24,6 +24,7 @@ from tests.tocsin.test_webhook import delivery
 from tocsin.handlers.http import HttpFailed, make_http
 from tocsin.handlers.reachable import may_be_reached
 from tocsin.handlers.webhook import webhook_sender
+from tocsin.live.logs import QUIET
 
 LOOPBACK = ip_network("127.0.0.0/8")
 
@@ -326,7 +327,8 @@ async def test_what_people_put_into_addresses_is_in_no_message(trap: Trap) -> No
 @WAYS
 async def test_the_library_logs_nothing_of_a_request(ask: Ask, trap: Trap, caplog: pytest.LogCaptureFixture) -> None:
     """It would tell whole addresses, and the headers of answers; of other requests in the program it goes on to tell."""
-    caplog.set_level("DEBUG")
+    for name in ("", *QUIET):
+        caplog.set_level("DEBUG", logger=name)
     trap.answer = b"HTTP/1.1 204 No Content\r\nSet-Cookie: canary=1\r\n\r\n"
     await ask(f"http://127.0.0.1:{trap.port}/canary?key=canary", LOOPBACK)
     assert "canary" not in caplog.text and "httpcore" not in caplog.text
