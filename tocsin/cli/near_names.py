@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from typing import Final
 
 from runtime.errors import NotFound, TocsinError
 
+from ..settings.config import suggestion
 from .connection import connect
 
 MOST_NAMES: Final = 1_000
@@ -25,15 +25,15 @@ def near_names() -> Iterator[None]:
         yield
     except NotFound as error:
         found = _UNKNOWN.match(str(error))
-        near = None if found is None else _nearest(found[1])
-        if near is None:
+        near = "" if found is None else _nearest(found[1])
+        if not near:
             raise
-        raise NotFound(f"{error}; did you mean {near!r}?") from None
+        raise NotFound(f"{error}{near}") from None
 
 
-def _nearest(name: str) -> str | None:
+def _nearest(name: str) -> str:
     names: list[str] = []
     # The first refusal is the one to tell of.
     with suppress(TocsinError):
         names = [task["name"] for task in connect().call("list_tasks", sortBy="name", limit=MOST_NAMES)["list"]]
-    return next(iter(difflib.get_close_matches(name[:64], names, n=1)), None)
+    return suggestion(name, names)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from actors.model.lifecycle import Status
+from actors.model.system import OWN_TYPES
 from actors.node import Node
 from actors.store.answers import TaskFilter
 
 MOST_LOOKED_AT: Final = 1_000
 """Tasks looked at when a node starts: some milliseconds."""
-
-_OF_THE_NODE: Final = "system."
-"""What the node does itself, without a handler."""
 
 _OVER: Final = frozenset({Status.COMPLETED, Status.CANCELLED})
 
@@ -26,6 +24,6 @@ async def orphaned_tasks(node: Node) -> list[str]:
         f"{task.definition.name} (type {task.definition.type})"
         for task in page.tasks
         if task.definition.type not in node.catalogue
-        and not task.definition.type.startswith(_OF_THE_NODE)
+        and task.definition.type not in OWN_TYPES
         and task.state.status not in _OVER
     ]
