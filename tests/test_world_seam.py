@@ -116,6 +116,7 @@ DOORS = [
     ),
     ("tocsin/placing/bounded.py", "threading", "the loop itself waits for a user's strategy, with a deadline"),
     ("tocsin/placing/bounded.py", "time", "how long that strategy is left alone; virtual time does without"),
+    ("tocsin/webhooks.py", "time", "runs in the receiver's process, where there is no World"),
     ("tocsin/handlers/mail.py", "ssl", "the standard library's mail client takes a context of it"),
     ("tocsin/channels/amqp_connection.py", "ssl", "so does the client of a broker, in its own thread"),
 ]

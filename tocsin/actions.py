@@ -13,6 +13,7 @@ from runtime.world import World
 
 from .handlers.mail import Encryption, MailServer, mail_sender, no_mail
 from .handlers.webhook import webhook_sender
+from .handlers.webhook_signing import signer
 from .settings.config import Config
 
 
@@ -20,7 +21,9 @@ def actions_of(config: Config, world: World) -> Mapping[type[Action], Perform]:
     """Who does which action."""
     allowed = [ip_network(network) for network in config.webhooks_allowed]
     server = mail_server(config)
-    return {Webhook: webhook_sender(allowed), Email: no_mail if server is None else mail_sender(server, world)}
+    secrets = Path(config.webhooks_secrets_file) if config.webhooks_secrets_file else None
+    webhook = webhook_sender(allowed, signer(secrets, world))
+    return {Webhook: webhook, Email: no_mail if server is None else mail_sender(server, world)}
 
 
 def mail_server(config: Config) -> MailServer | None:

@@ -53,12 +53,16 @@ class On(StrEnum):
 
 @record
 class Webhook:
-    """Send a request to a URL. `body`: a text with placeholders like `{task.name}`; None for the standard JSON."""
+    """Send a request to a URL. `body`: a text with placeholders like `{task.name}`; None for the standard JSON.
+
+    `secret`: the name of what it is signed with; None for unsigned.
+    """
 
     url: str
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: tuple[tuple[str, str], ...] = ()
     body: str | None = None
+    secret: str | None = None
 
 
 @record

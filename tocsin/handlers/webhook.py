@@ -19,6 +19,7 @@ from actors.herald_text import filled, message
 from actors.model.event import Webhook
 
 from .reachable import Address, Network, Unreachable, checked_addresses, unlogged
+from .webhook_signing import Sign, unsigned
 
 REQUEST_SECONDS: Final = 10.0
 """For the whole of a request: a receiver that works longer answers first and works then."""
@@ -36,15 +37,15 @@ ALLOWED: Final = "webhooks.allowed"
 """The setting of the networks that may be reached although they are not public."""
 
 
-def webhook_sender(allowed: Sequence[Network] = ()) -> Callable[[Delivery], Awaitable[str]]:
-    """The action. `allowed`: networks that webhooks may reach although they are not public."""
+def webhook_sender(allowed: Sequence[Network] = (), sign: Sign = unsigned) -> Callable[[Delivery], Awaitable[str]]:
+    """The action. `allowed`: networks that webhooks may reach although they are not public. `sign`: those that want it."""
 
     async def send(delivery: Delivery) -> str:
         action = delivery.action
         assert isinstance(action, Webhook)
         try:
             with trio.fail_after(REQUEST_SECONDS), unlogged():
-                return await _send(action, delivery, allowed)
+                return await _send(action, delivery, allowed, sign)
         except trio.TooSlowError:
             raise DeliveryFailed(f"no answer within {REQUEST_SECONDS:g} s") from None
         except Unreachable as error:
@@ -55,14 +56,16 @@ def webhook_sender(allowed: Sequence[Network] = ()) -> Callable[[Delivery], Awai
     return send
 
 
-async def _send(action: Webhook, delivery: Delivery, allowed: Sequence[Network]) -> str:
+async def _send(action: Webhook, delivery: Delivery, allowed: Sequence[Network], sign: Sign) -> str:
     url = httpx.URL(action.url)
     port = url.port or (443 if url.scheme == "https" else 80)
     addresses = await checked_addresses(url.raw_host.decode("ascii"), port, allowed, ALLOWED)
+    headers, body = _message(action, delivery)
+    headers.update(await sign(delivery, body))
     verify = _trusted() if url.scheme == "https" else False
     async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=REQUEST_SECONDS) as client:
         for index, address in enumerate(addresses, 1):
-            request = _request(client, url, address, action, delivery)
+            request = _request(client, url, address, action.method, headers, body)
             try:
                 response = await client.send(request, stream=True)
             except httpx.ConnectError:
@@ -76,22 +79,28 @@ async def _send(action: Webhook, delivery: Delivery, allowed: Sequence[Network])
     raise AssertionError("a name without addresses is refused before")
 
 
-def _request(
-    client: httpx.AsyncClient, url: httpx.URL, address: Address, action: Webhook, delivery: Delivery
-) -> httpx.Request:
-    """The request as if to the name, on its way to the address: the certificate must be the name's."""
+def _message(action: Webhook, delivery: Delivery) -> tuple[httpx.Headers, bytes]:
+    """Headers and body, but for what says where they go."""
     headers = httpx.Headers({"Content-Type": "application/json", "User-Agent": "tocsin"})
     headers.update(dict(action.headers))
     body = json.dumps(message(delivery))
     if action.body is not None:
         body = filled(action.body, delivery, in_json="json" in headers["Content-Type"])
-    own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity", "Tocsin-Delivery": delivery.id}
-    headers.update(own)
+    headers.update({"Accept-Encoding": "identity", "Tocsin-Delivery": delivery.id})
+    return headers, body.encode(errors="replace")
+
+
+def _request(
+    client: httpx.AsyncClient, url: httpx.URL, address: Address, method: str, headers: httpx.Headers, body: bytes
+) -> httpx.Request:
+    """The request as if to the name, on its way to the address: the certificate must be the name's."""
+    addressed = headers.copy()
+    addressed["Host"] = url.netloc.decode("ascii")
     return client.build_request(
-        action.method,
+        method,
         url.copy_with(host=str(address)),
-        headers=headers,
-        content=body.encode(errors="replace"),
+        headers=addressed,
+        content=body,
         extensions={"sni_hostname": url.raw_host.decode("ascii")},
     )
 

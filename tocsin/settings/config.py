@@ -270,6 +270,16 @@ class Config(SocketSettings):
             "neighbourhood to whoever can make a task",
         ),
     )
+    webhooks_secrets_file: str = attrs.field(
+        default="",
+        metadata=about(
+            "webhooks.secrets_file",
+            optional(read_text),
+            "file",
+            "what webhooks are signed with: a name (TENANT/NAME for a tenant's) and its secrets in each line, read at each "
+            "delivery; definitions name a secret and do not hold it",
+        ),
+    )
     http_allowed: tuple[str, ...] = attrs.field(
         default=(),
         metadata=about(

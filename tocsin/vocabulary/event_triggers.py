@@ -22,6 +22,11 @@ _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS: Final = ("content-length", "host", "transfer-encoding", "connection")
 """Headers that say how a request is framed, which is the client's business."""
 
+_SECRET: Final = re.compile(r"(?!whsec_)[A-Za-z0-9._-]{1,128}")
+_NAME_OF_ONE: Final = "the name of a secret in the file that webhooks.secrets_file names (letters, digits, . _ -)"
+_SHOWN: Final = 6
+"""Characters: who put the secret itself there must not find it in every log."""
+
 _KIND_OF: Final = {kind: name for name, kind in KINDS.items()}
 _ACTION_FIELD: Final = "actions"
 
@@ -63,9 +68,11 @@ def _action(value: Mapping[str, Any], path: str) -> Action:
 
 def _check_action(action: Action, path: str) -> None:
     match action:
-        case Webhook(url=url, headers=headers, body=body):
+        case Webhook(url=url, headers=headers, body=body, secret=secret):
             _check_url(url, f"{path}.url")
             _check_headers(headers, f"{path}.headers")
+            if secret is not None and not _SECRET.fullmatch(secret):
+                raise InvalidRequest(f"{path}.secret: {_NAME_OF_ONE}, not {show(secret[:_SHOWN])}")
             _check_texts(path, body=body)
         case Email(to=to, subject=subject, body=body):
             for address in to:

@@ -266,6 +266,7 @@ ACTIONS: Final[dict[str, tuple[Field, ...]]] = {
         field("method", Choice(("POST", "PUT", "PATCH")), "of the request"),
         field("headers", Pairs(Text(MAX_WORD), Text(MAX_HEADER, 0), MAX_HEADERS), "headers of its own"),
         _BODY,
+        field("secret", Text(MAX_WORD), "the name of what it is signed with; null: unsigned", null=None),
     ),
     "email": (
         field("to", ListOf(Text(MAX_ADDRESS), MAX_RECIPIENTS, "addresses", least=1, once=True), "addressees"),
