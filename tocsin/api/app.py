@@ -14,6 +14,7 @@ from runtime.errors import InvalidRequest, TooLarge
 
 from ..access.caller import NOBODY
 from ..access.permissions import check
+from ..console.routes import console_routes
 from ..live.hub import Hub
 from ..operations.calls import Answer, Call
 from ..operations.dispatch import Dispatcher
@@ -64,7 +65,7 @@ class Api:
     def _routes(self) -> Litestar:
         handlers = [self._route("/api", operation) for operation in OPERATIONS]
         letter = [self._route(seed.PREFIX, operation) for operation in OPERATIONS if operation.seed]
-        others = [self._metrics_route(), self.sockets.route(), *page_routes()]
+        others = [self._metrics_route(), self.sockets.route(), *page_routes(), *console_routes()]
         return Litestar(
             route_handlers=[*handlers, *letter, *others, *session_routes(self._entrance), self._events.route()],
             exception_handlers={HTTPException: refused_route, Exception: failed},

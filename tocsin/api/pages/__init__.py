@@ -40,18 +40,7 @@ def page_routes() -> list[HTTPRouteHandler]:
     """The routes of the document and of the page."""
     here = Path(__file__).parent
     found = [_route(DOCUMENT_PATH, json.dumps(document(), ensure_ascii=False).encode(), "application/json")]
-    found.append(_entrance())
     return found + [_route(path, (here / name).read_bytes(), media) for path, (name, media) in _FILES.items()]
-
-
-def _entrance() -> HTTPRouteHandler:
-    """Who opens the bare address in a browser gets the page."""
-
-    async def get() -> Response[bytes]:
-        return Response(b"", status_code=303, media_type="text/html", headers=HEADERS | {"Location": DOCS_PATH})
-
-    get.__annotations__ = {"return": Response}
-    return HTTPRouteHandler("/", http_method="GET", status_code=303, name="/")(get)
 
 
 def _route(path: str, content: bytes, media: str) -> HTTPRouteHandler:

@@ -1,0 +1,65 @@
+"""The files of the console, as they are served: read once, named by what they hold, packed for those who take it packed."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+STATIC: Final = Path(__file__).parent / "static"
+
+MEDIA: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""Suffix -> media type. Files with other suffixes (licences, notes) are not served."""
+
+PAGE: Final = "index.html"
+
+MARK: Final = b"{{assets}}"
+"""In the page: where its assets are. The path has the digest of all of them, so that a browser may keep each for ever."""
+
+SMALL: Final = 1_000
+"""Bytes below which packing saves no packet."""
+
+
+@attrs.frozen
+class Asset:
+    """One file: its bytes, the same packed (empty if that saves nothing), and its media type."""
+
+    content: bytes
+    packed: bytes
+    media: str
+
+
+@attrs.frozen
+class Assets:
+    """All files. `digest`: of all of them; `page`: the one page, which names the others by it."""
+
+    digest: str
+    page: Asset
+    files: Mapping[str, Asset]
+
+
+def read_assets(folder: Path = STATIC) -> Assets:
+    """The files of a folder, by their paths within it with slashes."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.suffix in MEDIA}
+    contents = {name: path.read_bytes() for name, path in found.items()}
+    whole = sha256()
+    for name, content in contents.items():
+        whole.update(f"{name} {len(content)} ".encode() + content)
+    digest = whole.hexdigest()[:16]
+    page = contents.pop(PAGE).replace(MARK, f"/console/assets/{digest}".encode())
+    files = {name: _asset(name, content) for name, content in contents.items()}
+    return Assets(digest, _asset(PAGE, page), files)
+
+
+def _asset(name: str, content: bytes) -> Asset:
+    packed = gzip.compress(content, mtime=0) if len(content) >= SMALL else b""
+    return Asset(content, packed, MEDIA[Path(name).suffix])
