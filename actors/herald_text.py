@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runtime.clock import isoformat
+from runtime.clock import timestamp
 from runtime.errors import InvalidRequest
 
 from .herald_messages import Delivery, DeliveryFailed
@@ -57,7 +57,7 @@ def filled(template: str, delivery: Delivery, *, in_json: bool = False) -> str:
 
 
 def _sought(delivery: Delivery, keys: list[str]) -> Any:
-    found: Any = {**delivery.facts, "delivery": delivery.id, "event": delivery.event, "at": isoformat(delivery.at)}
+    found: Any = {**delivery.facts, "delivery": delivery.id, "event": delivery.event, "at": timestamp(delivery.at)}
     for key in keys:
         if isinstance(found, Mapping) and key in found:
             found = found[key]
@@ -80,7 +80,7 @@ def message(delivery: Delivery) -> dict[str, Any]:
     body = {
         "delivery": delivery.id,
         "event": delivery.event,
-        "at": isoformat(delivery.at),
+        "at": timestamp(delivery.at),
         "task": facts["task"],
         "execution": facts["execution"],
     }

@@ -51,6 +51,15 @@ def to_timedelta(duration: Micros) -> timedelta:
     return timedelta(microseconds=duration)
 
 
+def timestamp(instant: Instant) -> str:
+    """When something happened, as JSON tells it: RFC 3339 in UTC, with three digits of a second unless they are all 0.
+
+    What is below a millisecond is cut off. Where an instant has to come back as it was, take `isoformat`.
+    """
+    whole = to_datetime(Instant(instant - instant % MILLISECOND))
+    return whole.isoformat(timespec="milliseconds" if whole.microsecond else "seconds").replace("+00:00", "Z")
+
+
 def isoformat(instant: Instant) -> str:
     """RFC 3339 in UTC with a `Z`; fractions only where there are some."""
     return to_datetime(instant).isoformat().replace("+00:00", "Z")

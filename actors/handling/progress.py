@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from runtime.clock import DAY, SECOND, Instant, isoformat
+from runtime.clock import DAY, SECOND, Instant, timestamp
 from runtime.errors import InvalidRequest
 
 from .payload import MAX_PROGRESS, encode_json
@@ -66,9 +66,9 @@ FARTHEST_SECONDS: Final = 3650.0 * DAY / SECOND
 
 def shown_progress(figures: dict[str, Any], pace: Pace, now: Instant, at: float) -> str:
     """JSON text of progress with `at`, the instant it was said, and `eta`, the instant of the end where one can be foretold."""
-    shown = {**figures, "at": isoformat(now)}
+    shown = {**figures, "at": timestamp(now)}
     total = figures.get("total")
     left = None if total is None or "done" not in figures else pace.seconds_left(total, at)
     if left is not None:
-        shown["eta"] = isoformat(Instant(now + round(left * SECOND)))
+        shown["eta"] = timestamp(Instant(now + round(left * SECOND)))
     return encode_json(shown, 2 * MAX_PROGRESS, "progress")

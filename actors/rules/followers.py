@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from runtime.clock import SECOND, Instant, isoformat
+from runtime.clock import SECOND, Instant, timestamp
 
 from ..model.event import EventTrigger, On, event_document
 from ..model.execution import Execution, Kind
@@ -183,7 +183,7 @@ def _seconds(begin: Instant | None, end: Instant | None) -> float | None:
 
 
 def _time(instant: Instant | None) -> str | None:
-    return None if instant is None else isoformat(instant)
+    return None if instant is None else timestamp(instant)
 
 
 def history_facts(former: Iterable[Execution], state: str | None, counts: dict[str, int]) -> dict[str, Any]:

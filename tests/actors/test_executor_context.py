@@ -71,7 +71,7 @@ async def test_progress_is_merged_throttled_and_the_newest_is_told(autojump_cloc
             "step": "last",
             "details": {"file": "f999", "size": 3},
             "at": "2026-01-01T00:00:01Z",
-            "eta": "2026-01-01T00:00:01.001001Z",
+            "eta": "2026-01-01T00:00:01.001Z",
         }
 
 

@@ -15,6 +15,7 @@ from runtime.clock import (
     from_datetime,
     from_timedelta,
     isoformat,
+    timestamp,
     to_datetime,
     to_timedelta,
 )
@@ -41,3 +42,18 @@ def test_texts():
     assert isoformat(Instant(0)) == "1970-01-01T00:00:00Z"
     assert isoformat(Instant(1_500_000)) == "1970-01-01T00:00:01.500000Z"
     assert isoformat(LAST_INSTANT) == "9999-12-31T23:59:59Z"
+
+
+@pytest.mark.parametrize(
+    ("instant", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_500_000, "1970-01-01T00:00:01.500Z"),
+        (1_000_400, "1970-01-01T00:00:01Z"),
+        (1_001_999, "1970-01-01T00:00:01.001Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+        (LAST_INSTANT, "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_what_happened_is_told_to_the_millisecond(instant: int, text: str) -> None:
+    assert timestamp(Instant(instant)) == text

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from actors.when.wall_clock import moved_to
 from actors.when.zones import zone
-from runtime.clock import SECOND, Instant, Micros, from_datetime, to_datetime
+from runtime.clock import SECOND, Instant, Micros, from_datetime, timestamp
 from runtime.errors import InvalidRequest
 
 from ..durations import parse_duration
@@ -69,10 +69,7 @@ def _in_zone(local: datetime, timezone: str) -> Instant:
 
 def show_instant(instant: Instant | None) -> str | None:
     """An instant as RFC 3339 in UTC with three digits of a second where there are any."""
-    if instant is None:
-        return None
-    moment = to_datetime(instant)
-    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
+    return None if instant is None else timestamp(instant)
 
 
 class Fields:
