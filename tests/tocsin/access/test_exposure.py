@@ -22,7 +22,7 @@ from tocsin.access.limits_core import FAILURES, REMEMBERED, WINDOW_SECONDS, Fail
 from tocsin.access.settings import check_access, read_origins
 from tocsin.api.app import Api
 from tocsin.api.entrance import CSRF_HEADER, ApiSettings, origin_problem
-from tocsin.api.guard import ALLOWED_HEADERS
+from tocsin.api.guard import ALLOWED_HEADERS, BASIC
 from tocsin.clients.address import NodeUnreachable
 from tocsin.operations.table import OPERATIONS
 from tocsin.serving import open_serving
@@ -157,6 +157,37 @@ def test_no_page_from_elsewhere_has_leave_unless_it_is_named(root: Person, open_
         assert (read.headers.get("access-control-allow-origin") == origin) is good
     assert "authorization" in answer.request.headers["access-control-request-headers"]
     assert CSRF_HEADER not in ALLOWED_HEADERS.lower()
+
+
+READ_BY_ALL = {
+    "cache-control",
+    "content-language",
+    "content-length",
+    "content-type",
+    "expires",
+    "last-modified",
+    "pragma",
+}
+"""Headers that browsers let every page read, by the Fetch standard."""
+
+FOR_THE_BROWSER = {"date", "server", "vary", "upgrade", "connection", *(BASIC.keys() - {"cache-control"})}
+"""Headers that no page has a use for."""
+
+
+def test_pages_from_elsewhere_may_read_what_an_answer_says(open_to_friends: Person) -> None:
+    origin = {"Origin": FRIEND}
+    answers = [
+        open_to_friends.send("POST", "/api/services/wait?wait=0s", json={}, headers=origin),
+        open_to_friends.send("GET", "/api/tasks/nowhere", headers=origin),
+        open_to_friends.send("PATCH", "/api/version", headers=origin),
+        Person(open_to_friends.url, None).send("GET", "/api/tasks", headers=origin),
+    ]
+    assert [answer.status_code for answer in answers] == [202, 404, 405, 401]
+    for answer in answers:
+        exposed = {name.lower() for name in answer.headers["access-control-expose-headers"].split(", ")}
+        said = {name for name in answer.headers if not name.startswith("access-control-")}
+        assert said - READ_BY_ALL - FOR_THE_BROWSER <= exposed, said
+        assert {"location", "etag", "retry-after", "x-request-id"} <= exposed
 
 
 @pytest.mark.parametrize(
