@@ -105,6 +105,7 @@ class Cluster:
         self._timezone_database = timezone_database
         self._executor = config.executor
         self._draining = False
+        self._drain_listeners: list[Callable[[bool], None]] = []
         self._load: Load = lambda: (0, 0, 0)
         self._peers: tuple[Peer, ...] = ()
         self._known: tuple[Member, ...] = ()
@@ -340,6 +341,12 @@ class Cluster:
         self._draining = on
         self._tell_keeper()
         hint(self._coordinator.mailbox, Drain(on))
+        for listener in self._drain_listeners:
+            listener(on)
+
+    def on_drain(self, listener: Callable[[bool], None]) -> None:
+        """Have it told of every drain (True) and of every return (False), at once and in the loop."""
+        self._drain_listeners.append(listener)
 
     async def raise_fence(self) -> None:
         """An operator's word after a loss of authority. Raises StoreUnavailable, RegistryUnavailable."""

@@ -84,8 +84,8 @@ class Connection(Protocol):
         """Reply, then done with."""
         ...
 
-    def stop_consuming(self) -> None:
-        """No further messages."""
+    def consume(self, on: bool) -> None:
+        """Messages, or no further ones."""
         ...
 
     def close(self) -> None:
@@ -127,6 +127,8 @@ async def open_amqp(node: Node, settings: AmqpSettings) -> AsyncIterator[None]:
     channel = AmqpChannel(node, settings, _connect_to(node, settings, address), str(address))
     node.beside.append(channel.complaints)
     node.tallies[LANE] = channel.messages
+    if node.cluster is not None:
+        node.cluster.on_drain(channel.hold)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(channel.run)
         try:
@@ -165,6 +167,7 @@ class AmqpChannel:
         self._first = settings.amqp_pause / SECOND
         self._longest = settings.amqp_longest_pause / SECOND
         self._connection: Connection | None = None
+        self._held = False
         self._trouble = ""
         self._unrecorded = 0
         self._why_unrecorded = ""
@@ -216,6 +219,15 @@ class AmqpChannel:
         with trio.move_on_after(CLOSE_SECONDS):
             await self._ended.wait()
 
+    def hold(self, on: bool) -> None:
+        """Leave the messages to the other nodes, as long as an operator's drain lasts, or take them again."""
+        if on is self._held:
+            return
+        self._held = on
+        logger.info("messages of the broker %s are %s", self._where, "left to other nodes" if on else "taken again")
+        if self._connection is not None and not self._node.draining.is_set():
+            self._connection.consume(not on)
+
     def abandon(self) -> None:
         """Close whatever is open, without waiting."""
         if self._connection is not None:
@@ -244,6 +256,8 @@ class AmqpChannel:
                     reason = f"{type(error).__name__}: {error}"
 
         connection = self._connection = self._connect(lambda told: self._node.world.from_thread_soon(hear, told))
+        if self._held:
+            connection.consume(False)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve)
             nursery.start_soon(self._stop_when_draining, connection)
@@ -263,7 +277,7 @@ class AmqpChannel:
 
     async def _stop_when_draining(self, connection: Connection) -> None:
         await self._node.draining.wait()
-        connection.stop_consuming()
+        connection.consume(False)
 
     # -- one message
 

@@ -65,6 +65,7 @@ class BrokerConnection:
         self._tell = tell
         self._steps: deque[Callable[[BlockingChannel], None]] = deque()
         self._connection: pika.BlockingConnection | None = None
+        self._wanted = True
         self._consumer = ""
         self._lost = ""
         self._closing = False
@@ -88,7 +89,7 @@ class BrokerConnection:
         channel.basic_qos(prefetch_count=self._consumed.prefetch)
         channel.confirm_delivery()
         channel.add_on_cancel_callback(self._on_cancelled)
-        self._consumer = channel.basic_consume(self._consumed.queue, self._on_message)
+        self._follow(channel)
         self._tell(None)
         while not (self._closing or self._lost):
             connection.process_data_events(_LOOK_SECONDS)
@@ -98,6 +99,15 @@ class BrokerConnection:
             if not channel.is_open:
                 # What the broker has against it is in the error of the next use.
                 channel.basic_qos(prefetch_count=self._consumed.prefetch)
+
+    def _follow(self, channel: BlockingChannel) -> None:
+        """Begin or end to consume, if that is not what is done already."""
+        if self._wanted and not self._consumer:
+            self._consumer = channel.basic_consume(self._consumed.queue, self._on_message)
+        elif self._consumer and not self._wanted:
+            # What has come and was not told of goes back to the broker.
+            channel.basic_cancel(self._consumer)
+            self._consumer = ""
 
     def _on_message(self, _channel: BlockingChannel, method: Any, properties: Any, body: bytes) -> None:
         self._tell(
@@ -150,9 +160,10 @@ class BrokerConnection:
 
         self._want(answer)
 
-    def stop_consuming(self) -> None:
-        """Take no further messages; those that are here can still be answered."""
-        self._want(lambda channel: channel.basic_cancel(self._consumer))
+    def consume(self, on: bool) -> None:
+        """Take messages, or no further ones; those that are here can still be answered. Holds from the connection's start on."""
+        self._wanted = on
+        self._want(self._follow)
 
     def close(self) -> None:
         """End it once everything wanted before is done: what is not acknowledged then is delivered again."""
