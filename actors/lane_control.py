@@ -10,6 +10,7 @@ from copy import copy
 
 import attrs
 
+from runtime.clock import Instant
 from runtime.errors import NotFound
 from runtime.mailbox import ask
 from runtime.records import evolve
@@ -21,7 +22,7 @@ from .lanes import ASK_SECONDS, Lane
 from .model.execution import CLAIMABLE, Execution, WaitsFor
 from .model.scope import EVERYTHING, Scope
 from .model.task import Definition, Task
-from .store.answers import TaskFilter, TaskPage
+from .store.answers import Active, Activity, ActivityFilter, Newest, TaskFilter, TaskPage
 from .store.port import SchedulerPause
 
 
@@ -111,6 +112,32 @@ class LaneControl:
     async def _visible(self, task_id: str) -> bool:
         return self._scope == EVERYTHING or bool(await self.in_memory([task_id]))
 
+    async def activity(self, wanted: ActivityFilter) -> Activity:
+        """Executions of all stored tasks and of this node's memory tasks: what is open first, then what ended last."""
+        if self._scope != EVERYTHING:
+            wanted = attrs.evolve(wanted, tenant=self._scope.tenant, owner=self._scope.owner)
+        reach = attrs.evolve(wanted, offset=0, limit=wanted.offset + wanted.limit)
+        memory = await self._world.blocking(self._memory.store.activity, reach, lane=self._memory.reader)
+        durable = self._durable
+        if not memory.rows:
+            return await self._world.blocking(durable.store.activity, wanted, lane=durable.reader)
+        stored = await self._world.blocking(durable.store.activity, reach, lane=durable.reader)
+        rows = sorted([*memory.rows, *stored.rows], key=_place, reverse=True)
+        more = memory.more or stored.more or len(rows) > reach.limit
+        return Activity(tuple(rows[wanted.offset : reach.limit]), more, stored.reached)
+
+    async def newest(self, ids: Sequence[str], count: int) -> dict[str, Newest]:
+        """The newest executions and unrun slots of each of these tasks, at most `count` of each; those out of scope are left out."""
+        found: dict[str, Newest] = {}
+        for lane in (self._durable, self._memory):
+            if self._scope == EVERYTHING:
+                known = list(ids)
+            else:
+                tasks = await self._world.blocking(lane.store.tasks, list(ids), lane=lane.reader)
+                known = [task.id for task in tasks if self._scope.covers(task.definition)]
+            found |= await self._world.blocking(lane.store.newest, known, count, lane=lane.reader)
+        return found
+
     def load(self) -> tuple[int, int, int]:
         """Of stored tasks: all slots, those that are free, and the attempts that run."""
         return self._durable.executor.load()
@@ -156,6 +183,13 @@ class LaneControl:
             return execution.waits_for, None
         lane = self._durable if definition.persistent else self._memory
         return lane.keeper.claims.lacks(definition, execution)
+
+
+def _place(row: Active) -> tuple[bool, Instant, str]:
+    """Where an execution stands in a list of activity, read from its end."""
+    execution = row.execution
+    at = execution.created_at if execution.is_held else execution.ended_at
+    return execution.is_held, at or Instant(0), execution.id
 
 
 def within(wanted: TaskFilter, scope: Scope) -> TaskFilter:

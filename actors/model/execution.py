@@ -97,6 +97,11 @@ class Execution:
         """Whether it still occupies its task: waiting, running, or abandoned and not returned."""
         return self.state in OPEN_STATES or self.lingers
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it belongs to the present of its task: open, or held after a crash."""
+        return self.is_open or self.state is State.CRASHED
+
 
 @record
 class Attempt:

@@ -12,7 +12,7 @@ from runtime.records import record
 
 from ..model.execution import Attempt, Execution
 from ..model.lifecycle import State, Status
-from ..model.occurrence import Outcome
+from ..model.occurrence import Outcome, Settled
 from ..model.task import Definition, Task
 
 
@@ -108,6 +108,59 @@ class ExecutionDetail:
     result: str | None = None
     checkpoint: str | None = None
     progress: str | None = None
+
+
+SCANNED: Final = 10_000
+"""Rows that a look at all executions goes through before it is narrowed by tenant, type or node: some tens of milliseconds."""
+
+
+@record
+class ActivityFilter:
+    """Which executions of all tasks are looked at; all conditions combine. `states` None: any.
+
+    Those that are open, held or lingering are of the present and fit any time; of the others the end lies in [since, until].
+    """
+
+    since: Instant
+    until: Instant
+    states: tuple[State, ...] | None = None
+    type: str | None = None
+    task_id: str | None = None
+    node: str | None = None
+    tenant: str | None = None
+    owner: str | None = None
+    offset: int = 0
+    limit: int = 100
+    scanned: int = SCANNED
+
+
+@record
+class Active:
+    """An execution with the name and the type of its task."""
+
+    execution: Execution
+    name: str
+    type: str
+
+
+@record
+class Activity:
+    """Executions: first those that are open, held or lingering, the newest first, then the others, the last to end first.
+
+    `more`: there are more than these. `reached`: the look ended at this instant, because it went through so many rows.
+    """
+
+    rows: tuple[Active, ...] = ()
+    more: bool = False
+    reached: Instant | None = None
+
+
+@record
+class Newest:
+    """The newest executions of a task and the newest of its nominal times that did not run, each the newest first."""
+
+    executions: tuple[Execution, ...] = ()
+    settled: tuple[Settled, ...] = ()
 
 
 @record

@@ -23,6 +23,7 @@ from ..model.occurrence import Outcome, Reason, Settled
 from ..model.retention import REVISIONS_KEPT, Purged, Slice
 from ..model.task import Definition, Task, TaskState
 from .answers import TASK_SORTS, Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from .memory_activity import MemoryActivity
 from .memory_purge import Purger
 from .memory_rows import (
     Parts,
@@ -62,7 +63,7 @@ _SLACK: Final = 64
 """Outdated entries of the due heap that are always allowed; beyond, half of it may be outdated before it is built anew."""
 
 
-class MemoryStore:
+class MemoryStore(MemoryActivity):
     """The port's adapter over dictionaries. For one thread. `deliveries_kept`: see `DELIVERIES_KEPT`.
 
     `clock`: what leases are measured by; None: they do not lapse.

@@ -12,18 +12,16 @@ from runtime.clock import Instant
 from runtime.errors import InternalError, StaleEpoch, StaleFence
 
 from ..model.execution import Attempt, Execution
-from ..model.lifecycle import OPEN_STATES, State
+from ..model.lifecycle import State
 from ..model.occurrence import Outcome, Reason, Settled
 from ..model.task import Definition, Task, TaskState
 from .answers import Counts, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage, sort_key
 from .port import Commit
 
-HELD: Final = OPEN_STATES | {State.CRASHED}
-
 
 def is_held(execution: Execution) -> bool:
     """Whether an execution belongs to its task's open ones: open, held after a crash, or lingering."""
-    return execution.state in HELD or execution.lingers
+    return execution.is_held
 
 
 _LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}

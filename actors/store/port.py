@@ -39,7 +39,19 @@ from ..model.execution import Attempt, Execution
 from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Definition, Task, TaskState
-from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from .answers import (
+    Activity,
+    ActivityFilter,
+    Counts,
+    ExecutionDetail,
+    Identity,
+    LogLine,
+    Newest,
+    OutcomeRow,
+    Revision,
+    TaskFilter,
+    TaskPage,
+)
 
 DEFAULT_PARTITIONS: Final = 256
 """Partitions of a new cluster: enough to spread over 16 nodes with 6 % granularity, few enough to list on a page."""
@@ -340,6 +352,14 @@ class Store(Protocol):
 
     def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
         """A task's executions, newest first, and their number."""
+        ...
+
+    def activity(self, wanted: ActivityFilter) -> Activity:
+        """Executions of all tasks that are open or have ended lately. Goes through a bounded number of rows."""
+        ...
+
+    def newest(self, ids: Sequence[str], count: int) -> Mapping[str, Newest]:
+        """Of each of these tasks the newest executions and the newest slots that did not run, at most `count` of each."""
         ...
 
     def execution(self, execution_id: str) -> ExecutionDetail | None:

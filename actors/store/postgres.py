@@ -21,9 +21,29 @@ from ..model.execution import Execution
 from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Task
-from . import postgres_access, postgres_purge, postgres_read, postgres_schema, postgres_shared, postgres_side
+from . import (
+    postgres_access,
+    postgres_activity,
+    postgres_purge,
+    postgres_read,
+    postgres_schema,
+    postgres_shared,
+    postgres_side,
+)
 from .access import AuditFilter, AuditRow, ChainHead, Token
-from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from .answers import (
+    Activity,
+    ActivityFilter,
+    Counts,
+    ExecutionDetail,
+    Identity,
+    LogLine,
+    Newest,
+    OutcomeRow,
+    Revision,
+    TaskFilter,
+    TaskPage,
+)
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .postgres_link import Connection, PostgresLimits, connect, door
 from .postgres_shared import Listener
@@ -221,6 +241,12 @@ class PostgresStore:
 
     def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
         return self._read(postgres_read.executions, task_id, offset=offset, limit=limit)
+
+    def activity(self, wanted: ActivityFilter) -> Activity:
+        return self._read(postgres_activity.activity, wanted)
+
+    def newest(self, ids: Sequence[str], count: int) -> Mapping[str, Newest]:
+        return self._read(postgres_activity.newest, ids, count)
 
     def execution(self, execution_id: str) -> ExecutionDetail | None:
         return self._read(postgres_read.execution, execution_id)

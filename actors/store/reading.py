@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from runtime.clock import Instant
 from runtime.records import evolve
 
 from ..model.lifecycle import State, Status
 from ..model.occurrence import Outcome
 from ..model.task import Extra
-from .answers import Counts, OutcomeRow, TaskFilter
+from .answers import Active, Activity, ActivityFilter, Counts, OutcomeRow, TaskFilter
 from .rows import last_instant
 
 
@@ -60,3 +61,26 @@ def counts_of(
 
 def _given(numbers: Mapping[str, int]) -> dict[str, int]:
     return {word: number for word, number in numbers.items() if number}
+
+
+def one_more(rows: Sequence[Active], wanted: ActivityFilter, reached: Instant | None = None) -> Activity:
+    """What is answered if one row more was looked for than is wanted. `reached`: where the look ended for its bound."""
+    more = len(rows) > wanted.limit
+    return Activity(tuple(rows[: wanted.limit]), more or reached is not None, None if more else reached)
+
+
+def look(
+    wanted: ActivityFilter,
+    present: Callable[[int], list[Active]],
+    past: Callable[[int, int], list[Active]],
+    bound: Callable[[], Instant | None],
+) -> Activity:
+    """A page of activity of a database. `present`: the first so many open executions that fit; `past`: of those that have ended so
+    many after others; `bound`: where the last of the rows that are gone through ended, None if these are all."""
+    end = wanted.offset + wanted.limit + 1
+    first = present(end)
+    if len(first) == end:
+        return one_more(first[wanted.offset :], wanted)
+    before = max(0, wanted.offset - len(first))
+    rows = first[wanted.offset :] + past(before, end - max(len(first), wanted.offset))
+    return one_more(rows, wanted, bound() if len(rows) <= wanted.limit else None)

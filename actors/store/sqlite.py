@@ -19,9 +19,21 @@ from ..model.execution import Execution
 from ..model.occurrence import Settled
 from ..model.retention import Purged, Slice
 from ..model.task import Task
-from . import sqlite_access, sqlite_purge, sqlite_read, sqlite_schema, sqlite_shared, sqlite_side
+from . import sqlite_access, sqlite_activity, sqlite_purge, sqlite_read, sqlite_schema, sqlite_shared, sqlite_side
 from .access import AuditFilter, AuditRow, ChainHead, Token
-from .answers import Counts, ExecutionDetail, Identity, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from .answers import (
+    Activity,
+    ActivityFilter,
+    Counts,
+    ExecutionDetail,
+    Identity,
+    LogLine,
+    Newest,
+    OutcomeRow,
+    Revision,
+    TaskFilter,
+    TaskPage,
+)
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .shared import Shared
 from .sqlite_schema import door
@@ -166,6 +178,12 @@ class SqliteStore:
 
     def executions(self, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:
         return self._read(sqlite_read.executions, task_id, offset=offset, limit=limit)
+
+    def activity(self, wanted: ActivityFilter) -> Activity:
+        return self._read(sqlite_activity.activity, wanted)
+
+    def newest(self, ids: Sequence[str], count: int) -> Mapping[str, Newest]:
+        return self._read(sqlite_activity.newest, ids, count)
 
     def execution(self, execution_id: str) -> ExecutionDetail | None:
         return self._read(sqlite_read.execution, execution_id)

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 import attrs
 import httpx
 
-from . import asks, asks_access, asks_channels, asks_plans, asks_queue
+from . import asks, asks_access, asks_channels, asks_overviews, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .following_core import Event, Following
@@ -233,6 +233,9 @@ class SyncClient(SyncConnection):
     plan = _Method(asks_plans.plan)
     apply_plan = _Method(asks_plans.apply_plan)
     export = _Method(asks_plans.export)
+    find_executions = _Method(asks_overviews.find_executions)
+    recent = _Method(asks_overviews.recent)
+    show_tree = _Method(asks_overviews.show_tree)
     queue_start = _Method(asks_queue.queue_start)
     queue_next = _Method(asks_queue.queue_next)
     queue_save = _Method(asks_queue.queue_save)

@@ -15,7 +15,7 @@ import trio
 
 from runtime.errors import InvalidRequest, TocsinError
 
-from . import asks, asks_access, asks_channels, asks_plans, asks_queue
+from . import asks, asks_access, asks_channels, asks_overviews, asks_plans, asks_queue
 from .address import find_address
 from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .following_core import Event, Following
@@ -280,6 +280,9 @@ class Client:
     plan = _Method(asks_plans.plan)
     apply_plan = _Method(asks_plans.apply_plan)
     export = _Method(asks_plans.export)
+    find_executions = _Method(asks_overviews.find_executions)
+    recent = _Method(asks_overviews.recent)
+    show_tree = _Method(asks_overviews.show_tree)
     queue_start = _Method(asks_queue.queue_start)
     queue_next = _Method(asks_queue.queue_next)
     queue_save = _Method(asks_queue.queue_save)

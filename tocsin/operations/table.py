@@ -25,6 +25,7 @@ from .operation import Argument as Argument
 from .operation import Operation as Operation
 from .operation import Permission as Permission
 from .operation import limit_of as _limit
+from .overviews import OVERVIEWS
 from .queue import QUEUE
 
 MAX_PREVIEW: Final = 1_000
@@ -418,6 +419,7 @@ OPERATIONS: Final = (
         (Argument("format", "query", "text", "yaml or json", default="yaml"),),
         errors=_INPUT,
     ),
+    *OVERVIEWS,
     *QUEUE,
     *CHANNELS,
     *ACCESS,

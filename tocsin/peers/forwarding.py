@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SWITCHES: Final = frozenset("drain_node switch_executor show_process".split())
+SWITCHES: Final = frozenset("drain_node switch_executor show_process show_tree".split())
 """Operations on a node, which only that node carries out, or answers."""
 
 FORWARDED: Final = SWITCHES | REFERENCES.keys()

@@ -12,7 +12,7 @@ from runtime.coordination import CoordinationStatus
 from ..operations.calls import Call
 from ..vocabulary.views import Json
 from .cluster_view import ClusterFacade, facade_of, find
-from .node import plain
+from .node import plain, show_node
 from .own_process import own_process
 
 if TYPE_CHECKING:
@@ -96,6 +96,12 @@ async def show_process(node: Node, call: Call) -> Json:
     """The process that a node is, as the machine tells it from others."""
     said = await facade_of(node).process(call["node"], call)
     return {"node": call["node"], "boot": node.boot, **plain(own_process())} if said is None else said
+
+
+async def show_tree(node: Node, call: Call) -> Json:
+    """The tree of actors of a node."""
+    said = await facade_of(node).tree(call["node"], call)
+    return await show_node(node, call) | {"here": True} if said is None else said | {"here": False}
 
 
 async def list_partitions(node: Node, _call: Call) -> Json:

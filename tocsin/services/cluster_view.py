@@ -56,6 +56,10 @@ class ClusterFacade(Protocol):
         """The process of another node, as it says itself; None for this one."""
         ...
 
+    async def tree(self, name: str, call: Call) -> Json | None:
+        """What another node says of itself and its actors; None for this one."""
+        ...
+
     async def raise_fence(self) -> None:
         """An operator's word after a loss of authority: lift the store's epochs above all that were ever handed out."""
         ...
@@ -108,6 +112,10 @@ class SoloView:
         find(self.peers(), name)
         return None
 
+    async def tree(self, name: str, call: Call) -> Json | None:
+        find(self.peers(), name)
+        return None
+
     async def raise_fence(self) -> None:
         raise Conflict("this node is alone: no coordination service can disagree with its store")
 
@@ -143,8 +151,14 @@ class SharedView:
         return None
 
     async def process(self, name: str, call: Call) -> Json | None:
+        return await self._said_by(name, "show_process", call)
+
+    async def tree(self, name: str, call: Call) -> Json | None:
+        return await self._said_by(name, "show_tree", call)
+
+    async def _said_by(self, name: str, operation: str, call: Call) -> Json | None:
         peer = find(self.peers(), name)
-        return None if peer.boot == self._cluster.boot else await self._forward(peer, "show_process", {}, call)
+        return None if peer.boot == self._cluster.boot else await self._forward(peer, operation, {}, call)
 
     async def raise_fence(self) -> None:
         await self._cluster.raise_fence()

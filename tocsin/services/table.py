@@ -48,9 +48,19 @@ from ..vocabulary.policies import policy_sources
 from ..vocabulary.references import references_in, resolve
 from ..vocabulary.triggers import seeded, trigger_from_json
 from ..vocabulary.views import Json, execution_view, page_view, task_detail_view, task_view
+from .activity import find_executions, recent
 from .calendars import delete_calendar, list_calendars, put_calendar, show_calendar
 from .canaries import add_canaries, show_canaries
-from .cluster import drain_node, list_nodes, list_partitions, raise_fence, show_member, show_process, switch_executor
+from .cluster import (
+    drain_node,
+    list_nodes,
+    list_partitions,
+    raise_fence,
+    show_member,
+    show_process,
+    show_tree,
+    switch_executor,
+)
 from .executions import (
     cancel_execution,
     list_deliveries,
@@ -344,6 +354,9 @@ SERVICES: Final[Mapping[str, Service]] = {
         add_canaries,
         list_partitions,
         raise_fence,
+        find_executions,
+        recent,
+        show_tree,
         plan,
         apply_plan,
         export,

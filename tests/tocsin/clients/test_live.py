@@ -15,12 +15,12 @@ import trio
 import tocsin
 from runtime.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from tests.tocsin.conftest import Running
-from tocsin.clients import asks, asks_access, asks_channels, asks_plans, asks_queue
+from tocsin.clients import asks, asks_access, asks_channels, asks_overviews, asks_plans, asks_queue
 from tocsin.clients.address import NodeUnreachable
 from tocsin.clients.sync_client import SyncClient
 from tocsin.clients.trio_client import Client
 
-MODULES = (asks, asks_access, asks_channels, asks_plans, asks_queue)
+MODULES = (asks, asks_access, asks_channels, asks_overviews, asks_plans, asks_queue)
 
 
 @pytest.fixture

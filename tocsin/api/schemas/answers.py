@@ -74,7 +74,7 @@ _ATTEMPT: Final[dict[str, Schema]] = {
     "failure": nullable(ref("Failure")),
 }
 
-_EXECUTION: Final[dict[str, Schema]] = {
+EXECUTION: Final[dict[str, Schema]] = {
     **_ATTEMPT,
     "id": ID,
     "taskId": ID,
@@ -262,8 +262,8 @@ _STATUS: Final = {"status": {"const": "ok"}}
 NODE_COMPONENTS: Final[dict[str, Schema]] = {
     "Failure": closed({"type": TEXT, "message": TEXT, "traceback": TEXT}),
     "WaitsFor": about(nullable(choice(WaitsFor)), "what a waiting execution waits for"),
-    "Execution": closed(_EXECUTION),
-    "ExecutionDetail": closed({**_EXECUTION, **_DETAIL}),
+    "Execution": closed(EXECUTION),
+    "ExecutionDetail": closed({**EXECUTION, **_DETAIL}),
     "Attempt": closed({"number": whole(1), **_ATTEMPT}),
     "Outcome": _OUTCOME,
     "Delivery": _DELIVERY,

@@ -9,6 +9,7 @@ from .access import ACCESS_ANSWERS, ACCESS_BODIES
 from .answers import NODE_ANSWERS, NODE_COMPONENTS
 from .channels import CHANNEL_ANSWERS, channel_bodies
 from .given import SHARED, SPAN, TASK_BODIES, object_schema, task_schema
+from .overviews import OVERVIEW_ANSWERS, OVERVIEW_BODIES
 from .parts import Schema
 from .plans import PLAN_ANSWERS, PLAN_BODIES
 from .queue import QUEUE_ANSWERS, queue_bodies
@@ -17,6 +18,7 @@ from .tasks import TASK_SCHEMAS
 BODIES: Final[dict[str, Schema]] = {
     **TASK_BODIES,
     **PLAN_BODIES,
+    **OVERVIEW_BODIES,
     **ACCESS_BODIES,
     **queue_bodies(task_schema((), {}), SPAN),
     **channel_bodies(SPAN, object_schema(EXTRA)),
@@ -25,6 +27,7 @@ BODIES: Final[dict[str, Schema]] = {
 
 ANSWERS: Final[dict[str, Schema | None]] = {
     **NODE_ANSWERS,
+    **OVERVIEW_ANSWERS,
     **PLAN_ANSWERS,
     **QUEUE_ANSWERS,
     **ACCESS_ANSWERS,

@@ -1,0 +1,49 @@
+"""What can be asked about all tasks at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .asking_core import Ask
+from .giving import Time, time_of, whole
+from .records import ExecutionInfo, NodeRef, TaskRef, list_reader
+from .references_core import reference
+
+
+def find_executions(
+    *,
+    since: Time | None = None,
+    until: Time | None = None,
+    states: Sequence[str] = (),
+    type: str | None = None,  # noqa: A002
+    task: TaskRef | None = None,
+    node: NodeRef | None = None,
+    offset: int = 0,
+    limit: int = 100,
+) -> Ask[tuple[ExecutionInfo, ...]]:
+    """Executions of all tasks: first what is open or held, the newest first, then what ended in the time, the last first.
+
+    since, until: an hour ago and now if not said. states: such as RUNNING, or HELD and OPEN for some together; none: any.
+    """
+    span = {"since": time_of(since, "since"), "until": time_of(until, "until"), "state": ",".join(states) or None}
+    of = {"type": type, "task": task, "node": node, "offset": offset, "limit": limit}
+    return Ask("find_executions", {**span, **of}, list_reader(ExecutionInfo))
+
+
+def recent(tasks: Sequence[TaskRef], *, count: int = 20) -> Ask[dict[str, list[dict[str, Any]]]]:
+    """What became of the newest `count` nominal times and runs of some tasks, the oldest first, by the tasks' ids.
+
+    tasks: ids, at most 100; unknown ones are left out.
+    """
+    ids = ",".join(str(reference(task, "task")) for task in tasks)
+    return Ask(
+        "recent",
+        {"tasks": ids, "count": count},
+        lambda value: {one["taskId"]: one["outcomes"] for one in value["list"]},
+    )
+
+
+def show_tree(node: NodeRef) -> Ask[dict[str, Any]]:
+    """The tree of actors of a node of the cluster, with mailboxes, restarts and last errors. Raises NotFound, PeerUnreachable."""
+    return Ask("show_tree", {"node": node}, whole)

@@ -1,0 +1,60 @@
+"""The rows of the table of operations that look at all tasks at once: what runs, what was lately, what comes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtime import errors
+
+from .operation import FIND, INPUT, OFFSET, Argument, Operation, limit_of
+
+MAX_RECENT: Final = 100
+"""Tasks of one question for their newest outcomes: a page of a list; and outcomes of each of them."""
+
+_SINCE: Final = Argument("since", "query", "instant", "from this time on; an hour ago if absent")
+_UNTIL: Final = Argument("until", "query", "instant", "up to this time; now if absent")
+
+OVERVIEWS: Final = (
+    Operation(
+        "find_executions",
+        "GET",
+        "/executions",
+        "Executions of all tasks: first those that are open or held, the newest first, then those that ended in the time, the "
+        "last first; all filters combine",
+        "viewer",
+        (
+            _SINCE,
+            _UNTIL,
+            Argument(
+                "state", "query", "text", "one or more states with commas; HELD is CRASHED, OPEN what has not ended"
+            ),
+            Argument("type", "query", "text", "a task type"),
+            Argument("task", "query", "text", "id, unique prefix of an id, or name of a task"),
+            Argument("node", "query", "text", "the name of the node of the newest attempt"),
+            OFFSET,
+            limit_of(100),
+        ),
+        errors=(*INPUT, *FIND),
+    ),
+    Operation(
+        "recent",
+        "GET",
+        "/recent",
+        "What became of the newest nominal times and runs of some tasks, the oldest first; unknown tasks are left out",
+        "viewer",
+        (
+            Argument("tasks", "query", "text", f"ids with commas, at most {MAX_RECENT}", required=True),
+            Argument("count", "query", "whole", "how many of each task", default=20, low=1, high=MAX_RECENT),
+        ),
+        errors=INPUT,
+    ),
+    Operation(
+        "show_tree",
+        "GET",
+        "/nodes/{node}/tree",
+        "The tree of actors of a node, with mailboxes and restarts",
+        "viewer",
+        (Argument("node", "path", "text", "a node's name", required=True),),
+        errors=(*FIND, errors.PeerUnreachable, errors.ReplyTimeout),
+    ),
+)
