@@ -138,6 +138,20 @@ class LaneControl:
             found |= await self._world.blocking(lane.store.newest, known, count, lane=lane.reader)
         return found
 
+    async def due(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
+        """When and of which task something is due up to an instant, in order: the first so many, also of those out of scope."""
+        found = []
+        for lane in (self._durable, self._memory):
+            found += await self._world.blocking(lane.store.due, None, until, limit, lane=lane.reader)
+        return sorted(found)[:limit]
+
+    async def tasks(self, ids: Sequence[str]) -> list[Task]:
+        """The stored tasks and the memory tasks of this node among these."""
+        found = []
+        for lane in (self._durable, self._memory):
+            found += await self._world.blocking(lane.store.tasks, ids, lane=lane.reader)
+        return [task for task in found if self._scope.covers(task.definition)]
+
     def load(self) -> tuple[int, int, int]:
         """Of stored tasks: all slots, those that are free, and the attempts that run."""
         return self._durable.executor.load()

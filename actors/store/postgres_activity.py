@@ -86,7 +86,6 @@ def newest(connection: Connection, ids: Sequence[str], count: int) -> Mapping[st
     settled: dict[str, list[Any]] = {task_id: [] for task_id in ran}
     for task_id, *row in connection.execute(_NEWEST, (count, list(ran))):
         ran[task_id].append(read_execution(row))
-    for row in connection.execute(_SETTLED, (list(ran), count)):
-        found = read_settled(row)
+    for found in map(read_settled, connection.execute(_SETTLED, (list(ran), count))):
         settled[found.task_id].append(found)
     return {task_id: Newest(tuple(ran[task_id]), tuple(settled[task_id])) for task_id in ran}

@@ -75,8 +75,11 @@ def look(
     past: Callable[[int, int], list[Active]],
     bound: Callable[[], Instant | None],
 ) -> Activity:
-    """A page of activity of a database. `present`: the first so many open executions that fit; `past`: of those that have ended so
-    many after others; `bound`: where the last of the rows that are gone through ended, None if these are all."""
+    """A page of activity of a database.
+
+    `present`: the first so many open executions that fit; `past`: after so many of those that have ended, so many; `bound`:
+    where the last of the rows that are gone through ended, None if these are all.
+    """
     end = wanted.offset + wanted.limit + 1
     first = present(end)
     if len(first) == end:

@@ -44,6 +44,22 @@ def recent(tasks: Sequence[TaskRef], *, count: int = 20) -> Ask[dict[str, list[d
     )
 
 
+def upcoming(
+    *,
+    begin: Time | None = None,
+    until: Time | None = None,
+    task: TaskRef | None = None,
+    each: int = 20,
+    limit: int = 200,
+) -> Ask[dict[str, Any]]:
+    """The coming fires of all tasks in one order, as JSON: `list`, and `folded` of tasks that fire more than `each` times.
+
+    begin, until: from now on, and an hour later, if not said; at most 31 days.
+    """
+    span = {"from": time_of(begin, "from"), "until": time_of(until, "until")}
+    return Ask("upcoming", {**span, "task": task, "each": each, "limit": limit}, whole)
+
+
 def show_tree(node: NodeRef) -> Ask[dict[str, Any]]:
     """The tree of actors of a node of the cluster, with mailboxes, restarts and last errors. Raises NotFound, PeerUnreachable."""
     return Ask("show_tree", {"node": node}, whole)

@@ -282,6 +282,7 @@ class Client:
     export = _Method(asks_plans.export)
     find_executions = _Method(asks_overviews.find_executions)
     recent = _Method(asks_overviews.recent)
+    upcoming = _Method(asks_overviews.upcoming)
     show_tree = _Method(asks_overviews.show_tree)
     queue_start = _Method(asks_queue.queue_start)
     queue_next = _Method(asks_queue.queue_next)

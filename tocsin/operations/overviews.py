@@ -6,7 +6,7 @@ from typing import Final
 
 from runtime import errors
 
-from .operation import FIND, INPUT, OFFSET, Argument, Operation, limit_of
+from .operation import FIND, INPUT, MAX_PAGE, OFFSET, Argument, Operation, limit_of
 
 MAX_RECENT: Final = 100
 """Tasks of one question for their newest outcomes: a page of a list; and outcomes of each of them."""
@@ -47,6 +47,21 @@ OVERVIEWS: Final = (
             Argument("count", "query", "whole", "how many of each task", default=20, low=1, high=MAX_RECENT),
         ),
         errors=INPUT,
+    ),
+    Operation(
+        "upcoming",
+        "GET",
+        "/upcoming",
+        "The coming fires of all tasks in one order; of a task that fires very often the first ones and how it goes on",
+        "viewer",
+        (
+            Argument("from", "query", "instant", "from this time on; now if absent"),
+            Argument("until", "query", "instant", "up to this time, at most 31 days later; an hour later if absent"),
+            Argument("task", "query", "text", "id, unique prefix of an id, or name: of this task only"),
+            Argument("each", "query", "whole", "fires of one task at most", default=20, low=1, high=MAX_PAGE),
+            Argument("limit", "query", "whole", "rows at most", default=200, low=1, high=MAX_PAGE),
+        ),
+        errors=(*INPUT, *FIND),
     ),
     Operation(
         "show_tree",

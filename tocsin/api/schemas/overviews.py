@@ -10,6 +10,7 @@ from actors.model.occurrence import Outcome, Reason
 from .answers import EXECUTION
 from .parts import (
     BOOLEAN,
+    DURATION,
     ID,
     INSTANT,
     NUMBER,
@@ -26,6 +27,30 @@ from .parts import (
 )
 
 _TASK: Final[dict[str, Schema]] = {"task": about(TEXT, "the task's name"), "taskType": TEXT}
+
+_OF_TASK: Final[dict[str, Schema]] = {"taskId": ID, **_TASK}
+
+_FIRE: Final = closed(
+    {
+        **_OF_TASK,
+        "nominal": INSTANT,
+        "assigned": about(INSTANT, "its place in the spread window; the nominal time if there is none"),
+        "excludedBy": about(nullable(TEXT), "the calendar for which it will not run"),
+        "partition": about(nullable(whole()), "null: a memory task"),
+        "owner": about(nullable(TEXT), "the node that acts for it now"),
+        "persistent": BOOLEAN,
+    }
+)
+
+_FOLDED: Final = closed(
+    {
+        **_OF_TASK,
+        "shown": about(whole(), "how many of its fires are in the list"),
+        "after": about(INSTANT, "the last of them"),
+        "next": about(INSTANT, "the first that is not"),
+        "every": about(DURATION, "how long is between these two"),
+    }
+)
 
 _RECENT: Final = closed(
     {
@@ -56,6 +81,16 @@ OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
         ),
     ),
     "recent": whole_list(closed({"taskId": ID, "outcomes": about(listed(_RECENT), "the oldest first")})),
+    "upcoming": whole_list(
+        _FIRE,
+        folded=about(listed(_FOLDED), "tasks that fire more often than is shown of one"),
+        more=about(BOOLEAN, "there are more rows than these"),
+        complete=about(BOOLEAN, "false: it took too long, and some tasks were not looked at"),
+        tasks=about(whole(), "tasks with a fire in the time that were looked at"),
+        until=INSTANT,
+        schedulerPaused=BOOLEAN,
+        **{"from": INSTANT},
+    ),
     "show_tree": closed(
         {
             "name": TEXT,
