@@ -27,7 +27,7 @@ import pytest
 
 HERE: Final = Path(__file__).parent
 
-FIRST: Final = ("cluster", "conformance", "contract", "fuzz", "test_benchmarks.py", "test_docs.py")
+FIRST: Final = ("cluster", "conformance", "console", "contract", "fuzz", "test_benchmarks.py", "test_docs.py")
 """What the first half is, by the first part of the path below `tests`; everything else is the second."""
 
 SHARED: Final = (

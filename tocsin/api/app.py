@@ -65,7 +65,7 @@ class Api:
     def _routes(self) -> Litestar:
         handlers = [self._route("/api", operation) for operation in OPERATIONS]
         letter = [self._route(seed.PREFIX, operation) for operation in OPERATIONS if operation.seed]
-        others = [self._metrics_route(), self.sockets.route(), *page_routes(), *console_routes()]
+        others = [self._metrics_route(), self.sockets.route(), *page_routes(), *console_routes(self._settings.cookie)]
         return Litestar(
             route_handlers=[*handlers, *letter, *others, *session_routes(self._entrance), self._events.route()],
             exception_handlers={HTTPException: refused_route, Exception: failed},

@@ -25,6 +25,9 @@ PAGE: Final = "index.html"
 MARK: Final = b"{{assets}}"
 """In the page: where its assets are. The path has the digest of all of them, so that a browser may keep each for ever."""
 
+SESSION: Final = b"{{session}}"
+"""In the page: whether the browser that asked has a session, "there" or "none". Who has none is not asked for it in vain."""
+
 SMALL: Final = 1_000
 """Bytes below which packing saves no packet."""
 
@@ -40,10 +43,11 @@ class Asset:
 
 @attrs.frozen
 class Assets:
-    """All files. `digest`: of all of them; `page`: the one page, which names the others by it."""
+    """All files. `digest`: of all of them; `page`: the one page, which names the others by it; `door`: it for visitors."""
 
     digest: str
     page: Asset
+    door: Asset
     files: Mapping[str, Asset]
 
 
@@ -57,7 +61,8 @@ def read_assets(folder: Path = STATIC) -> Assets:
     digest = whole.hexdigest()[:16]
     page = contents.pop(PAGE).replace(MARK, f"/console/assets/{digest}".encode())
     files = {name: _asset(name, content) for name, content in contents.items()}
-    return Assets(digest, _asset(PAGE, page), files)
+    there, none = (_asset(PAGE, page.replace(SESSION, word)) for word in (b"there", b"none"))
+    return Assets(digest, there, none, files)
 
 
 def _asset(name: str, content: bytes) -> Asset:

@@ -26,7 +26,7 @@ HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Vary": "Accept-Encoding",
+    "Vary": "Accept-Encoding, Cookie",
 }
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
@@ -35,12 +35,12 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 AnyRequest = Request[Any, Any, Any]
 
 
-def console_routes() -> list[HTTPRouteHandler]:
-    """The routes, with the files read."""
+def console_routes(cookie: str) -> list[HTTPRouteHandler]:
+    """The routes, with the files read. cookie: the name of that of sessions."""
     assets = read_assets()
 
     async def page(request: AnyRequest) -> Response[bytes]:
-        return _answer(request, assets.page, "no-cache")
+        return _answer(request, assets.page if cookie in request.cookies else assets.door, "no-cache")
 
     async def asset(request: AnyRequest) -> Response[bytes]:
         found = assets.files.get(str(request.path_params["name"]).lstrip("/"))

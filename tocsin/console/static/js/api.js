@@ -72,8 +72,12 @@ export const post = (where, body, query) => ask("POST", where, { body, query });
 export const put = (where, body, query) => ask("PUT", where, { body, query });
 export const remove = (where, query) => ask("DELETE", where, { query });
 
-/** Look who is logged in. */
+/** Look who is logged in. The page knows whether the browser has a session at all. */
 export async function knowSession() {
+  if (document.documentElement.dataset.session === "none" && session.get() === undefined) {
+    session.set(null);
+    return;
+  }
   try {
     session.set(await get("/session"));
   } catch (error) {
