@@ -26,22 +26,31 @@ export function useStore(store) {
   return store.get();
 }
 
-/** A store that the browser remembers. `allowed`: the values there may be; the first one is the default. */
-export function createSetting(name, allowed) {
+/** A store that the browser remembers as JSON. `initial`: the value until one is set, and where what is remembered does not pass `fits`. */
+export function createRemembered(name, initial, fits) {
   const key = `tocsin.${name}`;
-  let known = null;
-  try {
-    known = localStorage.getItem(key);
-  } catch {
-    // No storage: what was set is forgotten with the page.
-  }
-  const store = createStore(allowed.includes(known) ? known : allowed[0]);
+  const store = createStore(recall(key, initial, fits));
   store.subscribe((value) => {
     try {
-      localStorage.setItem(key, value);
+      localStorage.setItem(key, JSON.stringify(value));
     } catch {
-      // As above.
+      // No storage: what was set is forgotten with the page.
     }
   });
+  return store;
+}
+
+function recall(key, initial, fits) {
+  try {
+    const known = JSON.parse(localStorage.getItem(key));
+    return fits(known) ? known : initial;
+  } catch {
+    return initial;
+  }
+}
+
+/** A store that the browser remembers. `allowed`: the values there may be; the first one is the default. */
+export function createSetting(name, allowed) {
+  const store = createRemembered(name, allowed[0], (known) => allowed.includes(known));
   return { ...store, allowed, next: () => store.set(allowed[(allowed.indexOf(store.get()) + 1) % allowed.length]) };
 }

@@ -1,7 +1,7 @@
 // States and outcomes, drawn.
 
 import { classes, html } from "../lib.js";
-import { clock, day, duration, millis } from "../format.js";
+import { clock, day, duration, many, millis } from "../format.js";
 import { link } from "../router.js";
 import { looks, shownOutcome, word } from "../states.js";
 
@@ -17,18 +17,33 @@ export function told(row) {
   const when = row.nominal ?? row.startedAt ?? row.at;
   const took = row.durationMs ?? (row.startedAt && row.endedAt ? millis(row.endedAt) - millis(row.startedAt) : null);
   const time = when ? `${day(when)} ${clock(when)} ` : "";
-  return `${time}${name}${row.reason ? ` (${word(row.reason).toLowerCase()})` : ""}${took === null ? "" : ` in ${duration(took)}`}`;
+  const times = row.count > 1 ? `${row.count} times ` : "";
+  return `${time}${times}${name}${row.reason ? ` (${word(row.reason).toLowerCase()})` : ""}${took === null ? "" : ` in ${duration(took)}`}`;
 }
 
-/** One square for each row, the oldest first; each leads to its execution where there is one. */
-export function Strip({ rows, large, label }) {
+/** What a row of squares says in words: `20 times: 18 completed, 2 failed`. */
+export function tally(rows) {
+  const counts = new Map();
+  for (const row of rows) counts.set(shownOutcome(row), (counts.get(shownOutcome(row)) ?? 0) + 1);
+  const said = [...counts].map(([name, number]) => `${number} ${word(name).toLowerCase() || "open"}`);
+  return `${many(rows.length, "time")}: ${said.join(", ")}`;
+}
+
+/**
+ * One square for each row, the oldest first; each leads to its execution where there is one. `large`: each is a stop for the keyboard too, which
+ * in a table of many rows would be too many; there the whole is said in words. `current`: the id of the execution that is looked at.
+ */
+export function Strip({ rows, large, label, current }) {
   if (!rows?.length) return html`<span class="dim small">–</span>`;
-  return html`<span class=${classes("strip", large && "large")} role="group" aria-label=${label ?? `The last ${rows.length}`}>
+  return html`<span class=${classes("strip", large && "large")} role="group" aria-label=${label ?? tally(rows)}>
     ${rows.map((row) => {
       const text = told(row);
-      const square = html`<span class=${`square is-${looks(shownOutcome(row)).look}`} role="img" aria-label=${text} title=${text}></span>`;
-      const execution = row.execution ?? row.id;
-      return typeof execution === "string" ? html`<a href=${link("executions", execution)}>${square}</a>` : square;
+      const execution = row.executionId ?? row.execution ?? row.id;
+      const here = execution && execution === current;
+      const square = html`<span class=${classes("square", `is-${looks(shownOutcome(row)).look}`, here && "here")} role="img" aria-label=${text} title=${text}></span>`;
+      return typeof execution === "string"
+        ? html`<a key=${execution} href=${link("executions", execution)} tabindex=${large ? undefined : -1} aria-current=${here ? "true" : undefined}>${square}</a>`
+        : square;
     })}
   </span>`;
 }

@@ -6,9 +6,10 @@ import { setQuery } from "../router.js";
 
 /**
  * Rows under headings. columns: {label, cell(row), sort: name of the field, number, fit, lead: the name of the row}. sortBy: as in the address,
- * `name:asc`. chosen: a set of keys, choose(key) and chooseAll(are all chosen) turn them; without `choose` there are no boxes.
+ * `name:asc`. chosen: a set of keys, choose(key) and chooseAll(are all chosen) turn them; without `choose` there are no boxes. rowName(row): what
+ * the box of a row is called.
  */
-export function Table({ columns, rows, rowKey, sortBy, chosen, choose, chooseAll, caption }) {
+export function Table({ columns, rows, rowKey, rowName, sortBy, chosen, choose, chooseAll, caption }) {
   const all = chosen && rows.length > 0 && rows.every((row) => chosen.has(rowKey(row)));
   return html`<div class="table-box"><table class="cards">
     <caption class="for-readers">${caption}</caption>
@@ -19,7 +20,7 @@ export function Table({ columns, rows, rowKey, sortBy, chosen, choose, chooseAll
     <tbody>${rows.map((row) => {
       const key = rowKey(row);
       return html`<tr key=${key} class=${chosen?.has(key) ? "chosen" : ""}>
-        ${choose && html`<td class="fit" data-label="Choose"><input type="checkbox" aria-label="Choose" checked=${chosen.has(key)} onChange=${() => choose(key)} /></td>`}
+        ${choose && html`<td class="fit" data-label="Choose"><input type="checkbox" aria-label=${`Choose ${rowName?.(row) ?? ""}`} checked=${chosen.has(key)} onChange=${() => choose(key)} /></td>`}
         ${columns.map(
           (column) => html`<td data-label=${column.label} class=${classes(column.number && "number", column.fit && "fit", column.lead && "lead")}>${column.cell(row)}</td>`,
         )}
