@@ -106,8 +106,8 @@ DOORS = [
     ("tocsin/drill/process.py", "subprocess", "the command that reaches a node elsewhere, in a program without a loop"),
     ("tocsin/clients/address.py", "os.environ", "runs in the user's process, where there is no World"),
     ("tocsin/clients/asks*.py", "uuid.uuid4", "the same: ids by which a node knows a request again"),
-    ("tocsin/clients/sending.py", "random", "the same: how long it waits before it asks again"),
-    ("tocsin/clients/sync_client.py", "time", "the same, and there is no loop to ask"),
+    ("tocsin/clients/waiting.py", "random", "the same: how long it waits before it asks again"),
+    ("tocsin/clients/blocking.py", "time", "the same, and there is no loop to ask"),
     ("tocsin/handlers/reachable.py", "trio.socket", "looks a name up to check its addresses before it connects"),
     (
         "tocsin/embedded/*",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from runtime.errors import InternalError, TocsinError
+from tests.tocsin.clients.kit import Said
 from tocsin.api.answering import encoded, error_body
 from tocsin.client import Client
 from tocsin.operations.error_table import ERRORS, row_of, title_of_status
@@ -16,11 +16,9 @@ from tocsin.operations.error_table import ERRORS, row_of, title_of_status
 
 @pytest.mark.parametrize(("title", "status"), [(row.title, row.status) for row in ERRORS])
 def test_a_client_raises_what_the_node_named(title: str, status: int) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(status, json={"error": title, "code": str(status), "message": "why"})
-
+    wire = Said(status, {"error": title, "code": str(status), "message": "why"})
     with (
-        Client("http://node", "t", transport=httpx.MockTransport(answer)) as client,
+        Client("http://node", "t", wire=wire) as client,
         pytest.raises(TocsinError, match="why") as caught,
     ):
         client.call("version")
@@ -30,8 +28,7 @@ def test_a_client_raises_what_the_node_named(title: str, status: int) -> None:
 
 @pytest.mark.parametrize("body", [{"error": "Internal error", "code": "500", "message": "why"}, {}, {"error": 5}])
 def test_an_unknown_500_is_no_damaged_store(body: dict[str, Any]) -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(500, json=body))
-    with Client("http://node", "t", transport=transport) as client, pytest.raises(InternalError) as caught:
+    with Client("http://node", "t", wire=Said(500, body)) as client, pytest.raises(InternalError) as caught:
         client.call("version")
     assert row_of(caught.value).exit_code == 1
     assert title_of_status(500) == "Internal error"

@@ -13,6 +13,7 @@ from actors.when.triggers import check_trigger
 from runtime.clock import HOUR, Instant, Micros
 from runtime.errors import InvalidRequest
 from tests.tocsin.cli.kit import Shell
+from tests.tocsin.clients.kit import Gone
 from tests.tocsin.conftest import Running
 from tests.tocsin.test_cli import until
 from tocsin.api.requests import read_body
@@ -68,11 +69,8 @@ def test_show_tells_trigger_failure_and_retry_in_words(shell: Shell) -> None:
 
 
 def test_a_follower_that_loses_its_node_says_how_to_go_on() -> None:
-    def gone(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused")
-
     with (
-        Client("http://node", "t", transport=httpx.MockTransport(gone)) as client,
+        Client("http://node", "t", wire=Gone()) as client,
         pytest.raises(NodeUnreachable, match="tocsin task logs e1 --follow"),
     ):
         follow(client, "e1", False, True)

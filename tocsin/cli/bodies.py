@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from runtime.errors import InvalidRequest
 
-from ..vocabulary.fields import show
+from ..shown import show
 from .options import Beside, How, When
 
 OPTIONS: Final[Mapping[str, str]] = {
@@ -106,6 +106,10 @@ _CALENDAR: Final = {
     "everyYears": "every_years",
 }
 _SHIFTS: Final = ("skip", "next", "previous")
+
+
+class FilesRefused(InvalidRequest):
+    """What files say is refused: the fields that the refusal names are those of the files, and no options."""
 
 
 def with_option(message: str) -> str:

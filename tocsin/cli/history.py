@@ -219,7 +219,3 @@ def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc:
 
 
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-
-
-LOOKING: Final = (history, logs, next_, why, deliveries)
-"""The commands of this file, each named as its function without an underscore at the end."""

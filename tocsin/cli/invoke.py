@@ -12,7 +12,7 @@ from runtime.errors import InvalidRequest
 
 from ..durations import parse_duration
 from ..operations.channels import IDEMPOTENCY_KEY
-from ..vocabulary.fields import show
+from ..shown import show
 from .bodies import extra_body, parameters_body
 from .connection import connect
 from .output import AS_JSON, LOCAL

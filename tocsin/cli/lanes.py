@@ -228,7 +228,3 @@ def _canary_words(canaries: dict[str, Any]) -> str:
     if late["worstMs"] is not None:
         found.append(f"the newest {late['p50Ms']:.0f} ms late in the middle, {late['worstMs']:.0f} ms at the most")
     return "; ".join([", ".join(found), *canaries["troubles"]])
-
-
-GROUPS: tuple[App, ...] = (scheduler, locks, queues, executions, types)
-"""The groups of commands of this file."""

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
 from runtime.errors import InvalidRequest, TocsinError
 
 from ..operations.error_table import INTERNAL, UNREACHABLE_EXIT, row_of
-from .audit import audits
-from .bodies import trigger_body, with_option
-from .calendars import calendars
+from .bodies import FilesRefused, with_option
 from .completion import Shell, print_or_install
-from .connection import about_tenant, cleanup, connect
-from .drill import drill
-from .events import events
-from .history import LOOKING
-from .imports import imports
-from .invoke import invoke
-from .lanes import GROUPS, status
+from .connection import about_tenant, cleanup
 from .near_names import near_names
-from .nodes import GROUPS as OF_CLUSTERS
-from .nodes import executor
-from .options import ANY_TIME, Flag, When
-from .output import AS_JSON, LOCAL, print_error, print_json, printable, show_time
-from .plans import FilesRefused, apply, diff, export
-from .purge import purge
-from .rehearse import rehearse
-from .task_list import list_
-from .tasks import tasks
-from .times import print_changes, print_fires
-from .token import tokens
+from .options import Flag
+from .output import AS_JSON, print_error, print_json, printable
 
 INTERRUPTED_EXIT = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -59,30 +41,37 @@ app = App(
     version=_version,
     default_parameter=Parameter(show_default=False),
 )
-cron = App(name="cron", help="Cron expressions, without a node.")
-triggers = App(name="trigger", help="Triggers that are not saved: when would they fire?")
-app.command(tasks)
-app.command(cron)
-app.command(triggers)
-app.command(calendars)
-app.command(tokens)
-app.command(audits)
-for group in (*GROUPS, *OF_CLUSTERS):
-    app.command(group)
-app.command(executor)
-app.command(drill)
-app.command(rehearse)
-app.command(status)
-app.command(invoke)
-app.command(events)
-app.command(imports)
-for files_command in (apply, diff, export):
-    app.command(files_command)
-tasks.command(list_, name="list")
-tasks.command(purge)
-app.command(purge)
-for command in LOOKING:
-    tasks.command(command, name=command.__name__.rstrip("_"))
+_ELSEWHERE: Final = {
+    "task": "tasks:tasks",
+    "cron": "previews:cron",
+    "trigger": "previews:triggers",
+    "calendar": "calendars:calendars",
+    "token": "token:tokens",
+    "audit": "audit:audits",
+    "scheduler": "lanes:scheduler",
+    "lock": "lanes:locks",
+    "queue": "lanes:queues",
+    "execution": "lanes:executions",
+    "type": "lanes:types",
+    "node": "nodes:nodes",
+    "partition": "nodes:partitions",
+    "fence": "nodes:fence",
+    "executor": "nodes:executor",
+    "drill": "drill:drill",
+    "rehearse": "rehearse:rehearse",
+    "status": "lanes:status",
+    "invoke": "invoke:invoke",
+    "events": "events:events",
+    "import": "imports:imports",
+    "apply": "plans:apply",
+    "diff": "plans:diff",
+    "export": "plans:export",
+    "purge": "purge:purge",
+}
+"""Command -> where it is. Only the file of the one that was typed is loaded: a command should be there when the key is up."""
+
+for command, place in _ELSEWHERE.items():
+    app.command(f"tocsin.cli.{place}", name=command)
 
 
 @app.command
@@ -262,91 +251,6 @@ def doctor(
     return run_doctor(config, {"data": data, "listen": listen}, as_json)
 
 
-@cron.command(name="next")
-def cron_next(
-    expression: str,
-    /,
-    *,
-    timezone: str = "UTC",
-    after: str | None = None,
-    count: int = 5,
-    as_json: Annotated[bool, AS_JSON] = False,
-    utc: Annotated[bool, LOCAL] = False,
-) -> None:
-    """Show the next times of a cron expression, in its own zone unless --utc.
-
-    Parameters
-    ----------
-    expression
-        Five fields, or six with seconds first: "30 2 * * mon-fri".
-    timezone
-        An IANA zone.
-    after
-        The time to begin after; now if not said.
-    count
-        How many, up to 1000.
-    """
-    from actors.model.trigger import Cron
-    from runtime.world import RealWorld
-
-    from ..operations.table import MAX_PREVIEW
-    from ..services.triggers import cron_preview, wall_clock
-    from ..vocabulary.fields import parse_instant, whole_number
-
-    whole_number(count, "--count", 1, MAX_PREVIEW)
-    start = RealWorld().now() if after is None else parse_instant(after, "--after", timezone)
-    preview = cron_preview(Cron(expression, timezone), start, count)
-    if as_json:
-        print_json(preview)
-        return
-    print(f"{preview['words']} ({timezone})")
-
-    def shown(instant: str) -> str:
-        return show_time(instant, utc=True, exact=True) if utc else wall_clock(instant, timezone)
-
-    for instant in preview["list"]:
-        print(shown(instant))
-    print_changes(preview["clockChanges"], shown)
-
-
-@triggers.command(name="next")
-def trigger_next(
-    *,
-    when: When = ANY_TIME,
-    task: str | None = None,
-    count: int = 10,
-    as_json: Annotated[bool, AS_JSON] = False,
-    utc: Annotated[bool, LOCAL] = False,
-) -> None:
-    """Show when a trigger would fire, without saving anything; options as for `task add`.
-
-    Parameters
-    ----------
-    task
-        As if it were the trigger of this task: --spread and H depend on whose it is.
-    count
-        How many, up to 1000.
-    """
-    trigger = trigger_body(when)
-    if trigger is None:
-        raise InvalidRequest("say when: one of --every, --cron, --at, --in, --every-days and its kin")
-    wanted = {"trigger": trigger, "count": count, "task": task}
-    body = {key: value for key, value in wanted.items() if value is not None}
-    found = connect().call("preview_trigger", body=body)
-    if as_json:
-        print_json(found)
-        return
-    print(printable(f"Runs {found['trigger']}."))
-    if not found["list"] and not found["fires"]:
-        print("Its time has passed: saved now, the task would run at once.")
-    print_fires(found, utc)
-    if task is None and any("H" in re.split(r"[^A-Za-z]+", text) for text in when.cron or ()):
-        print(
-            "What H stands for is chosen by the id that the task gets when it is saved, and may be another than here."
-        )
-    print_changes(found["clockChanges"], lambda at: show_time(at, utc, exact=True))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
@@ -388,6 +292,10 @@ def _bug(error: Exception, arguments: list[str], as_json: bool) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        # By itself: what prints it otherwise takes longer to load than to print.
+        print(_version())
+        return 0
     try:
         answer = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -9,7 +9,7 @@ from typing import Final
 
 from runtime.errors import NotFound, TocsinError
 
-from ..settings.config import suggestion
+from ..shown import suggestion
 from .connection import connect
 
 MOST_NAMES: Final = 1_000

@@ -196,6 +196,3 @@ def raise_fence(*, yes: Annotated[bool, Flag] = False, as_json: Json = False) ->
 
 
 nodes.command(executor)
-
-GROUPS: tuple[App, ...] = (nodes, partitions, fence)
-"""The groups of commands of this file."""

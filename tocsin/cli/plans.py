@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from runtime.errors import InvalidRequest
 
+from .bodies import FilesRefused
 from .connection import connect
 from .options import Flag
 from .output import AS_JSON, LOCAL, print_json, printable, show_time
@@ -28,10 +29,6 @@ _WIDEST: Final = 70
 
 Hyphen: Final = Parameter(allow_leading_hyphen=True)
 """An argument that may be -, for standard input."""
-
-
-class FilesRefused(InvalidRequest):
-    """What files say is refused: the fields that the refusal names are those of the files, and no options."""
 
 
 def apply(

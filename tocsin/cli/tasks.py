@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from ..client import Client
 
 tasks = App(name="task", help="Tasks: add, list, show, run, and all that can be done with them.")
+tasks.command("tocsin.cli.task_list:list_", name="list")
+tasks.command("tocsin.cli.purge:purge", name="purge")
+for looking in ("history", "logs", "next_", "why", "deliveries"):
+    tasks.command(f"tocsin.cli.history:{looking}", name=looking.rstrip("_"))
 
 Json = Annotated[bool, AS_JSON]
 Utc = Annotated[bool, LOCAL]

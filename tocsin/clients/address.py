@@ -11,7 +11,7 @@ import attrs
 
 from runtime.errors import InternalError, TocsinError, Unauthenticated
 
-from ..settings.config import DEFAULT_DATA
+from ..settings.places import DEFAULT_DATA
 
 NODE_FILE: Final = "node.json"
 TOKEN_FILE: Final = "token"  # noqa: S105

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from runtime.errors import ReplyTimeout
 
 from .asking_core import LOOK_SECONDS, Ask, Script, Session, Steps, Wait
-from .giving import Json, Time, body_of, gone, named, nothing, time_of, whole
+from .giving import PAGE, Json, Time, body_of, gone, named, nothing, time_of, whole
 from .records import (
     CalendarInfo,
     CalendarRef,
@@ -40,9 +40,6 @@ from .records import (
     page_reader,
     reader,
 )
-
-PAGE: int = 200
-"""Rows that an iterator asks for at a time."""
 
 TASK = reader(TaskInfo)
 EXECUTION = reader(ExecutionInfo)

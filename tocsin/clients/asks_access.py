@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .asking_core import Ask
-from .giving import Time, body_of, nothing, time_of
+from .giving import PAGE, Time, body_of, nothing, time_of
 from .records import AuditInfo, Page, TaskRef, TokenInfo, TokenRef, VerifiedInfo, list_reader, page_reader, reader
-
-PAGE: int = 200
-"""Rows that an iterator asks for at a time."""
 
 
 def list_tokens() -> Ask[tuple[TokenInfo, ...]]:

@@ -10,6 +10,9 @@ from runtime.errors import InvalidRequest, NotFound, TocsinError
 
 from .references_core import reference
 
+PAGE: int = 200
+"""Rows that an iterator asks for at a time."""
+
 Json = Mapping[str, Any]
 Time = datetime | str
 """A time: a datetime with a zone, or an ISO 8601 text with an offset."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from functools import update_wrapper
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
-import attrs
 import httpx
 
 from . import asks, asks_access, asks_channels, asks_overviews, asks_plans, asks_queue
-from .address import find_address
-from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
+from .address import Address, find_address
+from .asking_core import Ask, Asked, Heard
+from .blocking import Blocking
 from .following_core import Event, Following
-from .giving import Time
 from .records import Page
-from .sending import FAILED, WRONG_URL, heard, options, sent, session_of, silence, tell, wrong_url
+from .requests_core import Request
+from .sending import FAILED, WRONG_URL, heard, options, sent, silence
+from .waiting import wrong_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +51,7 @@ class _Pages(Generic[P, T]):
         return update_wrapper(method, self._pages)
 
 
-class SyncConnection:
+class SyncConnection(Blocking):
     """The way to a node, without the operations.
 
     url, token: where and with what; without them TOCSIN_URL and TOCSIN_TOKEN, and without these what a node running over the
@@ -74,97 +73,40 @@ class SyncConnection:
     ) -> None:
         address = find_address(url, token, data)
         self.url: str = address.url
-        self._session = session_of(retry_for, time.monotonic)
+        super().__init__(_HttpxWire(address, channel, transport), retry_for)
+
+
+class _HttpxWire:
+    """Sends requests with httpx, which keeps connections."""
+
+    def __init__(self, address: Address, channel: str, transport: httpx.BaseTransport | None) -> None:
+        self._url = address.url
         try:
             self._http = httpx.Client(**options(address, channel, transport))
         except WRONG_URL as error:
             raise wrong_url(address.url, error) from None
 
-    def __enter__(self) -> Self:
-        return self
+    def send(self, request: Request) -> Heard:
+        try:
+            return heard(self._http.request(**sent(request)))
+        except FAILED as error:
+            return silence(error, self._url)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def follow(self, following: Following) -> Generator[Event, None, float]:
+        try:
+            with self._http.stream(**sent(following.request())) as response:
+                if response.is_success:
+                    for line in response.iter_lines():
+                        if (event := following.line(line)) is not None:
+                            yield event
+                    return following.ended()
+                response.read()
+                return following.refused(heard(response))
+        except FAILED as error:
+            return following.refused(silence(error, self._url))
 
     def close(self) -> None:
-        """Release the connections."""
         self._http.close()
-
-    def call(self, operation: str, /, **arguments: Any) -> Any:
-        """Carry out an operation of the table by its name, once; arguments that are None are left out. Answers its JSON.
-
-        Raises the error class that the node answered with, NodeUnreachable if there was no answer, InvalidRequest for arguments
-        that no request can hold.
-        """
-        once = attrs.evolve(self._session, retry_for=-1.0, first_for=None)
-        return self._carry_out(plain(operation, arguments), once)
-
-    def ask(self, asked: Asked[T]) -> T:
-        """Carry out what a function of `asks` made. The methods do this."""
-        return self._carry_out(asked, self._session)
-
-    def iterate(self, pages: Callable[[int], Ask[Page[T]]]) -> Iterator[T]:
-        """Everything on pages, each asked for when it is needed."""
-        offset = 0
-        while True:
-            page = self.ask(pages(offset))
-            yield from page.items
-            offset += len(page.items)
-            if not page.items or offset >= page.total:
-                return
-
-    def events(
-        self,
-        *,
-        kinds: Sequence[str] = (),
-        task: str | None = None,
-        task_type: str | None = None,
-        tag: str | None = None,
-        after: Time | None = None,
-    ) -> Generator[Event, None, None]:
-        """What happens from now on, or after an event that was seen, for ever; a stream that breaks is taken up where it was.
-
-        kinds: `task`, `execution`, `progress`, `slots`, `node`; none: all. task: an id, prefix or name. after: an event's id,
-        or a time. Raises what the node refuses it with, and NodeUnreachable when no node has answered for `retry_for` seconds.
-        """
-        following = Following(self._session, kinds=kinds, task=task, type_=task_type, tag=tag, after=after)
-        while True:
-            try:
-                with self._http.stream(**sent(following.request())) as response:
-                    if response.is_success:
-                        for line in response.iter_lines():
-                            if (event := following.line(line)) is not None:
-                                yield event
-                        seconds = following.ended()
-                    else:
-                        response.read()
-                        seconds = following.refused(heard(response))
-            except FAILED as error:
-                seconds = following.refused(silence(error, self.url))
-            time.sleep(seconds)
-
-    def _carry_out(self, asked: Asked[T], session: Session) -> T:
-        steps = asked.steps(session)
-        told: Heard = None
-        while True:
-            try:
-                step = steps.send(told)
-            except StopIteration as end:
-                answer: T = end.value
-                return answer
-            told = self._do(step)
-
-    def _do(self, step: Step) -> Heard:
-        if not isinstance(step, Send):
-            tell(step)
-            time.sleep(step.seconds)
-            return None
-        try:
-            return heard(self._http.request(**sent(step.request)))
-        except FAILED as error:
-            return silence(error, self.url)
 
 
 class SyncClient(SyncConnection):
@@ -236,6 +178,7 @@ class SyncClient(SyncConnection):
     find_executions = _Method(asks_overviews.find_executions)
     recent = _Method(asks_overviews.recent)
     upcoming = _Method(asks_overviews.upcoming)
+    bulk = _Method(asks_overviews.bulk)
     show_tree = _Method(asks_overviews.show_tree)
     queue_start = _Method(asks_queue.queue_start)
     queue_next = _Method(asks_queue.queue_next)

@@ -21,7 +21,8 @@ from .asking_core import Ask, Asked, Heard, Send, Session, Step, plain
 from .following_core import Event, Following
 from .giving import Time
 from .records import Page
-from .sending import FAILED, WRONG_URL, heard, options, sent, session_of, silence, tell, wrong_url
+from .sending import FAILED, WRONG_URL, heard, options, sent, silence
+from .waiting import session_of, tell, wrong_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -283,6 +284,7 @@ class Client:
     find_executions = _Method(asks_overviews.find_executions)
     recent = _Method(asks_overviews.recent)
     upcoming = _Method(asks_overviews.upcoming)
+    bulk = _Method(asks_overviews.bulk)
     show_tree = _Method(asks_overviews.show_tree)
     queue_start = _Method(asks_queue.queue_start)
     queue_next = _Method(asks_queue.queue_next)

@@ -6,7 +6,6 @@ where it came from. A key nobody knows is an error, with the nearest known one a
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +22,10 @@ from runtime.errors import InvalidRequest
 from ..channels.amqp_settings import check_amqp
 from ..channels.socket_settings import SocketSettings
 from ..durations import format_duration
+from ..shown import suggestion as suggestion
 from .canary_config import check_canaries
 from .cluster_config import ClusterSettings, check_cluster
+from .places import DEFAULT_DATA
 from .setting_readers import (
     Address,
     Reader,
@@ -45,7 +46,6 @@ from .setting_readers import (
 )
 
 DEFAULT_FILE: Final = "tocsin.toml"
-DEFAULT_DATA: Final = ".tocsin"
 _PREFIX: Final = "TOCSIN_"
 
 LONGEST_KEPT: Final = Micros(36_525 * DAY)
@@ -426,12 +426,6 @@ def known(key: str, origin: str) -> str:
     if key in SETTINGS:
         return key
     raise InvalidRequest(f"unknown key {key!r} in {origin}{suggestion(key, SETTINGS)}")
-
-
-def suggestion(word: str, known_words: Mapping[str, object] | list[str]) -> str:
-    """`; did you mean ...?` with the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word[:64], list(known_words), n=1, cutoff=0.6)
-    return f"; did you mean {str(near[0])!r}?" if near else ""
 
 
 def shown(key: str, config: Config) -> str:

@@ -19,8 +19,8 @@ from tocsin.clients.address import NodeUnreachable
 from tocsin.clients.asking_core import LONGEST_PAUSE_SECONDS, Asked, Heard, Send, Session, Silence, Wait, plain
 from tocsin.clients.records import ExecutionInfo, NodeInfo, reader
 from tocsin.clients.requests_core import Reply, Request
-from tocsin.clients.sending import FIRST_SECONDS, RETRY_SECONDS, session_of
 from tocsin.clients.trio_client import Client
+from tocsin.clients.waiting import FIRST_SECONDS, RETRY_SECONDS, session_of
 
 TASK = {
     "itemId": "1", "name": "n", "taskType": "t", "status": "SCHEDULED", "nextScheduledExecution": "2026-03-01T12:00:00Z",
