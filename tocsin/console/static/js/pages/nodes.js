@@ -33,18 +33,24 @@ export function Page({ query }) {
   const partitions = useLoaded((signal) => get("/partitions", {}, signal), []);
   const both = () => (nodes.again(), partitions.again());
   useEvery(LOOK, both);
+  const window = query.window in WINDOWS ? query.window : "1h";
+  const history = useLoaded((signal) => get("/partitions/history", { since: new Date(Date.now() - WINDOWS[window]).toISOString(), limit: MOST }, signal), [window]);
+  useEvery(LOOK * 2, history.again);
   return html`
     <${Head} title="Nodes and partitions" about="Who is there, what each carries, and who acts for which partition." />
     <${Loaded} of=${nodes}>${(found) => {
-      const names = [...found.list.map(({ name }) => name), ...(partitions.data?.list ?? []).map(({ owner }) => owner).filter(Boolean)];
-      const looks = lookOfNodes(names);
+      const looks = lookOfNodes(named(found.list, partitions.data?.list ?? [], history.data?.list ?? []));
       return html`
         <${Coordination} known=${found.coordination} nodes=${found.list} />
         <${Nodes} list=${found.list} looks=${looks} whole=${found.coordination.partitions} again=${both} />
         <${Loaded} of=${partitions}>${({ list }) => html`<${Owners} list=${list} looks=${looks} nodes=${found.list.map(({ name }) => name)} query=${query} />
-          <${HandOvers} list=${list} looks=${looks} window=${query.window in WINDOWS ? query.window : "1h"} />`}<//>`;
+          <${HandOvers} history=${history} list=${list} looks=${looks} window=${window} />`}<//>`;
     }}<//>`;
 }
+
+/** Whoever is named: who is there, who owns, and who is gone and stands in the record of hand-overs alone. */
+const named = (nodes, partitions, events) =>
+  [...nodes.map(({ name }) => name), ...partitions.map(({ owner }) => owner), ...events.flatMap(({ node, from }) => [node, from])].filter(Boolean);
 
 function Coordination({ known, nodes }) {
   const alone = nodes.length === 1 && !nodes[0].address;
@@ -83,7 +89,7 @@ const columns = (looks, whole, again) => [
   { label: "Slots used", cell: (node) => html`<${Bar} label=${`Slots used on ${node.name}`} value=${node.slots - node.free} most=${node.slots} warn=${node.slots > 0 && node.free === 0} words=${`${count(node.slots - node.free)} of ${count(node.slots)}, ${count(node.running)} run`} />` },
   { label: "Partitions", cell: (node) => html`<${Bar} label=${`Partitions of ${node.name}`} value=${node.partitions} most=${whole} words=${count(node.partitions)} />` },
   { label: "Clock", fit: true, cell: offsetOf },
-  { label: "Version", fit: true, cell: (node) => html`<span class="small">${node.version}</span><div class="tiny dim">zones ${node.timezoneDatabase}</div>` },
+  { label: "Version", fit: true, cell: (node) => html`<span class="small">${node.version}<span class="tiny dim"> zones ${node.timezoneDatabase}</span></span>` },
   { label: "", fit: true, cell: (node) => html`<span class="row tight"><${Drain} node=${node} done=${again} /><${Executor} node=${node} done=${again} /></span>` },
 ];
 
@@ -161,10 +167,8 @@ function Partition({ one, looks }) {
   </section>`;
 }
 
-function HandOvers({ list, looks, window }) {
+function HandOvers({ history, list, looks, window }) {
   const length = WINDOWS[window];
-  const history = useLoaded((signal) => get("/partitions/history", { since: new Date(Date.now() - length).toISOString(), limit: MOST }, signal), [window]);
-  useEvery(LOOK * 2, history.again);
   const owners = list.map(({ owner }) => owner);
   const until = Date.now();
   const aside = Object.keys(WINDOWS).map(
@@ -176,14 +180,8 @@ function HandOvers({ list, looks, window }) {
       ? html`<p class="dim">This node keeps no record of hand-overs yet: it runs an older version.</p>`
       : history.data
         ? html`${history.error && html`<${Problem} error=${history.error} again=${history.again} />`}
-          <${River} owners=${owners} events=${history.data.list} looks=${looksWith(looks, history.data.list)} since=${until - length} until=${until} />
+          <${River} owners=${owners} events=${history.data.list} looks=${looks} since=${until - length} until=${until} />
           ${history.data.more && html`<p class="small dim">Only the newest ${count(MOST)} are shown: what was before is drawn as it was then.</p>`}`
         : html`<${Loaded} of=${history} />`}
   <//>`;
-}
-
-/** The looks with those of nodes that are gone, which the record still names. */
-function looksWith(looks, events) {
-  const named = events.flatMap(({ node, from }) => [node, from]).filter(Boolean);
-  return named.every((name) => looks.has(name)) ? looks : lookOfNodes([...looks.keys(), ...named]);
 }
