@@ -13,9 +13,9 @@ from ..settings.cluster_config import cluster_config
 from ..settings.config import Config, load_config
 from .broker import of_broker
 from .findings import Finding, bad, good, note
-from .machine import of_directory, of_port, of_secrets, of_store_file, of_versions
+from .machine import NO_START, of_directory, of_port, of_secrets, of_store_file, of_versions
 from .plugins import of_job_queue, of_placements
-from .running import of_node
+from .running import OTHERS_SETTINGS, of_node
 from .servers import of_postgres, of_zookeeper
 
 
@@ -24,7 +24,8 @@ def examine(environment: Mapping[str, str], file: Path | None, flags: Mapping[st
     try:
         config = load_config(environment, file, flags).config
     except TocsinError as error:
-        yield bad("configuration", str(error), "mend it; 'tocsin config' shows each setting and where it came from")
+        advice = "mend it; docs/guides/reference.md has every setting"
+        yield bad("configuration", str(error), NO_START, advice)
         return
     yield good("configuration", f"node {config.name}, {'one of a cluster' if config.clustered else 'alone'}")
     yield from of_versions()
@@ -35,9 +36,9 @@ def examine(environment: Mapping[str, str], file: Path | None, flags: Mapping[st
     told = list(_of_running(config))
     runs = any(one.subject == "node" for one in told)
     yield from of_port(config, runs)
-    if not config.clustered:
+    if not config.clustered and not any(one is OTHERS_SETTINGS for one in told):
         yield from of_store_file(config.data)
-    elif not config.coordination_embedded:
+    if config.clustered and not config.coordination_embedded:
         yield from _of_servers(config)
     yield from of_broker(config)
     yield from told
@@ -47,7 +48,7 @@ def _of_servers(config: Config) -> Iterator[Finding]:
     try:
         settings = cluster_config(config, config.name)
     except TocsinError as error:
-        yield bad("configuration", str(error), "mend the file that it names")
+        yield bad("configuration", str(error), NO_START, "mend the file that it names")
         return
     yield from of_postgres(settings.store_url)
     yield from of_zookeeper(settings)
@@ -57,10 +58,10 @@ def _of_running(config: Config) -> Iterator[Finding]:
     """What the node says, if one runs over the data directory or where TOCSIN_URL says."""
     try:
         with Client(data=config.data, channel="cli") as client:
-            yield from of_node(client.call)
+            yield from of_node(client.call, clustered=config.clustered)
     except NodeUnreachable:
         yield note("running", "no node answers: 'tocsin up' starts one")
     except Unauthenticated as error:
         yield note("running", f"no token for a node: {error}")
     except TocsinError as error:
-        yield bad("node", f"it answers with an error: {error}", "see the node's log")
+        yield bad("node", f"it answers with an error: {error}", "how it is cannot be told", "see the node's log")

@@ -23,11 +23,12 @@ class Level(StrEnum):
 
 @attrs.frozen
 class Finding:
-    """One thing that was looked at: how it is, and what to do unless it is good."""
+    """One thing that was looked at: how it is, and unless it is good why that matters and what to do."""
 
     subject: str
     level: Level
     what: str
+    why: str = ""
     advice: str = ""
 
 
@@ -41,14 +42,14 @@ def note(subject: str, what: str) -> Finding:
     return Finding(subject, Level.NOTE, what)
 
 
-def warning(subject: str, what: str, advice: str) -> Finding:
-    """What may become a trouble."""
-    return Finding(subject, Level.WARNING, what, advice)
+def warning(subject: str, what: str, why: str, advice: str) -> Finding:
+    """What may become a trouble. why: what comes of it; advice: what to do."""
+    return Finding(subject, Level.WARNING, what, why, advice)
 
 
-def bad(subject: str, what: str, advice: str) -> Finding:
-    """What is one."""
-    return Finding(subject, Level.BAD, what, advice)
+def bad(subject: str, what: str, why: str, advice: str) -> Finding:
+    """What is one. why: what comes of it; advice: what to do."""
+    return Finding(subject, Level.BAD, what, why, advice)
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

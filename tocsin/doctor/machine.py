@@ -31,6 +31,8 @@ NO_DISK: Final = 100 << 20
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 """What nobody but the owner needs."""
 
+NO_START: Final = "a node does not start like this"
+
 SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "glusterfs", "ceph")
 """Beginnings of names of file systems on which SQLite's locks do not hold."""
 
@@ -44,32 +46,37 @@ def of_directory(data: Path) -> Iterator[Finding]:
             yield note(subject, f"{data} is not there yet; 'tocsin up' makes it")
         else:
             yield bad(
-                subject, f"{data} is not there and {parent} is not writable", "choose another with data = or --data"
+                subject,
+                f"{data} is not there and {parent} is not writable",
+                NO_START,
+                "choose another with data = or --data",
             )
         yield _disk(parent)
         return
     found = data.stat()
     if not data.is_dir() or not os.access(data, os.R_OK | os.W_OK | os.X_OK):
-        yield bad(subject, f"{data} cannot be written by this user", f"chown {os.getuid()} {data}, and chmod 700")
+        advice = f"chown {os.getuid()} {data}, and chmod 700"
+        yield bad(subject, f"{data} cannot be written by this user", NO_START, advice)
     elif found.st_mode & OTHERS:
         mode = stat.S_IMODE(found.st_mode)
-        yield warning(subject, f"others may look into {data} (mode {mode:o})", f"chmod 700 {data}")
+        why = "whoever reads the token there may do everything"
+        yield warning(subject, f"others may look into {data} (mode {mode:o})", why, f"chmod 700 {data}")
     else:
         yield good(subject, f"{data}, for its owner alone")
     kind = file_system_of(data, Path("/proc/mounts"))
     if kind.startswith(SHARED_FILE_SYSTEMS):
-        yield bad(subject, f"{data} is on {kind}: locks do not hold there", "keep it on a disk of this machine")
+        why = "locks do not hold there: two nodes may take it for theirs, and the store may be damaged"
+        yield bad(subject, f"{data} is on {kind}", why, "keep it on a disk of this machine")
     yield _disk(data)
 
 
 def _disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     what = f"{free / (1 << 30):.1f} GiB free at {folder}"
+    why, advice = "without room the store stops and tasks wait", "make room, or purge history: tocsin purge"
     if free < NO_DISK:
-        return bad("disk", what, "make room: without any the store stops and tasks wait")
-    return (
-        warning("disk", what, "make room, or purge history: tocsin purge") if free < LITTLE_DISK else good("disk", what)
-    )
+        return bad("disk", what, why, advice)
+    return warning("disk", what, why, advice) if free < LITTLE_DISK else good("disk", what)
 
 
 def file_system_of(folder: Path, mounts: Path) -> str:
@@ -98,12 +105,13 @@ def of_secrets(config: Config) -> Iterator[Finding]:
         try:
             mode = stat.S_IMODE(file.stat().st_mode)
         except OSError as error:
-            yield bad("secrets", f"{file}: {error.strerror}", "write it, or take the setting away")
+            yield bad("secrets", f"{file}: {error.strerror}", NO_START, "write it, or take the setting away")
             continue
         if mode & OTHERS:
-            yield bad("secrets", f"others may read {file} (mode {mode:o})", f"chmod 600 {file}")
+            why = "what is in it is a secret no more: whoever has it may do what the node may"
+            yield bad("secrets", f"others may read {file} (mode {mode:o})", why, f"chmod 600 {file}")
         elif not os.access(file, os.R_OK):
-            yield bad("secrets", f"{file} cannot be read by this user", f"chown {os.getuid()} {file}")
+            yield bad("secrets", f"{file} cannot be read by this user", NO_START, f"chown {os.getuid()} {file}")
         else:
             yield good("secrets", f"{file}, for its owner alone")
 
@@ -120,7 +128,8 @@ def of_port(config: Config, runs: bool) -> Iterator[Finding]:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind(address)
     except OSError as error:
-        yield bad("port", f"{config.listen}: {error.strerror or error}", "another program has it: listen = elsewhere")
+        advice = "if another program has it, choose another one: listen = or --listen"
+        yield bad("port", f"{config.listen}: {error.strerror or error}", NO_START, advice)
     else:
         yield good("port", f"{config.listen} is free")
 
@@ -135,12 +144,13 @@ def of_store_file(data: Path) -> Iterator[Finding]:
     try:
         complaints = quick_check(path)
     except StoreUnavailable as error:
-        yield warning("store", str(error), "try again while the node runs, or as its user")
+        why = "whether the store is sound is not known"
+        yield warning("store", str(error), why, "try again while the node runs, or as its user")
         return
     if complaints:
-        yield bad(
-            "store", f"{path} is damaged: {complaints[0]}", "stop the node, keep a copy, restore the last good one"
-        )
+        why = "tasks and outcomes may be lost, and more with everything that is written"
+        advice = "stop the node, keep a copy, restore the last good one"
+        yield bad("store", f"{path} is damaged: {complaints[0]}", why, advice)
     else:
         yield good("store", f"{path} is sound ({size})")
 
@@ -155,6 +165,7 @@ def of_versions() -> Iterator[Finding]:
         for name in ("Europe/Berlin", "America/New_York", "UTC"):
             zone(name)
     except InvalidRequest as error:
-        yield bad("time zones", str(error), "install tzdata anew: pip install --force-reinstall tzdata")
+        why = "tasks in such a zone cannot be timed"
+        yield bad("time zones", str(error), why, "install tzdata anew: pip install --force-reinstall tzdata")
     else:
         yield good("time zones", f"database {database_version()}")

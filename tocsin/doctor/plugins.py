@@ -18,6 +18,7 @@ from ..queue.custom_choice import link_maker
 from ..queue.custom_link import Link
 from ..settings.config import Config
 from .findings import Finding, bad, good, warning
+from .machine import NO_START
 
 
 def of_placements(config: Config) -> Iterator[Finding]:
@@ -25,7 +26,8 @@ def of_placements(config: Config) -> Iterator[Finding]:
     try:
         names = sorted(load_strategies(config.own_placements))
     except TocsinError as error:
-        yield bad("placement", str(error), "mend placement.plugins or placement.strategy, or what they name")
+        advice = "mend placement.plugins or placement.strategy, or what they name"
+        yield bad("placement", str(error), NO_START, advice)
         return
     if names:
         yield good("placement", f"loaded: {', '.join(names)}")
@@ -39,17 +41,17 @@ def of_job_queue(config: Config) -> Iterator[Finding]:
     try:
         link = link_maker(config)(RealWorld())
     except TocsinError as error:
-        yield bad(subject, str(error), "mend queue.use, or what it names; until then the node does not start")
+        yield bad(subject, str(error), NO_START, "mend queue.use, or what it names")
         return
     if missing := [verb for verb in VERBS if not link.has(verb)]:
-        yield warning(
-            subject, f"{link.name} has no {', '.join(missing)}", "what is not there is not asked: see the guide"
-        )
+        why = "what is not there is not asked"
+        advice = "write it if it is wanted: docs/guides/queue.md"
+        yield warning(subject, f"{link.name} has no {', '.join(missing)}", why, advice)
     try:
         what = trio.run(_asked, link, config.name, config.queue_deadline / SECOND)
     except JobQueueFailed as error:
-        advice = "start it, or mend queue.use or queue.token_file; meanwhile nodes give work in their own order"
-        yield bad(subject, f"{link.name} {error}", advice)
+        why = "nodes give out work in their own order meanwhile"
+        yield bad(subject, f"{link.name} {error}", why, "start it, or mend queue.use or queue.token_file")
     else:
         yield good(subject, f"{link.name} {what}")
 

@@ -31,10 +31,11 @@ OFFSET_BAD: Final = 2.0
 """Seconds. Times are those of the node that fires: another clock shows it early or late by so much."""
 
 UNSAFE: Final = {
-    "fsync": "what was acknowledged is lost when the machine stops: fsync = on",
-    "full_page_writes": "pages may be torn when the machine stops: full_page_writes = on",
-    "synchronous_commit": "what was acknowledged may be lost: synchronous_commit = on",
+    "fsync": "what was acknowledged is lost when the machine stops",
+    "full_page_writes": "pages may be torn when the machine stops",
+    "synchronous_commit": "what was acknowledged may be lost when the server stops",
 }
+"""Settings that must not be off, and what comes of it if they are."""
 
 
 def of_postgres(url: str) -> Iterator[Finding]:
@@ -44,7 +45,8 @@ def of_postgres(url: str) -> Iterator[Finding]:
         facts = look_at_postgres(url, PostgresLimits(connect=ANSWER_SECONDS, answer=ANSWER_SECONDS))
         middle = (before + time.time()) / 2
     except TocsinError as error:
-        yield bad("PostgreSQL", str(error), "start it, or mend store.url, its password or pg_hba.conf")
+        why = "nothing can be saved: a node without its store fires nothing"
+        yield bad("PostgreSQL", str(error), why, "start it, or mend store.url, its password or pg_hba.conf")
         return
     yield from postgres_findings(facts)
     yield offset_finding("PostgreSQL", facts.now / 1e6 - middle)
@@ -54,19 +56,19 @@ def postgres_findings(facts: PostgresFacts) -> Iterator[Finding]:
     """What follows from what the server tells."""
     subject, settings = "PostgreSQL", facts.settings
     if int(facts.version.split(".")[0].split(" ")[0]) < OLDEST_POSTGRES:
-        yield warning(subject, f"version {facts.version}", f"nobody maintains it: {OLDEST_POSTGRES} or newer")
+        why = "nobody mends its faults any more"
+        yield warning(subject, f"version {facts.version}", why, f"move to version {OLDEST_POSTGRES} or newer")
     else:
         yield good(subject, f"answers, version {facts.version}")
-    for name, advice in UNSAFE.items():
+    for name, why in UNSAFE.items():
         if settings.get(name) == "off":
-            yield bad(subject, f"{name} is off", advice)
+            yield bad(subject, f"{name} is off", why, f"set {name} = on in postgresql.conf, and reload it")
     if facts.follower or settings.get("default_transaction_read_only") == "on":
-        yield bad(subject, "it can only be read", "store.url has to name the primary")
+        yield bad(subject, "it can only be read", "nothing can be saved there", "name the primary in store.url")
     free = int(settings.get("max_connections", "0")) - facts.connections
     if free < CONNECTIONS:
-        yield warning(
-            subject, f"{free} connections are free", f"raise max_connections: a node needs up to {CONNECTIONS}"
-        )
+        why = f"a node needs up to {CONNECTIONS}, and waits or stops without"
+        yield warning(subject, f"{free} connections are free", why, "raise max_connections in postgresql.conf")
 
 
 def of_zookeeper(config: ClusterConfig) -> Iterator[Finding]:
@@ -84,7 +86,8 @@ def of_zookeeper(config: ClusterConfig) -> Iterator[Finding]:
         try:
             facts = look_at_zookeeper(server, settings, ANSWER_SECONDS)
         except TocsinError as error:
-            yield bad("ZooKeeper", str(error), "start it, or mend coordination.servers")
+            why = "one server less that may fail before nobody can take over"
+            yield bad("ZooKeeper", str(error), why, "start it, or mend coordination.servers")
             continue
         found.append(facts)
         yield good(
@@ -99,20 +102,24 @@ def together(found: list[ServerFacts], config: ClusterConfig) -> Iterator[Findin
     """What the servers that answered are as a whole."""
     asked = len(config.servers)
     if 2 * len(found) <= asked:
-        yield bad("ZooKeeper", f"{len(found)} of {asked} servers answer", "without a majority nobody can take over")
+        why = "without a majority nobody can take over, and nodes stop firing when their sessions end"
+        yield bad("ZooKeeper", f"{len(found)} of {asked} servers answer", why, "start the others")
     elif asked < 3 or asked % 2 == 0:
         what = f"{asked} server{'s' if asked > 1 else ''}"
-        yield warning("ZooKeeper", what, "three or five on machines of their own go on when one is gone")
+        why = "a number that is even or less than three is worth no more than one server less"
+        yield warning("ZooKeeper", what, why, "have three or five, on machines of their own")
     if config.credentials is None:
-        advice = "whoever reaches the servers may change what is kept: coordination.credentials_file"
-        yield warning("ZooKeeper", "no credentials", advice)
+        why = "whoever reaches the servers may change what is kept there"
+        yield warning("ZooKeeper", "no credentials", why, "set coordination.credentials_file")
 
 
 def offset_finding(whose: str, seconds: float) -> Finding:
     """How far another clock is from ours."""
     what = f"{whose}: {seconds:+.3f} s from this machine's"
+    why = "the node whose clock is wrong fires early or late by as much"
+    advice = "let chrony or ntpd keep both clocks"
     if abs(seconds) > OFFSET_BAD:
-        return bad("clock", what, "let chrony or ntpd keep both clocks")
+        return bad("clock", what, why, advice)
     if abs(seconds) > OFFSET_WARNING:
-        return warning("clock", what, "let chrony or ntpd keep both clocks")
+        return warning("clock", what, why, advice)
     return good("clock", what)

@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 from actors.cluster_config import ClusterConfig
+from actors.model.system import OWN_TYPES
 from actors.store.postgres_check import PostgresFacts
 from runtime.clock import Micros
 from runtime.zookeeper_check import ServerFacts
@@ -132,7 +133,7 @@ HEALTHY = PostgresFacts(
 def test_settings_of_postgresql_that_lose_work_are_found(changes: dict[str, Any], levels: list[str]) -> None:
     found = list(postgres_findings(attrs.evolve(HEALTHY, **changes)))
     assert [level for _, level in troubles(found)] == levels
-    assert all(one.advice for one in found if one.level is not Level.GOOD)
+    assert all(one.why and one.advice for one in found if one.level is not Level.GOOD)
 
 
 def test_servers_without_a_majority_are_found() -> None:
@@ -169,7 +170,7 @@ def test_real_servers_are_looked_at() -> None:
 
 def node(**changes: Any) -> dict[str, Any]:
     usual = {"name": "n2", "state": "alive", "offsetMs": 1.0, "version": None, "timezoneDatabase": None}
-    return usual | changes
+    return usual | {"here": False, "address": ""} | changes
 
 
 def answers(**changes: Any) -> Any:
@@ -177,8 +178,12 @@ def answers(**changes: Any) -> Any:
         "show_node": {"name": "n1", "health": [], "scheduler": {"paused": False}},
         "list_nodes": {"list": [], "coordination": {"gate": None, "problem": None, "partitions": 256, "owned": 256}},
         "show_canaries": {"enabled": False},
-    }
-    return (whole | changes).__getitem__
+        "list_types": {"list": [{"name": "known"}]},
+        "list_tasks": {"list": []},
+        "show_member": {"types": ["known"]},
+    } | changes
+
+    return lambda operation, /, **arguments: whole[operation]
 
 
 def test_what_a_node_says_is_passed_on() -> None:
@@ -193,6 +198,37 @@ def test_what_a_node_says_is_passed_on() -> None:
     ]  # fmt: skip
 
 
+def task(name: str, type_name: str, status: str = "SCHEDULED") -> dict[str, str]:
+    return {"name": name, "itemId": f"id-of-{name}", "taskType": type_name, "status": status}
+
+
+def test_tasks_that_nobody_can_run_are_found() -> None:
+    tasks = [task("fine", "known"), task("lost", "gone"), task("over", "gone", "COMPLETED"), task("own", "purge")]
+    tasks[-1]["taskType"] = next(iter(OWN_TYPES))
+    for nodes in ([node(name="n1")], [node(name="n1"), node(name="n2"), node(name="n3", state="dead")]):
+        told = {"list": nodes, "coordination": answers()("list_nodes")["coordination"]}
+        found = list(of_node(answers(list_tasks={"list": tasks}, list_nodes=told)))
+        [one] = [one for one in found if one.subject == "tasks"]
+        assert (one.level, one.what) == (Level.WARNING, "lost has the type gone, which no node has")
+        assert "tocsin task cancel id-of-lost" in one.advice
+
+
+def test_a_node_of_a_cluster_looked_at_with_other_settings_says_so() -> None:
+    told = {"list": [node(name="n1", here=True, address="127.0.0.1:1")]} | {
+        "coordination": answers()("list_nodes")["coordination"]
+    }
+    assert troubles(of_node(answers(list_nodes=told))) == [("configuration", "warning")]
+    assert troubles(of_node(answers(list_nodes=told), clustered=True)) == []
+
+
+def test_every_trouble_says_why_it_matters_and_what_to_do() -> None:
+    peers = [node(state="dead"), node(version="0.0.1"), node(timezoneDatabase="2001a"), node(offsetMs=9000.0)]
+    told = {"list": peers, "coordination": {"gate": "waiting", "problem": "lost", "partitions": 2, "owned": 1}}
+    troubled = [one for one in of_node(answers(list_nodes=told)) if one.level in (Level.WARNING, Level.BAD)]
+    assert [one for one in troubled if not (one.why and one.advice)] == []
+    assert len(troubled) == 7
+
+
 def test_the_command_tells_and_its_exit_code_too(
     running: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,10 +237,13 @@ def test_the_command_tells_and_its_exit_code_too(
     said = capsys.readouterr().out
     assert "is well" in said
     assert "is sound" in said
+    assert "things were looked at" in said
     assert run(["doctor", "--data", str(running.data), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["well"], {one["level"] for one in told["findings"]} <= {"good", "note", "warning"}) == (True, True)
     monkeypatch.setenv("TOCSIN_EXECUTOR_SLOTS", "many")
     assert run(["doctor"]) == UNWELL_EXIT
-    assert "✗ configuration" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "✗ configuration" in said
+    assert said.index("    why: a node does not start") < said.index("    do:  mend it") < said.index("1 bad.")
     assert exit_code([]) == 0
