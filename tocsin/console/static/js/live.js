@@ -9,7 +9,7 @@ const BATCH = 250;
 /** A hidden page stops listening after so many milliseconds, and looks again when it is seen. */
 const HIDDEN = 30_000;
 
-const KINDS = ["execution", "progress", "task", "node", "log", "gap", "end"];
+const KINDS = ["execution", "progress", "task", "slots", "node", "gap", "end"];
 
 /** "off", "connecting", "live" or "lost", and how many events came in the last second. */
 export const connection = createStore({ state: "off", rate: 0 });

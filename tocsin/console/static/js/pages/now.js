@@ -1,6 +1,6 @@
 // What was, what is and what comes, on one axis.
 
-import { html, useMemo } from "../lib.js";
+import { html, useMemo, useState } from "../lib.js";
 import { get } from "../api.js";
 import { count, duration, many, millis, useNow } from "../format.js";
 import { isBroken, useLive } from "../live.js";
@@ -53,6 +53,7 @@ export function Page({ query }) {
     <${Paused} />
     <${Tiles} counts=${counts.data} open=${open.data} coming=${coming.data} />
     <${Card} flush name="The time axis">
+      <${Legend} />
       <${TimeAxis} model=${model} span=${span} nodes=${names} words=${`What ran on ${many(names.length, "node")} and what comes; the same stands in the lists below.`} />
     <//>
     <div class="now-lists">
@@ -61,6 +62,11 @@ export function Page({ query }) {
       <${Coming} of=${coming} />
     </div>`;
 }
+
+const SIGNS = ["COMPLETED", "RUNNING", "FAILED", "CRASHED", "CANCELLED"];
+
+const Legend = () =>
+  html`<div class="axis-legend">${SIGNS.map((name) => html`<${State} name=${name} />`)}<span class="state"><span class="coming-sign"></span>Coming</span></div>`;
 
 function kept(model, found, span) {
   model.clear();
@@ -99,8 +105,8 @@ function Tiles({ counts, open, coming }) {
   const running = open?.list.filter((row) => row.state === "RUNNING").length;
   const troubled = (status.FAILED ?? 0) + (status.CRASHED ?? 0);
   return html`<div class="tiles">
-    <${Tile} label="run now" value=${running === undefined ? "…" : `${count(running)}${open.more ? "+" : ""}`} href=${link("executions", { state: "RUNNING" })} />
-    <${Tile} label="wait" value=${count(status.WAITING ?? 0)} href=${link("tasks", { status: "WAITING" })} about="due, and held back by a limit, another task or the next try" />
+    <${Tile} label="running" value=${running === undefined ? "…" : `${count(running)}${open.more ? "+" : ""}`} href=${link("executions", { state: "RUNNING" })} />
+    <${Tile} label="waiting" value=${count(status.WAITING ?? 0)} href=${link("tasks", { status: "WAITING" })} about="due, and held back by a limit, another task or the next try" />
     <${Tile} label="due within a minute" value=${soon === undefined ? "…" : `${count(soon)}${coming.more ? "+" : ""}`} />
     <${Tile} label="failed or crashed" value=${count(troubled)} href=${link("tasks", { status: status.CRASHED && !status.FAILED ? "CRASHED" : "FAILED" })} about="tasks whose last execution ended so" />
     <${Tile} label="scheduled" value=${count(status.SCHEDULED ?? 0)} href=${link("tasks", { status: "SCHEDULED" })} />
@@ -109,18 +115,31 @@ function Tiles({ counts, open, coming }) {
 
 const nameOf = (row) => row.task ?? row.taskType;
 
+/** The newest progress of executions, by id, as events tell it. */
+function useProgress() {
+  const [known, setKnown] = useState({});
+  useLive((batch) => {
+    const told = batch.filter((event) => event.kind === "progress");
+    if (told.length) setKnown((before) => ({ ...before, ...Object.fromEntries(told.map((event) => [event.execution.id, event.progress])) }));
+    const ended = batch.filter((event) => event.kind === "execution" && event.execution.endedAt && known[event.execution.id]);
+    if (ended.length) setKnown((before) => Object.fromEntries(Object.entries(before).filter(([id]) => !ended.some((event) => event.execution.id === id))));
+  });
+  return known;
+}
+
 function Open({ of }) {
-  return html`<${Card} title="Runs and waits" aside=${html`<a class="small" href=${link("executions", { state: "OPEN" })}>All</a>`}>
+  const progress = useProgress();
+  return html`<${Card} title="Running and waiting" aside=${html`<a class="small" href=${link("executions", { state: "OPEN" })}>All</a>`}>
     <${Loaded} of=${of}>${(found) =>
       found.list.length === 0
         ? html`<p class="dim small">Nothing runs at this moment.</p>`
-        : html`<ul class="plain-list">${found.list.slice(0, LIST).map((row) => html`<${OpenRow} key=${row.id} row=${row} />`)}</ul>`}<//>
+        : html`<ul class="plain-list">${found.list.slice(0, LIST).map((row) => html`<${OpenRow} key=${row.id} row=${row} progress=${progress[row.id] ?? row.progress} />`)}</ul>`}<//>
   <//>`;
 }
 
-function OpenRow({ row }) {
+function OpenRow({ row, progress }) {
   const present = useNow();
-  const done = row.progress?.total ? row.progress.done / row.progress.total : null;
+  const done = progress?.total ? Math.min(1, progress.done / progress.total) : null;
   return html`<li>
     <div class="row spread"><a class="truncate" href=${link("executions", row.id)}>${nameOf(row)}</a><${State} name=${row.state} /></div>
     <div class="row spread tiny dim"><span>${row.node ?? row.waitsFor ?? ""}</span>
@@ -145,7 +164,7 @@ function Ended({ model }) {
 
 function Coming({ of }) {
   const present = useNow();
-  return html`<${Card} title="Comes next" aside=${html`<a class="small" href=${link("load")}>Seven days</a>`}>
+  return html`<${Card} title="Coming next" aside=${html`<a class="small" href=${link("load")}>Seven days</a>`}>
     <${Loaded} of=${of}>${(found) => {
       const next = found.list.filter((row) => !row.excludedBy && millis(row.assigned ?? row.nominal) >= present).slice(0, LIST);
       if (next.length === 0) return html`<${Empty} title="Nothing comes in this window." command="tocsin task add hello --every 10s -- echo hello" />`;

@@ -139,9 +139,10 @@ function drawHeights(pen, scale, model, lane, top, height, colour) {
 
 function drawComing(pen, scale, model, lane, top, height, now, colour, hits) {
   const columns = new Map();
+  const each = scale.perPixel * (MARK + 1);
   for (const one of model.coming) {
     if (one.node !== lane || one.at < now || one.at > scale.to) continue;
-    const column = Math.floor(scale.x(one.at) / (MARK + 1));
+    const column = Math.floor(one.at / each); // of time, not of the picture: so that the marks glide
     const pile = columns.get(column) ?? [];
     pile.push(one);
     columns.set(column, pile);
@@ -151,7 +152,7 @@ function drawComing(pen, scale, model, lane, top, height, now, colour, hits) {
   for (const [column, pile] of columns) {
     pile.slice(0, room).forEach((one, row) => {
       const last = row === room - 1 && pile.length > room;
-      const box = { x: column * (MARK + 1), y: top + GAP + row * (MARK + GAP), width: MARK - 2, height: MARK };
+      const box = { x: Math.max(scale.x(column * each), scale.x(now) + 3), y: top + GAP + row * (MARK + GAP), width: MARK - 2, height: MARK };
       pen.strokeStyle = colour[one.excluded ? "skipped" : "scheduled"];
       if (last) pen.fillStyle = colour.scheduled;
       last ? pen.fillRect(box.x, box.y, box.width, box.height) : pen.strokeRect(box.x + 0.5, box.y + 0.5, box.width - 1, box.height - 1);
