@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .asking_core import Ask
-from .giving import Time, time_of, whole
+from .giving import Json, Time, body_of, time_of, whole
 from .records import ExecutionInfo, NodeRef, TaskRef, list_reader
 from .references_core import reference
 
@@ -58,6 +58,25 @@ def upcoming(
     """
     span = {"from": time_of(begin, "from"), "until": time_of(until, "until")}
     return Ask("upcoming", {**span, "task": task, "each": each, "limit": limit}, whole)
+
+
+def bulk(
+    action: str,
+    tasks: Sequence[TaskRef] | None = None,
+    *,
+    filter: Json | None = None,  # noqa: A002
+    note: str | None = None,
+    dry_run: bool = False,
+    most: int | None = None,
+) -> Ask[dict[str, Any]]:
+    """Do the same with many tasks: pause, activate, cancel, delete, run, retry or resume. JSON: matched, done, refused, more.
+
+    tasks: ids or names; instead of them filter: status, type, text, level. dry_run: only say how many are meant. most: refused if
+    there are more, 1,000 if not said. Raises InvalidRequest, TooLarge.
+    """
+    ids = None if tasks is None else [reference(task, "task") for task in tasks]
+    body = body_of(action=action, tasks=ids, filter=filter, note=note, dry_run=dry_run, most=most)
+    return Ask("bulk", {"body": body}, whole)
 
 
 def show_tree(node: NodeRef) -> Ask[dict[str, Any]]:

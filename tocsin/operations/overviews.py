@@ -6,10 +6,19 @@ from typing import Final
 
 from runtime import errors
 
-from .operation import FIND, INPUT, MAX_PAGE, OFFSET, Argument, Operation, limit_of
+from .operation import BODY, CHANGE, FIND, INPUT, MAX_PAGE, OFFSET, Argument, Operation, limit_of
 
 MAX_RECENT: Final = 100
 """Tasks of one question for their newest outcomes: a page of a list; and outcomes of each of them."""
+
+BULK_ACTIONS: Final = ("pause", "activate", "cancel", "delete", "run", "retry", "resume")
+"""What can be done with many tasks at once."""
+
+BULK_LIMIT: Final = 1_000
+"""Tasks of one change if no other number is said: what somebody may have looked at on pages, done within seconds."""
+
+BULK_LIMIT_HIGH: Final = 10_000
+"""Tasks of one change at most: what is done within a client's patience."""
 
 _SINCE: Final = Argument("since", "query", "instant", "from this time on; an hour ago if absent")
 _UNTIL: Final = Argument("until", "query", "instant", "up to this time; now if absent")
@@ -62,6 +71,15 @@ OVERVIEWS: Final = (
             Argument("limit", "query", "whole", "rows at most", default=200, low=1, high=MAX_PAGE),
         ),
         errors=(*INPUT, *FIND),
+    ),
+    Operation(
+        "bulk",
+        "POST",
+        "/bulk",
+        "Do the same with many tasks; body: action, tasks or filter (status, type, text, level), note, dryRun, most",
+        "operator",
+        (BODY,),
+        errors=(*INPUT, errors.Forbidden, *CHANGE),
     ),
     Operation(
         "show_tree",

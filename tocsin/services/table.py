@@ -17,7 +17,6 @@ from actors.command_messages import (
     EditTask,
     PauseTask,
     ResumeTask,
-    RetryTask,
     RunTask,
 )
 from actors.model.execution import Execution
@@ -49,6 +48,7 @@ from ..vocabulary.references import references_in, resolve
 from ..vocabulary.triggers import seeded, trigger_from_json
 from ..vocabulary.views import Json, execution_view, page_view, task_detail_view, task_view
 from .activity import find_executions, recent
+from .bulk import bulk, retry
 from .calendars import delete_calendar, list_calendars, put_calendar, show_calendar
 from .canaries import add_canaries, show_canaries
 from .cluster import (
@@ -121,7 +121,9 @@ async def list_tasks(node: Node, call: Call) -> Json:
     """One page of the tasks in the store and on this node."""
     wanted = task_filter(call)
     page = await node.page(wanted)
-    return page_view([task_view(task, node.config.name) for task in page.tasks], wanted.offset, wanted.limit, page.total)
+    return page_view(
+        [task_view(task, node.config.name) for task in page.tasks], wanted.offset, wanted.limit, page.total
+    )
 
 
 async def add_task(node: Node, call: Call) -> Json:
@@ -234,11 +236,7 @@ async def cancel_task(node: Node, call: Call) -> None:
 async def retry_task(node: Node, call: Call) -> Json:
     """Run the last execution again."""
     task = await node.task(call["task"])
-    reset: bool = call["resetFailureCount"]
-    last = await node.execution(task.state.last_execution) if task.state.last_execution else None
-    execution = None if last is None else last.execution
-    retried: Task = await node.command(task.id, lambda reply: RetryTask(task.id, execution, reset, call.actor, reply))
-    return await _full(node, retried)
+    return await _full(node, await retry(node, task, call.actor, reset=call["resetFailureCount"]))
 
 
 async def configure_task(node: Node, call: Call) -> Json:
@@ -357,6 +355,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         find_executions,
         recent,
         upcoming,
+        bulk,
         show_tree,
         plan,
         apply_plan,

@@ -65,6 +65,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "find_executions": {},
     "recent": {"tasks": "01a203f0-2eb4-7000-9be5-def23158b878"},
     "upcoming": {},
+    "bulk": {"body": {"action": "pause", "tasks": ["nobody"]}},
     "show_tree": {"node": "node-1"},
     "queue_start": {"worker": "w{number}"},
     "queue_next": {"worker": "w{number}", "body": {"types": ["nothing"], "wait": "0s"}},

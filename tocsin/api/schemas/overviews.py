@@ -7,6 +7,8 @@ from typing import Final
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason
 
+from ...operations.overviews import BULK_ACTIONS, BULK_LIMIT, BULK_LIMIT_HIGH
+from ...queue.jobs import LEVELS
 from .answers import EXECUTION
 from .parts import (
     BOOLEAN,
@@ -52,6 +54,40 @@ _FOLDED: Final = closed(
     }
 )
 
+_REFUSED: Final = closed(
+    {
+        "task": about(TEXT, "its id; what was asked for, if there is none"),
+        "name": nullable(TEXT),
+        "error": TEXT,
+        "code": about(TEXT, "the status it would have alone"),
+        "message": TEXT,
+    }
+)
+
+_BULK: Final = closed(
+    {"action": choice(BULK_ACTIONS)},
+    {
+        "tasks": about(nullable(listed(TEXT, minItems=1)), "ids or names; instead of a filter"),
+        "filter": about(
+            nullable(
+                closed(
+                    {},
+                    {
+                        "status": nullable(TEXT),
+                        "type": nullable(TEXT),
+                        "text": about(nullable(TEXT), "a part of the name"),
+                        "level": nullable(choice(LEVELS)),
+                    },
+                )
+            ),
+            "as in a list of tasks; the system's own never fit",
+        ),
+        "note": about(nullable(TEXT), "of a pause"),
+        "dryRun": about(nullable(BOOLEAN), "only say how many tasks are meant"),
+        "most": about(nullable(whole(1, BULK_LIMIT_HIGH)), f"refused if more tasks are meant; {BULK_LIMIT} if absent"),
+    },
+)
+
 _RECENT: Final = closed(
     {
         "nominal": about(nullable(INSTANT), "null: run by hand"),
@@ -67,7 +103,7 @@ _RECENT: Final = closed(
     }
 )
 
-OVERVIEW_BODIES: Final[dict[str, Schema]] = {}
+OVERVIEW_BODIES: Final[dict[str, Schema]] = {"bulk": _BULK}
 """Name of an operation -> its body."""
 
 OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
@@ -90,6 +126,16 @@ OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
         until=INSTANT,
         schedulerPaused=BOOLEAN,
         **{"from": INSTANT},
+    ),
+    "bulk": closed(
+        {
+            "action": choice(BULK_ACTIONS),
+            "dryRun": BOOLEAN,
+            "matched": about(whole(), "tasks that are meant"),
+            "done": whole(),
+            "refused": listed(_REFUSED),
+            "more": about(BOOLEAN, "some were not come to in time: ask again"),
+        }
     ),
     "show_tree": closed(
         {
