@@ -24,16 +24,19 @@ export function Fires({ fires, timezone, label = "Next times" }) {
   const theirs = timezone || "UTC";
   const own = zoned === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!fires.length) return html`<p class="dim">It will not fire: no time is left.</p>`;
-  return html`<div class="table-box"><table class="fires"><caption class="for-readers">${label}</caption>
-    <thead><tr><th scope="col">${theirs}</th>${theirs !== own && html`<th scope="col">${own}</th>`}<th scope="col" class="fit">In</th></tr></thead>
+  return html`<table class="fires"><caption class="for-readers">${label}</caption>
+    <thead><tr><th scope="col">${theirs}</th><th scope="col" class="number">In</th></tr></thead>
     <tbody>${fires.map((fire) => html`<tr key=${fire.nominal} class=${fire.excludedBy ? "excluded" : ""}>
       <td><span class="fire-time">${inZone(fire.nominal, theirs)}</span>
+        ${theirs !== own && html`<div class="tiny dim">${full(fire.nominal)} ${zoned === "utc" ? "UTC" : "here"}</div>`}
         ${fire.excludedBy && html`<div class="tiny">⊘ excluded by ${fire.excludedBy}</div>`}
-        ${fire.assigned && fire.assigned !== fire.nominal && html`<div class="tiny dim">runs at ${inZone(fire.assigned, theirs)}</div>`}</td>
-      ${theirs !== own && html`<td>${full(fire.nominal)}</td>`}
-      <td class="fit"><${When} at=${fire.nominal} /></td></tr>`)}</tbody>
-  </table></div>`;
+        ${!fire.excludedBy && fire.assigned && fire.assigned !== fire.nominal && html`<div class="tiny dim">runs at ${inZone(fire.assigned, theirs)}</div>`}</td>
+      <td class="number"><${When} at=${fire.nominal} /></td></tr>`)}</tbody>
+  </table>`;
 }
+
+/** How many of the times around a change are told: enough to see what happens. */
+const AROUND = 4;
 
 const EFFECTS = {
   none: "No time of this task is near: nothing changes.",
@@ -52,6 +55,6 @@ export function ClockChanges({ changes, empty }) {
       <strong>${inZone(change.at, change.timezone).slice(0, 14)}</strong>
       <span class="small dim">${change.timezone}: clocks go ${change.kind === "gap" ? "forward" : "back"}, ${change.before} to ${change.after}</span></div>
     <div class=${change.effect === "none" ? "dim" : ""}>${EFFECTS[change.effect] ?? change.effect}</div>
-    ${change.effect !== "none" && change.around.length > 0 && html`<div class="small dim">Around it: ${change.around.map((at) => inZone(at, change.timezone)).join(", ")}</div>`}
+    ${change.effect !== "none" && change.around.length > 0 && html`<div class="small dim">Around it: ${change.around.slice(0, AROUND).map((at) => inZone(at, change.timezone)).join(", ")}${change.around.length > AROUND ? ", …" : ""}</div>`}
   </li>`)}</ul>`;
 }

@@ -104,7 +104,8 @@ export function PoliciesForm({ texts, set, refused, inherited }) {
 /** The policies of a task in words, each with where it comes from; what nobody has said is folded away. */
 export function PoliciesTable({ policies, sources }) {
   const rows = POLICIES.map((policy) => ({ policy, value: policyIn(policies, policy.key), source: sources[policy.key.split(".")[0]] }));
-  const told = rows.filter(({ policy, value, source }) => source !== "default" && (value !== null || policy.usual !== undefined));
+  // `retry` is told as one: of its parts, those that are as by default say nothing.
+  const told = rows.filter(({ policy, value, source }) => source !== "default" && value !== null && !(policy.key.includes(".") && spoken(value) === spoken(policy.usual ?? "")));
   const rest = rows.filter((row) => !told.includes(row));
   return html`<div class="stack">
     ${told.length ? html`<${Rows} rows=${told} />` : html`<p class="dim small">It says none by itself: all are the defaults.</p>`}
@@ -113,9 +114,9 @@ export function PoliciesTable({ policies, sources }) {
 }
 
 function Rows({ rows }) {
-  return html`<dl class="facts policies">${rows.map(({ policy, value, source }) => html`<dt key=${policy.key} title=${policy.key}>${policy.label}</dt>
-    <dd><span>${inWords(policy, value)}</span> <span class=${`chip ${source === "default" ? "" : "warm"}`}>${SOURCES[source] ?? source}</span>
-      <div class="tiny dim">${policy.about}</div></dd>`)}</dl>`;
+  return html`<ul class="policies">${rows.map(({ policy, value, source }) => html`<li key=${policy.key} title=${policy.key}>
+    <div class="row spread"><span class="dim">${policy.label}</span><span class=${`chip ${source === "default" ? "" : "warm"}`}>${SOURCES[source] ?? source}</span></div>
+    <div><strong class="anywhere">${inWords(policy, value)}</strong> <span class="tiny dim">${policy.about}</span></div></li>`)}</ul>`;
 }
 
 function inWords(policy, value) {

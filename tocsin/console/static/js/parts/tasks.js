@@ -24,8 +24,8 @@ export function PauseOrActivate({ task, done, ...more }) {
   const name = taskName(task);
   if (task.paused || task.phase !== "active") {
     return html`<${Action} ...${more} label="Activate" title=${`Activate ${name}`} where=${path`/tasks/${task.itemId}/activate`}
-      about="It fires again from its next time on." fields=${[NOTE]} body=${({ note }) => (note ? { note } : undefined)}
-      cli=${({ note }) => commandLine("task", "activate", name, ...(note ? ["--note", note] : []))} said="Activated" done=${done} />`;
+      about="It fires again from its next time on."
+      cli=${commandLine("task", "activate", name)} said="Activated" done=${done} />`;
   }
   return html`<${Action} ...${more} label="Pause" title=${`Pause ${name}`} where=${path`/tasks/${task.itemId}/pause`}
     about="It fires nothing until it is activated. What runs now runs on." fields=${[NOTE]} body=${({ note }) => (note ? { note } : undefined)}
