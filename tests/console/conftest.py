@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.console.kit import WIDE, Console, Site, new_console
 from tests.e2e.harness import NodeProcess
@@ -23,6 +23,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     program = shutil.which("chromium")
     assert program, "these tests need Chromium: apt-get install chromium"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         # The sandbox needs what containers do not give; only the own pages are looked at.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])

@@ -103,6 +103,7 @@ def test_checks_of_pages_can_fail(console: Console) -> None:
     page.evaluate("""() => {
         const main = document.querySelector("main");
         const wide = document.createElement("p");
+        wide.textContent = "wide";
         wide.style.width = "3000px";
         main.append(document.createElement("input"), document.createElement("img"), wide);
         console.error("planted");
