@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -85,6 +86,10 @@ def test_the_newest_outcomes_of_some_tasks_come_in_one_answer(client: Client) ->
 def recent(client: Client, *tasks: str, count: int) -> dict[str, Any]:
     answer = client.call("recent", tasks=",".join(tasks), count=count)
     return {one["taskId"]: one["outcomes"] for one in answer["list"]}
+
+
+def test_the_outcomes_of_a_whole_page_fit_into_one_question(client: Client) -> None:
+    assert recent(client, *(str(UUID(int=number)) for number in range(100)), count=1) == {}
 
 
 @pytest.mark.parametrize("tasks", ["", ",", ",".join(str(number) for number in range(101))])

@@ -200,7 +200,7 @@ def parameter_schema(argument: Argument) -> Schema:
         case _ if argument.name in PARAMETERS:
             return PARAMETERS[argument.name]
         case _:
-            longest = {"maxLength": 512} if argument.where != "path" else {}
+            longest = {"maxLength": argument.longest} if argument.where != "path" else {}
             return {"type": "string", "minLength": 1} | longest if argument.where == "path" else {**TEXT, **longest}
 
 

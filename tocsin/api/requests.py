@@ -13,8 +13,6 @@ from ..settings.config import suggestion
 from ..vocabulary.fields import parse_instant, show, whole_number
 
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
-_LONGEST_TEXT: Final = 512
-"""Characters of one value in a query: names have at most 128, each of which may take three escaped bytes."""
 
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
@@ -65,8 +63,8 @@ def _read_query(argument: Argument, text: str | None) -> Any:
         if argument.required:
             raise InvalidRequest(f"{argument.name}: required")
         return argument.default
-    if len(text) > _LONGEST_TEXT:
-        raise InvalidRequest(f"{argument.name}: at most {_LONGEST_TEXT} characters, not {len(text)}")
+    if len(text) > argument.longest:
+        raise InvalidRequest(f"{argument.name}: at most {argument.longest} characters, not {len(text)}")
     match argument.kind:
         case "whole":
             number: object = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text

@@ -13,9 +13,13 @@ Kind = Literal["text", "whole", "flag", "instant", "json"]
 Permission = Literal["none", "viewer", "operator", "administrator", "worker"]
 
 
+LONGEST_TEXT: Final = 512
+"""Characters of one value in a query if its argument does not say: names have at most 128, each of which may take three escaped bytes."""
+
+
 @attrs.frozen
 class Argument:
-    """One argument. `low` and `high` bound a whole number; `default` is the value of one that is absent."""
+    """One argument. `low` and `high` bound a whole number; `high` is the most characters of a text; `default` is the value of one that is absent."""
 
     name: str
     where: Where
@@ -25,6 +29,11 @@ class Argument:
     default: object = None
     low: int = 0
     high: int = 0
+
+    @property
+    def longest(self) -> int:
+        """Characters of a text, at most."""
+        return (self.high if self.kind == "text" else 0) or LONGEST_TEXT
 
 
 @attrs.frozen
