@@ -112,7 +112,7 @@ def test_the_command_line_refuses_and_saves_nothing(shell: Shell, client: Client
         )
         assert (code, out) in ((2, ""), (7, "")), (option, value, err)
         assert err.startswith("tocsin: ")
-        assert err.count("\n") == 1
+        assert err.count("\n") == 2
         assert "\x1b" not in err
     assert saved(client) == before
 

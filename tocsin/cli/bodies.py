@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 from runtime.errors import InvalidRequest
 
 from ..shown import show
+from .next_steps import as_json_object
 from .options import Beside, How, When
 
 OPTIONS: Final[Mapping[str, str]] = {
@@ -141,11 +143,17 @@ def local_time(text: str | None, timezone: str | None, option: str) -> str | Non
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequest(
-            f"{option}: a time such as '2026-03-01 12:00' or 2026-03-01T12:00:00Z, not {text!r}"
+            f"{option}: a time such as '2026-03-01 12:00' or 2026-03-01T12:00:00Z, not {text!r}{_span_hint(text, option)}"
         ) from None
     if moment.tzinfo is None and timezone is None:
         moment = moment.astimezone()
     return moment.isoformat()
+
+
+def _span_hint(text: str, option: str) -> str:
+    """How a time from now on is written, for who writes one as a time."""
+    span = re.fullmatch(r"\s*(?:in|\+|now\s*\+)?\s*((?:\d+\s*[a-z]+\s*)+)", text)
+    return f"; a time from now on is --in {span[1].replace(' ', '')}" if span and option == "--at" else ""
 
 
 def _time_or_span(text: str | None, timezone: str | None, option: str) -> str | None:
@@ -245,7 +253,9 @@ def parameters_body(text: str | None, option: str = "--params") -> Any:
     except RecursionError:
         raise InvalidRequest(f"{option}: nested too deeply") from None
     except ValueError as error:
-        raise InvalidRequest(f"{option}: not JSON: {error}: {show(text)}") from None
+        meant = as_json_object(text)
+        hint = "" if meant is None else f"; write {option} {shlex.quote(meant)}"
+        raise InvalidRequest(f"{option}: not JSON: {error}: {show(text)}{hint}") from None
 
 
 def extra_body(path: Path | None, content_type: str | None) -> dict[str, str] | None:

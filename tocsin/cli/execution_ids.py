@@ -8,6 +8,7 @@ from typing import Any, Final
 from runtime.errors import NotFound
 
 from ..client import Client
+from .near_names import MOST_SHOWN
 from .terminal import SHORTEST_ID
 
 MOST_TASKS: Final = 200
@@ -34,7 +35,9 @@ class FindingClient(Client):
             if not found:
                 raise
         if len(found) > 1:
-            raise NotFound(f"{len(found)} executions have an id that begins with {given!r}: give more of it")
+            shown, more = ", ".join(found[:MOST_SHOWN]), ", ..." if len(found) > MOST_SHOWN else ""
+            begin = f"{len(found)} executions have an id that begins with {given!r}"
+            raise NotFound(f"{begin}: give more of it: {shown}{more}")
         return super().call(operation, **arguments | {"execution": found[0]})
 
     def _beginning_with(self, beginning: str) -> list[str]:

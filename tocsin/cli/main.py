@@ -18,8 +18,10 @@ from .bodies import FilesRefused, with_option
 from .completion import Shell, print_or_install
 from .connection import about_tenant, cleanup
 from .near_names import near_names
+from .next_steps import next_step
 from .options import Flag
 from .output import AS_JSON, print_error, print_json, printable
+from .typed import refusal, typed_by
 
 INTERRUPTED_EXIT = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -258,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line. Answers the exit code."""
-    as_json = "--json" in arguments
+    as_json, rest = "--json" in arguments, arguments
     try:
         with about_tenant(arguments) as rest, cleanup, near_names():
             return _dispatch(rest)
@@ -269,6 +271,8 @@ def run(arguments: list[str]) -> int:
         typed = isinstance(error, InvalidRequest) and not isinstance(error, FilesRefused)
         message = with_option(str(error)) if typed else str(error)
         print_error(title, "503" if unreachable else str(row.status), message, as_json)
+        if not as_json:
+            print(printable(f"    try: {next_step(error, message, typed_by(app, rest))}"), file=sys.stderr)
         return UNREACHABLE_EXIT if unreachable else row.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT
@@ -299,6 +303,6 @@ def _dispatch(arguments: list[str]) -> int:
     try:
         answer = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        raise InvalidRequest(str(error)) from None
+        raise refusal(app, arguments, error) from None
     sys.stdout.flush()
     return answer if isinstance(answer, int) and not isinstance(answer, bool) else 0
