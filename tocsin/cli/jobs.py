@@ -106,13 +106,17 @@ def flush(
     *,
     level: Level = None,
     older_than: Annotated[str | None, Parameter(help="Only what ended so long ago: 1h, 7d.")] = None,
+    dry_run: Annotated[bool, Parameter(help="Only count what would be removed.", negative=())] = False,
     as_json: Json = False,
 ) -> None:
     """Remove the jobs of workers that have ended, and the tasks that will not run again."""
-    body = {key: value for key, value in (("level", level), ("olderThan", older_than)) if value is not None}
-    found = connect().call("queue_flush", body=body)
+    given = (("level", level), ("olderThan", older_than), ("dryRun", dry_run or None))
+    found = connect().call("queue_flush", body={key: value for key, value in given if value is not None})
     if as_json:
         print_json(found)
+        return
+    if dry_run:
+        print(f"{found['tasks']} tasks would be removed, and {found['jobs']} ended jobs of others")
         return
     print(f"{found['tasks']} tasks removed, and {found['jobs']} ended jobs and rows of others")
     if not found["complete"]:

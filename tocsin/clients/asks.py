@@ -57,12 +57,16 @@ def list_tasks(
     type: str | None = None,  # noqa: A002
     text: str | None = None,
     sort: str | None = None,
+    level: str | None = None,
     offset: int = 0,
     limit: int = 50,
 ) -> Ask[Page[TaskInfo]]:
-    """One page of tasks; all filters combine. sort: a field with `:asc` or `:desc`, such as `lastExecutionDate:desc`."""
-    filters = {"status": status, "type": type, "text": text, "sortBy": sort, "offset": offset, "limit": limit}
-    return Ask("list_tasks", filters, page_reader(TaskInfo))
+    """One page of tasks; all filters combine. sort: a field with `:asc` or `:desc`, such as `lastExecutionDate:desc`.
+
+    level: user, company or all; all that the caller sees if not said.
+    """
+    filters = {"status": status, "type": type, "text": text, "level": level, "sortBy": sort}
+    return Ask("list_tasks", {**filters, "offset": offset, "limit": limit}, page_reader(TaskInfo))
 
 
 def tasks(

@@ -87,6 +87,9 @@ def queue_update(task: TaskRef, changes: Json) -> Ask[dict[str, Any]]:
     return Ask("queue_update", {"task": task, "body": body}, whole)
 
 
-def queue_flush(*, level: str | None = None, older_than: str | None = None) -> Ask[dict[str, Any]]:
-    """Remove jobs that have ended. level: user, company or all; older_than: a duration."""
-    return Ask("queue_flush", {"body": body_of(level=level, older_than=older_than)}, whole, repeatable=True)
+def queue_flush(
+    *, level: str | None = None, older_than: str | None = None, dry_run: bool | None = None
+) -> Ask[dict[str, Any]]:
+    """Remove jobs that have ended. level: user, company or all; older_than: a duration; dry_run: only count them."""
+    body = body_of(level=level, older_than=older_than, dry_run=dry_run)
+    return Ask("queue_flush", {"body": body}, whole, repeatable=True)

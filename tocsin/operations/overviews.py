@@ -20,6 +20,9 @@ BULK_LIMIT: Final = 1_000
 BULK_LIMIT_HIGH: Final = 10_000
 """Tasks of one change at most: what is done within a client's patience."""
 
+ID_AND_COMMA: Final = 37
+"""Characters of an id in a list of ids."""
+
 _SINCE: Final = Argument("since", "query", "instant", "from this time on; an hour ago if absent")
 _UNTIL: Final = Argument("until", "query", "instant", "up to this time; now if absent")
 
@@ -52,7 +55,14 @@ OVERVIEWS: Final = (
         "What became of the newest nominal times and runs of some tasks, the oldest first; unknown tasks are left out",
         "viewer",
         (
-            Argument("tasks", "query", "text", f"ids with commas, at most {MAX_RECENT}", required=True),
+            Argument(
+                "tasks",
+                "query",
+                "text",
+                f"ids with commas, at most {MAX_RECENT}",
+                required=True,
+                high=MAX_RECENT * ID_AND_COMMA,
+            ),
             Argument("count", "query", "whole", "how many of each task", default=20, low=1, high=MAX_RECENT),
         ),
         errors=INPUT,

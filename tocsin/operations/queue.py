@@ -107,7 +107,7 @@ QUEUE: Final = (
         "queue_flush",
         "POST",
         "/queue/flush",
-        "Remove jobs that have ended, at the caller's level; body: level, olderThan, both optional",
+        "Remove jobs that have ended, at the caller's level; body: level, olderThan, dryRun, all of them optional",
         "operator",
         (OPTIONAL_BODY,),
         errors=(*INPUT, errors.Forbidden, *CHANGE),

@@ -48,11 +48,12 @@ OPERATIONS: Final = (
             Argument("status", "query", "text", "a status in any letter case"),
             Argument("type", "query", "text", "a task type"),
             Argument("text", "query", "text", "a part of the name"),
+            Argument("level", "query", "text", "user, company or all; all that the caller sees if absent"),
             Argument("sortBy", "query", "text", "a field name, with :asc or :desc"),
             _OFFSET,
             _limit(50),
         ),
-        errors=_INPUT,
+        errors=(*_INPUT, errors.Forbidden),
         seed=True,
     ),
     Operation(

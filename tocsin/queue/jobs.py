@@ -23,6 +23,7 @@ from actors.store.answers import TaskFilter
 from runtime.clock import Instant, Micros
 from runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound, TocsinError
 
+from ..access.caller import Caller
 from ..access.commands import check_commands
 from ..operations.calls import Call
 from ..peers.peer_calls import ask_nodes
@@ -52,17 +53,21 @@ FLUSH_SECONDS: Final = 20.0
 
 def at_level(node: Node, call: Call, level: str | None) -> Node:
     """The part of the node that is meant by a level. Raises InvalidRequest, Forbidden for more than the caller sees."""
+    return node if level is None else node.seen_by(scope_at(call.caller, level))
+
+
+def scope_at(caller: Caller, level: str | None) -> Scope:
+    """What a caller looks at on a level, all that he sees if none is said. Raises as `at_level`."""
     if level is None:
-        return node
+        return caller.scope
     if level not in LEVELS:
         raise InvalidRequest(f"level: one of {', '.join(LEVELS)}, not {show(level)}")
-    caller = call.caller
     if level == "user":
-        return node.seen_by(Scope(caller.scope.tenant, caller.scope.owner or caller.user))
+        return Scope(caller.scope.tenant, caller.scope.owner or caller.user)
     if level == "company" and caller.scope.owner is None:
-        return node.seen_by(Scope(caller.scope.home))
+        return Scope(caller.scope.home)
     if level == "all" and caller.scope == EVERYTHING:
-        return node
+        return EVERYTHING
     raise Forbidden(f"level: this caller does not see {level!r}")
 
 
@@ -206,11 +211,15 @@ async def queue_flush(node: Node, call: Call) -> Json:
     """Remove what has ended: tasks that fire no more, and of the others their ended jobs."""
     fields = Fields(call["body"] or {})
     level, age = fields.text("level"), fields.duration("olderThan")
+    dry = fields.flag("dryRun") or False
     fields.finish()
     seen = at_level(node, call, level)
     before = Instant(node.world.now() - (age or 0))
     until = trio.current_time() + FLUSH_SECONDS
     over, others = await _ended_tasks(seen, before)
+    if dry:
+        jobs, complete = await _count(seen, others, before, until)
+        return {"tasks": len(over), "jobs": jobs, "complete": complete}
     tasks = await _delete_all(seen, over, call.actor, until)
     jobs = 0
     for task_id in others:
@@ -220,6 +229,22 @@ async def queue_flush(node: Node, call: Call) -> Json:
     if node.job_queue is not None:
         await node.job_queue.flush(before)
     return {"tasks": tasks, "jobs": jobs, "complete": trio.current_time() < until}
+
+
+async def _count(node: Node, ids: list[str], before: Instant, until: float) -> tuple[int, bool]:
+    """How many executions of these tasks ended before an instant, and whether there was time to look at all of them."""
+    found = 0
+    for task_id in ids:
+        offset, total = 0, 1
+        while offset < total:
+            if trio.current_time() >= until:
+                return found, False
+            rows, total = await node.executions(task_id, offset=offset, limit=FLUSH_PAGE)
+            found += sum(
+                row.state in FINAL_STATES and row.ended_at is not None and row.ended_at <= before for row in rows
+            )
+            offset += FLUSH_PAGE
+    return found, True
 
 
 async def _purge(node: Node, task_id: str, age: Micros | None, actor: str) -> int:

@@ -30,7 +30,7 @@ from ..access.services import SERVICES as ACCESS_SERVICES
 from ..channels.services import invoke
 from ..operations.calls import Call, Service
 from ..plans.services import apply_plan, export, plan
-from ..queue.jobs import queue_data, queue_delete, queue_flush, queue_list, queue_rename, queue_update
+from ..queue.jobs import queue_data, queue_delete, queue_flush, queue_list, queue_rename, queue_update, scope_at
 from ..queue.workers import queue_heartbeat, queue_next, queue_save, queue_start
 from ..vocabulary.checks import (
     check_editable,
@@ -106,7 +106,10 @@ def task_filter(call: Call) -> TaskFilter:
     sort, _, direction = (call["sortBy"] or "itemId").partition(":")
     if sort not in SORTS or direction.lower() not in ("", "asc", "desc"):
         raise InvalidRequest(f"sortBy: one of {', '.join(SORTS)}, with :asc or :desc, not {show(call['sortBy'])}")
+    among = scope_at(call.caller, call.arguments.get("level"))
     return TaskFilter(
+        tenant=among.tenant,
+        owner=among.owner,
         status=None if call["status"] is None else parse_status(call["status"]),
         type=call["type"],
         text=call["text"],

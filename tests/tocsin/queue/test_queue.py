@@ -233,7 +233,10 @@ def test_flush_removes_what_has_ended_by_age(client: Client) -> None:
     save(client, take(client, "thirteen"), status="completed")
     assert client.call("queue_flush", body={"olderThan": "1h"})["tasks"] == 0
     assert client.call("queue_list", type="thirteen")["totalSize"] == 2
+    counted = client.call("queue_flush", body={"level": "all", "dryRun": True})
+    assert client.call("queue_list", type="thirteen")["totalSize"] == 2
     found = client.call("queue_flush", body={"level": "all"})
+    assert counted["tasks"] == found["tasks"]
     assert found["tasks"] >= 1
     assert found["complete"]
     assert [row["status"] for row in client.call("queue_list", type="thirteen")["list"]] == ["RUNNING"]
@@ -245,6 +248,9 @@ def test_a_recurring_task_keeps_its_series_when_it_is_flushed(client: Client) ->
     job = take(client, "fourteen")
     save(client, job, status="completed")
     until(lambda: client.call("show_task", task="qh")["open"], lambda one: not one)
+    assert client.call("queue_flush", body={"dryRun": True, "olderThan": "1h"})["jobs"] == 0
+    assert client.call("queue_flush", body={"dryRun": True})["jobs"] >= 1
+    assert client.call("show_execution", execution=job["job"])["state"] == "COMPLETED"
     assert client.call("queue_flush")["jobs"] >= 1
     with pytest.raises(NotFound):
         client.call("show_execution", execution=job["job"])

@@ -97,6 +97,15 @@ async def test_levels_show_and_remove_no_more_than_the_caller_sees(tmp_path: Pat
         assert await names(ANN) == await names(ANN, "company") == {"of ann", "of ben"}
         assert await names(ANN, "user") == {"of ann"}
         assert await names(BEN) == await names(BEN, "user") == {"of ben"}
+
+        async def listed(caller: Caller, level: str | None) -> set[str]:
+            page = await ask(on, caller, "list_tasks", level=level)
+            return {row["name"] for row in page["list"] if not row["taskType"].startswith("system.")}
+
+        for person, some in ((FIRST_ADMINISTRATOR, "all"), (ANN, "company"), (ANN, "user"), (BEN, "user")):
+            assert await listed(person, some) == await names(person, some)
+        with pytest.raises(Forbidden, match="level"):
+            await listed(ANN, "all")
         for caller, level in ((ANN, "all"), (BEN, "company"), (BEN, "all")):
             with pytest.raises(Forbidden, match="level"):
                 await names(caller, level)

@@ -261,6 +261,7 @@ PARAMETERS: Final[dict[str, Schema]] = {
         "pattern": f"^(({'|'.join(SORTS)})(:({_any_case('asc')}|{_any_case('desc')})?)?)?$",
         "examples": ["lastExecutionDate:desc", "itemId"],
     },
+    "level": {"type": "string", "enum": ["user", "company", "all"]},
     "wait": SPAN | {"default": "10s"},
     IDEMPOTENCY_KEY: {"type": "string", "minLength": 1, "maxLength": 128},
 }

@@ -162,6 +162,7 @@ def queue_bodies(edit: Schema, span: Schema) -> dict[str, Schema]:
             {
                 "level": about(nullable(choice(["user", "company", "all"])), "all that the caller sees if not said"),
                 "olderThan": about(nullable(span), "what ended so long ago; everything that has ended if not said"),
+                "dryRun": about(nullable({"type": "boolean"}), "only count what would be removed"),
             },
         ),
     }
