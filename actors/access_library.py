@@ -11,7 +11,7 @@ from runtime.clock import DAY, Instant, Micros
 from runtime.errors import Conflict, NotFound
 from runtime.world import World
 
-from .lanes import READS, WRITER, Lane
+from .lanes import LOOKS, WRITER, Lane
 from .model.scope import Scope
 from .model.system import actor_of, origin_of
 from .rules.audit_chain import end_fault, faults, seal
@@ -152,7 +152,7 @@ class AccessLibrary:
         return await self._read(lambda: store.audit_chain(chain, after=after, limit=VERIFIED_AT_ONCE))
 
     async def _read(self, question: Callable[..., T], *arguments: object) -> T:
-        return await self._world.blocking(question, *arguments, lane=READS)
+        return await self._world.blocking(question, *arguments, lane=LOOKS)
 
     async def _write(self, change: Callable[..., T], *arguments: object) -> T:
         return await self._world.blocking(change, *arguments, lane=WRITER)

@@ -66,4 +66,4 @@ class CalendarLibrary:
         await ask(self._memory.keeper.mailbox, partial(PutCalendar, gone, actor), ASK_SECONDS)
 
     async def _read(self, lane: Lane, function: Callable[..., T], *arguments: object) -> T:
-        return await self._world.blocking(function, *arguments, lane=lane.reader)
+        return await self._world.blocking(function, *arguments, lane=lane.looker)

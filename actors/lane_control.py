@@ -46,7 +46,7 @@ class LaneControl:
 
         As the store has it: a keeper that has just begun does not know yet.
         """
-        return await self._world.blocking(self._durable.store.scheduler_pause, lane=self._durable.reader)
+        return await self._world.blocking(self._durable.store.scheduler_pause, lane=self._durable.looker)
 
     async def pause(self, note: str | None, actor: str) -> SchedulerPause:
         """Settle and start nothing until resumed; what runs goes on. Holds over restarts. Answers the pause there is."""
@@ -89,24 +89,24 @@ class LaneControl:
         """Pages of memory tasks, of stored tasks, or of both, each by itself."""
         wanted = ((self._memory, memory), (self._durable, stored))
         return [
-            await self._world.blocking(lane.store.page, within(some, self._scope), lane=lane.reader)
+            await self._world.blocking(lane.store.page, within(some, self._scope), lane=lane.looker)
             for lane, some in wanted
             if some is not None
         ]
 
     async def in_memory(self, ids: Sequence[str]) -> list[Task]:
         """The memory tasks of this node among these."""
-        found = await self._world.blocking(self._memory.store.tasks, ids, lane=self._memory.reader)
+        found = await self._world.blocking(self._memory.store.tasks, ids, lane=self._memory.looker)
         return [task for task in found if self._scope.covers(task.definition)]
 
     async def named_in_memory(self, name: str) -> list[Task]:
         """The memory task of this node that has the name, if there is one."""
-        task_id = await self._world.blocking(self._memory.store.find, self._scope.home, name, lane=self._memory.reader)
+        task_id = await self._world.blocking(self._memory.store.find, self._scope.home, name, lane=self._memory.looker)
         return [] if task_id is None else await self.in_memory([task_id])
 
     async def runs_in_memory(self, execution_id: str) -> bool:
         """Whether this is an execution of a memory task of this node."""
-        found = await self._world.blocking(self._memory.store.execution, execution_id, lane=self._memory.reader)
+        found = await self._world.blocking(self._memory.store.execution, execution_id, lane=self._memory.looker)
         return found is not None and await self._visible(found.execution.task_id)
 
     async def _visible(self, task_id: str) -> bool:
@@ -117,11 +117,11 @@ class LaneControl:
         if self._scope != EVERYTHING:
             wanted = attrs.evolve(wanted, tenant=self._scope.tenant, owner=self._scope.owner)
         reach = attrs.evolve(wanted, offset=0, limit=wanted.offset + wanted.limit)
-        memory = await self._world.blocking(self._memory.store.activity, reach, lane=self._memory.reader)
+        memory = await self._world.blocking(self._memory.store.activity, reach, lane=self._memory.looker)
         durable = self._durable
         if not memory.rows:
-            return await self._world.blocking(durable.store.activity, wanted, lane=durable.reader)
-        stored = await self._world.blocking(durable.store.activity, reach, lane=durable.reader)
+            return await self._world.blocking(durable.store.activity, wanted, lane=durable.looker)
+        stored = await self._world.blocking(durable.store.activity, reach, lane=durable.looker)
         rows = sorted([*memory.rows, *stored.rows], key=_place, reverse=True)
         more = memory.more or stored.more or len(rows) > reach.limit
         return Activity(tuple(rows[wanted.offset : reach.limit]), more, stored.reached)
@@ -133,9 +133,9 @@ class LaneControl:
             if self._scope == EVERYTHING:
                 known = list(ids)
             else:
-                tasks = await self._world.blocking(lane.store.tasks, list(ids), lane=lane.reader)
+                tasks = await self._world.blocking(lane.store.tasks, list(ids), lane=lane.looker)
                 known = [task.id for task in tasks if self._scope.covers(task.definition)]
-            found |= await self._world.blocking(lane.store.newest, known, count, lane=lane.reader)
+            found |= await self._world.blocking(lane.store.newest, known, count, lane=lane.looker)
         return found
 
     async def due(self, until: Instant, limit: int) -> list[tuple[Instant, str]]:
@@ -171,7 +171,7 @@ class LaneControl:
 
     async def epochs(self) -> Mapping[int, int]:
         """The epoch of every partition that was ever taken."""
-        return await self._world.blocking(self._durable.store.epochs, lane=self._durable.reader)
+        return await self._world.blocking(self._durable.store.epochs, lane=self._durable.looker)
 
     def children(self, task_id: str) -> tuple[str, ...]:
         """The tasks, by id, that wait for a task."""

@@ -43,6 +43,10 @@ from .timer_core import SWEEP_EVERY
 
 WRITER: Final = "writer"
 READS: Final = "reads"
+LOOKS: Final = "looks"
+LOOKS_AT_ONCE: Final = 2
+"""Questions of people and programs to the store at the same time. They have threads of their own, so that what the actors ask
+never waits behind a page; and few, because each thread that works takes its turn of the interpreter from the loop."""
 
 ASK_SECONDS: Final = 30.0
 """How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
@@ -118,6 +122,11 @@ class Lane:
     reader: str
     lookout: Lookout | None = None
     shared: SharedStore | None = None
+
+    @property
+    def looker(self) -> str:
+        """Where people and programs ask the store: apart from what its actors wait for."""
+        return LOOKS if self.reader == READS else self.reader
 
     @property
     def is_shared(self) -> bool:

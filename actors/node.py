@@ -17,6 +17,7 @@ from runtime.errors import Forbidden, NotFound, TocsinError
 from runtime.mailbox import Reply, ask
 from runtime.records import evolve
 from runtime.supervisor import Snapshot, Supervisor
+from runtime.turns import Turns
 from runtime.watchdog import Watchdog, WatchdogStatistics
 from runtime.world import World
 
@@ -72,7 +73,8 @@ class Node:
     """A running node: what people and programs can ask of it. Every call may raise an error of `runtime/errors.py`.
 
     `draining`: set once it takes nothing new because it is about to end. `beside`: what is not well of what runs beside it, such
-    as a channel to a broker. `tallies`: by channel, what became of what came through it since the start.
+    as a channel to a broker. `tallies`: by channel, what became of what came through it since the start. `turns`: of those
+    who answer people and programs, and must not hold up the timer.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Node:
         herald.observe(self.journal.hear)
         self.scope = EVERYTHING
         self.draining = trio.Event()
+        self.turns = Turns()
         self.job_queue = job_queue
         self.tallies: dict[str, Callable[[], Mapping[str, int]]] = {}
         self.beside: list[Callable[[], list[str]]] = [] if job_queue is None else [job_queue.complaints]
@@ -353,7 +356,7 @@ class Node:
         return self.scope == EVERYTHING or bool(await self._tasks(lane, [task_id]))
 
     async def _read(self, lane: Lane, function: Callable[..., T], *arguments: object) -> T:
-        return await self.world.blocking(function, *arguments, lane=lane.reader)
+        return await self.world.blocking(function, *arguments, lane=lane.looker)
 
 
 def _of_person(message: Command) -> Command:

@@ -21,12 +21,32 @@ from actors.lanes import NodeConfig
 from actors.model.task import Definition
 from actors.model.trigger import Bounds, Interval
 from runtime.clock import SECOND, Instant
+from runtime.world import World
 
 SMALL, FULL = (100, 2), (1_000, 20)
 """(tasks, seconds)."""
 
+TICK = "bench.tick"
+
 SETTLE_SECONDS = 2
 """Between the creation of the tasks and the first nominal time that counts."""
+
+
+def ticks(
+    world: World, tasks: int, seconds: int, *, spread: bool, persistent: bool = True, settle: int = SETTLE_SECONDS
+) -> list[Definition]:
+    """One-second intervals that run so many times, the first one in the second after `settle`."""
+    now = world.now()
+    first = now - now % SECOND + (settle + 1) * SECOND
+    definitions = []
+    for number in range(tasks):
+        anchor = Instant(first + (SECOND * number // tasks if spread else 0))
+        bounds = Bounds(start=anchor, max_runs=seconds)
+        interval = Interval(SECOND, anchor)
+        definitions.append(
+            Definition(world.new_id(), f"tick {number}", TICK, interval, bounds, persistent=persistent, created_at=now)
+        )
+    return definitions
 
 
 async def _measure(directory: Path, tasks: int, seconds: int, *, spread: bool, persistent: bool) -> list[float]:
@@ -38,26 +58,10 @@ async def _measure(directory: Path, tasks: int, seconds: int, *, spread: bool, p
         if len(late) == tasks * seconds:
             complete.set()
 
-    catalogue = Catalogue([task_type("bench.tick", tick)])
+    catalogue = Catalogue([task_type(TICK, tick)])
     config = NodeConfig(data=directory, slots=4_000, memory_slots=4_000)
     async with open_node(config, catalogue) as node:
-        now = node.world.now()
-        first = now - now % SECOND + (SETTLE_SECONDS + 1) * SECOND
-        definitions = []
-        for number in range(tasks):
-            anchor = Instant(first + (SECOND * number // tasks if spread else 0))
-            bounds = Bounds(start=anchor, max_runs=seconds)
-            definitions.append(
-                Definition(
-                    node.world.new_id(),
-                    f"tick {number}",
-                    "bench.tick",
-                    Interval(SECOND, anchor),
-                    bounds,
-                    persistent=persistent,
-                    created_at=now,
-                )
-            )
+        definitions = ticks(node.world, tasks, seconds, spread=spread, persistent=persistent)
         await node.create(definitions, "benchmark")
         with trio.move_on_after(SETTLE_SECONDS + seconds + 10):
             await complete.wait()
@@ -75,7 +79,8 @@ async def _bare(tasks: int, seconds: int) -> list[float]:
     return late
 
 
-def _percentile(values: Sequence[float], share: float) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
+    """In milliseconds, of values in seconds."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
 
 
@@ -94,11 +99,11 @@ def run(full: bool) -> dict[str, Any]:
                 )
                 fired += len(late)
                 figures[f"{kind}: p50 ms"] = statistics.median(late) * 1000
-                figures[f"{kind}: p99 ms"] = _percentile(late, 0.99)
+                figures[f"{kind}: p99 ms"] = percentile(late, 0.99)
                 figures[f"{kind}: worst ms"] = max(late) * 1000
         bare = trio.run(_bare, tasks, 1 if not full else 5)
     figures["bare loop: p50 ms"] = statistics.median(bare) * 1000
-    figures["bare loop: p99 ms"] = _percentile(bare, 0.99)
+    figures["bare loop: p99 ms"] = percentile(bare, 0.99)
     return {
         "name": "lateness",
         "figures": figures,

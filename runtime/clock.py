@@ -8,6 +8,7 @@ and timedeltas appear at the face only; these functions are the border.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType
 
 Instant = NewType("Instant", int)
@@ -56,8 +57,15 @@ def timestamp(instant: Instant) -> str:
 
     What is below a millisecond is cut off. Where an instant has to come back as it was, take `isoformat`.
     """
-    whole = to_datetime(Instant(instant - instant % MILLISECOND))
-    return whole.isoformat(timespec="milliseconds" if whole.microsecond else "seconds").replace("+00:00", "Z")
+    second, rest = divmod(instant, SECOND)
+    milliseconds = rest // MILLISECOND
+    return f"{_second(second)}.{milliseconds:03}Z" if milliseconds else f"{_second(second)}Z"
+
+
+@lru_cache(maxsize=8_192)
+def _second(second: int) -> str:
+    """A whole second since the epoch, without its zone. Remembered, because lists tell the same ones again and again."""
+    return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
 
 
 def isoformat(instant: Instant) -> str:

@@ -60,6 +60,7 @@ class Api:
             self._settings,
             self._requests,
             self._node.world.new_id,
+            self._node.turns,
         )
 
     def _routes(self) -> Litestar:
@@ -111,6 +112,7 @@ class Api:
                     await self._entrance.refused(error, request, caller)
                 return error_response(error, f"{operation.method} {prefix}{operation.path}")
             told = answer if isinstance(answer, Answer) else Answer(answer, operation.status)
+            await self._node.turns.take()
             content = b"" if told.status == 204 else encoded(told.value)
             headers = dict(told.headers)
             return Response(content, status_code=told.status, media_type="application/json", headers=headers)

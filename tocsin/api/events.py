@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 from litestar import Request, Response
 from litestar.handlers import ASGIRouteHandler
@@ -19,8 +20,19 @@ from runtime.errors import NotFound, TocsinError
 
 from ..access.caller import Caller
 from ..access.permissions import check
-from ..live.events_core import Position, Wanted, read_kinds, read_position
-from ..live.hub import Follower, Hub, end_chunk, rest_chunk
+from ..live.chunks import end_chunk, heartbeat_chunk, hello_chunk, rest_chunk
+from ..live.events_core import (
+    Position,
+    Wanted,
+    Wish,
+    is_id,
+    read_ids,
+    read_interval,
+    read_kinds,
+    read_per,
+    read_position,
+)
+from ..live.hub import Follower, Hub
 from ..live.operation import FOLLOW
 from ..operations.calls import Call
 from ..operations.dispatch import Dispatcher
@@ -55,6 +67,15 @@ class TooSlow(Exception):
     """The reader takes nothing."""
 
 
+@attrs.frozen
+class _Asked:
+    """What a reader has asked for. `since`: where he goes on, None: now. `heartbeat`: seconds, None: comments are enough."""
+
+    wish: Wish
+    since: Position | None
+    heartbeat: int | None
+
+
 class Events:
     """See the module's docstring."""
 
@@ -82,57 +103,72 @@ class Events:
         """Raises what refuses the reader, and nothing once the stream has begun."""
         caller = await self._entrance.caller(request)
         check(FOLLOW, caller)
-        wanted, since = await self._wanted(request, caller)
-        async with self._hub.follow(caller.token or caller.user) as follower:
+        asked = await self._asked(request, caller)
+        async with self._hub.follow(caller.token or caller.user, asked.wish) as follower:
             until = self._hub.position()
             await _begin(send)
             with trio.CancelScope() as scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_until_gone, receive, scope)
                     nursery.start_soon(self._until_not_let_in, request, _put(send), scope)
-                    await self._tell(follower, wanted, since, until, _put(send))
+                    await self._tell(follower, asked, until, _put(send))
                     scope.cancel()
             with trio.move_on_after(SEND_SECONDS):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _wanted(self, request: AnyRequest, caller: Caller) -> tuple[Wanted, Position | None]:
+    async def _asked(self, request: AnyRequest, caller: Caller) -> _Asked:
         pairs = list(request.query_params.multi_items())
         keys = [key for key, _ in pairs]
         found = read_arguments(FOLLOW, {}, dict(pairs), [key for key in keys if keys.count(key) > 1], b"")
-        kinds = read_kinds(found["kind"])
         header = request.headers.get("last-event-id")
         after = found["after"] if header is None else header
-        since = None if not after else read_position(after)
-        task = None if found["task"] is None else await self._task(found["task"], caller)
-        return Wanted(caller.scope, kinds, task, found["type"], found["tag"]), since
+        wanted = Wanted(
+            caller.scope,
+            read_kinds(found["kind"]),
+            await self._tasks(found["task"], caller),
+            found["type"],
+            found["tag"],
+            read_ids(found["execution"], "execution"),
+        )
+        return _Asked(
+            Wish(wanted, read_interval(found["coalesce"]), read_per(found["per"])),
+            read_position(after) if after else None,
+            found["heartbeat"],
+        )
 
-    async def _task(self, reference: str, caller: Caller) -> str:
-        if not reference:
+    async def _tasks(self, text: str | None, caller: Caller) -> frozenset[str]:
+        """The ids of the tasks that are meant: by ids, which may be unknown, or by one reference, which may not."""
+        if text is None:
+            return frozenset()
+        if not text:
             raise NotFound("no task without a name")
-        call = Call({"reference": reference}, caller.user, "rest", caller)
+        parts = [part.strip().lower() for part in text.split(",")]
+        if len(parts) > 1 and all(map(is_id, parts)):
+            return read_ids(text, "task")
+        call = Call({"reference": text}, caller.user, "rest", caller)
         found: dict[str, Any] = await self._dispatch("find_task", call)
-        return str(found["itemId"])
+        return frozenset({str(found["itemId"])})
 
-    async def _tell(
-        self, follower: Follower, wanted: Wanted, since: Position | None, until: Position, put: Put
-    ) -> None:
+    async def _tell(self, follower: Follower, asked: _Asked, until: Position, put: Put) -> None:
         """Tell what happens until the reader is too slow or the node stops."""
+        hub, since, wish = self._hub, asked.since, asked.wish
         try:
-            await put(f"retry: {RETRY_MILLISECONDS}\n".encode() + rest_chunk(since or until))
+            hello = hello_chunk(since or until, hub.name, asked.heartbeat or QUIET_SECONDS, wish.coalesce)
+            await put(f"retry: {RETRY_MILLISECONDS}\n".encode() + hello)
             if since is not None:
-                async with aclosing(self._hub.replay(since, until)) as replayed:
+                async with aclosing(hub.replay(since, until)) as replayed:
                     async for told in replayed:
                         if isinstance(told, bytes):
                             await put(told)
-                        elif wanted.has(told[0]):
+                        elif wish.wanted.has(told[0]):
                             await put(told[1])
-            await self._live(follower, wanted, put)
+            await self._live(follower, asked, put)
         except TooSlow:
             logger.info("a follower of live events took nothing for %g s and was cut off", SEND_SECONDS)
 
-    async def _live(self, follower: Follower, wanted: Wanted, put: Put) -> None:
+    async def _live(self, follower: Follower, asked: _Asked, put: Put) -> None:
         hub, quiet_since, reading = self._hub, trio.current_time(), 0.0
-        up_to_date = quiet_since
+        up_to_date, quiet_seconds = quiet_since, asked.heartbeat or QUIET_SECONDS
         while not hub.closing:
             if follower.behind():
                 if reading > (trio.current_time() - up_to_date) / 2:
@@ -140,19 +176,25 @@ class Events:
                     return
                 await put(follower.skip())
                 reading, up_to_date = 0.0, trio.current_time()
-            told = follower.take(hub.turn)
-            chunk = b"".join(one.chunk for one in told if one.event is None or wanted.has(one.event))
+            first, last = follower.advance()
+            if first != last:
+                await hub.take_turn()
+            chunk = follower.view.between(first, last)
             began = trio.current_time()
             if chunk:
                 await put(chunk)
                 quiet_since = trio.current_time()
                 reading += quiet_since - began
-            if not told:
+            if asked.wish.coalesce:
+                await hub.gather(asked.wish.coalesce)
+                if not follower.behind():
+                    reading, up_to_date = 0.0, trio.current_time()
+            elif first == last:
                 reading, up_to_date = 0.0, began
-                await hub.wait(QUIET_SECONDS)
-            if trio.current_time() - quiet_since >= QUIET_SECONDS:
+                await hub.wait(quiet_since + quiet_seconds - began)
+            if trio.current_time() - quiet_since >= quiet_seconds:
                 quiet_since = trio.current_time()
-                await put(rest_chunk(hub.position()))
+                await put(heartbeat_chunk(hub.position(), hub.name) if asked.heartbeat else rest_chunk(hub.position()))
         await put(end_chunk("the node stops"))
 
     async def _until_not_let_in(self, request: AnyRequest, put: Put, scope: trio.CancelScope) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from runtime.log_context import logged_with
+from runtime.turns import Turns
 
 from .entrance import TENANT_HEADER, ApiSettings
 from .request_counts import RequestCounts
@@ -50,9 +51,15 @@ class Guard:
     """Stands around the application."""
 
     def __init__(
-        self, application: Application, settings: ApiSettings, requests: RequestCounts, new_id: Callable[[], str]
+        self,
+        application: Application,
+        settings: ApiSettings,
+        requests: RequestCounts,
+        new_id: Callable[[], str],
+        turns: Turns,
     ) -> None:
         self._application = application
+        self._turns = turns
         self._requests = requests
         self._new_id = new_id
         self._origins = settings.origins
@@ -66,6 +73,7 @@ class Guard:
             await self._application(scope, receive, send)
             return
         given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        await self._turns.take()
         origin = given.get("origin")
         allowed = origin if origin in self._origins else None
         if scope["method"] == "OPTIONS" and allowed is not None and "access-control-request-method" in given:

@@ -70,8 +70,8 @@ class Following:
                 self._data = value.strip()
             case "" if not text:
                 kind, data, self._kind, self._data = self._kind, self._data, "", ""
-                # How a stream ends is no matter of those who follow: it goes on with the next one.
-                if data and kind != "end":
+                # How a stream begins and ends is no matter of those who follow: it goes on with the next one.
+                if data and kind not in ("hello", "heartbeat", "end"):
                     return Event(self._id or "", kind, json.loads(data))
         return None
 

@@ -18,9 +18,10 @@ from actors.model.execution import Execution
 from actors.model.occurrence import Settled
 from actors.model.scope import Scope
 from actors.model.task import Definition
-from runtime.clock import Instant
+from runtime.clock import MILLISECOND, SECOND, Instant, Micros
 from runtime.errors import InvalidRequest
 
+from ..durations import parse_duration
 from ..vocabulary.fields import parse_instant, show_instant
 
 Json = dict[str, Any]
@@ -33,6 +34,19 @@ MESSAGE: Final = 1_000
 MOST_NODES: Final = 64
 """Nodes that a position may name, far more than a cluster has."""
 
+PER: Final = ("execution", "task")
+"""What coalesced events are about: each execution has a newest one, or each task."""
+
+MOST_IDS: Final = 200
+"""Tasks or executions that one stream names: what a page shows, in an address that proxies take."""
+
+LEAST_INTERVAL: Final = Micros(50 * MILLISECOND)
+"""Below it nothing is folded, and half of what the hub takes to look."""
+
+MOST_INTERVAL: Final = Micros(SECOND)
+"""More than that people do not call live, and the ring holds twice as much."""
+
+_WHOLE_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ID: Final = re.compile(r"(\d{1,19})((?:_[0-9a-z-]{1,36}\.\d{1,18})*)")
 
 
@@ -89,28 +103,46 @@ def arrived(told: object) -> LiveEvent:
 
 @attrs.frozen
 class Wanted:
-    """Which events somebody wants; empty and None: all that he may see. `task`: an id."""
+    """Which events somebody wants; empty and None: all that he may see. `tasks`, `executions`: ids.
+
+    Who wants executions gets what is about them and nothing else.
+    """
 
     scope: Scope
     kinds: frozenset[str] = frozenset()
-    task: str | None = None
+    tasks: frozenset[str] = frozenset()
     type: str | None = None
     tag: str | None = None
+    executions: frozenset[str] = frozenset()
 
     def has(self, event: LiveEvent) -> bool:
         """Whether an event is among them."""
         if self.kinds and event.kind not in self.kinds:
             return False
         if event.tenant is None:
-            return self.task is None and self.type is None and self.tag is None
+            return not self.tasks and not self.executions and self.type is None and self.tag is None
         if self.scope.tenant not in (None, event.tenant) or self.scope.owner not in (None, event.owner):
+            return False
+        if self.executions and event.data.get("execution", {}).get("id") not in self.executions:
             return False
         task = event.data["task"]
         return (
-            self.task in (None, task["itemId"])
+            (not self.tasks or task["itemId"] in self.tasks)
             and self.type in (None, task["taskType"])
             and (self.tag is None or self.tag in task["tags"])
         )
+
+
+@attrs.frozen
+class Wish:
+    """How somebody follows: which events, and coalesced to the newest of each interval (0: each as it happens).
+
+    `by_task`: coalesced, the newest execution of a task stands for its others.
+    """
+
+    wanted: Wanted
+    coalesce: Micros = Micros(0)
+    by_task: bool = False
 
 
 def read_kinds(text: str | None) -> frozenset[str]:
@@ -118,6 +150,38 @@ def read_kinds(text: str | None) -> frozenset[str]:
     found = frozenset(part.strip() for part in text.split(",")) if text else frozenset()
     if unknown := sorted(found - set(KINDS)):
         raise InvalidRequest(f"kind: {', '.join(KINDS)}, not {unknown[0][:64]!r}")
+    return found
+
+
+def read_ids(text: str | None, name: str) -> frozenset[str]:
+    """Ids, with commas between them. Raises InvalidRequest for what is none, and for too many."""
+    found = frozenset(part.strip().lower() for part in text.split(",")) if text else frozenset()
+    if wrong := sorted(one for one in found if not is_id(one)):
+        raise InvalidRequest(f"{name}: whole ids with commas between them, not {wrong[0][:64]!r}")
+    if len(found) > MOST_IDS:
+        raise InvalidRequest(f"{name}: at most {MOST_IDS} ids, not {len(found)}")
+    return found
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form of a whole id."""
+    return _WHOLE_ID.fullmatch(text) is not None
+
+
+def read_per(text: str | None) -> bool:
+    """Whether the newest execution of a task stands for its others. Raises InvalidRequest."""
+    if text not in (None, *PER):
+        raise InvalidRequest(f"per: {' or '.join(PER)}, not {text[:64]!r}")
+    return text == PER[1]
+
+
+def read_interval(text: str | None) -> Micros:
+    """How long events are gathered before the newest ones are told; 0 for None. Raises InvalidRequest."""
+    if text is None:
+        return Micros(0)
+    found = parse_duration(text, "coalesce")
+    if not LEAST_INTERVAL <= found <= MOST_INTERVAL:
+        raise InvalidRequest(f"coalesce: from 50ms to 1s, not {text[:64]!r}")
     return found
 
 

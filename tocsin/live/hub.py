@@ -1,8 +1,10 @@
 """The hub of a node: reads the streams of all nodes once, and tells everybody who follows them here.
 
 Theory of operation. Only while somebody follows, the hub reads its own node's journal as it is written, and asks every other node
-of the cluster for what is new there. What it has read stands in a ring in the order in which it came, encoded once; followers
-walk along it at their own pace. Who was away goes on from the journals (`replay`); what these do not have any more is a `gap`.
+of the cluster for what is new there. What it has read stands in a ring in the order in which it came; followers walk along it at
+their own pace. Those who wish the same share a view of it, so that a part of it is chosen, folded and encoded once for all of
+them, and each is told in a turn of his own. Who was away goes on from the journals (`replay`); what these do not have any more is
+a `gap`.
 
 Under a flood the hub tells a bounded number of events in a second and lets a gap stand for the rest, so that those who look on
 never hold up the timer. Not guaranteed: that followers of two nodes see events of different nodes in the same order.
@@ -10,7 +12,6 @@ never hold up the timer. Not guaranteed: that followers of two nodes see events 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,15 +22,16 @@ import trio
 
 from actors.live.journal import TAG
 from actors.model.peer import Peer
-from runtime.clock import Instant
+from actors.model.scope import EVERYTHING
+from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import StoreUnavailable, TocsinError
 
 from ..access.caller import FIRST_ADMINISTRATOR
 from ..access.limits_core import TooManyRequests
 from ..operations.calls import Call
 from ..peers.peer_calls import ALL_SECONDS, ask_node
-from ..vocabulary.fields import show_instant
-from .events_core import LiveEvent, Position, arrived, event_of
+from .chunks import Told, chunk_of, fold, gap_chunk
+from .events_core import LiveEvent, Position, Wanted, Wish, arrived, event_of
 from .settings import FollowerLimits
 from .told import EVENTS, READ_AT_ONCE
 
@@ -48,18 +50,15 @@ NODES_SECONDS: Final = 1.0
 """Between two looks at how the nodes stand: gossip needs some seconds to change its mind."""
 
 RING: Final = 4_096
-"""Events that followers may be behind: four seconds at the full rate, some megabytes."""
+"""Events that followers may be behind: two seconds at the full rate, some megabytes; two seconds of a greater rate too."""
+
+SHARED: Final = 8
+"""Parts of the ring that a view keeps ready for its followers: they are told one after another, all within a moment."""
+
+ALL: Final = Wish(Wanted(EVERYTHING))
 
 GIVES_WAY: Final = 64
 """Events that are encoded before others have a turn in the loop: about a millisecond."""
-
-
-@attrs.frozen
-class Told:
-    """An event in the ring: itself, and as the stream has it. `event` None: a gap, which is everybody's."""
-
-    event: LiveEvent | None
-    chunk: bytes
 
 
 @attrs.define(eq=False)
@@ -68,22 +67,53 @@ class Follower:
 
     hub: Hub
     place: int
+    view: View
+    since: Instant
 
     def behind(self) -> bool:
         """Whether what he has to be told next is gone."""
-        return self.hub.count - self.place > RING
+        return self.hub.count - self.place > self.hub.size
 
-    def take(self, limit: int) -> list[Told]:
-        """The next ones in the ring; none if he has all."""
-        last = min(self.hub.count, self.place + limit)
-        found = [self.hub.ring[number % RING] for number in range(self.place, last)]
-        self.place = last
-        return [told for told in found if told is not None]
+    def advance(self) -> tuple[int, int]:
+        """The places in the ring, from the first one on and without the last one, of what he is told next."""
+        first = self.place
+        # What is gathered is told at once; what is told as it happens is told by so much that a round of the loop stays short.
+        self.place = self.hub.count if self.view.wish.coalesce else min(self.hub.count, first + self.hub.turn)
+        if self.place == self.hub.count:
+            self.since = self.hub.now()
+        return first, self.place
 
     def skip(self) -> bytes:
         """Pass over what is gone. Answers the gap that stands for it."""
-        self.place = max(self.place, self.hub.count - min(self.hub.turn, RING // 2))
-        return gap_chunk(self.hub.position(), None, "more happened than is told")
+        self.place = max(self.place, self.hub.count - min(self.hub.turn, self.hub.size // 2))
+        return gap_chunk(self.hub.position(), self.since, "more happened than is told")
+
+
+class View:
+    """What all who follow with one wish are told: chosen, folded and put together once."""
+
+    def __init__(self, hub: Hub, wish: Wish) -> None:
+        self.wish = wish
+        self.followers = 0
+        self._hub = hub
+        self._made: dict[tuple[int, int], bytes] = {}
+
+    def between(self, first: int, last: int) -> bytes:
+        """What is told of these places in the ring; b"" for nothing."""
+        found = self._made.get((first, last))
+        if found is None:
+            found = self._make(first, last)
+            self._made[first, last] = found
+            if len(self._made) > SHARED:
+                del self._made[next(iter(self._made))]
+        return found
+
+    def _make(self, first: int, last: int) -> bytes:
+        wanted, told = self.wish.wanted, self._hub.told(first, last)
+        chosen = [one for one in told if one.event is None or wanted.has(one.event)]
+        if not self.wish.coalesce:
+            return b"".join(one.chunk for one in chosen)
+        return b"".join(one.standing_for(older) for one, older in fold(chosen, by_task=self.wish.by_task))
 
 
 class Hub:
@@ -93,10 +123,13 @@ class Hub:
         self._node = node
         self._settings = settings
         self.turn = max(1, round(settings.rate * TURN_SECONDS))
-        self.ring: list[Told | None] = [None] * RING
+        self.size = max(RING, 2 * settings.rate)
+        self.ring: list[Told | None] = [None] * self.size
         self.count = 0
         self.closing = False
         self._followers: dict[Follower, str] = {}
+        self._views: dict[Wish, View] = {}
+        self._last = node.world.now()
         self._numbers: dict[str, int] = {}
         self._peers: dict[str, Peer] = {}
         self._entering = trio.Lock()
@@ -108,9 +141,27 @@ class Hub:
         """How many follow."""
         return len(self._followers)
 
+    @property
+    def name(self) -> str:
+        """The node's."""
+        return self._node.config.name
+
+    def now(self) -> Instant:
+        """The time."""
+        return self._node.world.now()
+
+    async def take_turn(self) -> None:
+        """Wait until it is this follower's turn to be told something: see `Turns`."""
+        await self._node.turns.take()
+
     def position(self) -> Position:
         """Where the end of the ring is."""
-        return Position(self._node.world.now(), dict(self._numbers))
+        return Position(self.now(), dict(self._numbers))
+
+    def told(self, first: int, last: int) -> list[Told]:
+        """What stands in the ring from one place to before another; what is gone is left out."""
+        places = range(max(first, self.count - self.size), min(last, self.count))
+        return [told for place in places if (told := self.ring[place % self.size]) is not None]
 
     async def run(self, stop: trio.Event) -> None:
         """Work until stopped."""
@@ -125,8 +176,11 @@ class Hub:
             nursery.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def follow(self, token: str) -> AsyncIterator[Follower]:
-        """Somebody follows from now on. Raises TooManyRequests, and StoreUnavailable for a node that stops."""
+    async def follow(self, token: str, wish: Wish = ALL) -> AsyncIterator[Follower]:
+        """Somebody follows from now on, with a token, what he wishes.
+
+        Raises TooManyRequests, and StoreUnavailable for a node that stops.
+        """
         if self.closing:
             raise StoreUnavailable("the node stops")
         if len(self._followers) >= self._settings.followers:
@@ -136,19 +190,25 @@ class Hub:
             raise TooManyRequests(f"{limit} follow with this token already, its limit (events.per_token)", 5.0)
         async with self._entering:
             await self._begin()
-        follower = Follower(self, self.count)
+        view = self._views.setdefault(wish, View(self, wish))
+        view.followers += 1
+        follower = Follower(self, self.count, view, self.now())
         self._followers[follower] = token
         self._wanted.set()
         try:
             yield follower
         finally:
             del self._followers[follower]
+            view.followers -= 1
+            if not view.followers:
+                self._views.pop(wish, None)
             if not self._followers:
                 self._wanted = trio.Event()
 
     async def _begin(self) -> None:
         if not self._followers:
             # While nobody followed nothing was read: the ring goes on where the journals are now.
+            self._last = self.now()
             self._numbers = {self._node.journal.tag: self._node.journal.newest}
             await self._meet_peers()
 
@@ -156,6 +216,11 @@ class Hub:
         """Wait until there is more in the ring, so many seconds at the most."""
         with trio.move_on_after(seconds):
             await self._news.wait()
+
+    async def gather(self, coalesce: Micros) -> None:
+        """Wait until an interval is over. Those of one length end together, so that all who gather share what they get."""
+        seconds = coalesce / SECOND
+        await trio.sleep_until((trio.current_time() // seconds + 1) * seconds)
 
     async def replay(self, since: Position, until: Position) -> AsyncGenerator[bytes | tuple[LiveEvent, bytes], None]:
         """What happened between two positions, node after node: each event with its chunk, and gaps for what is missing."""
@@ -292,14 +357,15 @@ class Hub:
 
     def _add(self, tag: str, event: LiveEvent) -> None:
         self._numbers[tag] = event.number
-        position = Position(Instant(event.at), self._numbers)
-        self._put(Told(event, chunk_of(event, position.text())))
+        self._last = Instant(event.at)
+        self._put(Told(event, Position(self._last, self._numbers).text()))
 
     def _add_gap(self, why: str) -> None:
-        self._put(Told(None, gap_chunk(self.position(), None, why)))
+        position = self.position()
+        self._put(Told(None, position.text(), gap_chunk(position, self._last, why)))
 
     def _put(self, told: Told) -> None:
-        self.ring[self.count % RING] = told
+        self.ring[self.count % self.size] = told
         self.count += 1
 
     def _tell_all(self) -> None:
@@ -322,29 +388,3 @@ def _read(told: Mapping[str, Any]) -> tuple[list[LiveEvent], int, int]:
         return [arrived(one) for one in told["list"]], int(told["oldest"]), int(told["through"])
     except (KeyError, TypeError, ValueError):
         raise StoreUnavailable("events of another node that are not understood") from None
-
-
-def chunk_of(event: LiveEvent, text: str) -> bytes:
-    """An event as the stream has it, with its id."""
-    return f"id: {text}\nevent: {event.kind}\ndata: {_line(event.data)}\n\n".encode()
-
-
-def gap_chunk(position: Position, since: Instant | None, why: str) -> bytes:
-    """The event that says that something is missing before a position."""
-    data = {"at": show_instant(position.at), "kind": "gap", "since": show_instant(since), "reason": why}
-    return f"id: {position.text()}\nevent: gap\ndata: {_line(data)}\n\n".encode()
-
-
-def end_chunk(reason: str) -> bytes:
-    """The event with which a stream ends."""
-    return f"event: end\ndata: {_line({'kind': 'end', 'reason': reason})}\n\n".encode()
-
-
-def rest_chunk(position: Position) -> bytes:
-    """What is told when nothing happens: that the stream lives, and how far it is."""
-    return f": nothing new\nid: {position.text()}\n\n".encode()
-
-
-def _line(data: Mapping[str, Any]) -> str:
-    """JSON in one line of ASCII."""
-    return json.dumps(data, separators=(",", ":"))

@@ -18,7 +18,10 @@ FOLLOW: Final = Operation(
         Argument(
             "kind", "query", "text", "kinds of events, with commas between them: task, execution, progress, slots, node"
         ),
-        Argument("task", "query", "text", "id, prefix or name of one task"),
+        Argument(
+            "task", "query", "text", "id, prefix or name of one task; or ids with commas between them, 200 at most"
+        ),
+        Argument("execution", "query", "text", "ids of executions, with commas between them, 200 at most"),
         Argument("type", "query", "text", "a task type"),
         Argument("tag", "query", "text", "a tag of tasks"),
         Argument(
@@ -26,6 +29,26 @@ FOLLOW: Final = Operation(
             "query",
             "text",
             "the id of the last event that was seen, or an instant; a header Last-Event-ID goes before",
+        ),
+        Argument(
+            "coalesce",
+            "query",
+            "text",
+            "a duration from 50ms to 1s: of each interval the newest event about each subject, with the number `folded`",
+        ),
+        Argument(
+            "per",
+            "query",
+            "text",
+            "what the newest is of when coalesced: execution; or task, of whose executions the newest stands for all",
+        ),
+        Argument(
+            "heartbeat",
+            "query",
+            "whole",
+            "seconds after which an event says that nothing has happened; without it a comment does, after 15 s",
+            low=1,
+            high=60,
         ),
     ),
     errors=(*INPUT, errors.NotFound),

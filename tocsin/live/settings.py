@@ -17,8 +17,8 @@ FOLLOWERS: Final = 256
 FOLLOWERS_PER_TOKEN: Final = 64
 """Followers with one token: every desk of a team has its console, and a program that opens ever more is stopped."""
 
-EVENTS_RATE: Final = 1_000
-"""Events a second that are told: more nobody reads, and it leaves the timer its time."""
+EVENTS_RATE: Final = 2_000
+"""Events a second that are told: the starts and ends of a thousand runs, which a console has coalesced; a tenth of a core."""
 
 
 @attrs.frozen

@@ -46,7 +46,7 @@ from ..vocabulary.fields import Fields, show
 from ..vocabulary.policies import policy_sources
 from ..vocabulary.references import references_in, resolve
 from ..vocabulary.triggers import seeded, trigger_from_json
-from ..vocabulary.views import Json, execution_view, page_view, task_detail_view, task_view
+from ..vocabulary.views import Json, execution_view, page_view, task_detail_view
 from .activity import find_executions, recent
 from .bulk import bulk, retry
 from .calendars import delete_calendar, list_calendars, put_calendar, show_calendar
@@ -76,6 +76,7 @@ from .making import made_before
 from .node import counts, list_types, live, ready, show_node, version
 from .purge import purge
 from .scheduler import list_locks, list_queues, pause_scheduler, release_lock, resume_scheduler, show_scheduler
+from .task_lists import views
 from .triggers import next_fires, preview_cron, preview_trigger
 from .why import why
 
@@ -124,9 +125,7 @@ async def list_tasks(node: Node, call: Call) -> Json:
     """One page of the tasks in the store and on this node."""
     wanted = task_filter(call)
     page = await node.page(wanted)
-    return page_view(
-        [task_view(task, node.config.name) for task in page.tasks], wanted.offset, wanted.limit, page.total
-    )
+    return page_view(await views(node, page.tasks), wanted.offset, wanted.limit, page.total)
 
 
 async def add_task(node: Node, call: Call) -> Json:

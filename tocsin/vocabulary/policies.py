@@ -7,6 +7,7 @@ other, goes back to its default when the choice is changed, and is shown as null
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -130,6 +131,12 @@ def read_policies(value: object, base: Policies, path: str = "policies") -> Poli
 
 def policies_json(policies: Policies) -> dict[str, Any]:
     """Every policy with its value; null for a limit that there is not, or that does not apply."""
+    return dict(_policies_json(policies))
+
+
+@lru_cache(maxsize=256)
+def _policies_json(policies: Policies) -> dict[str, Any]:
+    """Remembered, because nearly all tasks of a list have the same ones."""
     shown = show_object(policies, POLICIES)
     for limit, (choice, wanted) in BELONGS.items():
         if getattr(policies, choice) is not wanted:

@@ -27,6 +27,7 @@ class Stream:
     response: httpx.Response
     lines: Iterator[str]
     id: str = ""
+    hello: Heard | None = None
 
     def next(self) -> Heard:
         """The next event; comments are passed over."""
@@ -67,8 +68,5 @@ def following(
         lines = response.iter_lines()
         stream = Stream(response, lines)
         if response.status_code == 200:
-            for line in lines:
-                if line.startswith("id: "):
-                    stream.id = line[4:]
-                    break
+            stream.hello = stream.next()
         yield stream

@@ -8,6 +8,7 @@ import pytest
 from tests.tocsin.access.kit import LATER, Person
 from tests.tocsin.conftest import Running
 from tests.tocsin.live.kit import following
+from tocsin.vocabulary.fields import parse_instant
 
 
 @pytest.fixture
@@ -58,6 +59,22 @@ def test_what_is_gone_is_told_as_a_gap(root: Person) -> None:
         gap = stream.next()
         assert (gap.kind, gap.data["kind"], gap.data["since"]) == ("gap", "gap", "2023-11-14T22:13:20Z")
         assert "started again" in gap.data["reason"]
+
+
+def test_a_gap_says_what_to_ask_so_that_nothing_is_missed(root: Person) -> None:
+    assert root.token is not None
+    task = made(root, "ran in the gap")
+    before = root.make(f"/api/tasks/{task}/run", {})
+    with following(root.url, root.token, execution=before["id"], query_after="2026-01-01T00:00:00Z") as stream:
+        stream.until("execution", id=before["id"], state="COMPLETED")
+    since = before["createdAt"]
+    position = f"{parse_instant(since, 'since'):d}_aaaaaaaaaaaa.17"
+    with following(root.url, root.token, after=position) as stream:
+        gap = stream.next()
+    assert gap.kind == "gap" and gap.data["since"] == since
+    executions, tasks = (root.send("GET", path).json()["list"] for path in gap.data["ask"])
+    assert before["id"] in {row["id"] for row in executions}, "what ended after the instant is there"
+    assert task in {row["itemId"] for row in tasks}
 
 
 def test_filters(root: Person) -> None:
