@@ -130,7 +130,7 @@ function Row({ row, figures, wrong, here, chosen, open, turn }) {
     <span class="number" data-label="Peak">${mailbox && count(mailbox.peak)}</span>
     <span class="number" data-label="Handled">${count(handled)}</span>
     <span class="number" data-label="A second">${figures?.rate == null ? "" : figures.rate < 10 ? figures.rate.toFixed(1) : count(Math.round(figures.rate))}</span>
-    <span class="number" data-label="Restarts">${actor.restarts > 0 ? html`<${Sign} look="failed" sign="↻">${count(actor.restarts)}<//>` : html`<span class="dim">0</span>`}</span>
+    <span class=${classes("number", !actor.restarts && "of-none")} data-label="Restarts">${actor.restarts > 0 ? html`<${Sign} look="failed" sign="↻">${count(actor.restarts)}<//>` : html`<span class="dim">0</span>`}</span>
   </div>`;
 }
 

@@ -78,4 +78,4 @@ function Happenings({ all, looks }) {
 }
 
 const Names = ({ counts, looks }) =>
-  counts.map(([name, count]) => html`<span class="nowrap" key=${name}><${Swatch} look=${lookOf(looks, name)} /> ${name} (${count}) </span>`);
+  counts.map(([name, count], i) => html`${i > 0 && ", "}<span key=${name}><${Swatch} look=${lookOf(looks, name)} /> ${name} (${count})</span>`);
