@@ -6,7 +6,7 @@ import { count, full } from "../format.js";
 import { useLive } from "../live.js";
 import { useLiveLoaded } from "../load.js";
 import { link, setQuery } from "../router.js";
-import { executionLink, failureLine, Took, Waits } from "../parts/executions.js";
+import { executionLink, failureLine, isOpen, Took, Waits } from "../parts/executions.js";
 import { ClockChanges, Fires } from "../parts/fires.js";
 import { Figures, History } from "../parts/history.js";
 import { Ledger } from "../parts/ledger.js";
@@ -103,7 +103,7 @@ const fromDetail = ({ currentStep, statusDetails }) => ({ step: currentStep, don
 /** What it does now, or waits for. */
 function Standing({ task, next, executions }) {
   const progress = useProgress(task.itemId);
-  const open = executions.filter((one) => task.open.includes(one.id) || one.state === "RUNNING" || one.state === "WAITING" || one.state === "CRASHED");
+  const open = executions.filter((one) => isOpen(one) || one.state === "CRASHED");
   const failure = task.lastFailure;
   return html`<section class="card stack" aria-label="Now">
     <div class="row standing">

@@ -31,7 +31,7 @@ export function Figures({ executions, total }) {
   const bad = ended.filter((one) => hasFailed(one.state)).length;
   const [ran, late] = [values(ended, took), values(executions, lateness)];
   const over = `of the last ${count(executions.length)}`;
-  return html`<div class="tiles figures">
+  return html`<div class="tiles task-figures">
     <${Tile} label="executions" value=${count(total)} about="that are kept" />
     <${Tile} label=${`failed, ${over}`} value=${ended.length ? `${Number(((100 * bad) / ended.length).toFixed(1))}%` : "–"} about=${`${bad} of ${ended.length} that have ended`} />
     <${Tile} label="duration, half are below" value=${figure(quantile(ran, 0.5))} about=${over} />

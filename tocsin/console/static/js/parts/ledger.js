@@ -26,7 +26,7 @@ export function Ledger({ rows, task, timezone, asked }) {
   const numbers = new Map();
   for (const row of rows) numbers.set(shown(row), (numbers.get(shown(row)) ?? 0) + (row.count ?? 1));
   return html`<div class="stack">
-    <div class="strip large" role="group" aria-label="Ledger, the oldest first">
+    <div class="strip large ledger" role="group" aria-label="Ledger, the oldest first">
       ${rows.map((row) => {
         const text = told(row, timezone);
         const href = row.executionId ? link("executions", row.executionId) : link("tasks", task, { at: row.first });
