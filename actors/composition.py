@@ -46,6 +46,7 @@ from .store.memory import MemoryStore
 from .store.port import Commit, SchedulerPause, Store
 from .store.sqlite import SqliteStore
 from .system_tasks import SystemTasks
+from .tracing import Tracer
 from .when.zones import database_version
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ async def open_node(
     surroundings: Surroundings | None = None,
     store: Store | None = None,
     ping: Ping | None = None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Node]:
     """Start a node, run the block, drain and stop the node in order.
 
@@ -88,6 +90,7 @@ async def open_node(
     surroundings: what a node of a cluster stands on, in place of the servers and the network that are configured.
     store: of a node that is alone, in place of the file in its data directory.
     ping: tells somebody outside that the canaries are well, if there is somebody.
+    tracer: makes traces of what the node does, if somebody wants them.
     Raises InvalidRequest for a task type whose thread pool there is not, AlreadyRunning if another node holds the data
     directory, StoreDamaged or StoreUnavailable if the store does not open.
     """
@@ -108,7 +111,7 @@ async def open_node(
         stack.callback(store.close)
         identity = await world.blocking(_open, store, config, world, lane=WRITER)
         paused = await world.blocking(store.scheduler_pause, lane=READS)
-        node = _compose(config, catalogue, world, store, identity, actions, paused, surroundings, ping)
+        node = _compose(config, catalogue, world, store, identity, actions, paused, surroundings, ping, tracer)
         if tools is not None:
             node.equip(tools(node))
         await stack.enter_async_context(_running(node))
@@ -197,6 +200,7 @@ def _compose(
     paused: SchedulerPause | None,
     surroundings: Surroundings | None,
     ping: Ping | None,
+    tracer: Tracer | None,
 ) -> Node:
     boot = world.new_id()
     memory_store = _memory_store(config, identity, paused)
@@ -266,6 +270,9 @@ def _compose(
         job_queue=job_queue,
     )
     perform[RunTaskAction] = task_runner(node)
+    if tracer is not None:
+        node.trace(tracer)
+        perform.update({action: tracer.delivering(done, node.execution) for action, done in perform.items()})
     return node
 
 

@@ -61,6 +61,7 @@ from .keeper_messages import Event as KeeperEvent
 from .model.execution import Failure
 from .model.outside import is_outside
 from .outside import GivenBack, Outside, WorkerLost
+from .tracing import Tracer
 
 DEFAULT_SLOTS: Final = 100
 """Attempts at the same time: handlers mostly wait for something; work that does not belongs in processes or on more nodes."""
@@ -91,7 +92,7 @@ class Executor(Actor[Message]):
 
     keeper: the mailbox of the only keeper it knows. node: its node's name, shown to handlers. slots: attempts at the same
     time. load_checkpoint: reads the last checkpoint of an execution, JSON text. `tools`, which may be set until the first
-    handler asks for something, carries out what handlers ask for. outside: what workers outside of the node
+    handler asks for something, carries out what handlers ask for; so may `tracer`. outside: what workers outside of the node
     do. `hook_errors`: hooks that raised or took too long.
     """
 
@@ -117,6 +118,7 @@ class Executor(Actor[Message]):
         self._node = node
         self._outside = outside or Outside()
         self.tools: Tools | None = None
+        self.tracer: Tracer | None = None
         self.hook_errors = 0
         self._jobs: dict[tuple[str, int], Job] = {}
         self._pool: TaskPool[Job] | None = None
@@ -252,9 +254,16 @@ class Executor(Actor[Message]):
 
     async def _attempt(self, job: Job) -> str | None:
         """One attempt: the result as JSON text."""
-        context, entry = job.context, job.type
+        context = job.context
         if context.has_checkpoint:
             context.resume_from(await self._checkpoint_of(context.execution_id))
+        if self.tracer is None:
+            return await self._hooked(job)
+        with self.tracer.running(context._execution):
+            return await self._hooked(job)
+
+    async def _hooked(self, job: Job) -> str | None:
+        context, entry = job.context, job.type
         around = self._catalogue.hooks.around(entry.name, context.task)
         with logged_with(partial(log_facts, context)):
             if around is None:

@@ -20,6 +20,7 @@ from .herald_messages import Delivery, DeliveryFailed, Perform
 from .keeper_messages import Delivered, Happened
 from .keeper_messages import Event as KeeperEvent
 from .model.event import Action
+from .model.invocation import unwrapped
 from .model.lifecycle import OPEN_STATES
 from .rules.conditions import Condition, parse_condition
 from .rules.evaluation import ConditionFailed
@@ -177,7 +178,8 @@ class Deliveries:
         if detail is None or detail.execution.fence != outcome.fence:
             return {}
         tasks = await self._read(self._store.tasks, [outcome.entry.task_id])
-        parameters = detail.execution.parameters or next((task.definition.parameters for task in tasks), None)
+        given = unwrapped(detail.execution.parameters).parameters
+        parameters = given or next((task.definition.parameters for task in tasks), None)
         texts = {"result": detail.result, "input": parameters}
         return await self._world.blocking(_values, texts, lane=CONDITIONS)
 

@@ -16,6 +16,7 @@ from .model.event import RunTask
 from .model.execution import Execution
 from .model.task import Task
 from .store.answers import ExecutionDetail
+from .tracing import asked_here
 
 MAX_CHAIN: Final = 16
 """Tasks that set one another off in a row: two that do so in a circle come to an end."""
@@ -61,7 +62,7 @@ def task_runner(tasks: Tasks) -> Callable[[Delivery], Awaitable[str]]:
             made = await tasks.command(
                 target.id,
                 lambda reply: Run(
-                    target.id, parameters, CHANNEL, correlation, f"event {delivery.event}", reply, delivery.id
+                    target.id, asked_here(parameters), CHANNEL, correlation, f"event {delivery.event}", reply, delivery.id
                 ),
             )
         except (NotFound, InvalidRequest) as error:

@@ -56,6 +56,7 @@ from .sharing_messages import Changed, EndTasks, Observed, PeersChanged, SendDec
 from .store.port import Commit, CommitResult, Store
 from .store.shared import SharedStore
 from .timer_messages import Event as TimerEvent
+from .tracing import Tracer
 from .when.zones import database_version
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class Keeper(Actor[Event]):
 
     `writer` and `reader`: the lanes of the world in which the store's calls run. `types`: the task types that this node
     has, None for all there are. `shared`: the store, where other nodes write to it too. `new_core` makes a fresh core for every
-    life of the actor; what it needs to know it reads again.
+    life of the actor; what it needs to know it reads again. `tracer` hears what the herald does and the ends of attempts.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Keeper(Actor[Event]):
         self._flight: Flight | None = None
         self._recoveries: list[Recover] = []
         self._draining = False
+        self.tracer: Tracer | None = None
         self._neighbours: PeersChanged | None = None
         self._sweeping: trio.CancelScope | None = None
         self._nursery: trio.Nursery
@@ -329,7 +331,7 @@ class Keeper(Actor[Event]):
                 await self._store_failed(self._core.failed(flight.plan, outcome), outcome)
                 return
             self._world.failpoint("keeper.committed")
-            directives, again = self._core.committed(flight.plan, outcome)
+            directives, again = self._core.committed(flight.plan, outcome, ends=self.tracer is not None)
             if (told := noted(flight.plan, flight.commit, outcome)) is not None:
                 hint(self._herald, told)
             for directive in directives:
@@ -434,6 +436,8 @@ class Keeper(Actor[Event]):
             case Happened(executions=executions):
                 self._completed += sum(execution.state is State.COMPLETED for execution in executions)
                 hint(self._herald, directive)
+                if self.tracer is not None:
+                    self.tracer.hear(directive)
             case Answer(reply=reply, value=value):
                 reply.answer(value)
             case Refuse(reply=reply, error=error):

@@ -27,6 +27,7 @@ from .keeper_messages import Release
 from .keeper_progression import Progression
 from .keeper_staging import Staged
 from .model.execution import Execution, Kind, WaitsFor
+from .model.invocation import untraced
 from .model.lifecycle import OPEN_STATES, Change, Phase, State, change_phase
 from .model.occurrence import Reason
 from .model.placement import Where
@@ -159,7 +160,7 @@ class Commands:
         known = staged.executions.get(wanted) or self._stored.get(wanted)
         if known is not None and _request(known) != (
             staged.id,
-            message.parameters,
+            untraced(message.parameters),
             message.channel,
             message.correlation,
         ):
@@ -230,7 +231,7 @@ def _refuse_change(message: Command, name: str) -> None:
 
 def _request(execution: Execution) -> tuple[str, str | None, str, str | None]:
     """What was asked for when it was made."""
-    return execution.task_id, execution.parameters, execution.channel, execution.correlation
+    return execution.task_id, untraced(execution.parameters), execution.channel, execution.correlation
 
 
 def _open_one(staged: Staged) -> Execution | None:

@@ -78,7 +78,7 @@ from .keeper_staging import Plan, Staged
 from .keeper_sync import Sync
 from .keeper_tasks import Tasks
 from .model.calendar import Calendar
-from .model.execution import Execution
+from .model.execution import Attempt, Execution
 from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.task import Task, partition_of
@@ -404,18 +404,18 @@ class KeeperCore:
         self._sync.decided(planned)
         return Plan(planned, self._creations.planned(), tuple(self._directives), delivered, change, calendars), commit
 
-    def committed(self, plan: Plan, result: CommitResult) -> tuple[list[Directive], list[Event]]:
-        """What follows the commit: directives, and messages that must be decided again on fresh rows."""
+    def committed(self, plan: Plan, result: CommitResult, ends: bool = False) -> tuple[list[Directive], list[Event]]:
+        """What follows the commit: directives (`ends`: also which attempts have), and messages to decide again on fresh rows."""
         directives, again = list(plan.directives), []
         self._in_flight.difference_update(plan.staged)
         changed: list[Execution] = []
         tasks: list[Task] = []
         settled: list[Settled] = []
+        ended: list[Attempt] = []
         due: list[tuple[str, Instant | None]] = []
         recorded: list[tuple[str, int]] = []
         for task_id, (staged, task) in plan.staged.items():
-            error = result.refused.get(task_id)
-            if error is not None:
+            if (error := result.refused.get(task_id)) is not None:
                 again.extend(self._refused(staged, error, directives))
                 continue
             self._accept(staged, task)
@@ -426,6 +426,7 @@ class KeeperCore:
             changed += [staged.executions[key] for key in staged.changed]
             tasks.append(task)
             settled += staged.settled
+            ended += staged.ended_attempts() if ends else ()
             ours = not staged.deleted and staged.partition in self._epochs
             due.append((task_id, task.due if ours else None))
         created, anew = keeper_creations.answers(plan, result)
@@ -437,7 +438,7 @@ class KeeperCore:
         if due:
             directives.append(Reschedule(tuple(due)))
         if tasks:
-            directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled)))
+            directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled), tuple(ended)))
         directives += [*self.waits.to_reconsider(), *self.calendars.to_recalculate(), *self._sync.requests(plan.staged)]
         directives += () if self._sharing is None else self._sharing.to_look_at()
         self._tasks.trim()

@@ -10,7 +10,7 @@ from runtime.records import record
 
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .command_messages import Command
-from .model.execution import Execution, Failure
+from .model.execution import Attempt, Execution, Failure
 from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.retention import Purged, Slice
@@ -338,11 +338,15 @@ class SchedulerPaused:
 
 @record
 class Happened:
-    """The herald: these executions changed, these slots were not run, these tasks are as they are now."""
+    """The herald: these executions changed, these slots were not run, these tasks are as they are now.
+
+    `ended`: attempts that have ended, one or none of each of the executions; told only where somebody wants to hear of them.
+    """
 
     executions: tuple[Execution, ...]
     tasks: tuple[Task, ...]
     settled: tuple[Settled, ...] = ()
+    ended: tuple[Attempt, ...] = ()
 
 
 @record

@@ -23,6 +23,7 @@ from .model.lifecycle import OPEN_STATES, State
 from .model.occurrence import Reason, Settled
 from .model.task import Definition, Task, TaskState, status_of
 from .rules import followers
+from .rules.attempts import archived
 from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, OutboxEntry, Update
 
 if TYPE_CHECKING:
@@ -143,6 +144,15 @@ class Staged:
     def settled(self) -> tuple[Settled, ...]:
         """Rows added to the ledger."""
         return self._settled
+
+    def ended_attempts(self) -> Iterator[Attempt]:
+        """The attempts that ran when the task was read, and run no more; of whatever node, and however they ended."""
+        for key in self.changed:
+            before, after = self._stored.get(key), self.executions[key]
+            if before is None or before.state is not State.RUNNING:
+                continue
+            if (after.state, after.fence) != (State.RUNNING, before.fence):
+                yield self._archives.get(key) or archived(after)
 
     def settle(self, rows: tuple[Settled, ...]) -> None:
         """Add rows to the ledger."""

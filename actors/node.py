@@ -56,6 +56,7 @@ from .store.answers import (
     sort_key,
 )
 from .store.port import DeliveryWrite
+from .tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Node:
         self.journal = Journal(boot, world)
         herald.observe(self.journal.hear)
         self.scope = EVERYTHING
+        self.tracer: Tracer | None = None
         self.draining = trio.Event()
         self.turns = Turns()
         self.job_queue = job_queue
@@ -134,6 +136,12 @@ class Node:
         """Say who carries out what handlers ask of the node. Called once, before it starts."""
         for lane in (self._durable, self._memory):
             lane.executor.tools = tools
+
+    def trace(self, tracer: Tracer) -> None:
+        """Say who makes traces of what it does. Called once, before it starts."""
+        self.tracer = tracer
+        for lane in (self._durable, self._memory):
+            lane.executor.tracer = lane.keeper.tracer = tracer
 
     # -- changes
 

@@ -31,6 +31,7 @@ DOORS = {
     "kazoo": ("runtime/zookeeper.py", "runtime/zookeeper_check.py", "runtime/zookeeper_wire.py"),
     "litestar": ("tocsin/api/*",),
     "msgspec": ("runtime/codec.py",),
+    "opentelemetry": ("tocsin/tracing/otel.py",),
     "outcome": ("runtime/*",),
     "pika": ("tocsin/channels/amqp_connection.py",),
     "prompt_toolkit": ("tocsin/cli/shell*.py",),

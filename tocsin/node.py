@@ -35,6 +35,7 @@ from actors.model.trigger import Interval
 from actors.node import Node
 from actors.store.answers import ExecutionDetail, TaskFilter
 from actors.store.port import DeliveryWrite
+from actors.tracing import asked_here
 from runtime.errors import Conflict, InvalidRequest, NotFound
 from runtime.mailbox import Reply
 from runtime.world import RealWorld, World
@@ -52,6 +53,7 @@ from .peers.forwarding import Answers
 from .settings.config import SETTINGS, Config, load_config, suggestion
 from .settings.node_settings import node_config
 from .tasks import DECLARED_TASKS, DeclaredTask
+from .tracing.opening import TRACES, open_tracing
 from .vocabulary.checks import (
     check_editable,
     check_note,
@@ -203,7 +205,9 @@ class LocalNode(NodeControl):
         if parameters is not None:
             text = parameters_text(parameters)
             known_type(self.catalogue, task.definition.type).check_parameters(dict(parameters))
-        return await self._ask(task, lambda reply: RunTask(task.id, text, "task", None, ACTOR, reply, wanted))
+        return await self._ask(
+            task, lambda reply: RunTask(task.id, asked_here(text), "task", None, ACTOR, reply, wanted)
+        )
 
     async def execution(self, execution_id: str) -> ExecutionDetail:
         """One execution with attempts, result, checkpoint and progress. Raises NotFound."""
@@ -332,10 +336,13 @@ async def open_configured(config: Config, catalogue: Catalogue, world: World | N
     ping = dead_man(config.dead_man_url.text) if config.dead_man_url else None
     async with (
         with_servers(config, world) as config,
+        open_tracing(config, world) as tracer,
         composition.open_node(
-            node_config(config), catalogue, world, tools=ContextTools, actions=actions, ping=ping
+            node_config(config), catalogue, world, tools=ContextTools, actions=actions, ping=ping, tracer=tracer
         ) as node,
     ):
+        if tracer is not None:
+            node.tallies[TRACES] = tracer.told
         if node.cluster is not None:
             node.cluster.answer = Answers(node)
         face = LocalNode(node)

@@ -1,7 +1,8 @@
-"""What an execution has of its own when somebody invoked it: parameters, data, a time limit, and how deep in a chain it is.
+"""What an execution has of its own when somebody invoked it: parameters, data, a time limit, how deep in a chain it is, and from
+where in a trace it was asked for.
 
 It is kept in the text of the execution's parameters: that text is what is compared when the same is asked for again, so all of
-it is, and it travels wherever an execution does. The text of parameters alone stays as it is.
+it is but for the place in a trace, and it travels wherever an execution does. The text of parameters alone stays as it is.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ _PREFIX: Final = f'{{"{MARK}":'
 @record
 class Invocation:
     """`parameters`: JSON text, None for those of the task. `extra`, `timeout`: None as the task has it. `depth`: how many
-    handlers that wait for one another stand above it.
+    handlers that wait for one another stand above it. `trace`: the `traceparent` of whoever asked, None outside of any trace.
     """
 
     parameters: str | None = None
     extra: Extra | None = None
     timeout: Micros | None = None
     depth: int = 0
+    trace: str | None = None
 
 
 def wrapped(invocation: Invocation) -> str | None:
@@ -52,6 +54,7 @@ def wrapped(invocation: Invocation) -> str | None:
         "contentType": None if extra is None else extra.content_type,
         "timeout": invocation.timeout,
         "depth": invocation.depth,
+        "trace": invocation.trace,
     }
     given = {key: value for key, value in rest.items() if value}
     return f'{_PREFIX}{json.dumps(given)},"parameters":{invocation.parameters or "null"}}}'
@@ -73,7 +76,23 @@ def unwrapped(text: str | None) -> Invocation:
         extra,
         None if timeout is None else Micros(timeout),
         own.get("depth", 0),
+        own.get("trace"),
     )
+
+
+def traced(text: str | None, trace: str) -> str | None:
+    """What an execution keeps as its parameters when it was asked for from there in a trace."""
+    return wrapped(evolve(unwrapped(text), trace=trace))
+
+
+def untraced(text: str | None) -> str | None:
+    """The same without the place in a trace: what is compared when something is asked for again."""
+    return text if trace_of(text) is None else wrapped(evolve(unwrapped(text), trace=None))
+
+
+def trace_of(text: str | None) -> str | None:
+    """From where in a trace the execution was asked for that keeps this as its parameters."""
+    return unwrapped(text).trace if text is not None and text.startswith(_PREFIX) else None
 
 
 def policies_of(definition: Definition, execution: Execution) -> Policies:

@@ -344,6 +344,11 @@ def _archive_newest(execution: Execution) -> Attempt | None:
     return _archive(execution, execution.state, execution.failure)
 
 
+def archived(execution: Execution) -> Attempt:
+    """The newest attempt of an execution that has ended, as a former one is kept."""
+    return _archive(execution, execution.state, execution.failure)
+
+
 def _archive(execution: Execution, state: State, failure: Failure | None) -> Attempt:
     assert execution.started_at is not None
     return Attempt(

@@ -14,6 +14,7 @@ from runtime.clock import SECOND, Instant, timestamp
 
 from ..model.event import EventTrigger, On, event_document
 from ..model.execution import Execution, Kind
+from ..model.invocation import unwrapped
 from ..model.lifecycle import OPEN_STATES, State
 from ..model.occurrence import Outcome, Settled
 from ..model.task import Definition, TaskState
@@ -54,8 +55,8 @@ def of_execution(
     if not ends or (former is not None and _same_end(former, execution)):
         return []
     facts = _execution_facts(execution)
-    parameters = execution.parameters if execution.parameters is not None else definition.parameters
-    texts = {"result": result, "input": parameters}
+    given = unwrapped(execution.parameters).parameters
+    texts = {"result": result, "input": definition.parameters if given is None else given}
     return _entries(definition, state, ends, facts, texts, execution.id, execution.fence, new_id, now)
 
 

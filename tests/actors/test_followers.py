@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from actors.model.event import EventTrigger, On, Topic, event_from
 from actors.model.execution import Execution
+from actors.model.invocation import Invocation, traced, wrapped
 from actors.model.lifecycle import OPEN_STATES, State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.task import TaskState
@@ -68,6 +69,13 @@ def test_parameters_of_a_run_stand_before_those_of_the_task() -> None:
     shown = payload(entry)
     assert shown["input"] == {"x": 2}
     assert (shown["execution"]["lateness"], shown["execution"]["count"]) == (None, 0)
+
+
+def test_what_an_invocation_keeps_beside_its_parameters_is_no_input() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for text, shown in ((traced('{"x":2}', trace), {"x": 2}), (wrapped(Invocation(None, depth=2)), {"x": 1})):
+        (entry,) = entries(event(), execution=ended(parameters=text), parameters='{"x": 1}')
+        assert payload(entry)["input"] == shown
 
 
 def test_what_is_too_large_is_left_out() -> None:

@@ -24,12 +24,15 @@ REQUEST_ID: Final = "x-request-id"
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-ALLOWED_HEADERS: Final = f"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id, {TENANT_HEADER}, tocsin-channel, traceparent"
+ALLOWED_HEADERS: Final = (
+    f"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id, {TENANT_HEADER}, tocsin-channel, "
+    "traceparent"
+)
 """What pages from elsewhere may send. Not the header of sessions: these are for the own pages."""
 
 EXPOSED_HEADERS: Final = "Allow, ETag, Location, Retry-After, WWW-Authenticate, X-Request-Id"
-"""What pages from elsewhere may read of an answer, beside what browsers let every page read: where a run is, when to ask again, under
-which id the log tells of the request."""
+"""What pages from elsewhere may read of an answer, beside what browsers let every page read: where a run is, when to ask again,
+under which id the log tells of the request."""
 
 PREFLIGHT_SECONDS: Final = 600
 """How long a browser goes by leave it was given."""

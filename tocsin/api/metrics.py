@@ -105,6 +105,9 @@ STRATEGY_FAILURES: Final = Family(
 BROKER: Final = Family(
     "tocsin_amqp_messages_total", "counter", "Messages of the broker, by what became of them on this node."
 )
+SPANS: Final = Family(
+    "tocsin_trace_spans_total", "counter", "Spans of traces: sent, dropped (the queue was full), failed (nobody took them)."
+)
 CANARIES: Final = Family("tocsin_canaries", "gauge", "Canaries that the cluster has.")
 CANARIES_WELL: Final = Family("tocsin_canaries_well", "gauge", "Canaries that run on time.")
 CANARY_DUE: Final = Family("tocsin_canary_due_total", "counter", "Nominal times of all present canaries so far.")
@@ -219,6 +222,9 @@ def _broker(node: Node) -> Iterator[str]:
     tally = node.tallies.get("amqp")
     if tally is not None:
         yield from BROKER.by("result", tally())
+    spans = node.tallies.get("tracing")
+    if spans is not None:
+        yield from SPANS.by("result", spans())
 
 
 def _interface(requests: RequestCounts, hub: Hub) -> Iterator[str]:

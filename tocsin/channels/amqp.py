@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
@@ -19,6 +19,7 @@ import trio
 from actors.model.scope import Scope
 from runtime.clock import SECOND
 from runtime.errors import Conflict, Forbidden, InternalError, InvalidRequest, NotFound, TocsinError
+from runtime.traceparent import read_traceparent
 
 from ..access.caller import Caller, Role
 from .amqp_core import (
@@ -286,7 +287,8 @@ class AmqpChannel:
         self._in_hand += 1
         self.figures.received += 1
         try:
-            await self._carry_out(connection, message)
+            with self._traced(message):
+                await self._carry_out(connection, message)
         except trio.Cancelled:
             raise
         except Exception:
@@ -297,6 +299,23 @@ class AmqpChannel:
             self._in_hand -= 1
             if not self._in_hand:
                 self._idle.set()
+
+    def _traced(self, message: Message) -> AbstractContextManager[object]:
+        """Around what is done with a message: until its execution is recorded, or where it wants one its reply sent."""
+        if self._node.tracer is None:
+            return nullcontext()
+        queue = self._settings.amqp_queue
+        said = {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": queue,
+            "messaging.operation.type": "process",
+        }
+        known = {
+            "messaging.message.id": message.message_id,
+            "messaging.message.conversation_id": message.correlation_id,
+        }
+        said |= {name: value for name, value in known.items() if value}
+        return self._node.tracer.span(f"process {queue}", "consumer", read_traceparent(message.traceparent), said)
 
     async def _carry_out(self, connection: Connection, message: Message) -> None:
         asked = read_message(message, self._settings.amqp_types, self._node.world.now())

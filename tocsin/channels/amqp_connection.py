@@ -21,6 +21,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from runtime.errors import PeerUnreachable
 from runtime.tls import trusting
+from runtime.traceparent import HEADER
 
 from .amqp_core import JSON_TYPE, Message, Reply
 from .amqp_settings import BrokerAddress
@@ -118,6 +119,7 @@ class BrokerConnection:
                 type=properties.type or "",
                 message_id=properties.message_id or "",
                 correlation_id=properties.correlation_id or "",
+                traceparent=_text((properties.headers or {}).get(HEADER)),
                 reply_to=properties.reply_to or "",
                 expiration=properties.expiration or "",
                 timestamp=properties.timestamp,
@@ -247,6 +249,11 @@ def _publish(channel: BlockingChannel, reply: Reply) -> bool:
     except refusals.UnroutableError:
         return False
     return True
+
+
+def _text(value: object) -> str:
+    """A header's value: senders write text as text or as bytes, and of another kind there is none."""
+    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else ""
 
 
 def _said(error: Exception) -> str:

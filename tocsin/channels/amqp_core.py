@@ -67,6 +67,7 @@ class Message:
     type: str = ""
     message_id: str = ""
     correlation_id: str = ""
+    traceparent: str = ""
     reply_to: str = ""
     expiration: str = ""
     timestamp: int | None = None

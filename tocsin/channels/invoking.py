@@ -33,6 +33,7 @@ from actors.model.policy import DEFAULT_POLICIES, Overlap, Policies, Retry
 from actors.model.task import MAX_NAME, Definition, Extra, Task
 from actors.model.trigger import Once
 from actors.store.answers import ExecutionDetail
+from actors.tracing import asked_here
 from runtime.clock import DAY, Instant, Micros
 from runtime.errors import Conflict, Forbidden, InvalidRequest, InvocationFailed, NotFound, TooLarge
 from runtime.records import evolve
@@ -92,9 +93,9 @@ class Wanted:
     depth: int = 0
 
     def text(self) -> str | None:
-        """What the execution keeps of it. Raises InvalidRequest, TooLarge."""
+        """What the execution keeps of it, with the place in a trace from where it is asked. Raises InvalidRequest, TooLarge."""
         text = None if self.parameters is None else parameters_text(self.parameters)
-        return wrapped(Invocation(text, self.extra, self.timeout, self.depth))
+        return asked_here(wrapped(Invocation(text, self.extra, self.timeout, self.depth)))
 
 
 async def invoke(

@@ -29,12 +29,13 @@ TYPES: Final = ("invoke", "cancel", "ping")
 
 @attrs.frozen
 class Invoke:
-    """Run a task type. `body`: parameters, extra, timeout, correlation, as in a request over REST."""
+    """Run a task type. `body`: parameters, extra, timeout, correlation, as over REST; `traceparent` as the header."""
 
     id: str
     task_type: str
     key: str | None
     body: Mapping[str, Any]
+    traceparent: str | None = None
 
 
 @attrs.frozen
@@ -78,11 +79,12 @@ def read_message(found: Any) -> Said:
 
 def _invoke(fields: Fields) -> Invoke:
     own, task_type, key = _id(fields), fields.text("taskType"), fields.text("key")
+    trace = fields.text("traceparent")
     body = {name: fields.take(name) for name in ("parameters", "extra", "timeout", "correlation")}
     fields.finish()
     if not task_type:
         raise InvalidRequest("taskType: required")
-    return Invoke(own, task_type, key, {name: value for name, value in body.items() if value is not None})
+    return Invoke(own, task_type, key, {name: value for name, value in body.items() if value is not None}, trace)
 
 
 def _id(fields: Fields) -> str:

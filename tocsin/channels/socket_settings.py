@@ -6,8 +6,8 @@ from typing import Final
 
 import attrs
 
-from ..queue.settings import QueueSettings
 from ..settings.setting_readers import about, whole
+from ..tracing.settings import TracingSettings
 
 FRAME_BYTES: Final = 16 * 1024
 """Of one message that a client sends: parameters of an ordinary invocation; larger data belongs where they can point to."""
@@ -36,7 +36,7 @@ DEFAULT_SOCKET_LIMITS: Final = SocketLimits()
 
 
 @attrs.frozen
-class SocketSettings(QueueSettings):
+class SocketSettings(TracingSettings):
     """See the module's docstring. `Config` adds those of any node."""
 
     socket_connections: int = attrs.field(

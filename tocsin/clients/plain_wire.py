@@ -14,7 +14,7 @@ from .address import Address
 from .asking_core import Heard
 from .following_core import Event, Following
 from .requests_core import Reply, Request
-from .waiting import TIMEOUT_SECONDS, base_of, headers_of, seconds_of, too_slow, unanswered, wrong_url
+from .waiting import TIMEOUT_SECONDS, base_of, headers_of, place_in_trace, seconds_of, too_slow, unanswered, wrong_url
 
 _FAILED: Final = (OSError, http.client.HTTPException)
 
@@ -91,7 +91,7 @@ class PlainWire:
 
     def _with(self, request: Request) -> dict[str, str]:
         content = {} if request.body is None else {"Content-Type": "application/json"}
-        return self._headers | content | dict(request.headers)
+        return self._headers | content | place_in_trace() | dict(request.headers)
 
     def _read(self, connection: _Connection, response: http.client.HTTPResponse) -> Heard:
         try:

@@ -9,7 +9,7 @@ import httpx
 from .address import Address
 from .asking_core import Heard
 from .requests_core import Reply, Request
-from .waiting import TIMEOUT_SECONDS, base_of, headers_of, seconds_of, too_slow, unanswered
+from .waiting import TIMEOUT_SECONDS, base_of, headers_of, place_in_trace, seconds_of, too_slow, unanswered
 
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """After these nothing was sent."""
@@ -39,7 +39,7 @@ def sent(request: Request) -> dict[str, Any]:
     """A request as httpx takes it."""
     headers = {} if request.body is None else {"Content-Type": "application/json"}
     told = {"method": request.method, "url": request.path, "content": request.body}
-    return told | {"params": dict(request.query), "headers": headers | dict(request.headers)}
+    return told | {"params": dict(request.query), "headers": headers | place_in_trace() | dict(request.headers)}
 
 
 def heard(response: httpx.Response) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +34,15 @@ def base_of(address: Address) -> str:
 def headers_of(address: Address, channel: str) -> dict[str, str]:
     """What goes with every request. Raises InvalidRequest for a tenant that no header can hold."""
     return {"Authorization": f"Bearer {address.token}", "Tocsin-Channel": channel} | _about(address.tenant)
+
+
+def place_in_trace() -> dict[str, str]:
+    """The header that says to which trace a request belongs; nothing in a program that has none."""
+    if "opentelemetry.trace" not in sys.modules and "runtime.trace_context" not in sys.modules:
+        return {}
+    from runtime.trace_context import outgoing
+
+    return outgoing()
 
 
 def _about(tenant: str | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ import trio
 
 from actors.handling.context import Context
 from runtime.errors import InvalidRequest
+from runtime.trace_context import outgoing
 
 from .reachable import Address, Network, Unreachable, checked_addresses, unlogged
 
@@ -132,11 +133,12 @@ def _request(
 
     What is compressed is not asked for: a small answer must not become a large one in memory.
     """
-    own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
+    own = httpx.Headers({"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"} | outgoing())
+    own.update(headers)
     return client.build_request(
         method,
         url.copy_with(host=str(address)),
-        headers=httpx.Headers(own | headers),
+        headers=own,
         content=body,
         extensions={"sni_hostname": url.raw_host.decode("ascii")},
     )

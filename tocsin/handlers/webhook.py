@@ -17,6 +17,7 @@ import trio
 from actors.herald_messages import Delivery, DeliveryFailed
 from actors.herald_text import filled, message
 from actors.model.event import Webhook
+from runtime.trace_context import outgoing
 
 from .reachable import Address, Network, Unreachable, checked_addresses, unlogged
 from .webhook_signing import Sign, unsigned
@@ -86,7 +87,7 @@ def _message(action: Webhook, delivery: Delivery) -> tuple[httpx.Headers, bytes]
     body = json.dumps(message(delivery))
     if action.body is not None:
         body = filled(action.body, delivery, in_json="json" in headers["Content-Type"])
-    headers.update({"Accept-Encoding": "identity", "Tocsin-Delivery": delivery.id})
+    headers.update({"Accept-Encoding": "identity", "Tocsin-Delivery": delivery.id} | outgoing())
     return headers, body.encode(errors="replace")
 
 

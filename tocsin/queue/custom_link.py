@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from actors.job_queue import JOB_QUEUE_LANE, Job, JobQueueFailed
 from actors.job_queue_core import LISTED_MOST
+from actors.model.invocation import unwrapped
 from actors.model.task import Definition
 from runtime.clock import Instant
 from runtime.errors import InvalidRequest
@@ -54,9 +55,9 @@ def job_facts(job: Job) -> dict[str, Any]:
     if job.definition is None or execution is None:
         return told
     told |= task_facts(job.definition)
-    if execution.parameters is not None:
-        small = len(execution.parameters) <= MAX_PARAMETERS
-        told["parameters"] = json.loads(execution.parameters) if small else None
+    given = unwrapped(execution.parameters).parameters
+    if given is not None:
+        told["parameters"] = json.loads(given) if len(given) <= MAX_PARAMETERS else None
     return told | {
         "kind": execution.kind.value,
         "attempt": execution.attempt + 1,

@@ -22,6 +22,7 @@ from actors.command_messages import (
 from actors.model.execution import Execution
 from actors.model.task import Task
 from actors.store.answers import TaskFilter
+from actors.tracing import asked_here
 from runtime.clock import MILLISECOND
 from runtime.errors import InvalidRequest, NotFound
 
@@ -275,7 +276,7 @@ async def run_task(node: Node, call: Call) -> Json:
         check_parameters(call.caller, task.definition)
         known_type(node.catalogue, task.definition.type).check_parameters(parameters)
     execution: Execution = await node.command(
-        task.id, lambda reply: RunTask(task.id, text, call.channel, correlation, call.actor, reply, wanted)
+        task.id, lambda reply: RunTask(task.id, asked_here(text), call.channel, correlation, call.actor, reply, wanted)
     )
     return execution_view(execution)
 

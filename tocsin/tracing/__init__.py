@@ -1,0 +1,1 @@
+"""Traces: what requests, executions and deliveries were, as spans for OpenTelemetry."""
