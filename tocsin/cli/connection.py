@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.errors import InvalidRequest
+
+from ..clients.address import NODE_FILE
+from ..settings.places import CLUSTER_DATA
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -42,6 +47,14 @@ def about_tenant(arguments: Sequence[str]) -> Iterator[list[str]]:
             del os.environ[TENANT]
         else:
             os.environ[TENANT] = before
+
+
+def with_address(words: Sequence[str]) -> str:
+    """The same command for a development cluster that runs in this directory; empty if none does, or another node was named."""
+    if any(os.environ.get(name) for name in ("TOCSIN_DATA", "TOCSIN_URL")):
+        return ""
+    found = sorted(Path(CLUSTER_DATA).glob(f"*/{NODE_FILE}"))
+    return f"TOCSIN_DATA={shlex.quote(str(found[0].parent))} {shlex.join(('tocsin', *words))}" if found else ""
 
 
 def connect() -> Client:

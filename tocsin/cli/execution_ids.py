@@ -17,6 +17,9 @@ MOST_TASKS: Final = 200
 MOST_EXECUTIONS: Final = 1_000
 """Executions of each that are looked through, the newest first: one answer of the node, and all that usually is kept."""
 
+SEVERAL: Final = "executions have an id that begins with"
+"""Of the refusal of a beginning that is not enough."""
+
 _BEGINNING: Final = re.compile(rf"[0-9a-fA-F-]{{{SHORTEST_ID},35}}")
 
 
@@ -36,7 +39,7 @@ class FindingClient(Client):
                 raise
         if len(found) > 1:
             shown, more = ", ".join(found[:MOST_SHOWN]), ", ..." if len(found) > MOST_SHOWN else ""
-            begin = f"{len(found)} executions have an id that begins with {given!r}"
+            begin = f"{len(found)} {SEVERAL} {given!r}"
             raise NotFound(f"{begin}: give more of it: {shown}{more}")
         return super().call(operation, **arguments | {"execution": found[0]})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -10,6 +11,7 @@ from runtime.errors import NotFound
 
 from .bodies import local_time
 from .connection import connect
+from .execution_ids import SEVERAL
 from .options import Flag
 from .output import SCHEDULER_PAUSED, print_json, print_table, printable, show_failure, show_time, took
 from .tasks import Json, Utc
@@ -56,11 +58,15 @@ def history(
     if as_json:
         print_json(page)
     elif ledger:
-        _print_ledger(page["list"], utc)
+        if page["list"]:
+            _print_ledger(page["list"], utc)
+        else:
+            print(printable(f"No nominal time has come; what will: tocsin task next {shlex.quote(task)}"))
         if page["more"]:
             print(f"Showing the newest {len(page['list'])} rows; --limit shows more, --since begins elsewhere")
     else:
-        _print_history(page["list"], utc)
+        if page["list"]:
+            _print_history(page["list"], utc)
         print(f"Showing {len(page['list'])} of {page['totalSize']} executions")
 
 
@@ -149,6 +155,15 @@ def _execution_of(client: Client, reference: str) -> str:
     return newest
 
 
+def _execution_begun(client: Client, beginning: str, no_task: NotFound) -> str:
+    """The whole id of an execution, if there is one that begins so. Raises what was raised of a task, if not."""
+    try:
+        found: str = client.call("show_execution", execution=beginning)["id"]
+    except NotFound as error:
+        raise (error if SEVERAL in str(error) else no_task) from None
+    return found
+
+
 def _newest_of(client: Client, task: str) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = client.call("list_executions", task=task, limit=1)["list"]
@@ -210,7 +225,11 @@ def why(task: str, instant: str | None = None, /, *, as_json: Json = False, utc:
     instant
         The nominal time, for example "2026-03-01 12:00:05", or "12:00:05" of today; the last one if not said.
     """
-    found = connect().call("why", task=task, at=local_time(of_today(instant), None, "INSTANT"))
+    client, at = connect(), local_time(of_today(instant), None, "INSTANT")
+    try:
+        found = client.call("why", task=task, at=at)
+    except NotFound as no_task:
+        found = client.call("why", task=_execution_begun(client, task, no_task), at=at)
     if as_json:
         print_json(found)
         return

@@ -14,9 +14,10 @@ from cyclopts import App, CycloptsError, Parameter
 from runtime.errors import InvalidRequest, TocsinError
 
 from ..operations.error_table import INTERNAL, UNREACHABLE_EXIT, row_of
+from ..settings.places import CLUSTER_DATA
 from .bodies import FilesRefused, with_option
 from .completion import Shell, print_or_install
-from .connection import about_tenant, cleanup
+from .connection import about_tenant, cleanup, with_address
 from .near_names import near_names
 from .next_steps import next_step
 from .options import Flag
@@ -114,7 +115,7 @@ def cluster(
     *modules: str,
     nodes: int = 3,
     port: int = 7400,
-    data: Path = Path(".tocsin-cluster"),
+    data: Path = Path(CLUSTER_DATA),
     zookeeper_servers: int = 1,
     config: Path | None = None,
     verbose: Annotated[bool, Parameter(negative=())] = False,
@@ -272,7 +273,9 @@ def run(arguments: list[str]) -> int:
         message = with_option(str(error)) if typed else str(error)
         print_error(title, "503" if unreachable else str(row.status), message, as_json)
         if not as_json:
-            print(printable(f"    try: {next_step(error, message, typed_by(app, rest))}"), file=sys.stderr)
+            step = with_address(rest) if unreachable else ""
+            step = step or next_step(error, message, typed_by(app, rest))
+            print(printable(f"    try: {step}"), file=sys.stderr)
         return UNREACHABLE_EXIT if unreachable else row.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT
@@ -300,6 +303,8 @@ def _dispatch(arguments: list[str]) -> int:
         # By itself: what prints it otherwise takes longer to load than to print.
         print(_version())
         return 0
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     try:
         answer = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

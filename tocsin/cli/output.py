@@ -44,15 +44,16 @@ def _json(value: object, indent: int | None = None) -> str:
     )
 
 
-def show_time(text: str | None, utc: bool, *, exact: bool = False) -> str:
-    """A time of the API for people: `2025-02-12 08:31:25`, local unless `utc`; `-` for none. exact: with milliseconds."""
+def show_time(text: str | None, utc: bool, *, exact: bool = False, zone: bool = False) -> str:
+    """A time of the API for people: `2025-02-12 08:31:25`, local unless `utc`; `-` for none. exact: with milliseconds and the
+    zone; zone: with the zone only, as outside of a table."""
     if text is None:
         return "-"
     moment = datetime.fromisoformat(text)
     shown = moment.astimezone(UTC) if utc else moment.astimezone()
     tail = f".{shown.microsecond // 1000:03}" if exact and shown.microsecond else ""
-    zone = f" {shown.strftime('%Z')}" if exact else ""
-    return f"{shown:%Y-%m-%d %H:%M:%S}{tail}{zone}"
+    name = f" {shown.strftime('%Z')}" if exact or zone else ""
+    return f"{shown:%Y-%m-%d %H:%M:%S}{tail}{name}"
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, cut: Collection[int] = ()) -> None:

@@ -93,18 +93,23 @@ def diff(
     apply(*files, dry_run=True, prune=prune, owner=owner, fires=fires, as_json=as_json, utc=utc)
 
 
-def export(*, form: Annotated[str, Parameter(name="--format")] = "yaml", output: Path | None = None) -> None:
+def export(
+    *,
+    form: Annotated[str | None, Parameter(name="--format")] = None,
+    output: Path | None = None,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
     """Write all tasks that have not ended, and all calendars, as a file that `apply` reads.
 
     Parameters
     ----------
     form
-        yaml or json.
+        yaml or json; yaml if not said.
     output
         The file to write; standard output if not said.
     """
     with busy("reading"):
-        found = connect().call("export", format=form)
+        found = connect().call("export", format=form or ("json" if as_json else "yaml"))
     if output is None:
         sys.stdout.write(found["text"])
     else:

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from runtime.errors import Conflict, InvalidRequest, NotFound
 
+from ..shown import show as shown
 from .bodies import beside_body, parameters_body, policies_body, trigger_body, unset_body
 from .connection import connect
 from .executions import print_execution, resumption_words
@@ -47,7 +48,7 @@ def _say(task: dict[str, Any], as_json: bool, utc: bool, done: str) -> None:
     if as_json:
         print_json(task)
     else:
-        following = show_time(task["nextScheduledExecution"], utc)
+        following = show_time(task["nextScheduledExecution"], utc, zone=True)
         print(printable(f"{task['name']} ({task['itemId']}) {done}: {shown_status(task)}, next run {following}"))
 
 
@@ -143,6 +144,11 @@ def _what(type_name: str | None, argv: tuple[str, ...], parameters: Any) -> tupl
         raise InvalidRequest(f"a command after -- does not go with --type {type_name}")
     if parameters is not None and not isinstance(parameters, dict):
         raise InvalidRequest("--params: a JSON object")
+    if len(argv) == 1 and " " in argv[0].strip() and "/" not in argv[0]:
+        words = f"-- {argv[0].strip()}, or -- sh -c {shlex.quote(argv[0])}"
+        raise InvalidRequest(
+            f"-- {shown(argv[0])}: one word, which would be a program with a space in its name; write {words}"
+        )
     # A command typed here means this directory, as it would without a scheduler.
     return "command", {"argv": list(argv), "cwd": str(Path.cwd())} | (parameters or {})
 
@@ -169,10 +175,10 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("State", found["phase"] + (f" ({found['note']})" if found["note"] else "")),
             ("Persistent", "Storage" if found["persistent"] else f"Memory of {found['node']}"),
             ("Trigger", found["triggerWords"]),
-            ("Next run", show_time(found["nextScheduledExecution"], utc)),
-            ("Last run", show_time(found["lastExecutionDate"], utc)),
+            ("Next run", show_time(found["nextScheduledExecution"], utc, zone=True)),
+            ("Last run", show_time(found["lastExecutionDate"], utc, zone=True)),
             ("Last state", found["lastState"]),
-            ("Waiting", retry and f"waiting for a retry at {show_time(retry, utc)}"),
+            ("Waiting", retry and f"waiting for a retry at {show_time(retry, utc, zone=True)}"),
             ("Last failure", failure and show_failure(failure)),
             ("Failed", failure and show_place(failure)),
             ("Failures", found["failureCount"]),
@@ -191,13 +197,14 @@ def show(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
             ("Details", found["statusDetails"] or None),
             (
                 "Done by",
-                (eta := found["statusDetails"].get("eta")) and f"{show_time(eta, utc)}, if it goes on like that",
+                (eta := found["statusDetails"].get("eta"))
+                and f"{show_time(eta, utc, zone=True)}, if it goes on like that",
             ),
             ("Checkpoint", found["checkpointData"]),
             ("Resumption", _resumption(client, found)),
             ("Open", ", ".join(found["open"]) or None),
             ("Running on", ", ".join(found["runsOn"]) or None),
-            ("Created", f"{show_time(found['createdAt'], utc)} by {found['owner'] or 'nobody known'}"),
+            ("Created", f"{show_time(found['createdAt'], utc, zone=True)} by {found['owner'] or 'nobody known'}"),
             ("Version", f"{found['version']}, revision {found['revision']}"),
         ]
     )
@@ -317,6 +324,8 @@ def cancel(task: str, /, *, as_json: Json = False, utc: Utc = False) -> None:
         return
     client.call("cancel_task", task=found["itemId"])
     _say(client.call("show_task", task=found["itemId"]), as_json, utc, "cancelled")
+    if not as_json:
+        print(printable(f"to begin anew: tocsin task activate {shlex.quote(found['name'])}"))
 
 
 @tasks.command

@@ -6,3 +6,6 @@ from typing import Final
 
 DEFAULT_DATA: Final = ".tocsin"
 """A node's data directory, below the one that it is started in."""
+
+CLUSTER_DATA: Final = ".tocsin-cluster"
+"""The same of a development cluster: the data directories of its nodes are in it."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from runtime import errors
 from runtime.errors import TocsinError
 from tests.tocsin.cli.kit import Shell
-from tocsin.cli.main import app
+from tocsin.cli.main import app, run
 from tocsin.cli.next_steps import SAME, Typed, as_json_object, next_step, unknown_command, unknown_option
+from tocsin.cli.tasks import _what
 from tocsin.cli.typed import names_of, typed_by
-from tocsin.operations.error_table import ERRORS
+from tocsin.operations.error_table import ERRORS, UNREACHABLE_EXIT
 
 
 @pytest.mark.parametrize("error", [row.error for row in ERRORS])
@@ -124,3 +127,43 @@ def test_a_run_that_cannot_be_retried_or_resumed_says_what_can(shell: Shell) -> 
     shell("task", "pause", "done")
     code, _, err = shell("task", "resume", "done")
     assert (code, "tocsin task activate done" in err) == (6, True)
+
+
+def test_the_beginning_of_an_execution_s_id_is_enough_to_ask_why(shell: Shell) -> None:
+    shell("task", "add", "asked", "--every", "1h", "--type", "greet")
+    shell("task", "run", "asked", "--follow")
+    [row] = shell.json("task", "history", "asked")["list"]
+    assert row["id"] in shell("task", "why", row["id"][:-2])[1]
+    code, _, err = shell("task", "why", "00000000-00")
+    assert (code, "no task" in err) == (5, True)
+
+
+def test_one_word_with_a_space_is_no_program(shell: Shell) -> None:
+    code, _, err = shell("task", "add", "x", "--every", "1h", "--", "echo hi")
+    assert (code, "write -- echo hi, or -- sh -c 'echo hi'" in err) == (2, True)
+    for argv in (("/opt/a program",), ("echo", "a b"), ("./a b",)):
+        assert _what(None, argv, None)[1]["argv"] == list(argv)
+
+
+def test_an_empty_ledger_says_so_and_a_cancelled_task_how_it_comes_back(shell: Shell) -> None:
+    shell("task", "add", "new", "--every", "1h", "--type", "greet")
+    assert "tocsin task next new" in shell("task", "history", "new", "--ledger")[1]
+    assert "to begin anew: tocsin task activate new" in shell("task", "cancel", "new")[1]
+
+
+def test_help_is_a_word_too(shell: Shell) -> None:
+    assert shell("help", "task", "why")[1] == shell("task", "why", "--help")[1]
+
+
+def test_a_development_cluster_beside_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("TOCSIN_DATA", "TOCSIN_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert run(["task", "list"]) == UNREACHABLE_EXIT
+    assert "try: tocsin doctor" in capsys.readouterr().err
+    (tmp_path / ".tocsin-cluster" / "node-2").mkdir(parents=True)
+    (tmp_path / ".tocsin-cluster" / "node-2" / "node.json").write_text("{}")
+    assert run(["task", "list"]) == UNREACHABLE_EXIT
+    assert "try: TOCSIN_DATA=.tocsin-cluster/node-2 tocsin task list" in capsys.readouterr().err
