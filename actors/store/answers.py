@@ -28,7 +28,10 @@ class Identity:
 
 @record
 class TaskFilter:
-    """Which tasks a list holds; all conditions combine. `sort` is a column name of `TASK_SORTS`."""
+    """Which tasks a list holds; all conditions combine. `sort` is a column name of `TASK_SORTS`.
+
+    `system`: whether the system's own tasks are among them.
+    """
 
     status: Status | None = None
     type: str | None = None
@@ -41,6 +44,7 @@ class TaskFilter:
     id_prefix: str | None = None
     owner: str | None = None
     type_prefix: str | None = None
+    system: bool = True
 
 
 TASK_SORTS: Final = ("id", "name", "type", "status", "coming", "last_started_at", "failure_count", "created_at")
@@ -167,13 +171,20 @@ class Newest:
 class Counts:
     """Totals over the whole store. `by_outcome` counts what was ever recorded: purge and deletion do not lower it.
 
-    `by_reason`: the same cut finer, under `outcome` or `outcome: reason`.
+    `by_reason`: the same cut finer, under `outcome` or `outcome: reason`. `system`: of `by_status` the system's own tasks.
     """
 
     tasks: int
     by_status: Mapping[str, int]
     by_outcome: Mapping[str, int]
     by_reason: Mapping[str, int] = attrs.field(factory=dict)
+    system: Mapping[str, int] = attrs.field(factory=dict)
+
+    def without_system(self) -> Counts:
+        """The totals of all other tasks. Outcomes are counted for all tasks together."""
+        rest = {status: number - self.system.get(status, 0) for status, number in self.by_status.items()}
+        by_status = {status: number for status, number in rest.items() if number}
+        return Counts(self.tasks - sum(self.system.values()), by_status, self.by_outcome, self.by_reason)
 
 
 @record

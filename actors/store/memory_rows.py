@@ -14,6 +14,7 @@ from runtime.errors import InternalError, StaleEpoch, StaleFence
 from ..model.execution import Attempt, Execution
 from ..model.lifecycle import State
 from ..model.occurrence import Outcome, Reason, Settled
+from ..model.system import OWN_TYPES
 from ..model.task import Definition, Task, TaskState
 from .answers import Counts, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage, sort_key
 from .port import Commit
@@ -82,6 +83,7 @@ def matches(record: Record, wanted: TaskFilter) -> bool:
         and (wanted.owner is None or definition.owner == wanted.owner)
         and (wanted.text is None or wanted.text.translate(_LOWER) in definition.name.translate(_LOWER))
         and (wanted.id_prefix is None or definition.id.startswith(wanted.id_prefix))
+        and (wanted.system or definition.type not in OWN_TYPES)
     )
 
 
@@ -149,7 +151,8 @@ def counts_of(records: Collection[Record], outcomes: Mapping[tuple[Outcome, Reas
     for (outcome, reason), number in outcomes.items():
         by_outcome[outcome.value] += number
         by_reason[outcome.value if reason is None else f"{outcome.value}: {reason.value}"] += number
-    return Counts(len(records), dict(by_status), dict(+by_outcome), dict(+by_reason))
+    system = Counter(record.state.status.value for record in records if record.definition.type in OWN_TYPES)
+    return Counts(len(records), dict(by_status), dict(+by_outcome), dict(+by_reason), dict(system))
 
 
 def refuse_twice(commit: Commit) -> None:

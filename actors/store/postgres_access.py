@@ -23,6 +23,7 @@ from .access_rows import (
 from .answers import Counts
 from .port import Audit
 from .postgres_link import Connection
+from .reading import OWN
 
 _INSERT: Final = bulk.insert("audit", ("task_id", "at", "actor", "action", "detail", "tenant", "origin", "change"))
 _COLUMNS: Final = ", ".join('"user"' if column == "user" else column for column in TOKEN_COLUMNS)
@@ -87,7 +88,7 @@ def drop_tokens(connection: Connection, before: Instant) -> int:
 
 def counts_of(connection: Connection, tenant: str, owner: str | None) -> Counts:
     """See the port."""
-    among, values = "d.tenant = %s", (tenant,) if owner is None else (tenant, owner)
+    among, values = f"d.tenant = %s AND d.type NOT IN {OWN}", (tenant,) if owner is None else (tenant, owner)
     if owner is not None:
         among += " AND coalesce(d.definition::json ->> 'owner', '') = %s"
     both = "FROM tasks AS t JOIN definitions AS d ON d.task_id = t.id"

@@ -17,7 +17,7 @@ from ..model.task import Task
 from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
 from .postgres_link import Connection
-from .reading import asks_for_scheduled, counts_of, extra_of, read_outcome
+from .reading import OWN, asks_for_all, asks_for_scheduled, counts_of, extra_of, read_outcome
 from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
@@ -232,17 +232,19 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
         given["starts_with(d.type, %s)"] = wanted.type_prefix
     if wanted.id_prefix is not None:
         given["starts_with(t.id, %s)"] = wanted.id_prefix
-    return (f"WHERE {' AND '.join(given)} " if given else ""), list(given.values())
+    conditions = [*given, *(() if wanted.system else (f"d.type NOT IN {OWN}",))]
+    return (f"WHERE {' AND '.join(conditions)} " if conditions else ""), list(given.values())
 
 
 def _total(connection: Connection, wanted: TaskFilter, where: str, values: Sequence[str]) -> int:
-    statement = f"SELECT count(*) {_BOTH}{where}" if where else "SELECT coalesce(sum(tasks), 0)::bigint FROM totals"
-    if asks_for_scheduled(wanted):
-        statement = (
-            "SELECT coalesce(sum(tasks), 0)::bigint - "
-            "(SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED') FROM totals"
-        )
-        values = ()
+    statement = f"SELECT count(*) {_BOTH}{where}"
+    own = "0" if wanted.system else f"(SELECT count(*) {_BOTH}WHERE d.type IN {OWN}{{}})"
+    if asks_for_all(wanted):
+        statement = f"SELECT coalesce(sum(tasks), 0)::bigint - {own.format('')} FROM totals"
+    elif asks_for_scheduled(wanted):
+        others = "(SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED')"
+        scheduled = own.format(" AND t.status = 'SCHEDULED'")
+        statement, values = f"SELECT coalesce(sum(tasks), 0)::bigint - {others} - {scheduled} FROM totals", ()
     row = connection.execute(statement, list(values)).fetchone()
     return 0 if row is None else int(row[0])
 
@@ -334,6 +336,8 @@ def audits(connection: Connection, *, offset: int, limit: int) -> list[Audit]:
 # One statement, so that the numbers belong together; SCHEDULED is what is left when the others are counted.
 _COUNTS: Final = (
     "SELECT coalesce(sum(tasks), 0)::bigint, (SELECT coalesce(json_object_agg(status, number), '{}') FROM "
+    f"(SELECT t.status, count(*) AS number {_BOTH}WHERE d.type IN {OWN} GROUP BY t.status) AS own), "
+    "(SELECT coalesce(json_object_agg(status, number), '{}') FROM "
     "(SELECT status, count(*) AS number FROM tasks WHERE status <> 'SCHEDULED' GROUP BY status) AS others), "
     "(SELECT coalesce(json_agg(json_build_array(outcome, reason, number)), '[]') FROM "
     "(SELECT outcome, reason, sum(count)::bigint AS number FROM tallies GROUP BY outcome, reason) AS reasons), "
@@ -347,5 +351,5 @@ def counts(connection: Connection) -> Counts:
     """See the port."""
     row = connection.execute(_COUNTS).fetchone()
     assert row is not None
-    number, by_status, reasons, by_outcome = row
-    return counts_of(number, by_status, by_outcome, reasons)
+    number, system, by_status, reasons, by_outcome = row
+    return counts_of(number, by_status, by_outcome, reasons, system)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from runtime.clock import Instant
 from runtime.records import evolve
 
 from ..model.lifecycle import State, Status
 from ..model.occurrence import Outcome
+from ..model.system import OWN_TYPES
 from ..model.task import Extra
 from .answers import Active, Activity, ActivityFilter, Counts, OutcomeRow, TaskFilter
 from .rows import last_instant
+
+OWN: Final = "({})".format(", ".join(f"'{name}'" for name in OWN_TYPES))
+"""The types of the system's own tasks, as SQL has them; they are plain words."""
 
 
 def extra_of(content_type: str | None, data: bytes | None) -> Extra | None:
@@ -41,22 +45,35 @@ def read_outcome(row: Sequence[Any]) -> OutcomeRow:
 
 def asks_for_scheduled(wanted: TaskFilter) -> bool:
     """Whether a list's one condition is the status of nearly all tasks, which are not counted but what is left."""
-    return wanted.status is Status.SCHEDULED and evolve(wanted, status=None) == TaskFilter(
-        sort=wanted.sort, descending=wanted.descending, offset=wanted.offset, limit=wanted.limit
+    return wanted.status is Status.SCHEDULED and asks_for_all(evolve(wanted, status=None))
+
+
+def asks_for_all(wanted: TaskFilter) -> bool:
+    """Whether a list has no condition, but that the system's own tasks may be left out."""
+    return wanted == TaskFilter(
+        sort=wanted.sort,
+        descending=wanted.descending,
+        offset=wanted.offset,
+        limit=wanted.limit,
+        system=wanted.system,
     )
 
 
 def counts_of(
-    tasks: int, others: Mapping[str, int], by_outcome: Mapping[str, int], reasons: Iterable[tuple[str, str, int]]
+    tasks: int,
+    others: Mapping[str, int],
+    by_outcome: Mapping[str, int],
+    reasons: Iterable[tuple[str, str, int]],
+    system: Mapping[str, int],
 ) -> Counts:
-    """`others`: tasks by status but SCHEDULED, which is what is left. `reasons`: outcome, reason and number."""
+    """`others`: tasks by status but SCHEDULED, which is what is left. `reasons`: outcome, reason and number. `system`: see `Counts`."""
     by_status, by_reason, plain = dict(others), {}, Counter(by_outcome)
     if scheduled := tasks - sum(by_status.values()):
         by_status[Status.SCHEDULED.value] = scheduled
     for outcome, reason, number in reasons:
         by_reason[f"{outcome}: {reason}"] = number
         plain[outcome] -= number
-    return Counts(tasks, by_status, _given(by_outcome), _given({**plain, **by_reason}))
+    return Counts(tasks, by_status, _given(by_outcome), _given({**plain, **by_reason}), system)
 
 
 def _given(numbers: Mapping[str, int]) -> dict[str, int]:

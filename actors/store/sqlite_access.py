@@ -25,6 +25,7 @@ from .access_rows import (
 )
 from .answers import Counts
 from .port import Audit
+from .reading import OWN
 
 _INSERT: Final = bulk.insert("audit", AUDIT_COLUMNS[1:])
 _CHAIN: Final = 1
@@ -97,7 +98,7 @@ def drop_tokens(connection: sqlite3.Connection, before: Instant) -> int:
 
 def counts_of(connection: sqlite3.Connection, tenant: str, owner: str | None) -> Counts:
     """See the port."""
-    among, values = "tenant = ?", (tenant,) if owner is None else (tenant, owner)
+    among, values = f"tenant = ? AND type NOT IN {OWN}", (tenant,) if owner is None else (tenant, owner)
     if owner is not None:
         among += f" AND {OWNER} = ?"
     statuses = connection.execute(

@@ -22,7 +22,7 @@ from ..model.task import Extra, Task
 from .access_rows import OWNER
 from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
-from .reading import asks_for_scheduled, counts_of, extra_of, read_outcome
+from .reading import OWN, asks_for_all, asks_for_scheduled, counts_of, extra_of, read_outcome
 from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
@@ -229,16 +229,19 @@ def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
         given["instr(type, ?) = 1"] = wanted.type_prefix
     if wanted.id_prefix is not None:
         given["instr(id, ?) = 1"] = wanted.id_prefix
-    return (f"WHERE {' AND '.join(given)}" if given else ""), list(given.values())
+    conditions = [*given, *(() if wanted.system else (f"type NOT IN {OWN}",))]
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), list(given.values())
 
 
 def _total(connection: sqlite3.Connection, wanted: TaskFilter, where: str, values: Sequence[str]) -> int:
     statement = f"SELECT count(*) FROM tasks {where}"
-    if not where:
-        statement = "SELECT tasks FROM totals"
+    own = "0" if wanted.system else f"(SELECT count(*) FROM tasks WHERE type IN {OWN}{{}})"
+    if asks_for_all(wanted):
+        statement = f"SELECT tasks - {own.format('')} FROM totals"
     elif asks_for_scheduled(wanted):
-        statement = "SELECT tasks - (SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED') FROM totals"
-        values = ()
+        others = "(SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED')"
+        scheduled = own.format(" AND +status = 'SCHEDULED'")
+        statement, values = f"SELECT tasks - {others} - {scheduled} FROM totals", ()
     (total,) = connection.execute(statement, tuple(values)).fetchone()
     return int(total)
 
@@ -334,9 +337,11 @@ def counts(connection: sqlite3.Connection) -> Counts:
     (text,) = connection.execute(
         "SELECT json_object('tasks', tasks, 'others', (SELECT json_group_object(status, number) FROM "
         "(SELECT status, count(*) AS number FROM tasks WHERE status <> 'SCHEDULED' GROUP BY status)), "
+        "'system', (SELECT json_group_object(status, number) FROM "
+        f"(SELECT status, count(*) AS number FROM tasks WHERE type IN {OWN} GROUP BY status)), "
         "'reasons', (SELECT json_group_array(json_array(outcome, reason, count)) FROM tallies), "
         "'outcomes', json_object('fired', fired, 'late', late, 'coalesced', coalesced, 'missed', missed, "
         "'skipped', skipped)) FROM totals"
     ).fetchone()
     answer = json.loads(text)
-    return counts_of(answer["tasks"], answer["others"], answer["outcomes"], answer["reasons"])
+    return counts_of(answer["tasks"], answer["others"], answer["outcomes"], answer["reasons"], answer["system"])

@@ -9,6 +9,8 @@ from actors.model.execution import WaitsFor
 from actors.model.lifecycle import Phase, State, Status
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import DEFAULT_POLICIES
+from actors.model.retention import SYSTEM
+from actors.model.system import PURGE_TYPE, SYSTEM_TYPES
 from actors.model.task import TaskState
 from actors.store.answers import Counts, OutcomeRow, TaskFilter
 from actors.store.port import Audit, Create, ExecutionWrite, Store
@@ -123,6 +125,33 @@ def test_lists_filter_sort_and_page(listed: Store, wanted: TaskFilter, expected:
     assert part.total == len(expected)
     assert listed.page(attrs.evolve(wanted, offset=100)).tasks == ()
     assert listed.page(attrs.evolve(wanted, offset=100)).total == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left_out"),
+    [
+        (TaskFilter(), 3),
+        (TaskFilter(sort="name", descending=True), 3),
+        (TaskFilter(status=Status.SCHEDULED), 2),
+        (TaskFilter(status=Status.RUNNING, sort="coming"), 1),
+        (TaskFilter(status=Status.SCHEDULED, tenant=""), 2),
+        (TaskFilter(type=PURGE_TYPE), 1),
+        (TaskFilter(type="http"), 0),
+        (TaskFilter(text="system."), 3),
+    ],
+)
+def test_the_systems_own_tasks_are_left_out_if_that_is_said(listed: Store, wanted: TaskFilter, left_out: int) -> None:
+    for place, kind in enumerate(SYSTEM_TYPES):
+        state = TaskState(status=Status.SCHEDULED if place else Status.RUNNING)
+        made = task(f"s{place}", state=state, name=kind, type=kind, owner=SYSTEM)
+        assert commit(listed, Create(made, 0)) == {}
+    everything, rest = (listed.page(attrs.evolve(wanted, system=shown)) for shown in (True, False))
+    assert rest.tasks == tuple(found for found in everything.tasks if found.definition.type not in SYSTEM_TYPES)
+    assert (everything.total, rest.total) == (len(everything.tasks), everything.total - left_out)
+    counts = listed.counts()
+    assert (counts.tasks, counts.without_system().tasks) == (13, 10)
+    assert {**counts.system} == {"RUNNING": 1, "SCHEDULED": 2}
+    assert sum(counts.without_system().by_status.values()) == 10
 
 
 def test_what_comes_next_is_a_retry_or_a_fire_and_nothing_while_paused(store: Store) -> None:

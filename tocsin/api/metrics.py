@@ -237,7 +237,7 @@ def _interface(requests: RequestCounts, hub: Hub) -> Iterator[str]:
 
 async def _stored(node: Node) -> list[str]:
     """What stands in the store."""
-    counts = await node.counts()
+    counts = (await node.counts()).without_system()
     waiting = {lane.name: await node.outbox_due(lane, OUTBOX_COUNTED) for lane in node.lanes}
     lines = [*TASKS.by("status", counts.by_status), *OUTBOX.by("lane", waiting)]
     lines += TAKEOVERS.of(await node.epochs())

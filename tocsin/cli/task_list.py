@@ -56,7 +56,7 @@ def list_(
     failed
         Only tasks whose last execution failed.
     all_
-        Also the tasks of the node itself, and those through which task types are invoked; --type and --json show them too.
+        Also the tasks of the node itself, and those through which task types are invoked; --type shows them too.
     sort
         A field and a direction: lastExecutionDate:desc.
     offset
@@ -65,7 +65,7 @@ def list_(
         Tasks at most; 50 if not said.
     """
     client = connect()
-    filters: dict[str, Any] = {"type": type_, "text": text, "sortBy": sort}
+    filters: dict[str, Any] = {"type": type_, "text": text, "sortBy": sort, "system": True if all_ else None}
     paused = status is not None and status.upper() == PAUSED
     if failed or paused:
         filters["status"] = None if paused else status
@@ -98,13 +98,9 @@ def _searched(
 
 
 def _is_made_by_the_node(task: dict[str, Any]) -> bool:
-    """Whether nobody added it: it is the node's own, or there for invocations."""
+    """Whether nobody added it: it is there for invocations. The node's own tasks the node leaves out itself."""
     from actors.model.invocation import invoked_task_id
-    from actors.model.retention import SYSTEM
-    from actors.model.system import OWN_TYPES
 
-    if task["owner"] == SYSTEM and task["taskType"] in OWN_TYPES:
-        return True
     return bool(task["itemId"] == invoked_task_id(task["tenant"], task["owner"], task["taskType"]))
 
 

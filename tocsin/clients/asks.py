@@ -58,14 +58,15 @@ def list_tasks(
     text: str | None = None,
     sort: str | None = None,
     level: str | None = None,
+    system: bool | None = None,
     offset: int = 0,
     limit: int = 50,
 ) -> Ask[Page[TaskInfo]]:
     """One page of tasks; all filters combine. sort: a field with `:asc` or `:desc`, such as `lastExecutionDate:desc`.
 
-    level: user, company or all; all that the caller sees if not said.
+    level: user, company or all; all that the caller sees if not said. system: whether the system's own tasks are there too.
     """
-    filters = {"status": status, "type": type, "text": text, "level": level, "sortBy": sort}
+    filters = {"system": system, "status": status, "type": type, "text": text, "level": level, "sortBy": sort}
     return Ask("list_tasks", {**filters, "offset": offset, "limit": limit}, page_reader(TaskInfo))
 
 
@@ -376,9 +377,9 @@ def list_types() -> Ask[tuple[TypeInfo, ...]]:
     return Ask("list_types", {}, list_reader(TypeInfo))
 
 
-def counts() -> Ask[CountsInfo]:
+def counts(*, system: bool = False) -> Ask[CountsInfo]:
     """Totals by status and outcome."""
-    return Ask("counts", {}, reader(CountsInfo))
+    return Ask("counts", {"system": system or None}, reader(CountsInfo))
 
 
 def show_node() -> Ask[dict[str, Any]]:

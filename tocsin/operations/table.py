@@ -37,6 +37,8 @@ MAX_LOG_LINES: Final = 5_000
 _CALENDAR: Final = Argument("calendar", "path", "text", "a calendar's name", required=True)
 _NODE: Final = Argument("node", "path", "text", "a node's name", required=True)
 
+_SYSTEM: Final = Argument("system", "query", "flag", "whether the system's own tasks are there too; false if absent")
+
 OPERATIONS: Final = (
     Operation(
         "list_tasks",
@@ -49,6 +51,7 @@ OPERATIONS: Final = (
             Argument("type", "query", "text", "a task type"),
             Argument("text", "query", "text", "a part of the name"),
             Argument("level", "query", "text", "user, company or all; all that the caller sees if absent"),
+            _SYSTEM,
             Argument("sortBy", "query", "text", "a field name, with :asc or :desc"),
             _OFFSET,
             _limit(50),
@@ -425,7 +428,7 @@ OPERATIONS: Final = (
     *CHANNELS,
     *ACCESS,
     Operation("list_types", "GET", "/types", "The task types of this node", "viewer"),
-    Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer"),
+    Operation("counts", "GET", "/counts", "Totals by status and outcome", "viewer", (_SYSTEM,), errors=_INPUT),
     Operation("show_node", "GET", "/node", "The tree of actors", "viewer"),
     Operation("version", "GET", "/version", "Versions", "viewer"),
     Operation("live", "GET", "/health/live", "The process answers", "none"),

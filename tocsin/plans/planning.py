@@ -160,7 +160,7 @@ async def all_tasks(node: Node) -> Any:
     """Every task of the caller's tenant that is not the node's own, by name."""
     offset = 0
     while True:
-        page = await node.page(TaskFilter(tenant=node.scope.home, sort="name", offset=offset, limit=PAGE))
+        page = await node.page(TaskFilter(tenant=node.scope.home, sort="name", offset=offset, limit=PAGE, system=False))
         for task in page.tasks:
             yield task
         offset += PAGE

@@ -128,7 +128,9 @@ def _read_filter(value: Any) -> tuple[TaskFilter, str | None]:
     status, type_, text = fields.text("status"), fields.text("type"), fields.text("text")
     level = fields.text("level")
     fields.finish()
-    return TaskFilter(status=None if status is None else parse_status(status), type=type_, text=text), level
+    return TaskFilter(
+        status=None if status is None else parse_status(status), type=type_, text=text, system=False
+    ), level
 
 
 async def _tasks(node: Node, wanted: Wanted) -> tuple[list[Task], list[Refusal]]:

@@ -20,7 +20,7 @@ KEYS: Final = "memory_keys"
 ROWS: Final = "memory_rows"
 """What nodes ask each other about memory tasks; no operation of the table, for nobody else asks for them."""
 
-_FILTER: Final = ("status", "type", "tenant", "owner", "text", "sort", "descending")
+_FILTER: Final = ("status", "type", "tenant", "owner", "text", "sort", "descending", "system")
 """The fields of `TaskFilter` that say which tasks a list holds and in which order."""
 
 

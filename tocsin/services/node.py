@@ -47,9 +47,11 @@ def _type_view(entry: TaskType) -> Json:
     }
 
 
-async def counts(node: Node, _call: Call) -> Json:
-    """Totals."""
+async def counts(node: Node, call: Call) -> Json:
+    """Totals; the system's own tasks are counted if that is said."""
     found = await node.counts()
+    if not call["system"]:
+        found = found.without_system()
     return {
         "tasks": found.tasks,
         "byStatus": dict(found.by_status),

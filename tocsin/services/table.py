@@ -20,6 +20,7 @@ from actors.command_messages import (
     RunTask,
 )
 from actors.model.execution import Execution
+from actors.model.system import OWN_TYPES
 from actors.model.task import Task
 from actors.store.answers import TaskFilter
 from actors.tracing import asked_here
@@ -119,7 +120,13 @@ def task_filter(call: Call) -> TaskFilter:
         descending=direction.lower() == "desc",
         offset=call["offset"],
         limit=call["limit"],
+        system=_with_system(call.arguments.get("system"), call["type"]),
     )
+
+
+def _with_system(said: bool | None, kind: str | None) -> bool:
+    """Whether a list holds the system's own tasks: as is said, else if it is one of their types that is asked for."""
+    return kind in OWN_TYPES if said is None else said
 
 
 async def list_tasks(node: Node, call: Call) -> Json:

@@ -35,7 +35,9 @@ def test_tasks_that_nobody_added_are_left_out(shell: Shell) -> None:
     assert "system.purge" in everything
     assert "left out" not in everything
     assert "invoke greet" in shell("task", "list", "--type", "greet")[1]
-    assert "system.purge" in {task["taskType"] for task in shell.json("task", "list")["list"]}
+    assert "system.purge" in shell("task", "list", "--type", "system.purge")[1]
+    for options, there in ((), False), (("--all",), True):
+        assert ("system.purge" in {task["taskType"] for task in shell.json("task", "list", *options)["list"]}) is there
 
 
 def test_a_paused_task_is_shown_as_one(shell: Shell) -> None:
