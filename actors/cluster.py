@@ -228,8 +228,8 @@ class Cluster:
         leader = next((one for one in self._known if one.name == self.coordination.status().leader), None)
         reason = None
         if leader is not None and self.config.key and (shown := leader.attributes.get("mark", "")):
-            own = mark(self.config.key, self.fabric.identity.cluster_id, _process(leader))
-            if shown != own:
+            keys = (self.config.key, *self.config.also)
+            if shown not in [mark(key, self.fabric.identity.cluster_id, _process(leader)) for key in keys]:
                 reason = f"it has another cluster key than {leader.name}, which leads: nobody makes links with it"
         if reason != self._estranged and hint(self._coordinator.mailbox, Estranged(reason)):
             self._estranged = reason
@@ -356,8 +356,8 @@ class Cluster:
 def _security(config: ClusterConfig) -> Security:
     tls = config.tls
     if tls is None or tls.certificate is None or tls.key is None:
-        return Security(key=config.key or b"")
-    return Security(Tls(tls.ca, tls.certificate, tls.key), config.key or b"")
+        return Security(key=config.key or b"", also=config.also)
+    return Security(Tls(tls.ca, tls.certificate, tls.key), config.key or b"", config.also)
 
 
 def _process(member: Member) -> str:

@@ -29,11 +29,12 @@ class ClusterConfig:
     path below which the cluster keeps everything at the servers; `credentials`: user and password there; `coordination_tls`:
     for the way there. `min_nodes`, `gate_seconds`: a cold cluster owns nothing before so many nodes are there, or so long.
     `listen`: HOST:PORT for links from other nodes; `advertise`: what they connect to, empty: the address that is listened on.
-    `key`: the shared secret by which nodes know each other; `tls`: mutual TLS of the links. `labels`: pairs that placement can
-    ask for. `executor`: whether the node takes executions. `lease_seconds`: how long attempts count as alive after the node was
-    last able to renew its lease. `store_grace_seconds`: who cannot commit for so long gives its partitions up.
-    `offer_seconds`: after this an execution that nobody took is open to every node that may run it. `strategy`: how a node is
-    chosen where the task does not say; `rules`: for the strategy of that name. `rhythm`: of what is done regularly.
+    `key`: the shared secret by which nodes know each other; `also`: those that others may have while it is changed; `tls`: mutual
+    TLS of the links. `labels`: pairs that placement can ask for. `executor`: whether the node takes executions. `lease_seconds`:
+    how long attempts count as alive after the node was last able to renew its lease. `store_grace_seconds`: who cannot commit for
+    so long gives its partitions up. `offer_seconds`: after this an execution that nobody took is open to every node that may run
+    it. `strategy`: how a node is chosen where the task does not say; `rules`: for the strategy of that name. `rhythm`: of what is
+    done regularly.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ClusterConfig:
     listen: str = "127.0.0.1:7401"
     advertise: str = ""
     key: bytes | None = attrs.field(default=None, repr=False)
+    also: tuple[bytes, ...] = attrs.field(default=(), repr=False)
     tls: TlsFiles | None = None
     labels: tuple[tuple[str, str], ...] = ()
     executor: bool = True

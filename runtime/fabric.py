@@ -271,9 +271,8 @@ class Fabric:
     def _introduction(self) -> Introduction:
         nonce = self._world.secret(NONCE_BYTES).encode()
         sealed = self._tls is None
-        return Introduction(
-            self.identity, self._process, nonce, self._security.key, sealed, self.limits.handshake_bytes
-        )
+        keys = (self._security.key, *self._security.also)
+        return Introduction(self.identity, self._process, nonce, keys, sealed, self.limits.handshake_bytes)
 
     def _admit_peer(self, hello: Hello) -> None:
         """Raises LinkRefused if an accepted link to a proven peer would not stay."""

@@ -68,14 +68,21 @@ class Tls:
 @attrs.frozen
 class Security:
     """How nodes know each other: by certificates, by a key that all of them have (at least 16 bytes), by both; without
-    either only addresses that this machine alone can reach are served."""
+    either only addresses that this machine alone can reach are served.
+
+    `also`: keys that peers may have beside, while the key is changed from node to node; they are never shown.
+    """
 
     tls: Tls | None = None
     key: bytes = attrs.field(default=b"", repr=False)
+    also: tuple[bytes, ...] = attrs.field(default=(), repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.key and len(self.key) < MIN_KEY:
-            raise InvalidRequest(f"the cluster key has {len(self.key)} bytes; {MIN_KEY} are the least")
+        if self.also and not self.key:
+            raise InvalidRequest("a key that peers may have beside needs one of our own")
+        for key in filter(None, (self.key, *self.also)):
+            if len(key) < MIN_KEY:
+                raise InvalidRequest(f"the cluster key has {len(key)} bytes; {MIN_KEY} are the least")
 
 
 @attrs.frozen

@@ -1,7 +1,8 @@
 """How two nodes make sure of each other before anything else is said.
 
 The dialler says hello, the accepter answers with its own; then each proves that it has the cluster's key, the dialler first, so
-that strangers learn nothing that they could work on. The key is never sent. Without a key the proofs only show that both have
+that strangers learn nothing that they could work on. The key is never sent. While it is changed an accepter takes one of two, and
+goes on with the one that the dialler has proven. Without a key the proofs only show that both have
 heard the same; who may connect at all is then decided by TLS, or by the address being this machine's own.
 """
 
@@ -22,12 +23,15 @@ WRONG_KEY = "it has another cluster key"
 
 @attrs.frozen
 class Introduction:
-    """What one end brings to a handshake. `nonce`: never used before. `sealed`: whether frames need codes, as without TLS."""
+    """What one end brings to a handshake. `nonce`: never used before. `sealed`: whether frames need codes, as without TLS.
+
+    `keys`: our own, and then those that who dials us may have beside.
+    """
 
     identity: Identity
     process: str
     nonce: bytes
-    key: bytes = attrs.field(repr=False)
+    keys: tuple[bytes, ...] = attrs.field(repr=False)
     sealed: bool
     limit: int
 
@@ -36,9 +40,9 @@ class Introduction:
         own = self.identity
         return Hello(PROTOCOL, own.cluster_id, own.node, own.boot, self.process, self.nonce, to, own.attributes)
 
-    def seal(self, said: bytes, role: Role) -> Seal | NoSeal:
+    def seal(self, key: bytes, said: bytes, role: Role) -> Seal | NoSeal:
         """What guards the frames from now on."""
-        return Seal(self.key, said, role) if self.sealed else NoSeal()
+        return Seal(key, said, role) if self.sealed else NoSeal()
 
 
 Established = tuple[Hello, Seal | NoSeal]
@@ -61,10 +65,11 @@ async def introduce(frames: FrameStream, own: Introduction, expected: str) -> Es
     heard, hello = await _hear(frames, codec, Hello)
     judge(own.identity, own.process, hello, expected)
     both = transcript(said, heard)
-    await frames.send(codec.encode(Proof(proof(own.key, "dials", both))))
+    key = own.keys[0]
+    await frames.send(codec.encode(Proof(proof(key, "dials", both))))
     _, answer = await _hear(frames, codec, Proof)
-    _check_proof(answer, own.key, "accepts", both)
-    return hello, own.seal(both, "dials")
+    _proven((key,), answer, "accepts", both)
+    return hello, own.seal(key, both, "dials")
 
 
 async def welcome(frames: FrameStream, own: Introduction, admit: Callable[[Hello], None]) -> Established:
@@ -78,13 +83,13 @@ async def welcome(frames: FrameStream, own: Introduction, admit: Callable[[Hello
         await frames.send(said)
         both = transcript(heard, said)
         _, answer = await _hear(frames, codec, Proof)
-        _check_proof(answer, own.key, "dials", both)
+        key = _proven(own.keys, answer, "dials", both)
         admit(hello)
     except LinkRefused as refusal:
         await frames.send(codec.encode(Refused(str(refusal), refusal.quiet)))
         raise
-    await frames.send(codec.encode(Proof(proof(own.key, "accepts", both))))
-    return hello, own.seal(both, "accepts")
+    await frames.send(codec.encode(Proof(proof(key, "accepts", both))))
+    return hello, own.seal(key, both, "accepts")
 
 
 async def _hear(frames: FrameStream, codec: Codec, kind: type) -> tuple[bytes, Any]:
@@ -101,6 +106,9 @@ async def _hear(frames: FrameStream, codec: Codec, kind: type) -> tuple[bytes, A
     return data, word
 
 
-def _check_proof(answer: Proof, key: bytes, role: Role, both: bytes) -> None:
-    if not proves(answer.code, key, role, both):
+def _proven(keys: tuple[bytes, ...], answer: Proof, role: Role, both: bytes) -> bytes:
+    """The key that the peer has proven to have."""
+    found = [key for key in keys if proves(answer.code, key, role, both)]
+    if not found:
         raise LinkRefused(WRONG_KEY)
+    return found[0]

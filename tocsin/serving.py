@@ -19,6 +19,7 @@ from runtime.clock import Instant
 from runtime.errors import TocsinError
 from runtime.world import World, termination_signals
 
+from .access.authentication import SessionLimits
 from .access.settings import check_access
 from .api.entrance import ApiSettings
 from .api.server import serve_api
@@ -90,6 +91,9 @@ async def open_serving(config: Config, catalogue: Catalogue, world: World | None
             config.socket_limits,
             tenant_rate=config.tenant_rate,
             tenant_burst=config.tenant_burst,
+            sessions=SessionLimits(config.session_lifetime, config.session_idle),
+            listen=config.listen,
+            hosts=config.hosts,
         )
         url = await nursery.start(serve_api, node.inner, config.listen, token, settings, stop)
         node_file = config.data / NODE_FILE

@@ -223,6 +223,18 @@ async def test_a_node_with_another_key_than_the_leader_owns_nothing(autojump_clo
             stranger.scope.cancel()
 
 
+async def test_a_node_with_the_next_key_and_the_leaders_belongs(autojump_clock):
+    async with clustered("n1", "n2") as grid:
+        newer = ClusterNode(
+            grid, "n3", listen="n3:7409", advertise="n3:7409", key=b"x" * 32, also=(grid.nodes[0].cluster.config.key,)
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(newer.run)
+            await trio.sleep(20)
+            assert "another cluster key" not in (newer.cluster.status().problem or "")
+            newer.scope.cancel()
+
+
 async def test_a_node_that_dies_is_no_place_to_run_at(autojump_clock):
     async with clustered("a", "b") as grid:
         a, b = grid.nodes

@@ -218,6 +218,10 @@ def test_one_line_per_subject_and_minute() -> None:
 def test_a_short_key_is_refused_and_no_key_is_shown() -> None:
     with pytest.raises(InvalidRequest, match="16 are the least"):
         Security(key=b"short")
+    with pytest.raises(InvalidRequest, match="5 bytes"):
+        Security(key=b"a key of 16 bytes", also=(b"short",))
+    with pytest.raises(InvalidRequest, match="one of our own"):
+        Security(also=(b"a key of 16 bytes",))
     key = random.Random(1).randbytes(16)
     assert repr(key) not in repr(Security(key=key))
     assert attrs.evolve(Security(), key=key).key == key

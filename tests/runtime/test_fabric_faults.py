@@ -159,6 +159,10 @@ async def test_a_frame_over_the_limit_ends_the_link_with_one_line(
     [
         ({"cluster": "another"}, "belongs to cluster 'another'"),
         ({"security": Security(key=b"another key of 16 bytes")}, "another cluster key"),
+        (
+            {"security": Security(key=b"another key of 16 bytes", also=(b"a third key of 16 bytes",))},
+            "another cluster key",
+        ),
         ({"security": Security()}, "another cluster key"),
         ({"boot": "boot-n0"}, "the same boot twice"),
         ({"boot": "boot-n1"}, "the same boot twice"),
@@ -296,3 +300,59 @@ def test_the_same_seed_gives_the_same_run() -> None:
 async def test_keys_are_in_no_text() -> None:
     made = member("n0", SimulatedNetwork().host("n0"), "n0:0", security=Security(key=KEY))
     assert KEY.decode() not in repr(vars(made.fabric))
+
+
+NEW = b"the next key, of 24 bytes"
+ROTATION = (Security(key=KEY), Security(key=KEY, also=(NEW,)), Security(key=NEW, also=(KEY,)), Security(key=NEW))
+"""What each node has, one step after the other."""
+
+
+@pytest.mark.parametrize("step", range(3))
+@pytest.mark.parametrize("dials", [True, False])
+async def test_nodes_one_step_of_a_rotation_apart_are_linked(autojump_clock: MockClock, step: int, dials: bool) -> None:
+    """Whoever of the two dials, and what is sealed under the key of that link opens."""
+    async with trio.open_nursery() as nursery:
+        network = SimulatedNetwork()
+        pair = [
+            await start(nursery, member(f"n{number}", network.host(f"n{number}"), f"n{number}:0", security=security))
+            for number, security in enumerate(ROTATION[step : step + 2])
+        ]
+        one, other = pair if dials else reversed(pair)
+        one.fabric.know({other.boot: other.endpoint})
+        await until(lambda: bool(one.up and other.up))
+        assert one.tell(other.boot, 1) and other.tell(one.boot, 2)
+        await until(lambda: bool(one.heard and other.heard))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_rotation_costs_the_other_nodes_no_link(autojump_clock: MockClock) -> None:
+    """Nine restarts, one at a time: nobody but the one that is started again is ever without a link."""
+    async with trio.open_nursery() as nursery:
+        network, lives = SimulatedNetwork(), dict.fromkeys(("n0", "n1", "n2"), 0)
+        nodes: dict[str, Member] = {}
+
+        async def begin(name: str, security: Security) -> None:
+            lives[name] += 1
+            boot = f"boot-{name}-{lives[name]}"
+            nodes[name] = await start(
+                nursery, member(name, network.host(name), f"{name}:0", security=security, boot=boot)
+            )
+            introduce_all(list(nodes.values()))
+            await until(lambda: all(len(one.up) == 2 for one in nodes.values()))
+
+        for name in lives:
+            nodes[name] = await start(
+                nursery, member(name, network.host(name), f"{name}:0", security=ROTATION[0], boot=f"boot-{name}-0")
+            )
+        introduce_all(list(nodes.values()))
+        await until(lambda: all(len(one.up) == 2 for one in nodes.values()))
+        for security in ROTATION[1:]:
+            for name in lives:
+                others = [one for other, one in nodes.items() if other != name]
+                before = [[link for link in one.links if link[1] in {other.boot for other in others}] for one in others]
+                nodes[name].scope.cancel()
+                await begin(name, security)
+                after = [[link for link in one.links if link[1] in {other.boot for other in others}] for one in others]
+                assert before == after
+        assert lives == {"n0": 3, "n1": 3, "n2": 3}
+        nursery.cancel_scope.cancel()

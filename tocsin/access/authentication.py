@@ -12,7 +12,7 @@ import trio
 
 from actors.model.scope import Scope
 from actors.store.access import Token
-from runtime.clock import HOUR, SECOND, Instant, Micros
+from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import TocsinError, Unauthenticated
 from runtime.records import evolve
 
@@ -20,6 +20,7 @@ from .caller import FIRST_ADMINISTRATOR, Caller, Role
 from .limits_core import Failures, TooManyRequests
 from .origin import acting
 from .secrets_core import ID_LENGTH, SECRET_BYTES, csrf_of, fits, hashed, parts, whole
+from .settings import SESSION_FOR, SESSION_IDLE
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -33,14 +34,22 @@ KNOWN: Final = 10_000
 NOTED_EVERY: Final = Micros(60 * SECOND)
 """How exactly it is known when a token was used: a write a minute and not one for each request."""
 
-SESSION_FOR: Final = Micros(12 * HOUR)
-"""A working day; whoever comes back the next morning logs in again."""
-
 _NOBODYS: Final = hashed("")
 """What the secret of an unknown id is compared with, so that it takes as long as for a known one."""
 
 _REFUSED: Final = "the token is not valid; the node's own is in the file 'token' of its data directory"
 _HINT: Final = "a bearer token is needed; it is in the file 'token' of the node's data directory"
+
+
+@attrs.frozen
+class SessionLimits:
+    """How long a session lasts: at most `lifetime`, and so long as it is used at least once in `idle`. Microseconds."""
+
+    lifetime: Micros = SESSION_FOR
+    idle: Micros = SESSION_IDLE
+
+
+DEFAULT_SESSIONS: Final = SessionLimits()
 
 
 @attrs.frozen
@@ -62,7 +71,8 @@ class _Known:
 class Authenticator:
     """Lets callers in. `first`: the token of the data directory, which is the administrator's of all tenants."""
 
-    def __init__(self, node: Node, first: str, failures: Failures) -> None:
+    def __init__(self, node: Node, first: str, failures: Failures, sessions: SessionLimits = DEFAULT_SESSIONS) -> None:
+        self.sessions = sessions
         self._node = node
         self._first = first.encode()
         self._known: OrderedDict[str, _Known] = OrderedDict()
@@ -111,6 +121,8 @@ class Authenticator:
             raise Unauthenticated(
                 "the token has expired" if kind == "token" else "the session has expired: log in again"
             )
+        if kind == "session" and now - (token.used_at or token.created_at) > self.sessions.idle + NOTED_EVERY:
+            raise Unauthenticated("the session was not used for too long: log in again")
         if token.parent is not None and not await self._is_good(token.parent, now):
             raise Unauthenticated("the token of this session has ended")
         await self._note(token, now)
@@ -157,7 +169,7 @@ class Authenticator:
         assert caller.role is not None, "a token has one"
         world, now = self._node.world, self._node.world.now()
         parent = None if caller.token is None else await self._look_up(caller.token)
-        ends = Instant(now + SESSION_FOR)
+        ends = Instant(now + self.sessions.lifetime)
         if parent is not None and parent.expires_at is not None:
             ends = min(ends, parent.expires_at)
         token_id, secret = world.new_id()[-ID_LENGTH:], world.secret(SECRET_BYTES)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
 
+from runtime.clock import DAY, HOUR, MINUTE, Micros
 from runtime.errors import InvalidRequest
 
 from ..live.settings import ObserveSettings
-from ..settings.setting_readers import Address, about, optional, read_flag, read_modules, read_text, whole
+from ..settings.setting_readers import Address, about, optional, read_flag, read_modules, read_text, span, whole
 from .limits_core import FAILURES
+
+_HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,9}")
+
+SESSION_FOR: Final = Micros(12 * HOUR)
+"""A working day; whoever comes back the next morning logs in again."""
+
+SESSION_IDLE: Final = Micros(HOUR)
+"""A long lunch; a page that is open and follows what happens uses its session."""
 
 RATE: Final = 1_000
 """Requests a second of one token: what a node can serve of small ones, and no person's or worker's need."""
@@ -42,6 +52,15 @@ def _origin(text: str, field: str) -> str:
     if not good or "*" in text or text != plain or "@" in text:
         raise InvalidRequest(f"{field}: an origin such as https://console.example.org, each by its name, not {text!r}")
     return text
+
+
+def read_hosts(value: object, field: str) -> tuple[str, ...]:
+    """Names of hosts, without scheme and port, in small letters."""
+    found = tuple(entry.strip().lower() for entry in read_modules(value, field))
+    for name in found:
+        if not _HOST.fullmatch(name):
+            raise InvalidRequest(f"{field}: names such as console.example.org, each in full, not {name!r}")
+    return found
 
 
 @attrs.frozen
@@ -77,6 +96,34 @@ class AccessSettings(ObserveSettings):
             read_origins,
             "origins",
             "web pages from elsewhere that may use the interface, with a token of theirs; none, until somebody says so",
+        ),
+    )
+    hosts: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=about(
+            "api.hosts",
+            read_hosts,
+            "names",
+            "by which browsers reach the node, beside addresses, localhost and `listen`: as of a proxy; other names are "
+            "refused on loopback, and elsewhere once one is listed, for a page of another site can have its own lead here",
+        ),
+    )
+    session_lifetime: Micros = attrs.field(
+        default=SESSION_FOR,
+        metadata=about(
+            "api.session_lifetime",
+            span(Micros(5 * MINUTE), Micros(30 * DAY)),
+            "duration",
+            "of a browser's session at most: a working day",
+        ),
+    )
+    session_idle: Micros = attrs.field(
+        default=SESSION_IDLE,
+        metadata=about(
+            "api.session_idle",
+            span(Micros(5 * MINUTE), Micros(30 * DAY)),
+            "duration",
+            "a session that is not used for so long ends, to the minute; a page that is open uses it",
         ),
     )
     rate: int = attrs.field(

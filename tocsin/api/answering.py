@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request, Response
@@ -60,6 +61,14 @@ def refused_route(request: AnyRequest, error: HTTPException) -> Response[bytes]:
 def failed(request: AnyRequest, error: Exception) -> Response[bytes]:
     """Whatever escaped a route."""
     return error_response(error, f"{request.method} {request.url.path}")
+
+
+async def answer(send: Callable[[Any], Awaitable[None]], response: Response[bytes]) -> None:
+    """Send a response where the framework does not, as ASGI has it."""
+    headers = [(name.lower().encode(), str(value).encode()) for name, value in response.headers.items()]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(response.content)).encode())]
+    await send({"type": "http.response.start", "status": response.status_code or 500, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content, "more_body": False})
 
 
 def _json(content: bytes, status: int, headers: dict[str, str]) -> Response[bytes]:

@@ -25,6 +25,7 @@ from .entrance import ApiSettings, Entrance, actor_of, channel_of
 from .events import Events
 from .exposition import CONTENT_TYPE
 from .guard import Application, Guard
+from .hosts import HostCheck
 from .metrics import metrics_text
 from .pages import page_routes
 from .request_counts import RequestCounts
@@ -56,7 +57,9 @@ class Api:
     def application(self) -> Application:
         """The ASGI application."""
         return Guard(
-            self.sockets.beside(cast("Application", self._routes())),
+            HostCheck(
+                self.sockets.beside(cast("Application", self._routes())), self._settings.listen, self._settings.hosts
+            ),
             self._settings,
             self._requests,
             self._node.world.new_id,

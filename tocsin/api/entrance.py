@@ -13,7 +13,7 @@ from actors.model.scope import Scope
 from actors.model.system import Actor
 from runtime.errors import Forbidden, TocsinError
 
-from ..access.authentication import Authenticator
+from ..access.authentication import DEFAULT_SESSIONS, Authenticator, SessionLimits
 from ..access.caller import NOBODY, Caller
 from ..access.limits_core import FAILURES, Failures, Rates, TooManyRequests
 from ..access.origin import acting
@@ -21,6 +21,7 @@ from ..access.refusals import Refusals
 from ..access.settings import BURST, RATE, TENANT_BURST, TENANT_RATE
 from ..channels.socket_settings import DEFAULT_SOCKET_LIMITS, SocketLimits
 from ..live.settings import DEFAULT_LIMITS, FollowerLimits
+from ..settings.setting_readers import Address
 from ..vocabulary.words import TENANT
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _CHANNELS: Final = ("rest", "cli", "console")
 _PATH: Final = 100
 """Characters of a path that a record of a refusal keeps."""
 
+ANY_PORT: Final = Address("127.0.0.1", 0)
+
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -52,7 +55,8 @@ class ApiSettings:
     """What the interface needs to know: the longest body in bytes, whether it speaks TLS, who else's pages may use it.
 
     rate, burst: of requests with one token; tenant_rate, tenant_burst: with all those of a tenant. failed_logins: of one address
-    in a minute. followers: of live events. sockets: of the WebSocket channel.
+    in a minute. followers: of live events. sockets: of the WebSocket channel. sessions: how long they last. listen: where it
+    listens; hosts: names by which it is reached beside.
     """
 
     body_limit: int
@@ -66,6 +70,9 @@ class ApiSettings:
     sockets: SocketLimits = DEFAULT_SOCKET_LIMITS
     tenant_rate: int = TENANT_RATE
     tenant_burst: int = TENANT_BURST
+    sessions: SessionLimits = DEFAULT_SESSIONS
+    listen: Address = ANY_PORT
+    hosts: tuple[str, ...] = ()
 
     @property
     def is_secure(self) -> bool:
@@ -82,7 +89,7 @@ class Entrance:
     """Says who sends a request, or WebSocket. `first`: the token of the data directory."""
 
     def __init__(self, node: Node, first: str, settings: ApiSettings) -> None:
-        self.authenticator = Authenticator(node, first, Failures(settings.failed_logins))
+        self.authenticator = Authenticator(node, first, Failures(settings.failed_logins), settings.sessions)
         self.settings = settings
         self.refusals = Refusals(node)
         self._rates = Rates(settings.rate, settings.burst)
@@ -100,6 +107,13 @@ class Entrance:
             await self.refused(error, connection)
             raise
 
+    async def still(self, connection: AnyConnection, *, changes: bool | None = None) -> Caller:
+        """Who it is whose stream or WebSocket is open, looked at again: no request that counts, and no attempt that is recorded.
+
+        Raises as `caller`.
+        """
+        return await self._known(connection, changes=changes)
+
     async def refused(self, error: Exception, connection: AnyConnection, caller: Caller = NOBODY) -> None:
         """Have an attempt that was refused recorded; anything else that went wrong is not."""
         scope = connection.scope
@@ -114,6 +128,11 @@ class Entrance:
         )
 
     async def _caller(self, connection: AnyConnection, *, changes: bool | None = None) -> Caller:
+        found = await self._known(connection, changes=changes)
+        self.count(found)
+        return found
+
+    async def _known(self, connection: AnyConnection, *, changes: bool | None) -> Caller:
         header, cookie = connection.headers.get("authorization"), connection.cookies.get(self.settings.cookie)
         if header is not None or not cookie:
             found = await self.authenticator.bearer(header or "", address_of(connection))
@@ -121,7 +140,6 @@ class Entrance:
             found, proof = await self.authenticator.session(cookie, address_of(connection))
             method = connection.scope.get("method", "GET")
             self._check_site(connection, proof, method not in _SAFE if changes is None else changes)
-        self.count(found)
         return _within(found, connection.headers.get(TENANT_HEADER))
 
     def count(self, caller: Caller) -> None:

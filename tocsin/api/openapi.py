@@ -31,10 +31,17 @@ SOCKET_PATH: Final = "/api/ws"
 PREFIXES: Final = {"/api": "", "/cxs": "cxs_"}
 """Where routes begin -> what the ids of their operations begin with."""
 
-_ANY_CALL: Final = (errors.InvalidRequest, errors.MailboxFull, errors.StoreUnavailable, errors.TocsinError)
-"""What every operation may answer with: an unknown query parameter, too many at once, a node that stops, a bug."""
+_ANY_CALL: Final = (
+    errors.Forbidden,
+    errors.InvalidRequest,
+    errors.MailboxFull,
+    errors.StoreUnavailable,
+    errors.TocsinError,
+)
+"""What every operation may answer with: a name that is not the node's, an unknown query parameter, too many at once, a node that
+stops, a bug."""
 
-_WITH_TOKEN: Final = (errors.Unauthenticated, errors.Forbidden)
+_WITH_TOKEN: Final = (errors.Unauthenticated,)
 
 _MEDIA: Final = "application/json"
 _TAG_OF_OTHERS: Final = "about"
@@ -99,6 +106,7 @@ def _other(name: str, words: str, permission: str, media: str, schema: Schema = 
         "x-permission": permission,
         "responses": {"200": {"description": words, "content": {media: {"schema": schema}}}},
     }
+    shown["responses"] |= {"403": _error(403)}
     if permission == "none":
         return {"get": shown | {"security": []}}
     shown["responses"] |= {str(status): _error(status) for status in (401, 403, 429, 500, 503)}

@@ -12,7 +12,6 @@ from actors.store.access import Token
 from runtime.clock import SECOND
 from runtime.errors import TocsinError
 
-from ..access.authentication import SESSION_FOR
 from ..access.caller import Caller
 from ..vocabulary.fields import show_instant
 from ..vocabulary.views import Json
@@ -35,7 +34,7 @@ def session_routes(entrance: Entrance) -> list[HTTPRouteHandler]:
             await entrance.refused(error, request)
             raise
         shown = _view(begun.row) | {"csrf": begun.csrf}
-        return _response(shown, _cookie(entrance, begun.cookie, SESSION_FOR // SECOND))
+        return _response(shown, _cookie(entrance, begun.cookie, entrance.authenticator.sessions.lifetime // SECOND))
 
     async def who(request: AnyRequest) -> Response[bytes]:
         caller = await entrance.caller(request)

@@ -65,8 +65,8 @@ PROOF: Final = "tocsin-csrf."
 SEND_SECONDS: Final = 10.0
 """How long a client may take nothing: then its buffers have been full for that long, and it is cut off."""
 
-CHECK_SECONDS: Final = 60.0
-"""Between two looks at whether the token is still good."""
+CHECK_SECONDS: Final = 1.0
+"""Between two looks at whether the token is still good: as long as a node goes by what it read of one."""
 
 GOING_AWAY: Final = 1001
 POLICY: Final = 1008
@@ -132,10 +132,16 @@ class Sockets:
                 # The server closes what its application leaves.
                 logger.exception("a WebSocket failed")
             else:
-                await _refuse(send, error_response(error, f"WebSocket {SOCKET_PATH}"))
+                await refuse(send, error_response(error, f"WebSocket {SOCKET_PATH}"))
 
     async def _let_in(self, socket: AnyConnection) -> Caller:
         """Who it is. Raises what refuses him."""
+        self._check_origin(socket)
+        caller = await self._entrance.caller(socket, changes=True)
+        check(BY_NAME["invoke"], caller)
+        return caller
+
+    def _check_origin(self, socket: AnyConnection) -> None:
         origin = socket.headers.get("origin")
         by_cookie = socket.headers.get("authorization") is None
         if by_cookie and origin is None and socket.cookies.get(self._entrance.settings.cookie):
@@ -143,9 +149,6 @@ class Sockets:
         own = self._entrance.origin_of(socket)
         if problem := origin_problem(origin, own, self._entrance.settings.origins):
             raise Forbidden(problem)
-        caller = await self._entrance.caller(socket, changes=True)
-        check(BY_NAME["invoke"], caller)
-        return caller
 
     @contextmanager
     def _counted(self, caller: Caller) -> Iterator[None]:
@@ -180,7 +183,7 @@ class Sockets:
         while True:
             await trio.sleep(CHECK_SECONDS)
             try:
-                await self._let_in(socket)
+                check(BY_NAME["invoke"], await self._entrance.still(socket, changes=True))
             except (Unauthenticated, Forbidden) as error:
                 await one.close(POLICY, str(error)[:100])
             except TocsinError:
@@ -332,7 +335,8 @@ def _with_proof(scope: Scope) -> AnyConnection:
     return ASGIConnection(found)
 
 
-async def _refuse(send: Send, response: Response[bytes]) -> None:
+async def refuse(send: Send, response: Response[bytes]) -> None:
+    """Answer who asks for a WebSocket with a response in place of one."""
     headers = [(name.lower().encode(), str(value).encode()) for name, value in response.headers.items()]
     headers += [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     await send({"type": "websocket.http.response.start", "status": response.status_code or 500, "headers": headers})

@@ -36,6 +36,9 @@ from .setting_readers import (
 SHORTEST_KEY: Final = 16
 """Characters of a shared key: what `openssl rand -hex 16` writes is twice as long."""
 
+MOST_KEYS: Final = 2
+"""In the file of the shared key: a change from one to another."""
+
 EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
@@ -147,7 +150,8 @@ class ClusterSettings:
     )
     cluster_key_file: str = _file(
         "cluster.key_file",
-        f"the secret that all nodes share, {SHORTEST_KEY} characters or more, in its first line: who does not know it is no node",
+        f"the secret that all nodes share, {SHORTEST_KEY} characters or more, in its first line: who does not know it is no "
+        "node; a second line is another key that others may show while the key is changed",
     )
     cluster_ca: str = _file(
         "cluster.tls.ca", "who signs the certificates of all nodes; with both below links are mutual TLS"
@@ -291,6 +295,7 @@ def cluster_config(settings: ClusterSettings, name: str) -> ClusterConfig:
     name: the node's. Raises InvalidRequest for a file that cannot be read or holds something else.
     """
     check_cluster(settings)
+    keys = _shared_keys(settings.cluster_key_file)
     return ClusterConfig(
         name=name,
         servers=settings.coordination_servers,
@@ -303,7 +308,8 @@ def cluster_config(settings: ClusterSettings, name: str) -> ClusterConfig:
         gate_seconds=settings.gate_timeout / SECOND,
         listen=str(settings.cluster_listen),
         advertise=settings.cluster_advertise,
-        key=_shared_key(settings.cluster_key_file),
+        key=next(iter(keys), None),
+        also=keys[1:],
         tls=_tls(_link_files(settings)),
         labels=tuple(sorted(settings.labels.items())),
         executor=settings.executor,
@@ -331,23 +337,33 @@ def _credentials(file: str) -> tuple[str, str] | None:
     return user, password
 
 
-def _shared_key(file: str) -> bytes | None:
+def _shared_keys(file: str) -> tuple[bytes, ...]:
+    """The key of the cluster, and one that other nodes may have while it is changed."""
     if not file:
-        return None
-    key = first_line("cluster.key_file", file)
-    if len(key) < SHORTEST_KEY:
+        return ()
+    first, *others = [line.strip() for line in _text("cluster.key_file", file).split("\n")]
+    keys = [first, *filter(None, others)]
+    if len(keys) > MOST_KEYS:
         raise InvalidRequest(
-            f"cluster.key_file: {SHORTEST_KEY} characters or more in the first line of {file}, it has {len(key)}"
+            f"cluster.key_file: {file} has {len(keys)} lines; the key, and while it is changed another one"
         )
-    return key.encode("utf-8")
+    for place, key in zip(("first", "second"), keys, strict=False):
+        if len(key) < SHORTEST_KEY:
+            raise InvalidRequest(
+                f"cluster.key_file: {SHORTEST_KEY} characters or more in the {place} line of {file}, it has {len(key)}"
+            )
+    return tuple(key.encode("utf-8") for key in keys)
 
 
 def first_line(field: str, file: str) -> str:
     """The first line of a file that holds a secret, without the blanks around it."""
+    return _text(field, file).split("\n", 1)[0].strip()
+
+
+def _text(field: str, file: str) -> str:
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8")
+        return Path(file).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidRequest(f"{field}: {file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InvalidRequest(f"{field}: {file} is no text") from None
-    return text.split("\n", 1)[0].strip()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from http.cookies import SimpleCookie
+from pathlib import Path
 
 import attrs
 import httpx
 import pytest
 
 from tests.tocsin.access.kit import TASK, Person
+from tests.tocsin.access.test_exposure import serving, settings
 from tests.tocsin.conftest import Running
 from tocsin.operations.table import OPERATIONS
 
@@ -116,3 +118,49 @@ def test_log_in_and_out_are_in_the_audit_log(root: Person) -> None:
     browser.send("DELETE", "/api/session", headers=browser.proof)
     found = root.send("GET", "/api/audits?actor=ada of the log").json()["list"]
     assert [one["action"] for one in found] == ["LogOut", "LogIn"]
+
+
+def test_who_logs_in_gets_a_session_of_his_own_whatever_cookie_he_brings(root: Person, browser: Browser) -> None:
+    """A cookie that somebody else has planted must not become his session."""
+    planted = f"tocsin_session=toc_0123456789ab_{'x' * 43}"
+    for cookie in (planted, browser.cookie):
+        answer = root.send("POST", "/api/session", headers={"Cookie": cookie})
+        assert answer.status_code == 200
+        made = SimpleCookie(answer.headers["set-cookie"])["tocsin_session"].value
+        assert f"tocsin_session={made}" != cookie
+    assert Browser(root.url, planted, "").send("GET", "/api/tasks").status_code == 401
+
+
+def test_no_other_site_logs_anybody_in(root: Person, browser: Browser) -> None:
+    """The token has to be in a header, which a form cannot set: nobody works in a session that another one has begun for him."""
+    for headers in ({}, {"Cookie": browser.cookie}, {"Cookie": browser.cookie, **browser.proof}):
+        body = {"token": root.token or "", "authorization": f"Bearer {root.token}"}
+        answer = httpx.post(f"{root.url}/api/session", headers=headers, data=body)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
+
+
+@pytest.mark.parametrize("origin", ["null", "http://127.0.0.1", "http://localhost:1", "https://evil.example", ""])
+def test_an_origin_is_the_own_one_to_the_letter(browser: Browser, origin: str) -> None:
+    for headers in ({"Origin": origin}, {"Origin": origin, **browser.proof}):
+        assert browser.send("POST", "/api/scheduler/resume", headers=headers, json={}).status_code == 403
+
+
+def test_another_method_is_no_way_around_the_proof(browser: Browser) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        for header in ("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"):
+            answer = browser.send(method, "/api/scheduler/resume", headers={header: "GET"}, json={})
+            assert answer.status_code in (403, 405)
+
+
+def test_guesses_of_sessions_are_slowed_down(tmp_path: Path) -> None:
+    node = serving(settings(tmp_path / "data", failed_logins=3))
+    try:
+        guesses = [
+            Browser(node.url, f"tocsin_session=toc_{number:012x}_{'x' * 43}", "")
+            .send("GET", "/api/session")
+            .status_code
+            for number in range(5)
+        ]
+        assert guesses == [401, 401, 401, 429, 429]
+    finally:
+        node.stop()

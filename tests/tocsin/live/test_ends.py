@@ -44,6 +44,8 @@ class Door:
             raise Unauthenticated("the token was revoked")
         return FIRST_ADMINISTRATOR
 
+    still = caller
+
 
 class Reader:
     """The other end of a connection. `pause`: seconds that each part takes to be read."""
