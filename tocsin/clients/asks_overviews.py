@@ -60,6 +60,22 @@ def upcoming(
     return Ask("upcoming", {**span, "task": task, "each": each, "limit": limit}, whole)
 
 
+def show_load(*, begin: Time | None = None, days: int = 7) -> Ask[dict[str, Any]]:
+    """How many tasks start in each minute of the coming days, as JSON. begin: now if not said."""
+    return Ask("show_load", {"from": time_of(begin, "from"), "days": days}, whole)
+
+
+def spread_load(
+    *, minute: Time | None = None, tasks: Sequence[TaskRef] | None = None, within: str | None = None
+) -> Ask[dict[str, Any]]:
+    """How to move the tasks of a crowded minute, or some, apart; nothing is changed.
+
+    `files` of the JSON are for `plan` and `apply_plan`. within: how much later each may start, a duration, 10m if not said.
+    """
+    ids = None if tasks is None else [reference(task, "task") for task in tasks]
+    return Ask("spread_load", {"body": body_of(minute=time_of(minute, "minute"), tasks=ids, within=within)}, whole)
+
+
 def bulk(
     action: str,
     tasks: Sequence[TaskRef] | None = None,

@@ -179,6 +179,8 @@ class SyncClient(SyncConnection):
     recent = _Method(asks_overviews.recent)
     upcoming = _Method(asks_overviews.upcoming)
     bulk = _Method(asks_overviews.bulk)
+    show_load = _Method(asks_overviews.show_load)
+    spread_load = _Method(asks_overviews.spread_load)
     show_tree = _Method(asks_overviews.show_tree)
     queue_start = _Method(asks_queue.queue_start)
     queue_next = _Method(asks_queue.queue_next)

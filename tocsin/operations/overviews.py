@@ -23,6 +23,9 @@ BULK_LIMIT_HIGH: Final = 10_000
 ID_AND_COMMA: Final = 37
 """Characters of an id in a list of ids."""
 
+MAX_SPREAD: Final = 1_000
+"""Tasks that are moved apart at a time: a file that somebody can still look through."""
+
 _SINCE: Final = Argument("since", "query", "instant", "from this time on; an hour ago if absent")
 _UNTIL: Final = Argument("until", "query", "instant", "up to this time; now if absent")
 
@@ -80,6 +83,27 @@ OVERVIEWS: Final = (
             Argument("each", "query", "whole", "fires of one task at most", default=20, low=1, high=MAX_PAGE),
             Argument("limit", "query", "whole", "rows at most", default=200, low=1, high=MAX_PAGE),
         ),
+        errors=(*INPUT, *FIND),
+    ),
+    Operation(
+        "show_load",
+        "GET",
+        "/load",
+        "How many tasks start in each minute of the coming days, and which crowd together",
+        "viewer",
+        (
+            Argument("from", "query", "instant", "from this time on; now if absent"),
+            Argument("days", "query", "whole", "how many days", default=7, low=1, high=31),
+        ),
+        errors=INPUT,
+    ),
+    Operation(
+        "spread_load",
+        "POST",
+        "/load/spread",
+        "How to move the tasks of a crowded minute apart, as a file to plan and apply; body: minute, tasks, within",
+        "viewer",
+        (BODY,),
         errors=(*INPUT, *FIND),
     ),
     Operation(

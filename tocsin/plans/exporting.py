@@ -54,7 +54,7 @@ def _export(tasks: Sequence[Task], calendars: Sequence[Calendar], form: Format) 
         "calendars": [
             _without_version(calendar_json(calendar)) for calendar in sorted(calendars, key=lambda one: one.name)
         ],
-        "tasks": [_task_json(task, names) for task in kept],
+        "tasks": [task_json(task, names) for task in kept],
     }
     text = write_yaml(document) if form == "yaml" else json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     ended = [{"name": task.definition.name, "phase": task.state.phase.value} for task in tasks if not _has_future(task)]
@@ -74,8 +74,8 @@ def _without_version(calendar: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in calendar.items() if key != "version"}
 
 
-def _task_json(task: Task, names: dict[str, str]) -> dict[str, Any]:
-    """A task as a file has it; parents by their names where the file has them."""
+def task_json(task: Task, names: dict[str, str]) -> dict[str, Any]:
+    """A task as a file has it; parents by their names where the file has them. names: of the file's tasks, by their ids."""
     body = definition_json(task.definition)
     if body["dependencies"] is not None:
         parents = [names.get(parent, parent) for parent in body["dependencies"]["parents"]]

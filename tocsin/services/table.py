@@ -74,6 +74,7 @@ from .executions import (
     show_execution,
     telling,
 )
+from .load import show_load, spread_load
 from .making import made_before
 from .node import counts, list_types, live, ready, show_node, version
 from .purge import purge
@@ -365,6 +366,8 @@ SERVICES: Final[Mapping[str, Service]] = {
         find_executions,
         recent,
         upcoming,
+        show_load,
+        spread_load,
         bulk,
         show_tree,
         plan,

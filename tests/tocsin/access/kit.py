@@ -65,6 +65,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "find_executions": {},
     "recent": {"tasks": "01a203f0-2eb4-7000-9be5-def23158b878"},
     "upcoming": {},
+    "show_load": {},
+    "spread_load": {"body": {"minute": "2026-12-01T03:00:00Z"}},
     "bulk": {"body": {"action": "pause", "tasks": ["nobody"]}},
     "show_tree": {"node": "node-1"},
     "queue_start": {"worker": "w{number}"},

@@ -39,6 +39,7 @@ NO_CHANGE = {
     "preview_cron": "computes",
     "preview_trigger": "computes",
     "plan": "says what would be done",
+    "spread_load": "says what could be done",
     "queue_start": "gives back what a worker held: the course of work, which executions and their logs tell",
     "queue_next": "the course of work",
     "queue_save": "the course of work",

@@ -7,7 +7,7 @@ from typing import Final
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason
 
-from ...operations.overviews import BULK_ACTIONS, BULK_LIMIT, BULK_LIMIT_HIGH
+from ...operations.overviews import BULK_ACTIONS, BULK_LIMIT, BULK_LIMIT_HIGH, MAX_SPREAD
 from ...queue.jobs import LEVELS
 from .answers import EXECUTION
 from .parts import (
@@ -88,6 +88,28 @@ _BULK: Final = closed(
     },
 )
 
+_PEAK: Final = closed(
+    {
+        "minute": INSTANT,
+        "fires": whole(),
+        "tasks": about(listed(closed({**_OF_TASK, "fires": whole()})), "those that start most often in it"),
+        "others": about(whole(), "starts of all other tasks"),
+    }
+)
+
+_SPREAD: Final = closed(
+    {},
+    {
+        "minute": about(nullable(TEXT), "the time to which the crowded minute belongs, ISO 8601"),
+        "tasks": about(
+            nullable(listed(TEXT, minItems=1, maxItems=MAX_SPREAD)), "ids or names, instead of all of that minute"
+        ),
+        "within": about(nullable(TEXT), "a duration from 2m to 1d: how much later each may start; 10m if absent"),
+    },
+)
+
+_TRUNCATED: Final = about(nullable(TEXT), "what is not counted, to read; null: everything is")
+
 _RECENT: Final = closed(
     {
         "nominal": about(nullable(INSTANT), "null: run by hand"),
@@ -103,7 +125,7 @@ _RECENT: Final = closed(
     }
 )
 
-OVERVIEW_BODIES: Final[dict[str, Schema]] = {"bulk": _BULK}
+OVERVIEW_BODIES: Final[dict[str, Schema]] = {"bulk": _BULK, "spread_load": _SPREAD}
 """Name of an operation -> its body."""
 
 OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
@@ -126,6 +148,43 @@ OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
         until=INSTANT,
         schedulerPaused=BOOLEAN,
         **{"from": INSTANT},
+    ),
+    "show_load": closed(
+        {
+            "from": about(INSTANT, "a whole minute"),
+            "until": INSTANT,
+            "minutes": whole(1),
+            "total": whole(),
+            "tasks": whole(),
+            "triggers": about(whole(), "different ones among them"),
+            "counts": about(
+                listed(listed(whole(), minItems=2, maxItems=2)),
+                "starts a minute, and for how many minutes",
+            ),
+            "peaks": about(listed(_PEAK), "the worst minutes, the worst first"),
+            "truncated": _TRUNCATED,
+        }
+    ),
+    "spread_load": closed(
+        {
+            "minute": INSTANT,
+            "proposals": listed(
+                closed(
+                    {
+                        **_OF_TASK,
+                        "before": ref("ShownTrigger"),
+                        "after": ref("ShownTrigger"),
+                        "words": about(TEXT, "the trigger as it would be"),
+                        "moves": about(TEXT, "how much later than its nominal times it would start"),
+                    }
+                )
+            ),
+            "left": about(listed(closed({**_OF_TASK, "why": TEXT})), "tasks that stay as they are"),
+            "files": about(listed(closed({"name": TEXT, "text": TEXT})), "for a plan, and to be applied"),
+            "worstBefore": about(whole(), "starts in the worst minute of the time in which they are moved"),
+            "worstAfter": whole(),
+            "truncated": _TRUNCATED,
+        }
     ),
     "bulk": closed(
         {
