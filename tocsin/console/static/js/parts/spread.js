@@ -57,10 +57,10 @@ function Proposal({ found, done }) {
     <${Table} caption="Proposed changes" columns=${COLUMNS} rows=${proposals} rowKey=${(one) => one.taskId} />
     <${Left} left=${left} />
     <div class="row">
-      <button class="primary" onClick=${() => handOn(files.text)}>Look at the difference first</button>
-      <${Action} label="Apply" title=${`Change ${many(proposals.length, "trigger")}`} where="/apply" body=${files} role="operator"
+      <button class="primary" onClick=${() => handOn(files[0].text)}>Look at the difference first</button>
+      <${Action} label="Apply" title=${`Change ${many(proposals.length, "trigger")}`} where="/apply" body=${{ files }} role="operator"
         about="Each of these tasks gets its new trigger. What came due before is settled under the old one; no time is fired twice." said="Applied: the load is spread" done=${done} />
-      <${CopyButton} text=${files.text} label="Copy as a file" />
+      <${CopyButton} text=${files[0].text} label="Copy as a file" />
     </div>
   </section>`;
 }
