@@ -105,8 +105,8 @@ function Editor({ id, draft: name, base, anew }) {
       <${Beside} form=${form} change=${edit} refused=${refused} />
       <${Same} task=${task} body=${body} form=${form} />
       ${state.conflict && html`<${Conflict} task=${task} now=${state.conflict} body=${body} keep=${() => save(state.conflict.revision)} startAgain=${startAgain} />`}
-      ${state.error && html`<div class="note bad" role="alert"><strong>${state.error.error}.</strong> ${state.error.message}</div>`}
       <div class="save-bar">
+        ${state.error && html`<div class="note bad" role="alert"><strong>${state.error.error}.</strong> ${state.error.message}</div>`}
         <button class="primary" disabled=${!may("operator") || state.busy || idle || Boolean(unread)} title=${may("operator") ? undefined : "needs the role operator"}>${task ? "Save" : "Make the task"}</button>
         <a class="button" href=${task ? link("tasks", id) : link("tasks")}>Leave</a>
         <span class="small dim">${unread ? `Not to be sent: ${unread.problem}` : task ? (idle ? "Nothing is changed." : `Changes: ${Object.keys(body).join(", ")}`) : draft.touched ? "Kept in this window until you make it." : ""}</span>

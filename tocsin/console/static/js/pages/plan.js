@@ -86,7 +86,7 @@ function Files({ files, set }) {
   return html`<div class=${`stack drop ${over ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${dropped}>
     ${files.map((file, at) => html`<div class="stack" key=${at}><div class="row spread"><label class="small" for=${`file-${at}`}><strong>${file.name}</strong></label>
       ${files.length > 1 && html`<button type="button" class="small plain" aria-label=${`Remove ${file.name}`} onClick=${() => set(files.filter((_, i) => i !== at))}>✕</button>`}</div>
-      <textarea id=${`file-${at}`} rows="10" spellcheck="false" placeholder=${EXAMPLE} value=${file.text} onInput=${(event) => change(at, { text: event.target.value })}></textarea></div>`)}
+      <textarea id=${`file-${at}`} rows="10" spellcheck=${false} placeholder=${EXAMPLE} value=${file.text} onInput=${(event) => change(at, { text: event.target.value })}></textarea></div>`)}
     <div class="row small"><label for="plan-files">Or drop files here, or choose them:</label><input id="plan-files" class="moment" type="file" multiple accept=".yaml,.yml,.json" onChange=${(event) => take(event.target.files)} /></div>
   </div>`;
 }
@@ -111,14 +111,22 @@ function Plan({ plan, body, cli, applied, again }) {
   </div><//>`;
 }
 
-const short = (value) => (value === null || value === undefined ? "–" : typeof value === "string" ? value : pretty(value));
+/** Values up to so many characters stand on one line. */
+const LINE = 80;
+
+function short(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "string") return value;
+  const text = JSON.stringify(value);
+  return text.length > LINE ? pretty(value) : text;
+}
 
 function Change({ change, title, fires }) {
   const [first] = change.actions;
   return html`<div class=${`change change-${first}`}>
     <div class="row spread"><span class="anywhere"><span class="sign" aria-hidden="true">${SIGNS[first][0]}</span> ${title} <span class="chip">${change.actions.map((one) => SIGNS[one][1]).join(", ")}</span></span>
       ${change.file && html`<span class="tiny dim">${change.file}${change.line ? `:${change.line}` : ""}</span>`}</div>
-    ${change.fields.length > 0 && html`<dl class="facts">${change.fields.map(({ field, before, after }) => html`<dt key=${field}><code>${field}</code></dt><dd><del><span class="for-readers">before </span>${short(before)}</del> <span aria-hidden="true">→</span> <ins><span class="for-readers">after </span>${short(after)}</ins></dd>`)}</dl>`}
+    ${change.fields.length > 0 && html`<dl class="facts">${change.fields.map(({ field, before, after }) => html`<dt key=${field}><code>${field}</code></dt><dd>${before !== null && html`<del><span class="for-readers">before </span>${short(before)}</del> <span aria-hidden="true">→</span> `}<ins><span class="for-readers">after </span>${short(after)}</ins></dd>`)}</dl>`}
     ${change.notes.map((note) => html`<p class="small" key=${note}>${note}</p>`)}
     ${fires && html`<${FireTimes} fires=${fires} />`}
   </div>`;

@@ -116,7 +116,7 @@ function Standing({ task, next, executions }) {
       <div class="row"><a href=${executionLink(one)}><${State} name=${one.state} /></a><${Waits} execution=${one} />${one.node && html`<span class="small dim">on ${one.node}</span>`}
         <span class="small dim">attempt ${one.attempt}</span><span class="small"><${Took} execution=${one} /></span></div>
       ${one.state === "RUNNING" && html`<${Progress} progress=${progress[one.id] ?? (open.length === 1 && task.currentStep ? fromDetail(task) : null)} startedAt=${one.startedAt} />`}</div>`)}
-    ${failure && html`<div class="note bad"><strong>${failureLine(failure)}</strong>${failure.traceback && html`<details><summary>Traceback</summary><pre class="small">${failure.traceback}</pre></details>`}</div>`}
+    ${failure && html`<div class="note failure"><strong>${failureLine(failure)}</strong>${failure.traceback && html`<details><summary>Traceback</summary><pre class="small">${failure.traceback}</pre></details>`}</div>`}
   </section>`;
 }
 

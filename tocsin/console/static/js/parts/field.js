@@ -20,8 +20,8 @@ export function TextField({ value, set, placeholder, multiline, list, mono, requ
   const input = (common) => {
     const all = { ...common, value: value ?? "", placeholder, required, onInput: (event) => set(event.target.value) };
     return multiline
-      ? html`<textarea ...${all} rows=${multiline} spellcheck="false"></textarea>`
-      : html`<input ...${all} type="text" list=${list} class=${mono ? "mono" : undefined} autocomplete="off" spellcheck="false" />`;
+      ? html`<textarea ...${all} rows=${multiline} spellcheck=${false}></textarea>`
+      : html`<input ...${all} type="text" list=${list} class=${mono ? "mono" : undefined} autocomplete="off" spellcheck=${false} />`;
   };
   return html`<${Labelled} ...${about} control=${input} />`;
 }

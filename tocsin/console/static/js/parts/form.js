@@ -129,7 +129,7 @@ function Items({ about, value, set, refused, name, path, label, hint, wrong }) {
   return html`<div class="field span" role="group" aria-label=${label}><span class="label">${label}</span>
     ${list.map((one, at) => html`<div class="pair single" key=${at}>
       ${simple
-        ? html`<input id=${idOf(`${path}[${at}]`)} aria-label=${`${name} ${at + 1}`} value=${one ?? ""} autocomplete="off" spellcheck="false"
+        ? html`<input id=${idOf(`${path}[${at}]`)} aria-label=${`${name} ${at + 1}`} value=${one ?? ""} autocomplete="off" spellcheck=${false}
             onInput=${(event) => change(at)(core(about.items).type === "string" ? event.target.value : numeric(event.target.value))} />`
         : html`<${SchemaField} name=${`${name} ${at + 1}`} schema=${about.items} value=${one ?? undefined} set=${change(at)} path=${`${path}[${at}]`} refused=${refused} />`}
       <button type="button" class="plain small" aria-label=${`Remove ${name} ${at + 1}`} onClick=${drop(at)}>✕</button></div>`)}

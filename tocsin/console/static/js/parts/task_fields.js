@@ -8,6 +8,8 @@ import { Card } from "./page.js";
 const EXAMPLE = `[{"name": "tell", "on": ["FAILED"],
   "actions": [{"kind": "webhook", "url": "https://example.org/hook"}]}]`;
 
+const PLACES = [{ value: "store", label: "the store" }, { value: "memory", label: "memory" }];
+
 /** What is run: name, type, parameters. */
 export function What({ form, change, types, refused, fixed }) {
   const type = types.find((one) => one.name === form.taskType);
@@ -19,8 +21,8 @@ export function What({ form, change, types, refused, fixed }) {
         <${ChoiceField} path="taskType" label="Task type" none="choose" options=${names} value=${form.taskType}
           set=${(taskType) => change({ taskType, parameters: taskType === form.taskType ? form.parameters : {} })} wrong=${wrongAt(refused, "taskType")} />
         <${ChoiceField} path="persistent" label="Kept in" value=${form.persistent ? "store" : "memory"} set=${(where) => change({ persistent: where === "store" })}
-          options=${fixed ? [form.persistent ? { value: "store", label: "the store" } : { value: "memory", label: "memory" }] : [{ value: "store", label: "the store: it survives every restart" }, { value: "memory", label: "memory: it ends with its node, and costs no write" }]}
-          hint=${fixed ? "cannot be changed: make a new task" : undefined} wrong=${wrongAt(refused, "persistent")} />
+options=${PLACES.filter(({ value }) => !fixed || (value === "store") === form.persistent)}
+          hint=${fixed ? "cannot be changed: make a new task" : form.persistent ? "it survives every restart" : "it ends with its node, and costs no write"} wrong=${wrongAt(refused, "persistent")} />
       </div>
       ${type?.description && html`<details><summary>What ${type.name} does: ${type.description.split("\n")[0]}</summary><p class="type-about small">${type.description}</p></details>`}
       ${form.taskType && html`<fieldset><legend>Parameters</legend>
