@@ -14,30 +14,38 @@ export function useLoaded(read, inputs) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
   const reading = useRef(null);
   const planned = useRef(null);
+  const running = useRef(null);
   const last = useRef(0);
   const newest = useRef(read);
   newest.current = read;
 
-  const start = useCallback(async () => {
+  const start = useCallback(() => {
     reading.current?.abort();
     const abort = new AbortController();
     reading.current = abort;
     last.current = performance.now();
-    try {
-      const data = await newest.current(abort.signal);
-      if (!abort.signal.aborted) setState({ data, error: null, loading: false });
-    } catch (error) {
-      if (!abort.signal.aborted) setState((before) => ({ ...before, error, loading: false }));
-    }
+    const look = async () => {
+      try {
+        const data = await newest.current(abort.signal);
+        if (!abort.signal.aborted) setState({ data, error: null, loading: false });
+      } catch (error) {
+        if (!abort.signal.aborted) setState((before) => ({ ...before, error, loading: false }));
+      }
+    };
+    running.current = look();
   }, []);
 
   const again = useCallback(() => {
     if (planned.current) return;
     const wait = Math.max(0, REST - (performance.now() - last.current));
-    planned.current = setTimeout(() => {
+    const mine = setTimeout(async () => {
+      // A slow answer is waited for: cut off by each new wish, it would never be shown.
+      await running.current;
+      if (planned.current !== mine) return;
       planned.current = null;
       start();
     }, wait);
+    planned.current = mine;
   }, []);
 
   useEffect(() => {
