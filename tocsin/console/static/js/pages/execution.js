@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../lib.js";
 import { get, path } from "../api.js";
-import { duration, many, short } from "../format.js";
+import { duration, many, millis, short } from "../format.js";
 import { onKey } from "../keys.js";
 import { isBroken, useLive } from "../live.js";
 import { useLiveLoaded, useLoaded } from "../load.js";
@@ -140,7 +140,7 @@ function Notes({ execution, task }) {
       ${others.map((id) => html` · <a class="mono" href=${link("executions", id)}>${short(id)}</a>`)}
       ${page && html` · <a href=${link(page)}>${title}</a>`}
       ${expiresAt && html`<div class="small dim">It is given up if it has not started by then: <${When} at=${expiresAt} both /></div>`}</div>`}
-    ${state === "CRASHED" && html`<div class="note bad" role="status"><strong>Held.</strong> Its process went away in the middle of it. Resume it to go on from its checkpoint, or cancel it.</div>`}
+    ${state === "CRASHED" && html`<div class="note warn" role="status"><strong>Held.</strong> Its process went away in the middle of it. Resume it to go on from its checkpoint, or cancel it.</div>`}
     ${cancelReason && html`<div class="note anywhere"><strong>Cancelled: </strong>${cancelReason}</div>`}
     ${lingers && html`<div class="note warn">It has ended, but its abandoned handler has not returned: it still occupies its task and a slot. Release it if you are sure that it does no harm.</div>`}`;
 }
@@ -165,10 +165,11 @@ function About({ execution, task }) {
     ["Outcome", outcome && `${word(outcome)}${reason && reason !== outcome ? `: ${reason.replaceAll("_", " ")}` : ""}`],
     ["Lateness", late !== null && duration(late)],
     ["Asked for", nominal ? null : html`over ${execution.channel}, <${When} at=${createdAt} both />`],
-    ["First start", firstStartedAt && firstStartedAt !== startedAt && html`<${When} at=${firstStartedAt} both fine />`],
+    ["First start", execution.attempt > 1 && html`<${When} at=${firstStartedAt} both fine />`],
     ["Started", startedAt && html`<${When} at=${startedAt} both fine />`],
     ["Ended", endedAt && html`<${When} at=${endedAt} both fine />`],
     ["Took", startedAt && html`<${Took} execution=${execution} />`],
+    ["With all tries", execution.attempt > 1 && endedAt && !isOpen(execution) && duration(millis(endedAt) - millis(firstStartedAt))],
     ["Node", execution.node],
     ["Meant for", execution.target],
     ["Fence", execution.fence || null],

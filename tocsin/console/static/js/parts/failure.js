@@ -28,7 +28,7 @@ function Frame({ frame }) {
 export function Failure({ failure }) {
   const own = framesOf(failure.traceback ?? "").filter((frame) => frame.own).reverse();
   return html`<div class="stack">
-    <div class="note bad anywhere" dir="auto"><strong>${failure.type}</strong><div class="failure-text">${failure.message}</div></div>
+    <div class="note failure anywhere" dir="auto"><strong>${failure.type}</strong><div class="failure-text">${failure.message}</div></div>
     ${own.length > 0 && html`<ol class="frames" aria-label="Where, the innermost first">${own.map((frame) => html`<${Frame} frame=${frame} />`)}</ol>`}
     ${failure.traceback && html`<details><summary>The whole traceback</summary>
       <div class="row spread"><span class="small dim">as Python wrote it</span><${CopyButton} text=${failure.traceback} /></div>

@@ -2,7 +2,7 @@
 
 import { classes, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { get, path } from "../api.js";
-import { count, full } from "../format.js";
+import { count, full, many } from "../format.js";
 import { setQuery } from "../router.js";
 import { Problem } from "./page.js";
 import { Clock } from "./time.js";
@@ -100,7 +100,7 @@ export function Log({ id, open, query }) {
       <select aria-label="Level" value=${query.log ?? ""} onChange=${(event) => setQuery({ log: event.target.value })}>
         <option value="">All levels</option>${LEVELS.slice(1, 4).map((level) => html`<option value=${level}>${level} and worse</option>`)}</select>
       <input type="search" aria-label="Find in the log" placeholder="find in the log" value=${text} onInput=${(event) => setText(event.target.value)} />
-      <span class="small dim" role="status">${count(fitting.length)}${fitting.length < lines.length ? ` of ${count(lines.length)}` : ""} lines</span>
+      <span class="small dim" role="status">${fitting.length < lines.length ? `${count(fitting.length)} of ` : ""}${many(lines.length, "line")}</span>
       <button type="button" class="small" disabled=${!lines.length} onClick=${() => download(fitting, `${id}.log`)}>Download</button>
       ${!following && html`<button type="button" class="small primary" onClick=${follow}>${open ? "Follow ↓" : "To the end ↓"}</button>`}
     </div>

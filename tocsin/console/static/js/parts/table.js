@@ -1,7 +1,7 @@
 // Tables: sorted by the address, turned page by page, stacked as cards where there is no room.
 
 import { classes, html } from "../lib.js";
-import { count } from "../format.js";
+import { count, many } from "../format.js";
 import { setQuery } from "../router.js";
 
 /**
@@ -43,7 +43,7 @@ function Heading({ column, sortBy }) {
 
 /** The way through a list of `total` rows, `size` of them a page; where one is stands in the address as `offset`. */
 export function Pager({ offset, size, total, word = "rows" }) {
-  if (total <= size && offset === 0) return html`<div class="pager">${count(total)} ${word}</div>`;
+  if (total <= size && offset === 0) return html`<div class="pager">${many(total, word.replace(/s$/, ""))}</div>`;
   const last = Math.min(offset + size, total);
   const to = (where) => () => setQuery({ offset: where > 0 ? where : null }, { replace: false });
   return html`<nav class="pager" aria-label="Pages">
