@@ -148,7 +148,12 @@ async def _running(node: Node) -> AsyncIterator[None]:
 def sqlite_store(config: NodeConfig) -> SqliteStore:
     """The store of a node that is alone, in its data directory."""
     path = config.data / "tocsin.db"
-    return SqliteStore(path, synchronous=config.synchronous, deliveries_kept=config.deliveries_kept)
+    return SqliteStore(
+        path,
+        synchronous=config.synchronous,
+        deliveries_kept=config.deliveries_kept,
+        secure_delete=config.secure_delete,
+    )
 
 
 def _sharing(cluster: Cluster) -> Sharing:

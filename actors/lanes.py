@@ -84,6 +84,7 @@ class NodeConfig:
     deliveries_kept: int = DELIVERIES_KEPT
     partitions: int = DEFAULT_PARTITIONS
     synchronous: str = "FULL"
+    secure_delete: bool = False
     sweep_every: Micros = SWEEP_EVERY
     watch_seconds: float = DEFAULT_INTERVAL_SECONDS
     queues: Mapping[str, int] = attrs.field(factory=dict)

@@ -46,6 +46,7 @@ class SqliteStore:
     """The port's adapter over the file at `path`, whose directory must exist.
 
     `synchronous`: FULL (a commit survives a power cut) or NORMAL (it survives the process only; for measurements).
+    `secure_delete`: what is deleted is overwritten in the file, and after a purge in no log either.
     `deliveries_kept`: see `DELIVERIES_KEPT`. `clock`: the store's clock, which leases are measured by; None: SQLite's own.
     """
 
@@ -55,11 +56,13 @@ class SqliteStore:
         *,
         synchronous: str = "FULL",
         deliveries_kept: int = DELIVERIES_KEPT,
+        secure_delete: bool = False,
         clock: Callable[[], Instant] | None = None,
     ) -> None:
         self._path = path
         self._clock = clock
         self._synchronous = synchronous
+        self._secure_delete = secure_delete
         self._deliveries_kept = deliveries_kept
         self._connection: sqlite3.Connection | None = None
         self._writer: Writer | None = None
@@ -67,7 +70,7 @@ class SqliteStore:
 
     def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
         with door():
-            connection = sqlite_schema.connect_writer(self._path, self._synchronous)
+            connection = sqlite_schema.connect_writer(self._path, self._synchronous, self._secure_delete)
             try:
                 version = sqlite_schema.migrate(connection)
                 fresh = {
@@ -104,8 +107,12 @@ class SqliteStore:
             return self._writing().commit(commit)
 
     def purge(self, wanted: Slice) -> Purged:
-        with door(), self._writing().transaction() as connection:
-            return sqlite_purge.purge(connection, wanted)
+        with door():
+            with self._writing().transaction() as connection:
+                purged = sqlite_purge.purge(connection, wanted)
+            if self._secure_delete and purged.next is None:
+                sqlite_schema.empty_log(connection)
+        return purged
 
     def record_timezone_database(self, version: str) -> None:
         with door(), self._writing().transaction() as connection:

@@ -65,8 +65,11 @@ def door() -> Iterator[None]:
         raise translated(error) from error
 
 
-def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
-    """The connection that writes. `synchronous` as SQLite's pragma: FULL makes a commit durable before it returns."""
+def connect_writer(path: Path, synchronous: str, secure_delete: bool = False) -> sqlite3.Connection:
+    """The connection that writes. `synchronous` as SQLite's pragma: FULL makes a commit durable before it returns.
+
+    secure_delete: what is deleted is overwritten.
+    """
     # Parameters and results are for nobody else on the machine; what SQLite makes beside the file has the file's mode.
     with suppress(OSError):
         path.touch(mode=0o600)
@@ -78,11 +81,19 @@ def connect_writer(path: Path, synchronous: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
         # Debian's SQLite overwrites what it deletes; secrets do not belong into the store, and it doubles the writes.
-        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute(f"PRAGMA secure_delete = {'ON' if secure_delete else 'OFF'}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Take what the write-ahead log holds into the file and cut it to nothing: it still has what was deleted since.
+
+    While somebody reads it may not be possible; then the next time.
+    """
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 class Reader(sqlite3.Connection):

@@ -33,6 +33,7 @@ from .setting_readers import (
     one_of,
     optional,
     read_address,
+    read_flag,
     read_modules,
     read_networks,
     read_path,
@@ -258,6 +259,16 @@ class Config(SocketSettings):
             one_of("FULL", "NORMAL"),
             "FULL or NORMAL",
             "FULL: what was acknowledged survives power loss; NORMAL only kill -9, and is faster",
+        ),
+    )
+    secure_delete: bool = attrs.field(
+        default=False,
+        metadata=about(
+            "store.secure_delete",
+            read_flag,
+            "true or false",
+            "whether SQLite overwrites what is purged or deleted, which doubles its writes; without it what was deleted can be "
+            "read in the file until its place is needed",
         ),
     )
     webhooks_allowed: tuple[str, ...] = attrs.field(

@@ -32,6 +32,7 @@ def node_config(config: Config) -> NodeConfig:
         retention=retention_of(config),
         deliveries_kept=config.deliveries_last,
         synchronous=config.synchronous,
+        secure_delete=config.secure_delete,
         canaries=canary_config(config),
         cluster=cluster_config(config, config.name) if config.clustered else None,
         version=metadata.version("tocsin"),
