@@ -132,6 +132,34 @@ def test_links_lead_somewhere() -> None:
     assert dead == []
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as pages, built strictly: what leads nowhere, or to a heading that is not there, is an error."""
+    site = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)], cwd=ROOT, capture_output=True,
+        text=True, timeout=HANG_SECONDS, check=False,
+        env={"PATH": "/usr/bin:/bin", "NO_MKDOCS_2_WARNING": "1", "http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return site
+
+
+def test_pages_to_browse_have_every_document(built: Path) -> None:
+    documents = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in (ROOT / "docs").rglob("*.md")}
+    assert {page.relative_to(built) for page in built.rglob("*.html")} == documents | {Path("404.html")}
+
+
+def test_pages_to_browse_load_nothing_from_elsewhere(built: Path) -> None:
+    loads = re.compile(
+        r"""<(?:script|img|iframe)[^>]*src="((?:https?:)?//[^"]*)"|<link[^>]*href="((?:https?:)?//[^"]*)\""""
+    )
+    found = {page.name: loads.findall(page.read_text("utf-8")) for page in built.rglob("*.html")}
+    assert {name: loaded for name, loaded in found.items() if loaded} == {}
+    assert loads.findall('<script defer src="https://cdn.example/x.js">') == [("https://cdn.example/x.js", "")]
+    assert (built / "assets/iframe-worker.js").exists()
+
+
 def test_every_guide_is_found_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert [page.name for page in (ROOT / "docs").rglob("*.md") if f"({page.relative_to(ROOT)})" not in readme] == []
