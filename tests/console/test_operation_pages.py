@@ -45,7 +45,9 @@ def test_one_node_says_so_and_how_to_try_three(console: Console) -> None:
 def test_what_is_wrong_with_a_cluster_is_said_in_words(console: Console) -> None:
     def wrong(body: dict[str, Any]) -> None:
         [own] = body["list"]
-        body["list"].append(own | {"name": "far", "here": False, "leader": False, "offsetMs": -2500.0, "address": "a:1"})
+        body["list"].append(
+            own | {"name": "far", "here": False, "leader": False, "offsetMs": -2500.0, "address": "a:1"}
+        )
         body["list"].append(own | {"name": "zoned", "here": False, "leader": False, "timezoneDatabase": "2020a"})
         body["coordination"]["gate"] = "cold start: 2 of 3 nodes are here"
 

@@ -1,6 +1,6 @@
 // Whether all is well: a verdict, what is wrong and what to do about it, and the figures that are worth a look.
 
-import { html, useMemo, useState } from "../lib.js";
+import { html, useEffect, useMemo, useState } from "../lib.js";
 import { get } from "../api.js";
 import { count, duration, relative, useNow } from "../format.js";
 import { useEvery } from "../every.js";
@@ -43,11 +43,9 @@ export function Page() {
   const all = useLoaded(readAll, []);
   const [refused, setRefused] = useState(null);
   const figures = useStore(looked);
-  const again = () => {
-    all.again();
-    look().then(() => setRefused(null), setRefused);
-  };
-  useEvery(LOOK, again);
+  const lookOnce = () => look().then(() => setRefused(null), setRefused);
+  useEffect(() => void lookOnce(), []);
+  useEvery(LOOK, () => (all.again(), lookOnce()));
   return html`
     <${Head} title="Health" about="Whether tasks run on time, and what to do if they do not." />
     <${Loaded} of=${all}>${(known) => {

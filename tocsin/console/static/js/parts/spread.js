@@ -34,7 +34,7 @@ export function Spread({ minute, within, done }) {
     setBusy(false);
   };
   return html`<div class="stack">
-    <div class="row"><label class="row small" for="within">Each may start later by at most
+    <div class="row"><label class="spread-within small" for="within">Each may start later by at most
       <select id="within" value=${within} onChange=${(event) => (setQuery({ within: event.target.value === "10m" ? null : event.target.value }), setState(null))}>${WITHIN.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>
       <button disabled=${busy} onClick=${propose}>${busy ? "Thinking …" : "Spread these"}</button>
       <span class="small dim">A proposal: nothing is changed yet.</span></div>
