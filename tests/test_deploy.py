@@ -33,7 +33,7 @@ def test_settings_of_the_unit_and_of_the_container_are_settings() -> None:
     contained = load_config(_named(*re.findall(r"TOCSIN_\w+=\S+", CONTAINER))).config
     assert str(contained.data) == "/data"
     assert "VOLUME /data" in CONTAINER
-    assert contained.listen.endswith(re.findall(r"EXPOSE (\d+)", CONTAINER)[0])
+    assert contained.listen.port == int(re.findall(r"EXPOSE (\d+)", CONTAINER)[0])
 
 
 def test_guide_names_the_files_and_their_patience() -> None:

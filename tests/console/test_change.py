@@ -60,6 +60,7 @@ def test_what_a_viewer_may_not_do_is_greyed_out_and_refused(console: Console) ->
     made = console.site.client.call("add_token", body={"name": "looker", "role": "viewer"})
     console.page.get_by_label("Token").fill(made["token"])
     console.page.get_by_role("button", name="Log in").click()
+    expect(console.page.get_by_text("looker · viewer")).to_be_visible()
     page = console.open("/tasks")
     expect(page.get_by_role("button", name="Run now").first).to_be_disabled()
     page = console.open("/access")

@@ -11,7 +11,7 @@ export function When({ at, both, fine }) {
   if (at == null) return html`<span class="dim">–</span>`;
   const exact = full(at, { fine });
   const title = `${exact} ${zoned === "utc" ? "UTC" : ""}`.trim();
-  return html`<time datetime=${at} title=${title} class="nowrap">${both ? `${exact} (${relative(at, present)})` : relative(at, present)}</time>`;
+  return html`<time datetime=${at} title=${title} class=${both ? "" : "nowrap"}>${both ? `${exact} (${relative(at, present)})` : relative(at, present)}</time>`;
 }
 
 /** The time of day alone. */
