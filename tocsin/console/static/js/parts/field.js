@@ -58,6 +58,8 @@ export function refusal(error) {
   if (!error) return null;
   const missing = /^missing parameter '([^']+)'/.exec(error.message) ?? /^(?:unknown )?parameter '([^']+)'/.exec(error.message);
   if (missing) return { path: `parameters.${missing[1]}`, text: error.message };
+  // Of a calendar: its zone is the only one that it has, so the node does not say where.
+  if (/^unknown time zone/.test(error.message)) return { path: "timezone", text: error.message };
   const unknown = /^unknown field '([\w.]+)'/.exec(error.message);
   if (unknown) return { path: unknown[1], text: error.message };
   const named = /^([A-Za-z][\w.[\]]*): (.*)$/s.exec(error.message);
