@@ -408,6 +408,19 @@ class Queues:
         holders = tuple(sorted(pool.holders.values(), key=lambda holder: (holder.since, holder.execution_id)))
         return Lock(*key, pool.limit, holders, members - len(holders))
 
+    def longest_waiting(self, queue: str) -> str | None:
+        """The execution that came first of those that wait in a queue: ids grow with time."""
+        found = self._queues.get(queue)
+        return None if found is None else min(found.waiting, default=None)
+
+    def longest_waiting_for(self, key: Key) -> str | None:
+        """The execution that came first of those that wait and need a concurrency key."""
+        pool = self._pools.get(key)
+        members = (
+            () if pool is None else (one for some in pool.limits.values() for one in some if one not in pool.holders)
+        )
+        return min(members, default=None)
+
     def locks(self) -> Iterator[Lock]:
         """All concurrency keys that somebody holds or waits for."""
         for key in sorted(self._pools):

@@ -5,7 +5,7 @@ A concurrency key and a queue's limit hold within a lane: memory tasks are count
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
 import attrs
@@ -127,7 +127,7 @@ class LaneControl:
         return Activity(tuple(rows[wanted.offset : reach.limit]), more, stored.reached)
 
     async def newest(self, ids: Sequence[str], count: int) -> dict[str, Newest]:
-        """The newest executions and unrun slots of each of these tasks, at most `count` of each; those out of scope are left out."""
+        """The newest executions and unrun slots of each of these tasks, at most `count` of each; in scope only."""
         found: dict[str, Newest] = {}
         for lane in (self._durable, self._memory):
             if self._scope == EVERYTHING:
@@ -142,14 +142,14 @@ class LaneControl:
         """When and of which task something is due up to an instant, in order: the first so many, also of those out of scope."""
         found = []
         for lane in (self._durable, self._memory):
-            found += await self._world.blocking(lane.store.due, None, until, limit, lane=lane.reader)
+            found += await self._world.blocking(lane.store.due, None, until, limit, lane=lane.looker)
         return sorted(found)[:limit]
 
     async def tasks(self, ids: Sequence[str]) -> list[Task]:
         """The stored tasks and the memory tasks of this node among these."""
         found = []
         for lane in (self._durable, self._memory):
-            found += await self._world.blocking(lane.store.tasks, ids, lane=lane.reader)
+            found += await self._world.blocking(lane.store.tasks, ids, lane=lane.looker)
         return [task for task in found if self._scope.covers(task.definition)]
 
     def load(self) -> tuple[int, int, int]:
@@ -187,6 +187,28 @@ class LaneControl:
                     use = evolve(use, running=known.running + use.running, waiting=known.waiting + use.waiting)
                 found[use.name] = use
         return [found[name] for name in sorted(found)]
+
+    async def waiting_since(self, queue: str) -> Instant | None:
+        """Since when the execution waits that has waited longest in a queue, as far as this node knows; None if none does."""
+        return await self._since(lane.keeper.claims.queues.longest_waiting(queue) for lane in self._lanes)
+
+    async def waiting_for_since(self, tenant: str, key: str) -> Instant | None:
+        """The same of a concurrency key; None also if that execution lies outside of the scope."""
+        return await self._since(lane.keeper.claims.queues.longest_waiting_for((tenant, key)) for lane in self._lanes)
+
+    async def _since(self, ids: Iterable[str | None]) -> Instant | None:
+        found: list[Instant] = []
+        for lane, execution_id in zip(self._lanes, ids, strict=True):
+            if execution_id is None:
+                continue
+            detail = await self._world.blocking(lane.store.execution, execution_id, lane=lane.looker)
+            if detail is not None and await self.tasks([detail.execution.task_id]):
+                found.append(detail.execution.created_at)
+        return min(found, default=None)
+
+    @property
+    def _lanes(self) -> tuple[Lane, Lane]:
+        return self._durable, self._memory
 
     def waits_for(self, definition: Definition, execution: Execution) -> tuple[WaitsFor | None, Lock | None]:
         """What an execution lacks at this moment, and who has it if that is a key.

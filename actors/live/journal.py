@@ -59,6 +59,18 @@ class Journal:
         numbers = range(first, min(self.newest + 1, first + limit))
         return [entry for one in numbers if (entry := self._ring[one % KEPT]) is not None]
 
+    def since(self, at: Instant) -> Iterator[Entry]:
+        """The entries from an instant on, the newest first, as far as they are kept."""
+        for number in range(self.newest, self.oldest - 1, -1):
+            entry = self._ring[number % KEPT]
+            if entry is None or entry.at < at:
+                return
+            yield entry
+
+    def running(self) -> list[Definition]:
+        """The definition of each execution that runs by what this node has committed."""
+        return list(self._definitions.values())
+
     async def wait(self) -> None:
         """Wait until there is something new."""
         if self._waiting is None:

@@ -127,13 +127,20 @@ def test_queues_are_listed(client: Client, shell: Shell) -> None:
         add(client, "wait", name=name, policies={"queue": "narrow", "concurrency": {"key": "narrow", "limit": 1}})
     executions = [client.call("run_task", task=name)["id"] for name in ("q1", "q2")]
     ended(client, executions[0], "RUNNING")
-    narrow = {"name": "narrow", "limit": None, "running": 0, "waiting": 1}
-    found = until(lambda: client.call("list_queues")["list"], lambda listed: len(listed) > 0)
-    assert [one | {"running": 0} for one in found if one["name"] == "narrow"] == [narrow]
+    found = until(lambda: client.call("list_queues")["list"], lambda listed: any(one["waiting"] for one in listed))
+    [narrow] = [one for one in found if one["name"] == "narrow"]
+    waits = client.call("show_execution", execution=executions[1])["createdAt"]
+    assert (narrow["limit"], narrow["running"], narrow["waiting"], narrow["oldest"]) == (None, 1, 1, waits)
+    assert (narrow["started5m"], narrow["ended5m"], narrow["chosen"]) == (1, 0, False)
+    [lock] = [one for one in client.call("list_locks")["list"] if one["key"] == "narrow"]
+    assert (lock["waiting"], lock["oldest"]) == (1, waits)
     assert "narrow" in shell("queue", "list")[1]
     for execution in reversed(executions):
         client.call("cancel_execution", execution=execution)
         ended(client, execution, "CANCELLED")
+    [narrow] = [one for one in client.call("list_queues")["list"] if one["name"] == "narrow"]
+    assert (narrow["running"], narrow["waiting"], narrow["oldest"]) == (0, 0, None)
+    assert (narrow["started5m"], narrow["ended5m"]) == (1, 2)
 
 
 def test_only_an_abandoned_handler_is_released(client: Client, shell: Shell) -> None:

@@ -249,6 +249,7 @@ class LockInfo(Record):
     limit: int
     waiting: int
     holders: tuple[dict[str, Any], ...] = ()
+    oldest: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -259,6 +260,9 @@ class QueueInfo(Record):
     limit: int | None
     running: int
     waiting: int
+    oldest: datetime | None = None
+    started_5m: int = attrs.field(default=0, metadata={"key": "started5m"})
+    ended_5m: int = attrs.field(default=0, metadata={"key": "ended5m"})
 
 
 @attrs.frozen(kw_only=True)

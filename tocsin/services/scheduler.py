@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from actors.keeper_queues import Holder, Lock, QueueUse
+from actors.model.execution import Execution
+from actors.model.lifecycle import State
 from actors.store.port import SchedulerPause
+from runtime.clock import MINUTE, Instant, Micros
 from runtime.errors import InvalidRequest, NotFound
 
 from ..operations.calls import Call
@@ -50,7 +54,7 @@ async def list_locks(node: Node, _call: Call) -> Json:
     locks = node.control.locks()
     names = await names_of(node, (holder.task_id for lock in locks for holder in lock.holders))
     hidden = node.scope.owner is not None
-    return {"list": [_lock_view(lock, names, hidden) for lock in locks]}
+    return {"list": [await _lock_view(node, lock, names, hidden) for lock in locks]}
 
 
 async def names_of(node: Node, task_ids: Iterable[str]) -> dict[str, str]:
@@ -62,7 +66,7 @@ async def names_of(node: Node, task_ids: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _lock_view(lock: Lock, names: Mapping[str, str], hidden: bool) -> Json:
+async def _lock_view(node: Node, lock: Lock, names: Mapping[str, str], hidden: bool) -> Json:
     """hidden: without those holders whose names the caller may not know."""
     return {
         "key": lock.key,
@@ -70,6 +74,7 @@ def _lock_view(lock: Lock, names: Mapping[str, str], hidden: bool) -> Json:
         "limit": lock.limit,
         "holders": [_holder_view(one, names) for one in lock.holders if not hidden or one.task_id in names],
         "waiting": lock.waiting,
+        "oldest": show_instant(await node.control.waiting_for_since(lock.tenant, lock.key)),
     }
 
 
@@ -96,10 +101,37 @@ async def release_lock(node: Node, call: Call) -> Json:
     return {"key": key, "released": list(released)}
 
 
+THROUGHPUT: Final = Micros(5 * MINUTE)
+"""The time of which it is told how much of a queue began and ended."""
+
+
 async def list_queues(node: Node, _call: Call) -> Json:
-    """The queues that have a limit or in which somebody waits."""
-    return {"list": [_queue_view(queue) for queue in node.control.queues()]}
+    """The queues that have a limit, in which somebody waits, or of which something ran lately."""
+    uses = {use.name: use for use in node.control.queues()}
+    passed, running = throughput(node), Counter(one.policies.queue for one in node.journal.running())
+    names = sorted({*uses, *(name for name, _ in passed), *running})
+    found = [uses.get(name) or QueueUse(name, None, running[name], 0) for name in names]
+    return {"list": [await _queue_view(node, use, passed, running[use.name]) for use in found]}
 
 
-def _queue_view(queue: QueueUse) -> Json:
-    return {"name": queue.name, "limit": queue.limit, "running": queue.running, "waiting": queue.waiting}
+def throughput(node: Node) -> Counter[tuple[str, bool]]:
+    """How many executions of each queue this node has begun (False) and ended (True) of late."""
+    found: Counter[tuple[str, bool]] = Counter()
+    for entry in node.journal.since(Instant(node.world.now() - THROUGHPUT)):
+        what = entry.what
+        if isinstance(what, Execution) and entry.definition is not None and what.state is not State.WAITING:
+            found[entry.definition.policies.queue, what.state is not State.RUNNING] += 1
+    return found
+
+
+async def _queue_view(node: Node, use: QueueUse, passed: Mapping[tuple[str, bool], int], running: int) -> Json:
+    return {
+        "name": use.name,
+        "limit": use.limit,
+        "running": use.running if use.limit is not None else running,
+        "waiting": use.waiting,
+        "oldest": show_instant(await node.control.waiting_since(use.name)),
+        "started5m": passed.get((use.name, False), 0),
+        "ended5m": passed.get((use.name, True), 0),
+        "chosen": use.chosen,
+    }

@@ -174,9 +174,31 @@ _HOLDER: Final = closed(
     }
 )
 
-_LOCK: Final = closed({"key": TEXT, "tenant": TEXT, "limit": whole(), "holders": listed(_HOLDER), "waiting": whole()})
+_OLDEST: Final = about(nullable(INSTANT), "since when the one waits that has waited longest")
 
-_QUEUE: Final = closed({"name": TEXT, "limit": nullable(whole()), "running": whole(), "waiting": whole()})
+_LOCK: Final = closed(
+    {
+        "key": TEXT,
+        "tenant": TEXT,
+        "limit": whole(),
+        "holders": listed(_HOLDER),
+        "waiting": whole(),
+        "oldest": _OLDEST,
+    }
+)
+
+_QUEUE: Final = closed(
+    {
+        "name": TEXT,
+        "limit": nullable(whole()),
+        "running": about(whole(), "without a limit: on the node that answers"),
+        "waiting": whole(),
+        "oldest": _OLDEST,
+        "started5m": about(whole(), "in the last five minutes by the node that answers, as far as it remembers them"),
+        "ended5m": whole(),
+        "chosen": about(BOOLEAN, "a queue of the user's own says who is next"),
+    }
+)
 
 _DAY: Final[Schema] = {"type": "string", "format": "date"}
 
