@@ -111,12 +111,13 @@ class ResumeTask:
 
 @record
 class CancelExecution:
-    """End one execution and leave the task as it is. Answers the execution."""
+    """End one execution and leave the task as it is. note: why, for the others. Answers the execution."""
 
     task_id: str
     execution_id: str
     actor: str
     reply: Reply[Execution]
+    note: str | None = None
 
 
 @record

@@ -100,7 +100,8 @@ class Commands:
             case ResumeTask():
                 self._resume(staged, now)
             case CancelExecution():
-                self._cancel_execution(staged, message.execution_id, message.actor, now)
+                why = message.actor if message.note is None else f"{message.actor}: {message.note}"
+                self._cancel_execution(staged, message.execution_id, why, now)
                 return message.execution_id
             case ReleaseExecution():
                 self._release(staged, message.execution_id, now)
@@ -118,13 +119,14 @@ class Commands:
             if not has_ended(execution):
                 self._cancel_execution(staged, execution.id, actor, now)
 
-    def _cancel_execution(self, staged: Staged, execution_id: str, actor: str, now: Instant) -> None:
+    def _cancel_execution(self, staged: Staged, execution_id: str, by: str, now: Instant) -> None:
+        """by: who wants it, and why if he said so."""
         execution = staged.executions.get(execution_id)
         if execution is None:
             raise Conflict(f"execution {execution_id} has ended or is not of task {staged.id}")
         if has_ended(execution):
             raise Conflict(f"execution {execution_id} {told(execution)}: it can only be released")
-        self._progression.stop(staged, execution, f"cancelled by {actor}", now, Reason.CANCELLED)
+        self._progression.stop(staged, execution, f"cancelled by {by}", now, Reason.CANCELLED)
 
     def _release(self, staged: Staged, execution_id: str, now: Instant) -> None:
         execution = staged.executions.get(execution_id)

@@ -143,6 +143,20 @@ def test_queues_are_listed(client: Client, shell: Shell) -> None:
     assert (narrow["started5m"], narrow["ended5m"]) == (1, 2)
 
 
+def test_an_execution_is_cancelled_with_a_note(client: Client, shell: Shell) -> None:
+    for name in ("over rest", "in the shell"):
+        add(client, "wait", name=name)
+    first, second = (client.call("run_task", task=name)["id"] for name in ("over rest", "in the shell"))
+    for execution in (first, second):
+        ended(client, execution, "RUNNING")
+    client.call("cancel_execution", execution=first, body={"note": "wrong region"})
+    shell("execution", "cancel", second, "--note", "wrong day")
+    assert ended(client, first, "CANCELLED")["cancelReason"].endswith(": wrong region")
+    assert ended(client, second, "CANCELLED")["cancelReason"].endswith(": wrong day")
+    with pytest.raises(InvalidRequest, match="unknown field 'reason'"):
+        client.call("cancel_execution", execution=first, body={"reason": "x"})
+
+
 def test_only_an_abandoned_handler_is_released(client: Client, shell: Shell) -> None:
     add(client, name="gone by")
     execution = client.call("run_task", task="gone by")["id"]

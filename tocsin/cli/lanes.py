@@ -188,9 +188,15 @@ def release_execution(execution: str, /, *, as_json: Json = False) -> None:
 
 
 @executions.command(name="cancel")
-def cancel_execution(execution: str, /, *, as_json: Json = False) -> None:
-    """End one execution; its task stays."""
-    found = connect().call("cancel_execution", execution=execution)
+def cancel_execution(execution: str, /, *, note: str | None = None, as_json: Json = False) -> None:
+    """End one execution; its task stays.
+
+    Parameters
+    ----------
+    note
+        Why; its handler is told, and it is shown with the execution.
+    """
+    found = connect().call("cancel_execution", execution=execution, body=None if note is None else {"note": note})
     print_json(found) if as_json else print(f"execution {found['id']} is {found['state']}")
 
 

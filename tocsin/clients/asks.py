@@ -236,9 +236,9 @@ def show_execution(execution: ExecutionRef) -> Ask[ExecutionInfo]:
     return Ask("show_execution", {"execution": execution}, EXECUTION)
 
 
-def cancel_execution(execution: ExecutionRef) -> Ask[ExecutionInfo]:
-    """End one execution; its task stays. Raises Conflict if it has ended."""
-    return Ask("cancel_execution", {"execution": execution}, EXECUTION)
+def cancel_execution(execution: ExecutionRef, *, note: str | None = None) -> Ask[ExecutionInfo]:
+    """End one execution; its task stays. note: why, for its handler and for others. Raises Conflict if it has ended."""
+    return Ask("cancel_execution", {"execution": execution, "body": body_of(note=note)}, EXECUTION)
 
 
 def release_execution(execution: ExecutionRef) -> Ask[ExecutionInfo]:

@@ -230,10 +230,10 @@ OPERATIONS: Final = (
         "cancel_execution",
         "POST",
         "/executions/{execution}/cancel",
-        "End one execution; its task stays",
+        "End one execution, with a note that tells its handler and others why; its task stays",
         "operator",
-        (_EXECUTION,),
-        errors=_WRITE,
+        (_EXECUTION, _OPTIONAL_BODY),
+        errors=(*_INPUT, *_WRITE),
     ),
     Operation(
         "release_execution",

@@ -13,7 +13,8 @@ from runtime.clock import DAY, Instant
 from runtime.errors import InvalidRequest, NotFound
 
 from ..operations.calls import Call
-from ..vocabulary.fields import show_instant
+from ..vocabulary.checks import check_note
+from ..vocabulary.fields import Fields, show_instant
 from ..vocabulary.views import Json, delivery_view, detail_view, execution_view, log_view, outcome_view, page_view
 
 if TYPE_CHECKING:
@@ -60,9 +61,12 @@ async def show_execution(node: Node, call: Call) -> Json:
 
 async def cancel_execution(node: Node, call: Call) -> Json:
     """End one execution."""
+    fields = Fields(call["body"] or {})
+    note = check_note(fields.take("note"))
+    fields.finish()
     execution = (await node.execution(call["execution"])).execution
     cancelled: Execution = await node.command(
-        execution.task_id, lambda reply: CancelExecution(execution.task_id, execution.id, call.actor, reply)
+        execution.task_id, lambda reply: CancelExecution(execution.task_id, execution.id, call.actor, reply, note)
     )
     return execution_view(cancelled)
 

@@ -284,6 +284,7 @@ TASK_BODIES: Final[dict[str, Schema]] = {
         },
     ),
     "pause_task": NOTE,
+    "cancel_execution": NOTE,
     "activate_task": closed({}, {"trigger": nullable(ref("Trigger"))}),
     "preview_cron": closed(
         {"expression": {"type": "string", "maxLength": LONGEST_EXPRESSION}},

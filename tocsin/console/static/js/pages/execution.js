@@ -141,7 +141,7 @@ function Notes({ execution, task }) {
       ${page && html` · <a href=${link(page)}>${title}</a>`}
       ${expiresAt && html`<div class="small dim">It is given up if it has not started by then: <${When} at=${expiresAt} both /></div>`}</div>`}
     ${state === "CRASHED" && html`<div class="note warn" role="status"><strong>Held.</strong> Its process went away in the middle of it. Resume it to go on from its checkpoint, or cancel it.</div>`}
-    ${cancelReason && html`<div class="note anywhere"><strong>Cancelled: </strong>${cancelReason}</div>`}
+    ${cancelReason && html`<div class="note anywhere">${execution.state === "RUNNING" && html`<strong>Asked to stop. </strong>`}${cancelReason[0].toUpperCase()}${cancelReason.slice(1)}</div>`}
     ${lingers && html`<div class="note warn">It has ended, but its abandoned handler has not returned: it still occupies its task and a slot. Release it if you are sure that it does no harm.</div>`}`;
 }
 

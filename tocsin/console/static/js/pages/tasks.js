@@ -14,7 +14,7 @@ import { squaresAfter, taskAfter, useRowsAfter } from "../parts/live_rows.js";
 import { Card, Empty, Head, Loaded } from "../parts/page.js";
 import { Pager, Table } from "../parts/table.js";
 import { taskColumns } from "../parts/task_columns.js";
-import { FILTERS, filterOf, Filters } from "../parts/task_filters.js";
+import { bulkFilterOf, FILTERS, filterOf, Filters } from "../parts/task_filters.js";
 import { taskName } from "../parts/tasks.js";
 import { count } from "../format.js";
 
@@ -81,7 +81,7 @@ function useChoice(filter) {
 function Chosen({ page, query, choice, done }) {
   const { all, ids } = choice;
   const whole = !all && page.totalSize > page.list.length && page.list.every((task) => ids.has(task.itemId));
-  const chosen = all ? { filter: filterOf(query) } : { tasks: [...ids] };
+  const chosen = all ? { filter: bulkFilterOf(query) } : { tasks: [...ids] };
   return html`<${BulkBar} chosen=${chosen} number=${choice.number(page)} done=${done} clear=${choice.clear}>
     ${whole && html`<button type="button" class="small" onClick=${choice.takeAll}>Choose all ${count(page.totalSize)} that fit this filter</button>`}
     ${all && html`<span class="small dim">all that fit this filter; the system's own stay as they are</span>`}

@@ -59,12 +59,12 @@ function finished({ state, startedAt, endedAt }) {
 /** The first line of what went wrong. */
 export const failureLine = (failure) => (failure ? `${failure.type}: ${failure.message}`.split("\n", 1)[0] : "");
 
-const REASON = { name: "reason", label: "Reason", hint: "Why; it is shown with the execution.", multiline: true };
+const NOTE = { name: "note", label: "Note", hint: "Why; its handler is told, and it is shown with the execution." };
 
 export function CancelExecution({ execution, done, ...more }) {
-  return html`<${Action} ...${more} danger label="Cancel" title="Cancel this execution" where=${path`/executions/${execution.id}/cancel`} fields=${[REASON]}
-    body=${({ reason }) => (reason ? { reason } : undefined)} about="What runs is asked to stop, and its handler is told why. The task itself stays, and fires again at its next time."
-    cli=${({ reason }) => commandLine("execution", "cancel", execution.id, ...(reason ? ["--reason", reason] : []))} said="Cancelled" done=${done} />`;
+  return html`<${Action} ...${more} danger label="Cancel" title="Cancel this execution" where=${path`/executions/${execution.id}/cancel`} fields=${[NOTE]}
+    body=${({ note }) => (note ? { note } : undefined)} about="What runs is asked to stop, and its handler is told why. The task itself stays, and fires again at its next time."
+    cli=${({ note }) => commandLine("execution", "cancel", execution.id, ...(note ? ["--note", note] : []))} said="Cancelled" done=${done} />`;
 }
 
 export function ReleaseExecution({ execution, done, ...more }) {

@@ -8,7 +8,7 @@ import { setQuery } from "../router.js";
 import { STATUSES, word } from "../states.js";
 
 /** Of the address, those that choose tasks; under the same names REST takes them. */
-export const FILTERS = ["status", "type", "text", "level"];
+export const FILTERS = ["status", "type", "text", "level", "system"];
 
 /** Levels of a caller: whose tasks he may look at, the widest first. */
 export function levels() {
@@ -23,6 +23,9 @@ export const filterOf = (query) => Object.fromEntries(FILTERS.filter((name) => q
 
 const change = (changes) => setQuery({ ...changes, offset: null });
 
+/** The filters of a change of many tasks: the system's own are not among what a filter means. */
+export const bulkFilterOf = (query) => filterOf({ ...query, system: null });
+
 /** Fields for the filters. */
 export function Filters({ query, counts }) {
   const types = useLoaded((signal) => get("/types", {}, signal), []);
@@ -35,6 +38,7 @@ export function Filters({ query, counts }) {
       </select></div>
     <${Type} query=${query} types=${types.data?.list ?? []} />
     ${levels().length > 1 && html`<${Level} query=${query} />`}
+    <label class="check small"><input type="checkbox" checked=${query.system === "true"} onChange=${() => change({ system: query.system === "true" ? null : "true" })} /> The system's own too</label>
   </form>`;
 }
 
