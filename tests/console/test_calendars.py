@@ -8,7 +8,15 @@ from playwright.sync_api import expect
 
 from tests.console.kit import NARROW, Console
 
-ICS = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z\nDTSTART;VALUE=DATE:20260501\nSUMMARY:May\nEND:VEVENT\nEND:VCALENDAR\n"
+EVENT = (
+    "BEGIN:VEVENT",
+    "UID:1",
+    "DTSTAMP:20260101T000000Z",
+    "DTSTART;VALUE=DATE:20260501",
+    "SUMMARY:May",
+    "END:VEVENT",
+)
+ICS = "\n".join(("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:x", *EVENT, "END:VCALENDAR", ""))
 
 
 def kept(console: Console, name: str) -> dict[str, Any]:
@@ -83,5 +91,5 @@ def test_year_is_accessible_and_fits_a_narrow_window(console: Console) -> None:
         page = console.open(path)
         expect(page.get_by_text("December", exact=True)).to_be_visible()
         assert console.serious_findings() == []
-    page.set_viewport_size(NARROW)
+    console.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     assert not console.overflows()

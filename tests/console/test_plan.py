@@ -45,7 +45,11 @@ def test_plan_shows_the_difference_and_apply_makes_it(console: Console) -> None:
 
 def test_every_problem_is_told_with_its_line_and_nothing_is_changed(console: Console) -> None:
     page = console.open("/plan")
-    planned(page, TEXT.format(cron="30 25 * * *", region="eu").replace("report", "wrong") + "  - name: other\n    taskType: consol.typed\n    trigger: {every: 1h}\n")
+    planned(
+        page,
+        TEXT.format(cron="30 25 * * *", region="eu").replace("report", "wrong")
+        + "  - name: other\n    taskType: consol.typed\n    trigger: {every: 1h}\n",
+    )
     problems = page.get_by_role("alert").get_by_role("listitem")
     expect(problems).to_have_count(2)
     expect(problems.first).to_contain_text("tasks.yaml:")
@@ -66,7 +70,11 @@ def test_plan_that_is_old_is_refused(console: Console) -> None:
 
 def test_prune_deletes_what_an_owner_has_no_longer(console: Console) -> None:
     page = console.open("/plan?owner=team&prune=1")
-    planned(page, TEXT.format(cron="30 2 * * *", region="eu").replace("report", "stays") + TEXT.format(cron="30 3 * * *", region="eu").replace("report", "goes").removeprefix("tasks:\n"))
+    planned(
+        page,
+        TEXT.format(cron="30 2 * * *", region="eu").replace("report", "stays")
+        + TEXT.format(cron="30 3 * * *", region="eu").replace("report", "goes").removeprefix("tasks:\n"),
+    )
     apply(page)
     expect(page.get_by_text("Nothing to change: 2 tasks as the files say.")).to_be_visible()
     planned(page, TEXT.format(cron="30 2 * * *", region="eu").replace("report", "stays"))
@@ -97,5 +105,5 @@ def test_plan_is_accessible_and_fits_a_narrow_window(console: Console) -> None:
     planned(page, TEXT.format(cron="30 2 * * *", region="x" * 200).replace("report", "y" * 120))
     expect(page.locator(".change")).to_have_count(1)
     assert console.serious_findings() == []
-    page.set_viewport_size(NARROW)
+    console.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     assert not console.overflows()

@@ -179,13 +179,19 @@ def test_dependencies_lead_to_each_other(console: Console) -> None:
 
 
 def test_task_is_accessible_and_fits_a_narrow_window(console: Console) -> None:
-    task = add(console.site, "fits", trigger={"cron": "30 2 * * *", "timezone": "Europe/Berlin"}, tags=["a" * 64], labels={"b" * 60: "c" * 200})
+    task = add(
+        console.site,
+        "fits",
+        trigger={"cron": "30 2 * * *", "timezone": "Europe/Berlin"},
+        tags=["a" * 64],
+        labels={"b" * 60: "c" * 200},
+    )
     for _ in range(2):
         console.site.client.call("run_task", task=task)
     page = console.open(f"/tasks/{task}")
     expect(card(page, "History").locator("svg .bar")).to_have_count(2)
     assert console.serious_findings() == []
-    page.set_viewport_size(NARROW)
+    console.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     assert not console.overflows()
 
 
