@@ -275,10 +275,14 @@ def _compose(
         job_queue=job_queue,
     )
     perform[RunTaskAction] = task_runner(node)
+    _trace(node, tracer, perform)
+    return node
+
+
+def _trace(node: Node, tracer: Tracer | None, perform: dict[type[Action], Perform]) -> None:
     if tracer is not None:
         node.trace(tracer)
         perform.update({action: tracer.delivering(done, node.execution) for action, done in perform.items()})
-    return node
 
 
 def _memory_store(config: NodeConfig, identity: Identity, paused: SchedulerPause | None) -> MemoryStore:

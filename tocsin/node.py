@@ -53,7 +53,8 @@ from .peers.forwarding import Answers
 from .settings.config import SETTINGS, Config, load_config, suggestion
 from .settings.node_settings import node_config
 from .tasks import DECLARED_TASKS, DeclaredTask
-from .tracing.opening import TRACES, open_tracing
+from .tracing.opening import open_tracing
+from .tracing.settings import TRACES
 from .vocabulary.checks import (
     check_editable,
     check_note,

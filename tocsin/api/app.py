@@ -56,7 +56,7 @@ class Api:
 
     def application(self) -> Application:
         """The ASGI application."""
-        return Guard(
+        guarded = Guard(
             HostCheck(
                 self.sockets.beside(cast("Application", self._routes())), self._settings.listen, self._settings.hosts
             ),
@@ -65,6 +65,11 @@ class Api:
             self._node.world.new_id,
             self._node.turns,
         )
+        if self._node.tracer is None:
+            return guarded
+        from ..tracing.requests import TracedRequests
+
+        return TracedRequests(guarded, self._node.tracer)
 
     def _routes(self) -> Litestar:
         handlers = [self._route("/api", operation) for operation in OPERATIONS]

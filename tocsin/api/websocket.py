@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from litestar.handlers import HTTPRouteHandler
 from actors.model.lifecycle import OPEN_STATES
 from actors.model.system import Actor
 from runtime.errors import Conflict, Forbidden, InvalidRequest, InvocationFailed, NotFound, TocsinError, Unauthenticated
+from runtime.traceparent import read_traceparent
 
 from ..access.caller import Caller
 from ..access.limits_core import TooManyRequests
@@ -253,11 +254,19 @@ class _Connection:
 
     async def _invoke(self, said: Invoke, wanted: Wanted) -> None:
         try:
-            await self._follow(said, wanted)
+            with self._traced(said):
+                await self._follow(said, wanted)
         except Gone:
             self._nursery.cancel_scope.cancel()
         finally:
             del self._begun[said.id]
+
+    def _traced(self, said: Invoke) -> AbstractContextManager[object]:
+        """Around an invocation, from its message to its result."""
+        if self._node.tracer is None:
+            return nullcontext()
+        above = read_traceparent(said.traceparent)
+        return self._node.tracer.span(f"invoke {said.task_type}", "server", above, {"tocsin.channel": CHANNEL})
 
     async def _follow(self, said: Invoke, wanted: Wanted) -> None:
         try:

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from .otel import Exporter
     from .tracer import NodeTracer
 
-TRACES: Final = "tracing"
-"""The tally of what became of spans, and the thread that sends them."""
-
 _LONGEST_HEADERS: Final = 16_384
 """Bytes of the file of headers."""
 

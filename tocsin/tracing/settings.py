@@ -13,6 +13,9 @@ from runtime.errors import InvalidRequest
 from ..queue.settings import QueueSettings
 from ..settings.setting_readers import about, optional, read_flag, read_text, span, whole
 
+TRACES: Final = "tracing"
+"""The tally of what became of spans, and the thread that sends them."""
+
 ENDPOINT: Final = "http://127.0.0.1:4318/v1/traces"
 """Where a collector on this machine listens for OTLP over HTTP."""
 

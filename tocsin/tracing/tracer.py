@@ -27,8 +27,7 @@ from runtime.trace_context import within
 from runtime.traceparent import TraceContext, chosen
 from runtime.world import World
 
-from .opening import TRACES
-from .settings import TracingSettings
+from .settings import TRACES, TracingSettings
 from .spans_core import Span, attempt_spans, place_of, place_of_attempt
 
 logger = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from tests.tocsin.tracing.kit import collector, node, settings, until
 from tocsin.api.exposition import Family
 from tocsin.embedded.ports import free_port
 from tocsin.settings.config import load_config
-from tocsin.tracing.opening import TRACES, read_headers
-from tocsin.tracing.settings import ENDPOINT, TracingSettings
+from tocsin.tracing.opening import read_headers
+from tocsin.tracing.settings import ENDPOINT, TRACES, TracingSettings
 from tocsin.tracing.spans_core import Span
 from tocsin.tracing.tracer import NodeTracer
 
