@@ -22,13 +22,22 @@ SETTINGS: Final = (
 
 @attrs.frozen
 class PostgresFacts:
-    """What a server tells. `now`: its clock in microseconds since 1970; `follower`: it only repeats what another one does."""
+    """What a server tells. `now`: its clock in microseconds since 1970; `follower`: it only repeats what another one does.
+
+    `powers`: what the role may do beyond its own database; `is_private`: nobody on the way can read along.
+    """
 
     version: str
     settings: dict[str, str]
     now: Micros
     follower: bool
     connections: int
+    powers: tuple[str, ...] = ()
+    is_private: bool = True
+
+
+POWERS: Final = ("rolsuper", "rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls")
+"""Attributes of a role that a node has no use for, as columns of `pg_roles`."""
 
 
 def look(url: str, limits: PostgresLimits) -> PostgresFacts:
@@ -43,8 +52,16 @@ def look(url: str, limits: PostgresLimits) -> PostgresFacts:
                 "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_is_in_recovery(),"
                 " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
             ).fetchone()
+            role = connection.execute(
+                f"SELECT {', '.join(POWERS)} FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+            way = connection.execute(
+                "SELECT inet_client_addr() IS NULL OR inet_client_addr() << '127.0.0.0/8' OR inet_client_addr() = '::1'"
+                " OR coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)"
+            ).fetchone()
         finally:
             connection.close()
     settings = dict(rows)
-    assert row is not None, "a SELECT without FROM has one row"
-    return PostgresFacts(settings.pop("server_version"), settings, Micros(row[0]), row[1], row[2])
+    assert row is not None and way is not None, "a SELECT without FROM has one row"
+    powers = tuple(name.removeprefix("rol") for name, has in zip(POWERS, role or (), strict=False) if has)
+    return PostgresFacts(settings.pop("server_version"), settings, Micros(row[0]), row[1], row[2], powers, way[0])

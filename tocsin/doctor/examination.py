@@ -13,7 +13,7 @@ from ..settings.cluster_config import cluster_config
 from ..settings.config import Config, load_config
 from .broker import of_broker
 from .findings import Finding, bad, good, note
-from .machine import NO_START, of_directory, of_port, of_secrets, of_store_file, of_versions
+from .machine import NO_START, of_data_files, of_directory, of_exposure, of_port, of_secrets, of_store_file, of_versions
 from .plugins import of_job_queue, of_placements
 from .running import OTHERS_SETTINGS, of_node
 from .servers import of_postgres, of_zookeeper
@@ -30,7 +30,9 @@ def examine(environment: Mapping[str, str], file: Path | None, flags: Mapping[st
     yield good("configuration", f"node {config.name}, {'one of a cluster' if config.clustered else 'alone'}")
     yield from of_versions()
     yield from of_directory(config.data)
+    yield from of_data_files(config.data)
     yield from of_secrets(config)
+    yield from of_exposure(config)
     yield from of_placements(config)
     yield from of_job_queue(config)
     told = list(_of_running(config))

@@ -16,7 +16,7 @@ from actors.store.sqlite_check import library_version, quick_check
 from actors.when.zones import database_version, zone
 from runtime.errors import InvalidRequest, StoreUnavailable
 
-from ..clients.address import TOKEN_FILE
+from ..clients.address import NODE_FILE, TOKEN_FILE
 from ..settings.config import Config
 from .findings import Finding, bad, good, note, warning
 
@@ -27,6 +27,9 @@ LITTLE_DISK: Final = 1 << 30
 
 NO_DISK: Final = 100 << 20
 """Bytes below which a node may stop any minute."""
+
+OWN_FILES: Final = (STORE_FILE, NODE_FILE)
+"""How the names of the node's own files begin, beside that of its token."""
 
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 """What nobody but the owner needs."""
@@ -99,6 +102,10 @@ def of_secrets(config: Config) -> Iterator[Finding]:
         config.cluster_key,
         config.coordination_key,
         config.queue_token_file,
+        config.tls_key,
+        config.mail_password_file,
+        config.webhooks_secrets_file,
+        config.amqp_url_file,
     )
     files += [Path(name).expanduser() for name in named if name]
     for file in files:
@@ -114,6 +121,48 @@ def of_secrets(config: Config) -> Iterator[Finding]:
             yield bad("secrets", f"{file} cannot be read by this user", NO_START, f"chown {os.getuid()} {file}")
         else:
             yield good("secrets", f"{file}, for its owner alone")
+
+
+def of_exposure(config: Config) -> Iterator[Finding]:
+    """Who can reach what the node listens on, and what protects it."""
+    subject = "exposure"
+    if config.listen.is_loopback:
+        yield good(subject, f"the interface at {config.listen}, for this machine alone")
+    elif not config.tls_certificate:
+        why = "tokens and data can be read on the way, unless something else encrypts them"
+        advice = "set api.tls.certificate and api.tls.key, or listen on 127.0.0.1 behind a proxy that speaks TLS"
+        yield warning(subject, f"the interface at {config.listen} is plain HTTP beyond this machine", why, advice)
+        if not config.hosts:
+            why = "a web page of another site whose name leads here is answered like one of the node's own"
+            yield warning(subject, "any name leads to the interface", why, "list the node's names in api.hosts")
+    else:
+        yield good(subject, f"the interface at {config.listen}, with TLS")
+    if config.clustered and not config.cluster_listen.is_loopback:
+        if config.cluster_certificate:
+            yield good(subject, f"links at {config.cluster_listen}, with mutual TLS")
+        else:
+            why = "nodes prove their key, but what they tell each other can be read on the way"
+            advice = "set cluster.tls.ca, .certificate and .key, unless the network is the nodes' own"
+            yield warning(subject, f"links at {config.cluster_listen} are not encrypted", why, advice)
+
+
+def of_data_files(data: Path) -> Iterator[Finding]:
+    """The files in the data directory: nobody else's, and nothing that leads elsewhere."""
+    if not data.is_dir():
+        return
+    why = "parameters, results and tokens are in there"
+    for file in sorted(data.iterdir()):
+        found = file.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            advice = "move what it leads to there; data = can name another directory"
+            yield warning("data directory", f"{file} leads to {file.readlink()}", why, advice)
+        elif found.st_uid != os.getuid():
+            yield warning(
+                "data directory", f"{file} belongs to user {found.st_uid}", why, f"chown {os.getuid()} {file}"
+            )
+        elif found.st_mode & OTHERS and file.name.startswith(OWN_FILES):
+            mode = stat.S_IMODE(found.st_mode)
+            yield warning("data directory", f"others may use {file} (mode {mode:o})", why, f"chmod go= {file}")
 
 
 def of_port(config: Config, runs: bool) -> Iterator[Finding]:

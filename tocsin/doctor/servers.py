@@ -65,6 +65,13 @@ def postgres_findings(facts: PostgresFacts) -> Iterator[Finding]:
             yield bad(subject, f"{name} is off", why, f"set {name} = on in postgresql.conf, and reload it")
     if facts.follower or settings.get("default_transaction_read_only") == "on":
         yield bad(subject, "it can only be read", "nothing can be saved there", "name the primary in store.url")
+    if facts.powers:
+        why = "whoever gets hold of a node has more of the server than the node's own database"
+        advice = "CREATE ROLE tocsin LOGIN, owner of its database and no more; name it in store.url"
+        yield warning(subject, f"the role of store.url has the attributes {', '.join(facts.powers)}", why, advice)
+    if not facts.is_private:
+        why = "tasks, parameters and results can be read on the way, and changed"
+        yield bad(subject, "the way there is not encrypted", why, "add sslmode=verify-full to store.url")
     free = int(settings.get("max_connections", "0")) - facts.connections
     if free < CONNECTIONS:
         why = f"a node needs up to {CONNECTIONS}, and waits or stops without"
@@ -90,6 +97,10 @@ def of_zookeeper(config: ClusterConfig) -> Iterator[Finding]:
             yield bad("ZooKeeper", str(error), why, "start it, or mend coordination.servers")
             continue
         found.append(facts)
+        if facts.open_to_all and credentials is not None:
+            why = "whoever reaches the servers may have partitions owned by nobody, or by others"
+            what = f"anybody may {', '.join(facts.open_to_all)} at {config.root} on {server}"
+            yield bad("ZooKeeper", what, why, f"setAcl -R {config.root} auth::cdrwa, as the user of the credentials")
         yield good(
             "ZooKeeper", f"{server} answers, version {facts.version or 'unknown'}, {facts.mode or 'mode not told'}"
         )

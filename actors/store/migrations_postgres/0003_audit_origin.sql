@@ -3,6 +3,8 @@
 ALTER TABLE audit ADD COLUMN origin text NOT NULL DEFAULT '';
 ALTER TABLE audit ADD COLUMN change text NOT NULL DEFAULT '';
 
+-- The whole function of 0002 again, for PostgreSQL replaces a function as a whole, and a file that was applied stays as it was. What
+-- is new is the CASE: a record that says neither is hashed as before, so chains of before and after are one.
 CREATE OR REPLACE FUNCTION audit_chained() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     head record;

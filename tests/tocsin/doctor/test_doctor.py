@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import httpx
+import psycopg
 import pytest
 
 from actors.cluster_config import ClusterConfig
@@ -50,9 +52,17 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 def test_nothing_is_wrong_before_the_first_start(tmp_path: Path) -> None:
     found = list(examine({}, None, {"listen": "127.0.0.1:0"}))
     assert troubles(found) == []
-    assert {"configuration", "versions", "time zones", "data directory", "disk", "port", "store", "running"} == {
-        one.subject for one in found
-    }
+    assert {
+        "configuration",
+        "exposure",
+        "versions",
+        "time zones",
+        "data directory",
+        "disk",
+        "port",
+        "store",
+        "running",
+    } == {one.subject for one in found}
     assert not (tmp_path / ".tocsin").exists()
 
 
@@ -128,6 +138,8 @@ HEALTHY = PostgresFacts(
         ({"settings": HEALTHY.settings | {"synchronous_commit": "off", "full_page_writes": "off"}}, ["bad", "bad"]),
         ({"follower": True}, ["bad"]),
         ({"connections": 95}, ["warning"]),
+        ({"powers": ("super", "bypassrls")}, ["warning"]),
+        ({"is_private": False}, ["bad"]),
     ],
 )
 def test_settings_of_postgresql_that_lose_work_are_found(changes: dict[str, Any], levels: list[str]) -> None:
@@ -151,13 +163,22 @@ def test_clocks_that_differ_are_found() -> None:
     assert levels == [Level.GOOD, Level.WARNING, Level.BAD, Level.BAD]
 
 
+def with_role_of_its_own(url: str) -> str:
+    """The URL of the same database for a role that has nothing else."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+        connection.execute("ALTER DATABASE looked_at OWNER TO plain")
+    return str(httpx.URL(url).copy_with(username="plain", password="plain"))
+
+
 def test_real_servers_are_looked_at() -> None:
     with server_directory("doctor") as directory:
         with EmbeddedPostgres(directory / "postgres") as postgres:
             url = postgres.create_database("looked_at")
             found = list(of_postgres(url))
             assert [one.subject for one in found if one.level is Level.GOOD] == ["PostgreSQL", "clock"]
-            assert troubles(found) == []
+            assert [(one.subject, one.level) for one in found if "super" in one.what] == [("PostgreSQL", Level.WARNING)]
+            assert troubles(of_postgres(with_role_of_its_own(url))) == []
         assert troubles(of_postgres(url)) == [("PostgreSQL", "bad")]
         with EmbeddedZooKeeper(directory / "zookeeper") as zookeeper:
             config = ClusterConfig("n", zookeeper.addresses, "", root="/zookeeper")
