@@ -54,7 +54,7 @@ def test_what_is_wrong_with_a_cluster_is_said_in_words(console: Console) -> None
     answer_changed(console.page, "/nodes", wrong)
     page = console.open("/nodes")
     expect(page.get_by_text("cold start: 2 of 3 nodes are here")).to_be_visible()
-    expect(page.get_by_text("−2.5 s, far off")).to_be_visible()
+    expect(page.get_by_text("2.5 s, far off")).to_be_visible()
     expect(page.get_by_text("Time zone databases differ:")).to_be_visible()
     page = console.open("/health")
     expect(page.get_by_text("The clock of far is off by 2.5 s")).to_be_visible()
@@ -189,7 +189,7 @@ def test_what_a_pause_owes_is_counted_before_it_runs(console: Console) -> None:
     site = console.site
     page = console.open("/catch-up")
     site.client.call("pause_scheduler", body={"note": "a test"})
-    add(site, "owed", trigger={"every": "1s"}, policies={"catchUp": {"policy": "all", "limit": 3}})
+    add(site, "owed", trigger={"every": "1s"}, policies={"catchUp": "all", "catchUpLimit": 3})
     expect(page.get_by_role("region", name="What is owed")).to_contain_text("owed")
     page.get_by_role("button", name="Count it").click()
     expect(page.get_by_role("table", name="What would run")).to_contain_text("owed")
@@ -226,6 +226,20 @@ def test_the_worst_minute_is_shown_and_spread(console: Console, crowd: list[str]
     proposal.get_by_role("button", name="Apply", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Apply", exact=True).click()
     expect(page.get_by_text("Applied: the load is spread")).to_be_visible()
+    for name in crowd:
+        console.site.client.call("cancel_task", task=name, permanent=True)
+
+
+def test_a_proposal_is_looked_at_as_a_plan(console: Console, crowd: list[str]) -> None:
+    page = console.open("/load")
+    worst = page.get_by_role("table", name="The worst minutes").get_by_role("row").nth(1)
+    worst.get_by_role("button").click()
+    page.get_by_label("Each may start later by at most").select_option("5m")
+    expect(page).to_have_url(re.compile("within=5m"))
+    page.get_by_role("button", name="Spread these").click()
+    page.get_by_role("button", name="Look at the difference first").click()
+    expect(page).to_have_url(re.compile("/plan$"))
+    expect(page.locator("textarea").first).to_have_value(re.compile("spread: 5m"))
     for name in crowd:
         console.site.client.call("cancel_task", task=name, permanent=True)
 

@@ -5,21 +5,23 @@ import { post } from "../api.js";
 import { count, many } from "../format.js";
 import { go, link, setQuery } from "../router.js";
 import { Action } from "./action.js";
-import { CopyButton, curlLine, Elsewhere } from "./copy.js";
+import { commandLine, CopyButton, curlLine, Elsewhere } from "./copy.js";
 import { Problem } from "./page.js";
 import { Table } from "./table.js";
+import { triggerWords } from "./trigger_words.js";
 
 const WITHIN = ["2m", "5m", "10m", "30m", "1h"];
 
 /** Where the page that applies files looks for the first text of it. */
 const HANDED_ON = "tocsin.plan";
 
-const trigger = (given) => (typeof given === "string" ? given : JSON.stringify(given));
+/** Rows of a proposal that are shown before one asks for all. */
+const FEW = 10;
 
 const COLUMNS = [
   { label: "Task", lead: true, cell: (one) => html`<a class="name" href=${link("tasks", one.taskId)}>${one.task ?? one.taskId}</a>` },
-  { label: "Now", cell: (one) => html`<code class="small anywhere">${trigger(one.before)}</code>` },
-  { label: "Then", cell: (one) => html`<code class="small anywhere">${trigger(one.after)}</code><div class="tiny dim">${one.words}</div>` },
+  { label: "Now", fit: true, cell: (one) => html`<code class="small">${triggerWords(one.before)}</code>` },
+  { label: "Then", cell: (one) => html`<span class="small anywhere">${one.words}</span>` },
   { label: "Moves", fit: true, cell: (one) => html`<span class="small">${one.moves}</span>` },
 ];
 
@@ -51,9 +53,11 @@ function handOn(text) {
 
 function Proposal({ found, done }) {
   const { proposals, left, files, worstBefore, worstAfter } = found;
+  const [all, setAll] = useState(false);
   if (!proposals.length) return html`<div class="note" role="status"><strong>None of them can be moved.</strong><${Left} left=${left} /></div>`;
   return html`<section class="stack" aria-label="Proposal">
     <p role="status"><strong>The worst minute falls from ${count(worstBefore)} to ${count(worstAfter)}</strong> if ${many(proposals.length, "task")} ${proposals.length === 1 ? "moves" : "move"}.</p>
+    ${found.truncated && html`<div class="note warn"><strong>Not all was looked at:</strong> ${found.truncated}</div>`}
     <${Table} caption="Proposed changes" columns=${COLUMNS} rows=${proposals} rowKey=${(one) => one.taskId} />
     <${Left} left=${left} />
     <div class="row">
@@ -66,4 +70,4 @@ function Proposal({ found, done }) {
 }
 
 const Left = ({ left }) =>
-  left.length > 0 && html`<details><summary>${many(left.length, "task stays", "tasks stay")} as it is</summary><ul class="plain-list">${left.map((one) => html`<li key=${one.taskId} class="small"><a href=${link("tasks", one.taskId)}>${one.task ?? one.taskId}</a>: ${one.why}</li>`)}</ul></details>`;
+  left.length > 0 && html`<details><summary>${many(left.length, "task stays as it is", "tasks stay as they are")}</summary><ul class="plain-list">${left.map((one) => html`<li key=${one.taskId} class="small"><a href=${link("tasks", one.taskId)}>${one.task ?? one.taskId}</a>: ${one.why}</li>`)}</ul></details>`;
