@@ -58,14 +58,15 @@ function Proposal({ found, done }) {
   return html`<section class="stack" aria-label="Proposal">
     <p role="status"><strong>The worst minute falls from ${count(worstBefore)} to ${count(worstAfter)}</strong> if ${many(proposals.length, "task")} ${proposals.length === 1 ? "moves" : "move"}.</p>
     ${found.truncated && html`<div class="note warn"><strong>Not all was looked at:</strong> ${found.truncated}</div>`}
-    <${Table} caption="Proposed changes" columns=${COLUMNS} rows=${proposals} rowKey=${(one) => one.taskId} />
-    <${Left} left=${left} />
     <div class="row">
       <button class="primary" onClick=${() => handOn(files[0].text)}>Look at the difference first</button>
-      <${Action} label="Apply" title=${`Change ${many(proposals.length, "trigger")}`} where="/apply" body=${{ files }} role="operator"
+      <${Action} label="Apply" title=${`Change ${many(proposals.length, "trigger")}`} where="/apply" body=${{ files }} cli=${commandLine("apply", files[0].name)} role="operator"
         about="Each of these tasks gets its new trigger. What came due before is settled under the old one; no time is fired twice." said="Applied: the load is spread" done=${done} />
       <${CopyButton} text=${files[0].text} label="Copy as a file" />
     </div>
+    <${Table} caption="Proposed changes" columns=${COLUMNS} rows=${all ? proposals : proposals.slice(0, FEW)} rowKey=${(one) => one.taskId} />
+    ${!all && proposals.length > FEW && html`<div><button class="small" onClick=${() => setAll(true)}>Show all ${count(proposals.length)}</button></div>`}
+    <${Left} left=${left} />
   </section>`;
 }
 
