@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from playwright.sync_api import expect
 
 from tests.console.kit import Console
+from tests.e2e.harness import TOCSIN, environment
 
 
 def test_token_opens_a_session_and_log_out_ends_it(visitor: Console) -> None:
@@ -20,6 +23,23 @@ def test_token_opens_a_session_and_log_out_ends_it(visitor: Console) -> None:
     expect(page.get_by_label("Token")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Token")).to_be_visible()
+
+
+def test_ticket_of_the_command_line_opens_once_and_leaves_the_address(visitor: Console) -> None:
+    done = subprocess.run(
+        [*TOCSIN, "console", "--print"], capture_output=True, text=True, timeout=60, check=True,
+        env=environment(TOCSIN_URL=visitor.site.url, TOCSIN_TOKEN=visitor.site.token),
+    )  # fmt: skip
+    address = done.stdout.strip()
+    visitor.page.goto(address)
+    expect(visitor.page.locator(".frame")).to_be_visible()
+    assert visitor.page.url == f"{visitor.site.url}/console"
+    visitor.page.get_by_role("button", name="Log out").click()
+    expect(visitor.page.get_by_label("Token")).to_be_visible()
+    visitor.page.goto("about:blank")
+    visitor.page.goto(address)
+    expect(visitor.page.get_by_text("each is for one log-in")).to_be_visible()
+    visitor.forgive("401")
 
 
 def test_wrong_token_is_refused_with_a_reason(visitor: Console) -> None:

@@ -21,6 +21,7 @@ from .limits_core import Failures, TooManyRequests
 from .origin import acting
 from .secrets_core import ID_LENGTH, SECRET_BYTES, csrf_of, fits, hashed, parts, whole
 from .settings import SESSION_FOR, SESSION_IDLE
+from .tickets_core import Tickets
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -77,6 +78,7 @@ class Authenticator:
         self._first = first.encode()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._failures = failures
+        self._tickets = Tickets()
 
     async def bearer(self, header: str, address: str) -> Caller:
         """Who shows this Authorization header. Raises Unauthenticated, TooManyRequests, StoreUnavailable."""
@@ -163,9 +165,35 @@ class Authenticator:
 
     # -- sessions
 
+    async def ticket(self, header: str, address: str) -> str:
+        """A ticket of who shows a bearer token, for a browser that is to have a session of his. Raises as `bearer`."""
+        secret = self._node.world.secret(SECRET_BYTES)
+        self._tickets.give(secret, await self.bearer(header, address), trio.current_time())
+        return secret
+
     async def log_in(self, header: str, address: str) -> Session:
-        """Begin a session with a bearer token. Raises as `bearer`."""
-        caller = await self.bearer(header, address)
+        """Begin a session with a bearer token or a ticket. Raises as `bearer`."""
+        scheme, _, given = header.partition(" ")
+        if scheme.lower() == "ticket":
+            return await self._begin(await self._of_ticket(given.strip(), address), address)
+        return await self._begin(await self.bearer(header, address), address)
+
+    async def _of_ticket(self, given: str, address: str) -> Caller:
+        if seconds := self._failures.wait(address, trio.current_time()):
+            raise TooManyRequests("too many failed log-ins from this address", seconds)
+        caller = self._tickets.take(given, trio.current_time())
+        good = caller is not None and (caller.token is None or await self._still_is(caller.token))
+        if caller is None or not good:
+            self._failures.failed(address, trio.current_time())
+            raise Unauthenticated("the ticket is not valid: each is for one log-in within a minute")
+        return caller
+
+    async def _still_is(self, token_id: str) -> bool:
+        """Whether a token is good by what the store has now: a session that is begun lasts."""
+        self._known.pop(token_id, None)
+        return await self._is_good(token_id, self._node.world.now())
+
+    async def _begin(self, caller: Caller, address: str) -> Session:
         assert caller.role is not None, "a token has one"
         world, now = self._node.world, self._node.world.now()
         parent = None if caller.token is None else await self._look_up(caller.token)

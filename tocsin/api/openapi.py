@@ -27,6 +27,8 @@ DOCUMENT_PATH: Final = "/api/openapi.json"
 DOCS_PATH: Final = "/api/docs"
 METRICS_PATH: Final = "/metrics"
 SESSION_PATH: Final = "/api/session"
+
+TICKET_PATH: Final = "/api/session/ticket"
 SOCKET_PATH: Final = "/api/ws"
 PREFIXES: Final = {"/api": "", "/cxs": "cxs_"}
 """Where routes begin -> what the ids of their operations begin with."""
@@ -90,9 +92,20 @@ def _others() -> Json:
         SOCKET_PATH: _socket(),
         DOCS_PATH: _other("docs", "This document as a page", "none", "text/html"),
         SESSION_PATH: {
-            "post": _about_session("log_in", "Begin a session of the console with a token", SESSION_ANSWERS["log_in"]),
+            "post": _about_session(
+                "log_in",
+                "Begin a session of the console with a token, or with a ticket: `Authorization: Ticket ...`",
+                SESSION_ANSWERS["log_in"],
+            ),
             "get": _about_session("show_session", "Who asks", SESSION_ANSWERS["show_session"]),
             "delete": _about_session("log_out", "End the session"),
+        },
+        TICKET_PATH: {
+            "post": _about_session(
+                "add_ticket",
+                "A ticket for a browser: it begins one session, within a minute",
+                SESSION_ANSWERS["add_ticket"],
+            ),
         },
     }
 

@@ -13,6 +13,8 @@ from runtime.clock import SECOND
 from runtime.errors import TocsinError
 
 from ..access.caller import Caller
+from ..access.tickets_core import TICKET_SECONDS
+from ..console.routes import CONSOLE_PATH
 from ..vocabulary.fields import show_instant
 from ..vocabulary.views import Json
 from .answering import encoded, error_response
@@ -20,12 +22,14 @@ from .entrance import Entrance, address_of
 
 SESSION_PATH: Final = "/api/session"
 
+TICKET_PATH: Final = f"{SESSION_PATH}/ticket"
+
 AnyRequest = Request[Any, Any, Any]
 _Answer = Callable[[AnyRequest], Awaitable[Response[bytes]]]
 
 
 def session_routes(entrance: Entrance) -> list[HTTPRouteHandler]:
-    """The routes: begin one with a token, look who one is, end it."""
+    """The routes: begin one with a token or a ticket, look who one is, end it; get a ticket for a browser."""
 
     async def log_in(request: AnyRequest) -> Response[bytes]:
         try:
@@ -35,6 +39,14 @@ def session_routes(entrance: Entrance) -> list[HTTPRouteHandler]:
             raise
         shown = _view(begun.row) | {"csrf": begun.csrf}
         return _response(shown, _cookie(entrance, begun.cookie, entrance.authenticator.sessions.lifetime // SECOND))
+
+    async def ticket(request: AnyRequest) -> Response[bytes]:
+        try:
+            given = await entrance.authenticator.ticket(request.headers.get("authorization", ""), address_of(request))
+        except TocsinError as error:
+            await entrance.refused(error, request)
+            raise
+        return _response({"ticket": given, "path": f"{CONSOLE_PATH}#ticket={given}", "seconds": TICKET_SECONDS})
 
     async def who(request: AnyRequest) -> Response[bytes]:
         caller = await entrance.caller(request)
@@ -51,23 +63,24 @@ def session_routes(entrance: Entrance) -> list[HTTPRouteHandler]:
             await entrance.authenticator.log_out(cookie, address_of(request))
         return Response(b"", status_code=204, headers={"Set-Cookie": _cookie(entrance, "", 0)})
 
-    routes: tuple[tuple[HttpMethod, str, _Answer], ...] = (
-        (HttpMethod.POST, "log_in", log_in),
-        (HttpMethod.GET, "show_session", who),
-        (HttpMethod.DELETE, "log_out", log_out),
+    routes: tuple[tuple[HttpMethod, str, str, _Answer], ...] = (
+        (HttpMethod.POST, SESSION_PATH, "log_in", log_in),
+        (HttpMethod.GET, SESSION_PATH, "show_session", who),
+        (HttpMethod.DELETE, SESSION_PATH, "log_out", log_out),
+        (HttpMethod.POST, TICKET_PATH, "add_ticket", ticket),
     )
-    return [_route(method, name, answer) for method, name, answer in routes]
+    return [_route(method, path, name, answer) for method, path, name, answer in routes]
 
 
-def _route(method: HttpMethod, name: str, answer: _Answer) -> HTTPRouteHandler:
+def _route(method: HttpMethod, path: str, name: str, answer: _Answer) -> HTTPRouteHandler:
     async def handle(request: AnyRequest) -> Response[bytes]:
         try:
             return await answer(request)
         except Exception as error:
-            return error_response(error, f"{method} {SESSION_PATH}")
+            return error_response(error, f"{method} {path}")
 
     handle.__annotations__ = {"request": Request, "return": Response}
-    return HTTPRouteHandler(SESSION_PATH, http_method=method, status_code=200, name=name)(handle)
+    return HTTPRouteHandler(path, http_method=method, status_code=200, name=name)(handle)
 
 
 def _view(row: Token) -> Json:

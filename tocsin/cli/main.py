@@ -146,6 +146,20 @@ def cluster(
     return run(Plan(data.absolute(), nodes, port, zookeeper_servers, arguments(modules, config, verbose=verbose)))
 
 
+@app.command
+def console(*, shown: Annotated[bool, Parameter(name="--print", negative=())] = False) -> int:
+    """Open the console in a browser, logged in: prints an address that is good once, within a minute.
+
+    Parameters
+    ----------
+    shown
+        Only print the address.
+    """
+    from .console import open_console
+
+    return open_console(shown)
+
+
 @app.command(name="config")
 def show_config(
     *,

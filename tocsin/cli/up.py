@@ -48,6 +48,7 @@ def _welcome(config: Config, serving: Serving) -> None:
     tocsin = f"{_prefix(serving.data)}{_program()}"
     print(
         f"Tocsin is up: {config.name}\n"
+        f"  console     {serving.url}/console   (logged in: {tocsin} console)\n"
         f"  REST        {serving.url}/api   (described at {serving.url}{DOCS_PATH})\n"
         f"  data in     {serving.data}   (the token for other programs: {serving.data / 'token'})\n"
         f"  task types  {', '.join(names) or 'none'}\n"

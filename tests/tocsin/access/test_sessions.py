@@ -164,3 +164,29 @@ def test_guesses_of_sessions_are_slowed_down(tmp_path: Path) -> None:
         assert guesses == [401, 401, 401, 429, 429]
     finally:
         node.stop()
+
+
+def test_a_ticket_begins_one_session_of_whoever_asked_for_it(root: Person) -> None:
+    person = root.with_token(role="viewer", user="ada", tenant="acme")
+    given = person.send("POST", "/api/session/ticket").json()
+    assert given["path"] == f"/console#ticket={given['ticket']}"
+    headers = {"Authorization": f"Ticket {given['ticket']}"}
+    answer = httpx.post(f"{root.url}/api/session", headers=headers)
+    assert (answer.status_code, answer.json()["user"], answer.json()["role"]) == (200, "ada", "viewer")
+    assert httpx.post(f"{root.url}/api/session", headers=headers).status_code == 401
+
+
+def test_a_ticket_of_a_revoked_token_and_one_that_is_made_up_begin_nothing(root: Person) -> None:
+    person = root.with_token(role="viewer")
+    given = person.send("POST", "/api/session/ticket").json()["ticket"]
+    assert person.token is not None
+    revoked = person.token.split("_")[1]
+    assert root.send("DELETE", f"/api/tokens/{revoked}").status_code in (200, 204)
+    for ticket in (given, "made-up", "-"):
+        headers = {"Authorization": f"Ticket {ticket}"}
+        assert httpx.post(f"{root.url}/api/session", headers=headers).status_code == 401
+
+
+def test_no_session_gives_tickets(root: Person) -> None:
+    browser = logged_in(root)
+    assert browser.send("POST", "/api/session/ticket", headers=browser.proof).status_code == 401

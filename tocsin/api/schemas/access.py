@@ -97,5 +97,6 @@ _WHO: Final[dict[str, Schema]] = {
 SESSION_ANSWERS: Final[dict[str, Schema]] = {
     "log_in": closed({**_WHO, "expiresAt": nullable(INSTANT)}),
     "show_session": closed(_WHO),
+    "add_ticket": closed({"ticket": TEXT, "path": TEXT, "seconds": {"type": "number"}}),
 }
 """What the console's sessions answer; they are no operations of the table."""

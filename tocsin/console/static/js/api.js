@@ -87,8 +87,23 @@ export async function knowSession() {
 }
 
 /** Begin a session with a token: the browser keeps a cookie that no script can read, and not the token. */
-export async function logIn(token) {
-  session.set(await ask("POST", "/session", { headers: { authorization: `Bearer ${token.trim()}` } }));
+export async function logIn(token, scheme = "Bearer") {
+  session.set(await ask("POST", "/session", { headers: { authorization: `${scheme} ${token.trim()}` } }));
+}
+
+const TICKET = "#ticket=";
+
+/** Begin a session with the ticket of the address, if it has one: it is taken out of the address first. Answers what went wrong. */
+export async function useTicket() {
+  if (!location.hash.startsWith(TICKET)) return null;
+  const ticket = location.hash.slice(TICKET.length);
+  history.replaceState(null, "", location.pathname + location.search);
+  try {
+    await logIn(ticket, "Ticket");
+    return null;
+  } catch (error) {
+    return error;
+  }
 }
 
 export async function logOut() {

@@ -1,14 +1,14 @@
 // Begins: who is logged in, where one is, which page that is.
 
 import { html, render, useEffect, useState } from "./lib.js";
-import { knowSession, session } from "./api.js";
+import { knowSession, session, useTicket } from "./api.js";
 import { startKeys } from "./keys.js";
 import { startLive, stopLive } from "./live.js";
 import { pageAt } from "./pages.js";
 import { Login } from "./pages/login.js";
 import { Empty, Head, Problem } from "./parts/page.js";
 import { Frame, theme } from "./parts/frame.js";
-import { Toasts } from "./parts/toast.js";
+import { say, Toasts } from "./parts/toast.js";
 import { link, place, startRouter } from "./router.js";
 import { useStore } from "./store.js";
 
@@ -55,7 +55,7 @@ function Console() {
     return stopLive;
   }, [inside]);
   if (known === undefined) return null;
-  if (known === null) return html`<${Login} assets=${ASSETS} />`;
+  if (known === null) return html`<${Login} assets=${ASSETS} /><${Toasts} />`;
   return html`<${Frame} assets=${ASSETS}><${Current} /><//><${Toasts} />`;
 }
 
@@ -65,9 +65,16 @@ startRouter();
 startKeys();
 const root = document.getElementById("console");
 root.replaceChildren();
-const begin = () =>
-  knowSession().then(
-    () => render(html`<${Console} />`, root),
-    (error) => render(html`<main><${Problem} error=${error} again=${begin} /></main>`, root),
-  );
+
+async function begin() {
+  try {
+    const refused = await useTicket();
+    if (!session.get()) await knowSession();
+    render(html`<${Console} />`, root);
+    if (refused) say(refused.message, "bad");
+  } catch (error) {
+    render(html`<main><${Problem} error=${error} again=${begin} /></main>`, root);
+  }
+}
+
 begin();

@@ -24,8 +24,9 @@ export function Login({ assets }) {
     <form class="stack" onSubmit=${enter}>
       <img src=${`${assets}/bell.svg`} alt="" />
       <h1>Tocsin</h1>
-      <p class="dim">Log in with a token. The node wrote the first one into its data directory:</p>
-      <pre class="command">cat .tocsin/token</pre>
+      <p class="dim">In a terminal on the node's machine this opens the console, logged in:</p>
+      <pre class="command">tocsin console</pre>
+      <p class="dim">Or log in with a token; the node wrote the first one into the file <code>token</code> of its data directory.</p>
       <div class="field"><label for="token">Token</label>
         <input id="token" type="password" required autofocus autocomplete="current-password" value=${token} onInput=${(event) => setToken(event.target.value)} /></div>
       ${error && html`<div class="note bad" role="alert">${error.message}</div>`}
