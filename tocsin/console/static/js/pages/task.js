@@ -1,6 +1,6 @@
 // One task: how it stands, what comes, what was and why, and what it is.
 
-import { html, useEffect, useRef, useState } from "../lib.js";
+import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { get, path } from "../api.js";
 import { count, full } from "../format.js";
 import { useLive } from "../live.js";
@@ -59,26 +59,30 @@ function Task({ task, query, again }) {
   const executions = useLiveLoaded((signal) => get(path`/tasks/${id}/executions`, { limit: span }, signal), [id, span], concerns);
   const done = () => [{ again }, next, ledger, executions].forEach((one) => one.again());
   const timezone = zoneOf(task.trigger);
+  // What has many elements is made anew only when what it shows was: of a task that fires often, something else changes all the time.
+  const was = useMemo(() => html`<${Loaded} of=${ledger}>${({ list, more }) => html`<${Ledger} rows=${list.toReversed()} task=${id} timezone=${timezone} asked=${query.at} />${more && html`<p class="tiny dim">There are more before these.</p>`}`}<//>`,
+    [ledger.data, ledger.error, timezone, query.at]);
+  const went = useMemo(() => html`<${Loaded} of=${executions}>${({ list, totalSize }) => html`<div class="stack">${list.length > 0 && html`<${Figures} executions=${list} total=${totalSize} />`}<${History} executions=${list} view=${query.view} /></div>`}<//>`,
+    [executions.data, executions.error, query.view, span]);
+  const recent = useMemo(() => html`<${Loaded} of=${executions}>${({ list }) => html`<${Recent} executions=${list.slice(0, RECENT)} />`}<//>`, [executions.data, executions.error]);
+  const comes = useMemo(() => html`<${Loaded} of=${next}>${(data) => html`<${Coming} next=${data} timezone=${timezone} />`}<//>`, [next.data, next.error, timezone]);
+  const policies = useMemo(() => html`<${PoliciesTable} policies=${task.policies} sources=${task.policySources} />`, [task.revision]);
   return html`
     <${Heading} task=${task} done=${done} />
     <${Standing} task=${task} next=${next.data} executions=${executions.data?.list ?? []} />
     <div class="columns">
       <div>
-        <${Card} title="Ledger" aside=${html`<span class="small dim">its last times, the newest at the end</span>`}>
-          <${Loaded} of=${ledger}>${({ list, more }) => html`<${Ledger} rows=${list.toReversed()} task=${id} timezone=${timezone} asked=${query.at} />${more && html`<p class="tiny dim">There are more before these.</p>`}`}<//><//>
+        <${Card} title="Ledger" aside=${html`<span class="small dim">its last times, the newest at the end</span>`}>${was}<//>
         <${Why} task=${id} name=${taskName(task)} at=${query.at} round=${query.at ? 0 : task.version} />
-        <${Card} title="History" aside=${html`<${Spans} span=${span} />`}>
-          <${Loaded} of=${executions}>${({ list, totalSize }) => html`<div class="stack"><${Figures} executions=${list} total=${totalSize} /><${History} executions=${list} view=${query.view} /></div>`}<//><//>
-        <${Card} flush title="Recent executions" aside=${html`<a class="small" href=${link("executions", { task: id })}>All</a>`}>
-          <${Loaded} of=${executions}>${({ list }) => html`<${Recent} executions=${list.slice(0, RECENT)} />`}<//><//>
+        <${Card} title="History" aside=${html`<${Spans} span=${span} />`}>${went}<//>
+        <${Card} flush title="Recent executions" aside=${html`<a class="small" href=${link("executions", { task: id })}>All</a>`}>${recent}<//>
         <${Dependencies} task=${task} />
         <${Events} task=${task} />
       </div>
       <div>
-        <${Card} title="Next times"><div class="stack"><p class="trigger-words">${task.triggerWords}</p>
-          <${Loaded} of=${next}>${(data) => html`<${Coming} next=${data} timezone=${timezone} />`}<//></div><//>
+        <${Card} title="Next times"><div class="stack"><p class="trigger-words">${task.triggerWords}</p>${comes}</div><//>
         <${Card} title="When clocks change"><${Loaded} of=${next}>${({ clockChanges }) => html`<${ClockChanges} changes=${clockChanges} empty=${`No change of the clock concerns it: its zone is ${timezone}.`} />`}<//><//>
-        <${Card} title="Policies"><${PoliciesTable} policies=${task.policies} sources=${task.policySources} /><//>
+        <${Card} title="Policies">${policies}<//>
         <${Definition} task=${task} />
       </div>
     </div>`;
@@ -104,6 +108,7 @@ const fromDetail = ({ currentStep, statusDetails }) => ({ step: currentStep, don
 function Standing({ task, next, executions }) {
   const progress = useProgress(task.itemId);
   const open = executions.filter((one) => isOpen(one) || one.state === "CRASHED");
+  const elsewhere = executions.length ? task.open.filter((id) => !executions.some((one) => one.id === id)) : [];
   const failure = task.lastFailure;
   return html`<section class="card stack" aria-label="Now">
     <div class="row standing">
@@ -116,6 +121,7 @@ function Standing({ task, next, executions }) {
       <div class="row"><a href=${executionLink(one)}><${State} name=${one.state} /></a><${Waits} execution=${one} />${one.node && html`<span class="small dim">on ${one.node}</span>`}
         <span class="small dim">attempt ${one.attempt}</span><span class="small"><${Took} execution=${one} /></span></div>
       ${one.state === "RUNNING" && html`<${Progress} progress=${progress[one.id] ?? (open.length === 1 && task.currentStep ? fromDetail(task) : null)} startedAt=${one.startedAt} />`}</div>`)}
+    ${elsewhere.map((one) => html`<div class="row small" key=${one}><a href=${link("executions", one)}>An execution from before these</a> has not ended.</div>`)}
     ${failure && html`<div class="note failure"><strong>${failureLine(failure)}</strong>${failure.traceback && html`<details><summary>Traceback</summary><pre class="small">${failure.traceback}</pre></details>`}</div>`}
   </section>`;
 }

@@ -5,16 +5,25 @@ import { full, millis, zone } from "../format.js";
 import { useStore } from "../store.js";
 import { When } from "./time.js";
 
+const PARTS = { weekday: "short", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+
+/** One for each zone: to make one costs far more than to use it. */
+const writers = new Map();
+
+function writerOf(timezone) {
+  if (!writers.has(timezone)) {
+    try {
+      writers.set(timezone, new Intl.DateTimeFormat("en-GB", { ...PARTS, timeZone: timezone }));
+    } catch {
+      writers.set(timezone, new Intl.DateTimeFormat("en-GB", { ...PARTS, timeZone: "UTC" }));
+    }
+  }
+  return writers.get(timezone);
+}
+
 /** An instant in a zone, `Mon 2026-11-23 02:30:00`; in UTC where the browser does not know the zone. */
 export function inZone(instant, timezone) {
-  const options = { weekday: "short", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-  let made;
-  try {
-    made = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: timezone || "UTC" }).formatToParts(millis(instant));
-  } catch {
-    made = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" }).formatToParts(millis(instant));
-  }
-  const part = Object.fromEntries(made.map(({ type, value }) => [type, value]));
+  const part = Object.fromEntries(writerOf(timezone || "UTC").formatToParts(millis(instant)).map(({ type, value }) => [type, value]));
   return `${part.weekday} ${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second}`;
 }
 

@@ -90,11 +90,14 @@ function Bars({ rows, view }) {
   </svg></div>`;
 }
 
-/** The same as rows, for who does not see the chart. */
-const AsTable = ({ rows }) => html`<details><summary>The same as a table</summary><div class="table-box chart-table"><table>
-  <thead><tr><th scope="col">Started</th><th scope="col">State</th><th scope="col" class="number">Duration</th><th scope="col" class="number">Lateness</th></tr></thead>
-  <tbody>${rows.toReversed().map((row) => html`<tr key=${row.id}><td><a href=${executionLink(row)}>${full(row.startedAt ?? row.createdAt)}</a></td><td>${word(row.state)}</td>
-    <td class="number">${figure(took(row))}</td><td class="number">${figure(lateness(row))}</td></tr>`)}</tbody></table></div></details>`;
+/** The same as rows, for who does not see the chart; made when it is asked for. */
+function AsTable({ rows }) {
+  const [open, setOpen] = useState(false);
+  return html`<details onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>The same as a table</summary>${open && html`<div class="table-box chart-table"><table>
+    <thead><tr><th scope="col">Started</th><th scope="col">State</th><th scope="col" class="number">Duration</th><th scope="col" class="number">Lateness</th></tr></thead>
+    <tbody>${rows.toReversed().map((row) => html`<tr key=${row.id}><td><a href=${executionLink(row)}>${full(row.startedAt ?? row.createdAt)}</a></td><td>${word(row.state)}</td>
+      <td class="number">${figure(took(row))}</td><td class="number">${figure(lateness(row))}</td></tr>`)}</tbody></table></div>`}</details>`;
+}
 
 /** Chart and table. executions: the newest first, as the node tells them. view: "duration" or "lateness". */
 export function History({ executions, view }) {

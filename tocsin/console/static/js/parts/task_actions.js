@@ -75,12 +75,14 @@ function DeleteForGood({ task }) {
 /** All that can be done with it as it stands. `done`: called after each. */
 export function TaskActions({ task, done }) {
   const failed = hasFailed(task.lastState) && task.lastState !== "CRASHED" && task.open.length === 0;
+  // The node's own tasks are as the configuration says.
+  const own = task.taskType.startsWith("system.");
   const rests = task.paused || task.phase !== "active";
   return html`
     <${RunNow} primary task=${task} done=${done} /><${RunWith} task=${task} done=${done} />
     ${failed && html`<${RetryExecution} task=${task.itemId} done=${done} />${task.failureCount > 0 && html`<${RetryExecution} reset task=${task.itemId} done=${done} />`}`}
     ${task.status === "CRASHED" && html`<${ResumeExecution} task=${task.itemId} done=${done} />`}
     <${PauseOrActivate} task=${task} done=${done} />${rests && html`<${ActivateWith} task=${task} done=${done} />`}
-    <a class="button" href=${link("tasks", task.itemId, "edit")}>Edit</a><a class="button" href=${link("new", { from: task.itemId })}>Copy as new</a>
+    ${!own && html`<a class="button" href=${link("tasks", task.itemId, "edit")}>Edit</a><a class="button" href=${link("new", { from: task.itemId })}>Copy as new</a>`}
     ${task.phase === "cancelled" ? null : html`<${CancelTask} task=${task} done=${done} />`}<${DeleteForGood} task=${task} />`;
 }
