@@ -37,12 +37,12 @@ class Load:
     query: str = ""
 
 
-class _Connection:
+class Connection:
     """One connection that is kept alive."""
 
-    def __init__(self, stream: trio.SocketStream, load: Load) -> None:
+    def __init__(self, stream: trio.SocketStream, token: str) -> None:
         self._stream = stream
-        self._load = load
+        self._token = token
         self._buffer = b""
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
@@ -53,7 +53,7 @@ class _Connection:
 
     async def send(self, method: str, path: str, body: bytes = b"") -> None:
         head = (
-            f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._load.token}\r\n"
+            f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._token}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         await self._stream.send_all(head.encode() + body)
@@ -92,8 +92,8 @@ class _Clients:
         self.done: Counter[str] = Counter()
         self.pages: list[float] = []
 
-    async def _connect(self) -> _Connection:
-        return _Connection(await trio.open_tcp_stream("127.0.0.1", self._load.port), self._load)
+    async def _connect(self) -> Connection:
+        return Connection(await trio.open_tcp_stream("127.0.0.1", self._load.port), self._load.token)
 
     async def lists(self, first: int) -> None:
         """Ask for pages of 50 without pause."""

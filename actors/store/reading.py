@@ -66,7 +66,7 @@ def counts_of(
     reasons: Iterable[tuple[str, str, int]],
     system: Mapping[str, int],
 ) -> Counts:
-    """`others`: tasks by status but SCHEDULED, which is what is left. `reasons`: outcome, reason and number. `system`: see `Counts`."""
+    """`others`: tasks by status but SCHEDULED, which is what is left. `reasons`: outcome, reason, number. `system`: as there."""
     by_status, by_reason, plain = dict(others), {}, Counter(by_outcome)
     if scheduled := tasks - sum(by_status.values()):
         by_status[Status.SCHEDULED.value] = scheduled

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from runtime.clock import Instant
-from runtime.errors import InvalidRequest
 
 from ..model.document import decode_definition
 from ..model.execution import Execution
-from ..model.lifecycle import Status
 from ..model.occurrence import Settled
 from ..model.task import Extra, Task
-from .access_rows import OWNER
-from .answers import TASK_SORTS, Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
+from . import sqlite_lists
+from .answers import Counts, ExecutionDetail, LogLine, OutcomeRow, Revision, TaskFilter, TaskPage
 from .port import Audit
-from .reading import OWN, asks_for_all, asks_for_scheduled, counts_of, extra_of, read_outcome
+from .reading import OWN, counts_of, extra_of, read_outcome
 from .rows import (
     ATTEMPT_COLUMNS,
     EXECUTION_COLUMNS,
@@ -34,9 +33,6 @@ from .rows import (
     read_task,
 )
 from .sqlite_schema import Reader
-
-_SORTED_BY: Final = {"coming": "CASE WHEN phase = 'paused' THEN NULL ELSE due END"}
-"""What lists are sorted by that is no column of that name."""
 
 TASKS_AT_ONCE: Final = 2_000
 """Tasks of one statement: some megabytes of answer."""
@@ -199,51 +195,29 @@ def waiting(
 
 def page(connection: Reader, wanted: TaskFilter) -> TaskPage:
     """See the port."""
-    if wanted.sort not in TASK_SORTS:
-        raise InvalidRequest(f"tasks cannot be sorted by {wanted.sort!r}; possible: {', '.join(TASK_SORTS)}")
-    where, values = _conditions(wanted)
-    direction = "DESC" if wanted.descending else "ASC"
-    order = f"{_SORTED_BY.get(wanted.sort, wanted.sort)} {direction}" + (
-        "" if wanted.sort == "id" else f", id {direction}"
-    )
-    # Numbers first: sorting carries them instead of whole rows.
+    with _snapshot(connection):
+        return _page(connection, wanted)
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Several statements that see the same."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _page(connection: Reader, wanted: TaskFilter) -> TaskPage:
+    # Numbers first: what is looked through are indexes, and not whole rows.
+    chosen = json.dumps(sqlite_lists.numbers(connection, wanted))
     answer = connection.execute(
-        f"SELECT json_group_array({_TASK}), {_APART} FROM "
-        f"(SELECT number FROM tasks {where} ORDER BY {order} LIMIT ? OFFSET ?) AS n CROSS JOIN tasks AS t "
-        "ON t.number = n.number",
-        (*values, wanted.limit, wanted.offset),
+        f"SELECT json_group_array({_TASK}), {_APART} FROM (SELECT key, value FROM json_each(?) ORDER BY key) AS n "
+        "CROSS JOIN tasks AS t ON t.number = n.value",
+        (chosen,),
     ).fetchone()
-    return TaskPage(tuple(_tasks(connection, *answer)), _total(connection, wanted, where, values))
-
-
-def _conditions(wanted: TaskFilter) -> tuple[str, list[str]]:
-    pairs = {"status = ?": wanted.status, "type = ?": wanted.type, "tenant = ?": wanted.tenant}
-    given = {condition: str(value) for condition, value in pairs.items() if value is not None}
-    if wanted.status is not None and wanted.status is not Status.SCHEDULED:
-        given = {f"status <> 'SCHEDULED' AND {condition}": value for condition, value in given.items()}
-    if wanted.owner is not None:
-        given[f"{OWNER} = ?"] = wanted.owner
-    if wanted.text is not None:
-        given["instr(lower(name), lower(?)) > 0"] = wanted.text
-    if wanted.type_prefix is not None:
-        given["instr(type, ?) = 1"] = wanted.type_prefix
-    if wanted.id_prefix is not None:
-        given["instr(id, ?) = 1"] = wanted.id_prefix
-    conditions = [*given, *(() if wanted.system else (f"type NOT IN {OWN}",))]
-    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), list(given.values())
-
-
-def _total(connection: sqlite3.Connection, wanted: TaskFilter, where: str, values: Sequence[str]) -> int:
-    statement = f"SELECT count(*) FROM tasks {where}"
-    own = "0" if wanted.system else f"(SELECT count(*) FROM tasks WHERE type IN {OWN}{{}})"
-    if asks_for_all(wanted):
-        statement = f"SELECT tasks - {own.format('')} FROM totals"
-    elif asks_for_scheduled(wanted):
-        others = "(SELECT count(*) FROM tasks WHERE status <> 'SCHEDULED')"
-        scheduled = own.format(" AND +status = 'SCHEDULED'")
-        statement, values = f"SELECT tasks - {others} - {scheduled} FROM totals", ()
-    (total,) = connection.execute(statement, tuple(values)).fetchone()
-    return int(total)
+    return TaskPage(tuple(_tasks(connection, *answer)), sqlite_lists.total(connection, wanted))
 
 
 def executions(connection: sqlite3.Connection, task_id: str, *, offset: int, limit: int) -> tuple[list[Execution], int]:

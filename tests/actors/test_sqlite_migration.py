@@ -47,7 +47,7 @@ def restored(dump: Path, found: Path) -> Path:
 def opened(path: Path) -> SqliteStore:
     store = SqliteStore(path)
     identity = store.open(new_cluster_id="other", partitions=1, timezone_database="other")
-    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 5)
+    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 6)
     return store
 
 

@@ -102,6 +102,7 @@ def listed(store: Store) -> Store:
         (TaskFilter(text="AB%_ 4"), "5"),
         (TaskFilter(text="%"), "0123456789"),
         (TaskFilter(text="a_"), ""),
+        (TaskFilter(text="\\"), ""),
         (TaskFilter(id_prefix="no-such-id"), ""),
         (TaskFilter(status=Status.SCHEDULED, type="http", text="ab"), "35"),
         (TaskFilter(sort="name"), "9753186420"),
