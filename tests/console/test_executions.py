@@ -73,7 +73,7 @@ def test_running_one_is_followed_and_cancelled(console: Console) -> None:
     expect(dialog).to_contain_text(f"tocsin execution cancel {run['id']} --note 'wrong <i>region</i>'")
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.locator(".head .state")).to_have_text("Cancelled")
-    expect(page.get_by_text("Cancelled by administrator: wrong <i>region</i>")).to_be_visible()
+    expect(page.get_by_text("Cancelled by administrator: wrong <i>region</i>", exact=True)).to_be_visible()
     expect(card(page, "Checkpoint")).to_be_visible()
 
 

@@ -153,6 +153,26 @@ def test_columns_are_chosen_and_remembered(console: Console) -> None:
     expect(heading).to_be_visible()
 
 
+def test_flush_counts_before_it_removes(console: Console) -> None:
+    page = console.open("/tasks")
+    page.get_by_role("button", name="Flush").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Nothing ended so long ago.")
+    expect(dialog.get_by_role("button", name="Remove for good")).to_be_disabled()
+    dialog.get_by_label("What").select_option("history")
+    dialog.get_by_role("button", name="As a command").click()
+    expect(dialog).to_contain_text("tocsin purge --older-than 7d")
+    expect(dialog).to_contain_text("Nothing ended so long ago.")
+
+
+def test_own_tasks_of_the_system_are_shown_on_demand(console: Console) -> None:
+    page = console.open("/tasks?sortBy=name:desc")
+    expect(page.get_by_role("row").nth(1)).to_be_visible()
+    expect(page.get_by_role("link", name="system.purge")).to_have_count(0)
+    page.get_by_label("The system's own too").check()
+    expect(row(page, "system.purge")).to_be_visible()
+
+
 def test_list_of_many_columns_stacks_where_there_is_no_room(console: Console) -> None:
     console.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     console.open("/tasks")

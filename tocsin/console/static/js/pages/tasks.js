@@ -112,10 +112,10 @@ function Rows({ page, tasks, query, offset, choice, again }) {
   const after = useRowsAfter({ loaded: tasks, page, rows: page.list, keyOf, idOf, after: taskAfter });
   const rows = page.list.map(after.row);
   const recent = useRecent(page.list);
-  const failure = useFailures(rows);
+  const last = useFailures(rows);
   const names = useStore(columnsShown);
   const whose = session.get().tenant === null && rows.some((task) => task.tenant);
-  const columns = taskColumns({ recent, progress: after.progress, failure, again, whose });
+  const columns = taskColumns({ recent, progress: after.progress, last, again, whose });
   const shown = useMemo(() => new Set(page.list.map(keyOf).filter(choice.has)), [page, choice.all, choice.ids]);
   return html`
     <${Table} caption="Tasks" columns=${chosenColumns(columns, names)} rows=${rows} rowKey=${keyOf} rowName=${taskName} sortBy=${query.sortBy}

@@ -1,10 +1,11 @@
 // What the list of executions can be filtered by: state, type, task, node and time, all in the address.
 
-import { html, useEffect, useState } from "../lib.js";
+import { html } from "../lib.js";
 import { get } from "../api.js";
 import { useLoaded } from "../load.js";
 import { setQuery } from "../router.js";
 import { looks, word } from "../states.js";
+import { Typed } from "./typed.js";
 
 export const STATES = ["RUNNING", "WAITING", "CRASHED", "COMPLETED", "FAILED", "TIMED_OUT", "CANCELLED"];
 
@@ -74,16 +75,6 @@ function States({ query }) {
         <span class=${`state is-${looks(name).look}`} data-sign=${looks(name).sign}>${WORDS[name] ?? word(name)}</span></button>`,
     )}
   </div>`;
-}
-
-function Typed({ name, label, hint, query, known }) {
-  const [text, setText] = useState(query[name] ?? "");
-  useEffect(() => setText(query[name] ?? ""), [query[name]]);
-  const find = () => change({ [name]: text.trim() });
-  return html`<div class="field"><label for=${`find-${name}`}>${label}</label>
-    <input id=${`find-${name}`} type="search" list=${known ? `known-${name}` : undefined} value=${text} placeholder=${hint}
-      onInput=${(event) => setText(event.target.value)} onChange=${find} onSearch=${find} />
-    ${known && html`<datalist id=${`known-${name}`}>${known.map((one) => html`<option value=${one}></option>`)}</datalist>`}</div>`;
 }
 
 const local = (instant) => {

@@ -1,4 +1,5 @@
-// The last errors of tasks. A list of tasks does not have them, so those of the rows shown are asked for, a few at a time, each once.
+// The last errors of tasks, and when they are tried again. A list of tasks does not have them, so those of the rows shown are asked for, a few at a
+// time, each once.
 
 import { useEffect, useState } from "../lib.js";
 import { get, path } from "../api.js";
@@ -10,10 +11,12 @@ const TOGETHER = 3;
 /** Executions that are remembered: some pages of failing tasks. */
 const KEPT = 500;
 
+const NOTHING = { failure: null };
+
 const known = new Map();
 
-function keep(id, failure) {
-  known.set(id, failure);
+function keep(id, { failure = null, state = null, waitsFor = null, retryAt = null }) {
+  known.set(id, { failure, state, waitsFor, retryAt });
   if (known.size > KEPT) known.delete(known.keys().next().value);
 }
 
@@ -22,10 +25,10 @@ const keyOf = (task) => `${task.lastExecution} ${task.failureCount}`;
 
 const isFailing = (task) => task.lastExecution && (hasFailed(task.lastState) || task.failureCount > 0);
 
-/** A function that gives the last failure of a task, if it is known. */
+/** A function that gives what is known of the last execution of a failing task: {failure, state, waitsFor, retryAt}. */
 export function useFailures(rows) {
   const [, setSeen] = useState(0);
-  const missing = rows.filter((task) => task.lastFailure === undefined && isFailing(task) && !known.has(keyOf(task)));
+  const missing = rows.filter((task) => isFailing(task) && !known.has(keyOf(task)));
   useEffect(() => {
     const stop = new AbortController();
     const left = [...missing];
@@ -33,10 +36,10 @@ export function useFailures(rows) {
       for (let task = left.shift(); task && !stop.signal.aborted; task = left.shift()) {
         try {
           const execution = await get(path`/executions/${task.lastExecution}`, {}, stop.signal);
-          keep(keyOf(task), execution.failure);
+          keep(keyOf(task), execution);
         } catch (error) {
           if (error.status !== 404) return;
-          keep(keyOf(task), null);
+          keep(keyOf(task), {});
         }
         setSeen((number) => number + 1);
       }
@@ -44,5 +47,5 @@ export function useFailures(rows) {
     for (let i = 0; i < TOGETHER; i += 1) next();
     return () => stop.abort();
   }, [missing.map(keyOf).join()]);
-  return (task) => task.lastFailure ?? known.get(keyOf(task)) ?? null;
+  return (task) => known.get(keyOf(task)) ?? NOTHING;
 }

@@ -14,13 +14,12 @@ export function taskAfter(task, { execution, at }) {
     const running = state === "RUNNING";
     return {
       ...task,
-      status: state,
+      status: execution.waitsFor === "retry" ? "SCHEDULED" : state, // between two tries a task counts as scheduled
       open: task.open.includes(id) ? task.open : [...task.open, id],
       lastExecutionDate: execution.startedAt ?? task.lastExecutionDate,
       runsOn: running && execution.node ? [execution.node] : [],
       waitsFor: execution.waitsFor,
       retryAt: execution.retryAt,
-      lastFailure: execution.failure ?? task.lastFailure,
       lastExecution: id,
     };
   }
@@ -36,7 +35,6 @@ export function taskAfter(task, { execution, at }) {
     lastState: state,
     lastEnd: execution.endedAt ?? at,
     lastExecution: id,
-    lastFailure: execution.failure,
   };
 }
 

@@ -12,10 +12,12 @@ import { triggerWords } from "./trigger_words.js";
 const none = html`<span class="dim">–</span>`;
 
 /** What is to be known about a task at once: what failed, what it waits for, how far it is, why it is paused. */
-function Fact({ task, progress, failure }) {
+function Fact({ task, progress, last }) {
   if (task.status === "RUNNING" && progress) return html`<${Progress} brief progress=${progress} />`;
-  const waits = task.status === "WAITING" && html`<${Waits} execution=${{ state: "WAITING", waitsFor: task.waitsFor, retryAt: task.retryAt }} />`;
-  const failed = failure && (hasFailed(task.lastState) || task.status === "WAITING" || task.status === "CRASHED");
+  const { failure } = last;
+  const told = task.waitsFor ? task : last;
+  const waits = task.open.length > 0 && told.waitsFor && html`<${Waits} execution=${{ state: "WAITING", waitsFor: told.waitsFor, retryAt: told.retryAt }} />`;
+  const failed = failure && (hasFailed(task.lastState) || task.failureCount > 0);
   if (failed) {
     return html`<div class="tiny fact-bad truncate" title=${`${failure.type}: ${failure.message}`}>${failureLine(failure)}${waits && html` · ${waits}`}</div>`;
   }
@@ -31,13 +33,13 @@ function Name({ task, ...known }) {
 }
 
 /**
- * All columns. recent, progress, failure: what is known about a task, by its id or the task; again: called when something was done.
+ * All columns. recent, progress, last: what is known about a task, by its id or the task; again: called when something was done.
  * `about` and `usual` as the choice of columns has them; whose: whether there are several tenants to tell apart.
  */
-export function taskColumns({ recent, progress, failure, again, whose }) {
+export function taskColumns({ recent, progress, last, again, whose }) {
   const text = (value) => (value ? html`<span class="small anywhere">${value}</span>` : none);
   const columns = [
-    { label: "Task", sort: "name", lead: true, always: true, cell: (task) => html`<${Name} task=${task} progress=${progress(task)} failure=${failure(task)} />` },
+    { label: "Task", sort: "name", lead: true, always: true, cell: (task) => html`<${Name} task=${task} progress=${progress(task)} last=${last(task)} />` },
     { label: "Status", sort: "status", fit: true, always: true, cell: (task) => html`<${State} name=${task.paused ? "PAUSED" : task.status} />` },
     { label: "Last times", fit: true, usual: true, about: "a square for each", cell: (task) => html`<${Strip} rows=${recent(task)} />` },
     { label: "Next", sort: "nextScheduledExecution", fit: true, usual: true, cell: (task) => html`<${When} at=${task.nextScheduledExecution} />` },

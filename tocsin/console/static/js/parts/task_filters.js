@@ -1,11 +1,12 @@
 // What the list of tasks can be filtered by. All of it stands in the address.
 
-import { html, useEffect, useState } from "../lib.js";
+import { html } from "../lib.js";
 import { get, session } from "../api.js";
 import { count } from "../format.js";
 import { useLoaded } from "../load.js";
 import { setQuery } from "../router.js";
 import { STATUSES, word } from "../states.js";
+import { Typed } from "./typed.js";
 
 /** Of the address, those that choose tasks; under the same names REST takes them. */
 export const FILTERS = ["status", "type", "text", "level", "system"];
@@ -30,37 +31,16 @@ export const bulkFilterOf = (query) => filterOf({ ...query, system: null });
 export function Filters({ query, counts }) {
   const types = useLoaded((signal) => get("/types", {}, signal), []);
   return html`<form class="filters" onSubmit=${(event) => event.preventDefault()}>
-    <${Text} query=${query} />
+    <${Typed} name="text" label="Name" hint="a part of the name" query=${query} grow />
     <div class="field"><label for="status">Status</label>
       <select id="status" value=${query.status ?? ""} onChange=${(event) => change({ status: event.target.value })}>
         <option value="">All</option>
         ${STATUSES.map((name) => html`<option value=${name}>${word(name)}${counts?.byStatus?.[name] ? ` (${count(counts.byStatus[name])})` : ""}</option>`)}
       </select></div>
-    <${Type} query=${query} types=${types.data?.list ?? []} />
+    <${Typed} name="type" label="Type" hint="a task type" query=${query} known=${(types.data?.list ?? []).map((type) => type.name)} />
     ${levels().length > 1 && html`<${Level} query=${query} />`}
     <label class="check small"><input type="checkbox" checked=${query.system === "true"} onChange=${() => change({ system: query.system === "true" ? null : "true" })} /> The system's own too</label>
   </form>`;
-}
-
-function Text({ query }) {
-  const [text, setText] = useState(query.text ?? "");
-  useEffect(() => setText(query.text ?? ""), [query.text]);
-  const find = (event) => {
-    event.preventDefault();
-    change({ text: text.trim() });
-  };
-  const typed = (event) => {
-    if (event.key === "Enter") find(event);
-  };
-  return html`<div class="field grow"><label for="text">Name</label>
-    <input id="text" type="search" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${typed} onBlur=${find} onSearch=${find} placeholder="a part of the name" /></div>`;
-}
-
-function Type({ query, types }) {
-  const known = types.map((type) => type.name);
-  return html`<div class="field"><label for="type">Type</label>
-    <input id="type" list="types" value=${query.type ?? ""} onChange=${(event) => change({ type: event.target.value.trim() })} placeholder="a task type" />
-    <datalist id="types">${known.map((name) => html`<option value=${name}></option>`)}</datalist></div>`;
 }
 
 function Level({ query }) {
