@@ -23,6 +23,7 @@ from .model.execution import CLAIMABLE, Execution, WaitsFor
 from .model.scope import EVERYTHING, Scope
 from .model.task import Definition, Task
 from .store.answers import Active, Activity, ActivityFilter, Newest, TaskFilter, TaskPage
+from .store.handovers import Handover, HandoverFilter
 from .store.port import SchedulerPause
 
 
@@ -151,6 +152,10 @@ class LaneControl:
         for lane in (self._durable, self._memory):
             found += await self._world.blocking(lane.store.tasks, ids, lane=lane.looker)
         return [task for task in found if self._scope.covers(task.definition)]
+
+    async def handovers(self, wanted: HandoverFilter) -> list[Handover]:
+        """Which boots took partitions of stored tasks from which, the newest first."""
+        return await self._world.blocking(self._durable.store.handovers, wanted, lane=self._durable.looker)
 
     def load(self) -> tuple[int, int, int]:
         """Of stored tasks: all slots, those that are free, and the attempts that run."""

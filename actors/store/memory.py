@@ -80,6 +80,7 @@ class MemoryStore(MemoryActivity):
         self._due: list[tuple[Instant, str]] = []
         self._audits: list[Audit] = []
         self._outcomes: Counter[tuple[Outcome, Reason | None]] = Counter()
+        MemoryActivity.__init__(self)
         self._side = Side(deliveries_kept=deliveries_kept)
         self._purger = Purger(self._tasks, self._executions, self._parts, self._audits, self._delete, self._is_needed)
         self._leases = Leases(clock)
@@ -102,6 +103,7 @@ class MemoryStore(MemoryActivity):
             if partition not in self._grants or grant > self._grants[partition]:
                 self._grants[partition] = grant
                 raised[partition] = self._epochs[partition] = self._epochs.get(partition, 0) + 1
+        self._note_handovers(raised, boot)
         return raised
 
     def raise_floor(self, above: Mapping[int, int]) -> None:

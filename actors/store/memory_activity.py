@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from ..model.execution import Execution
 from .answers import Active, Activity, ActivityFilter, Newest
+from .handovers import HANDOVERS_KEPT, Handover, HandoverFilter, handovers_of
 from .memory_rows import Record
+from .memory_shared import Leases
 from .reading import one_more
 
 
@@ -15,6 +18,27 @@ class MemoryActivity:
     """The part of the memory adapter that is told in the module's docstring."""
 
     _tasks: dict[str, Record]
+    _leases: Leases
+
+    def __init__(self) -> None:
+        self._boots: dict[int, str] = {}
+        self._handovers: deque[Handover] = deque(maxlen=HANDOVERS_KEPT)
+
+    def _note_handovers(self, raised: Mapping[int, int], boot: str) -> None:
+        leases, now = self._leases.rows()
+        self._handovers.extend(handovers_of(raised, self._boots, leases, boot, now))
+        self._boots.update(dict.fromkeys(raised, boot))
+
+    def handovers(self, wanted: HandoverFilter) -> list[Handover]:
+        """See the port."""
+        fitting = (
+            one
+            for one in reversed(self._handovers)
+            if wanted.since <= one.at <= wanted.until
+            and wanted.partition in (None, one.partition)
+            and wanted.node in (None, one.node, one.former_node)
+        )
+        return list(islice(fitting, wanted.limit))
 
     def activity(self, wanted: ActivityFilter) -> Activity:
         """See the port. All there is is in memory, so nothing bounds the look."""

@@ -12,6 +12,7 @@ from runtime.errors import Conflict, LeaseLost, LimitReached, StaleVersion, Tocs
 
 from ..model.lifecycle import State
 from ..model.task import Definition
+from .handovers import LeaseRow
 from .memory_rows import Record, is_running, stale_epoch
 from .port import Create, Update
 from .shared import LEASES_KEPT, has_claim, limits_of, needs_graph, until
@@ -57,6 +58,10 @@ class Leases:
             return False
         self._held[boot].until = until(self._clock(), seconds)
         return True
+
+    def rows(self) -> tuple[dict[str, LeaseRow], Instant]:
+        """The leases as hand-overs look at them, and the time by which they are measured."""
+        return {boot: LeaseRow(one.node, one.until, one.buried) for boot, one in self._held.items()}, self._clock()
 
     def lives(self, boot: str) -> bool:
         """Whether a boot has a lease that is not buried."""

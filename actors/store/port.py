@@ -52,6 +52,7 @@ from .answers import (
     TaskFilter,
     TaskPage,
 )
+from .handovers import Handover, HandoverFilter
 
 DEFAULT_PARTITIONS: Final = 256
 """Partitions of a new cluster: enough to spread over 16 nodes with 6 % granularity, few enough to list on a page."""
@@ -330,6 +331,10 @@ class Store(Protocol):
 
     def find(self, tenant: str, name: str) -> str | None:
         """The id of the task of that name."""
+        ...
+
+    def handovers(self, wanted: HandoverFilter) -> list[Handover]:
+        """Which boots took partitions from which, the newest first; one for each raising of an epoch by `raise_epochs`."""
         ...
 
     def due(self, partitions: Sequence[int] | None, until: Instant, limit: int) -> list[tuple[Instant, str]]:

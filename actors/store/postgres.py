@@ -44,6 +44,7 @@ from .answers import (
     TaskFilter,
     TaskPage,
 )
+from .handovers import Handover, HandoverFilter
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .postgres_link import Connection, PostgresLimits, connect, door
 from .postgres_shared import Listener
@@ -111,7 +112,7 @@ class PostgresStore:
     # -- the writer's lane
 
     def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
-        return self._write(postgres_shared.raise_epochs, grants, boot)
+        return self._write(postgres_shared.raise_epochs, grants, boot, None if self._clock is None else self._clock())
 
     def raise_floor(self, above: Mapping[int, int]) -> None:
         self._write(postgres_shared.raise_floor, above)
@@ -215,6 +216,9 @@ class PostgresStore:
 
     def find(self, tenant: str, name: str) -> str | None:
         return self._read(postgres_read.find, tenant, name)
+
+    def handovers(self, wanted: HandoverFilter) -> list[Handover]:
+        return self._read(postgres_activity.handovers, wanted)
 
     def due(self, partitions: Sequence[int] | None, until: Instant, limit: int) -> list[tuple[Instant, str]]:
         return self._read(postgres_read.due, partitions, until, limit)

@@ -8,6 +8,16 @@ from typing import Any, Final
 from runtime.clock import Instant
 
 from .answers import Active, Activity, ActivityFilter, Newest
+from .handovers import (
+    HANDOVERS_KEPT,
+    Handover,
+    HandoverFilter,
+    LeaseRow,
+    handover_conditions,
+    handovers_of,
+    read_handover,
+    row_of,
+)
 from .postgres_link import Connection
 from .reading import look
 from .rows import EXECUTION_COLUMNS, SETTLED_COLUMNS, last_instant, read_execution, read_settled
@@ -89,3 +99,37 @@ def newest(connection: Connection, ids: Sequence[str], count: int) -> Mapping[st
     for found in map(read_settled, connection.execute(_SETTLED, (list(ran), count))):
         settled[found.task_id].append(found)
     return {task_id: Newest(tuple(ran[task_id]), tuple(settled[task_id])) for task_id in ran}
+
+
+# -- who took partitions from whom
+
+_HANDOVER: Final = ("partition", "epoch", "at", "boot", "node", "former_boot", "former_node", "cause")
+_NOTE: Final = (
+    f"INSERT INTO handovers ({', '.join(_HANDOVER)}) SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], "
+    "%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])"
+)
+
+
+def note_handovers(
+    connection: Connection, raised: Mapping[int, int], former: Mapping[int, str], boot: str, now: Instant
+) -> None:
+    """Write down what a raising of epochs was, in its transaction; the oldest rows beyond what is kept go."""
+    leases = {
+        one: LeaseRow(node, Instant(until), buried)
+        for one, node, until, buried in connection.execute("SELECT boot, node, until, buried FROM leases").fetchall()
+    }
+    if rows := [row_of(one) for one in handovers_of(raised, former, leases, boot, now)]:
+        connection.execute(_NOTE, [list(column) for column in zip(*rows, strict=True)])
+    connection.execute(
+        "DELETE FROM handovers WHERE sequence <= (SELECT max(sequence) FROM handovers) - %s", (HANDOVERS_KEPT,)
+    )
+
+
+def handovers(connection: Connection, wanted: HandoverFilter) -> list[Handover]:
+    """See the port."""
+    where, values = handover_conditions(wanted, "%s")
+    rows = connection.execute(
+        f"SELECT {', '.join(_HANDOVER)} FROM handovers WHERE {where} ORDER BY sequence DESC LIMIT %s",
+        (*values, wanted.limit),
+    )
+    return [read_handover(row) for row in rows]

@@ -13,6 +13,7 @@ from runtime.clock import Instant
 from runtime.errors import Conflict, LeaseLost
 
 from . import postgres_bulk as bulk
+from .postgres_activity import note_handovers
 from .postgres_link import Connection, PostgresLimits, connect
 from .postgres_side import scheduler_pause
 from .postgres_write import CHANNEL
@@ -51,10 +52,20 @@ _ENROL: Final = (
 # -- epochs
 
 
-def raise_epochs(connection: Connection, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
-    """See the port."""
+def raise_epochs(
+    connection: Connection, grants: Mapping[int, int], boot: str, now: Instant | None = None
+) -> Mapping[int, int]:
+    """See the port. now: by the store's clock; None: the server's."""
     rows = [(partition, grant, boot) for partition, grant in sorted(grants.items())]
-    return dict(_RAISE.run(connection, rows).fetchall()) if rows else {}
+    if not rows:
+        return {}
+    # Locked in the order of the raising, so that nobody else takes one of them in between.
+    former = connection.execute(
+        "SELECT id, boot FROM partitions WHERE id = ANY(%s) ORDER BY id FOR UPDATE", (sorted(grants),)
+    ).fetchall()
+    raised: dict[int, int] = dict(_RAISE.run(connection, rows).fetchall())
+    note_handovers(connection, raised, dict(former), boot, clock(connection) if now is None else now)
+    return raised
 
 
 def raise_floor(connection: Connection, above: Mapping[int, int]) -> None:

@@ -34,6 +34,7 @@ from .answers import (
     TaskFilter,
     TaskPage,
 )
+from .handovers import Handover, HandoverFilter
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .shared import Shared
 from .sqlite_schema import door
@@ -97,7 +98,7 @@ class SqliteStore:
 
     def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
         with door():
-            return self._writing().raise_epochs(grants, boot)
+            return self._writing().raise_epochs(grants, boot, self._now)
 
     def last_grants(self) -> Mapping[int, int]:
         return self._read(sqlite_read.last_grants)
@@ -156,6 +157,9 @@ class SqliteStore:
 
     def find(self, tenant: str, name: str) -> str | None:
         return self._read(sqlite_read.find, tenant, name)
+
+    def handovers(self, wanted: HandoverFilter) -> list[Handover]:
+        return self._read(sqlite_activity.handovers, wanted)
 
     def due(self, partitions: Sequence[int] | None, until: Instant, limit: int) -> list[tuple[Instant, str]]:
         return self._read(sqlite_read.due, partitions, until, limit)

@@ -15,6 +15,16 @@ from runtime.clock import Instant
 
 from .access_rows import OWNER
 from .answers import Active, Activity, ActivityFilter, Newest
+from .handovers import (
+    HANDOVERS_KEPT,
+    Handover,
+    HandoverFilter,
+    LeaseRow,
+    handover_conditions,
+    handovers_of,
+    read_handover,
+    row_of,
+)
 from .reading import look
 from .rows import EXECUTION_COLUMNS, SETTLED_COLUMNS, read_execution, read_settled
 
@@ -101,3 +111,36 @@ def newest(connection: sqlite3.Connection, ids: Sequence[str], count: int) -> Ma
         )
         for (task_id,) in known
     }
+
+
+# -- who took partitions from whom
+
+_HANDOVER: Final = ("partition", "epoch", "at", "boot", "node", "former_boot", "former_node", "cause")
+
+
+def note_handovers(
+    connection: sqlite3.Connection, raised: Mapping[int, int], former: Mapping[int, str], boot: str, now: Instant
+) -> None:
+    """Write down what a raising of epochs was, in its transaction; the oldest rows beyond what is kept go."""
+    leases = {
+        one: LeaseRow(node, until, bool(buried))
+        for one, node, until, buried in connection.execute("SELECT boot, node, until, buried FROM leases")
+    }
+    marks = ", ".join("?" for _ in _HANDOVER)
+    connection.executemany(
+        f"INSERT INTO handovers ({', '.join(_HANDOVER)}) VALUES ({marks})",
+        [row_of(one) for one in handovers_of(raised, former, leases, boot, now)],
+    )
+    connection.execute(
+        "DELETE FROM handovers WHERE sequence <= (SELECT max(sequence) FROM handovers) - ?", (HANDOVERS_KEPT,)
+    )
+
+
+def handovers(connection: sqlite3.Connection, wanted: HandoverFilter) -> list[Handover]:
+    """See the port."""
+    where, values = handover_conditions(wanted, "?")
+    rows = connection.execute(
+        f"SELECT {', '.join(_HANDOVER)} FROM handovers WHERE {where} ORDER BY sequence DESC LIMIT ?",
+        (*values, wanted.limit),
+    )
+    return [read_handover(row) for row in rows]

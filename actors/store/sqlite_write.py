@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
 
+from runtime.clock import Instant
 from runtime.errors import Conflict, InvalidRequest, StaleEpoch, StaleFence, StaleVersion, TocsinError
 
 from ..model.retention import REVISIONS_KEPT
@@ -60,6 +61,7 @@ from .rows import (
     settled_row,
 )
 from .shared import is_guarded, limits_of
+from .sqlite_activity import note_handovers
 from .sqlite_purge import PARTS_OF_EXECUTION, PARTS_OF_TASK
 
 _INSERT_TASKS: Final = bulk.insert("tasks", TASK_COLUMNS)
@@ -167,10 +169,13 @@ class Writer:
             except _Moved:
                 self._read_epochs()
 
-    def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
-        """See the port."""
+    def raise_epochs(
+        self, grants: Mapping[int, int], boot: str, clock: Callable[[sqlite3.Connection], Instant]
+    ) -> Mapping[int, int]:
+        """See the port. clock: the store's."""
         raised: dict[int, int] = {}
         with self.transaction():
+            former = dict(self._connection.execute("SELECT id, boot FROM partitions"))
             for partition, grant in grants.items():
                 row = self._connection.execute(
                     "INSERT INTO partitions VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, "
@@ -180,6 +185,7 @@ class Writer:
                 if row:
                     raised[partition] = row[0][0]
             self._connection.execute("UPDATE totals SET takeovers = takeovers + 1")
+            note_handovers(self._connection, raised, former, boot, clock(self._connection))
         self._takeovers = -1
         return raised
 

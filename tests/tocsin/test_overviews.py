@@ -113,3 +113,16 @@ def test_the_tree_of_a_node_by_its_name(client: Client) -> None:
     assert [child["name"] for child in found["tree"]["children"]] == [one["name"] for one in own["tree"]["children"]]
     with pytest.raises(NotFound, match="no node 'nobody'"):
         client.call("show_tree", node="nobody")
+
+
+def test_a_node_alone_has_taken_every_partition_from_nobody(client: Client) -> None:
+    number = len(client.call("list_partitions")["list"])
+    found = client.call("list_handovers", limit=1_000)
+    assert {row["partition"] for row in found["list"]} == set(range(number))
+    assert {(row["node"], row["cause"]) for row in found["list"] if row["epoch"] == 1} == {("node-1", "founded")}
+    [row] = client.call("list_handovers", partition=3, limit=1)["list"]
+    assert row["epoch"] == client.call("list_partitions")["list"][3]["epoch"]
+    assert client.call("list_handovers", limit=1)["more"] is True
+    assert client.call("list_handovers", until="2026-01-01T00:00:00Z") == {"list": [], "more": False}
+    with pytest.raises(InvalidRequest, match="since"):
+        client.call("list_handovers", since="2027-01-01T00:00:00Z", until="2026-01-01T00:00:00Z")

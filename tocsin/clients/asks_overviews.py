@@ -76,6 +76,20 @@ def spread_load(
     return Ask("spread_load", {"body": body_of(minute=time_of(minute, "minute"), tasks=ids, within=within)}, whole)
 
 
+def list_handovers(
+    *,
+    since: Time | None = None,
+    until: Time | None = None,
+    partition: int | None = None,
+    node: NodeRef | None = None,
+    limit: int = 100,
+) -> Ask[tuple[dict[str, Any], ...]]:
+    """Which node took each partition from which, when and why, the newest first; of the last day if not said otherwise."""
+    span = {"since": time_of(since, "since"), "until": time_of(until, "until")}
+    of = {"partition": partition, "node": node, "limit": limit}
+    return Ask("list_handovers", {**span, **of}, lambda value: tuple(value["list"]))
+
+
 def bulk(
     action: str,
     tasks: Sequence[TaskRef] | None = None,

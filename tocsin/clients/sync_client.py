@@ -179,6 +179,7 @@ class SyncClient(SyncConnection):
     recent = _Method(asks_overviews.recent)
     upcoming = _Method(asks_overviews.upcoming)
     bulk = _Method(asks_overviews.bulk)
+    list_handovers = _Method(asks_overviews.list_handovers)
     show_load = _Method(asks_overviews.show_load)
     spread_load = _Method(asks_overviews.spread_load)
     show_tree = _Method(asks_overviews.show_tree)

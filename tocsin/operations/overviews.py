@@ -116,6 +116,21 @@ OVERVIEWS: Final = (
         errors=(*INPUT, errors.Forbidden, *CHANGE),
     ),
     Operation(
+        "list_handovers",
+        "GET",
+        "/partitions/history",
+        "Which node took each partition from which, when and why, the newest first; all filters combine",
+        "viewer",
+        (
+            Argument("since", "query", "instant", "from this time on; a day ago if absent"),
+            _UNTIL,
+            Argument("partition", "query", "whole", "of this partition", high=2**31 - 1),
+            Argument("node", "query", "text", "which this node took or gave"),
+            limit_of(100),
+        ),
+        errors=INPUT,
+    ),
+    Operation(
         "show_tree",
         "GET",
         "/nodes/{node}/tree",

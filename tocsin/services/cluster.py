@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from actors.model.peer import Peer
-from runtime.clock import MILLISECOND
+from actors.store.handovers import Handover, HandoverFilter
+from runtime.clock import DAY, MILLISECOND, Instant
 from runtime.coordination import CoordinationStatus
+from runtime.errors import InvalidRequest
 
 from ..operations.calls import Call
+from ..vocabulary.fields import show_instant
 from ..vocabulary.views import Json
 from .cluster_view import ClusterFacade, facade_of, find
 from .node import plain, show_node
@@ -109,6 +112,33 @@ async def list_partitions(node: Node, _call: Call) -> Json:
     cluster = facade_of(node)
     owners, epochs = cluster.coordination().owners, await cluster.epochs()
     return {"list": [_partition_view(slot, owners, epochs) for slot in range(node.identity.partitions)]}
+
+
+async def list_handovers(node: Node, call: Call) -> Json:
+    """Who took each partition from whom."""
+    until = node.world.now() if call["until"] is None else call["until"]
+    since = Instant(until - DAY) if call["since"] is None else call["since"]
+    if since > until:
+        raise InvalidRequest(f"since: {show_instant(since)} is after until, {show_instant(until)}")
+    limit: int = call["limit"]
+    wanted = HandoverFilter(since, until, call["partition"], None if node.cluster is None else call["node"], limit + 1)
+    found = await node.control.handovers(wanted)
+    # A node that is alone has no lease that tells its name.
+    own = node.config.name if node.cluster is None else None
+    return {"list": [_handover_view(one, own) for one in found[:limit]], "more": len(found) > limit}
+
+
+def _handover_view(one: Handover, own: str | None) -> Json:
+    return {
+        "partition": one.partition,
+        "epoch": one.epoch,
+        "at": show_instant(one.at),
+        "node": one.node or own,
+        "boot": one.boot,
+        "from": one.former_node or (own if one.former_boot else None),
+        "fromBoot": one.former_boot,
+        "cause": one.cause.value,
+    }
 
 
 def _partition_view(number: int, owners: Mapping[int, str], epochs: Mapping[int, int]) -> Json:

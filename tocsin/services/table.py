@@ -55,6 +55,7 @@ from .calendars import delete_calendar, list_calendars, put_calendar, show_calen
 from .canaries import add_canaries, show_canaries
 from .cluster import (
     drain_node,
+    list_handovers,
     list_nodes,
     list_partitions,
     raise_fence,
@@ -362,6 +363,7 @@ SERVICES: Final[Mapping[str, Service]] = {
         show_canaries,
         add_canaries,
         list_partitions,
+        list_handovers,
         raise_fence,
         find_executions,
         recent,

@@ -67,6 +67,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "upcoming": {},
     "show_load": {},
     "spread_load": {"body": {"minute": "2026-12-01T03:00:00Z"}},
+    "list_handovers": {},
     "bulk": {"body": {"action": "pause", "tasks": ["nobody"]}},
     "show_tree": {"node": "node-1"},
     "queue_start": {"worker": "w{number}"},

@@ -6,6 +6,7 @@ from typing import Final
 
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason
+from actors.store.handovers import Cause
 
 from ...operations.overviews import BULK_ACTIONS, BULK_LIMIT, BULK_LIMIT_HIGH, MAX_SPREAD
 from ...queue.jobs import LEVELS
@@ -185,6 +186,25 @@ OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
             "worstAfter": whole(),
             "truncated": _TRUNCATED,
         }
+    ),
+    "list_handovers": whole_list(
+        closed(
+            {
+                "partition": whole(),
+                "epoch": whole(1),
+                "at": INSTANT,
+                "node": about(nullable(TEXT), "that took it; null: no longer known"),
+                "boot": TEXT,
+                "from": nullable(TEXT),
+                "fromBoot": nullable(TEXT),
+                "cause": about(
+                    choice(Cause),
+                    "founded: nobody had it; restart: of the node that had it; balanced: a living node gave it away, to "
+                    "balance or because it drains; left: that node ended in order; lost: its lease lapsed",
+                ),
+            }
+        ),
+        more=about(BOOLEAN, "there are more rows than these"),
     ),
     "bulk": closed(
         {
