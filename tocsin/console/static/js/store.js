@@ -22,8 +22,13 @@ export function createStore(value) {
 /** The value of a store, as it is now. */
 export function useStore(store) {
   const [, redraw] = useReducer((count) => count + 1, 0);
-  useEffect(() => store.subscribe(redraw), [store]);
-  return store.get();
+  const value = store.get();
+  useEffect(() => {
+    // It may have changed between the drawing and now.
+    if (!Object.is(store.get(), value)) redraw();
+    return store.subscribe(redraw);
+  }, [store]);
+  return value;
 }
 
 /** A store that the browser remembers as JSON. `initial`: the value until one is set, and where what is remembered does not pass `fits`. */
