@@ -126,3 +126,23 @@ def test_minutes_are_laid_out_by_the_clock(door: Page) -> None:
             days.flatMap((day) => day.minutes.filter(Boolean)).length];
     })()"""
     assert call(door, "load_model", expression, load) == [8, 5, 4]
+
+
+def test_partitions_that_changed_hands_between_two_looks_are_kept(door: Page) -> None:
+    expression = """(() => {
+        const nodes = [{name: "a", state: "alive"}, {name: "b", state: "dead"}];
+        const look = (owner, epoch) => m.record([{number: 0, owner, epoch}], nodes);
+        look("b", 1), look(null, 1), look("a", 2), look("a", 2), look("a", 3);
+        return m.seen.get().events.map(({ node, from, cause }) => [node, from, cause]);
+    })()"""
+    assert call(door, "moves", expression) == [["a", "a", "restart"], ["a", "b", "lost"]]
+
+
+def test_what_is_owed_is_told_by_task(door: Page) -> None:
+    waiting = {"taskId": "t", "task": "x", "taskType": "y", "state": "WAITING", "waitsFor": "governor"}
+    executions = [waiting, waiting | {"waitsFor": "slot", "taskId": "u"}, waiting | {"state": "CRASHED"}]
+    late = {"itemId": "l", "name": "late", "paused": False, "nextScheduledExecution": "2025-12-31T23:00:00Z"}
+    tasks = [late, late | {"itemId": "p", "paused": True}, late | {"itemId": "n", "nextScheduledExecution": None}]
+    found = call(door, "owed", "m.owed(g[0], g[1], g[2])", executions, tasks, NOW)
+    assert (found["waiting"], found["held"], found["overdue"]) == (1, 1, 1)
+    assert [one["taskId"] for one in found["tasks"]] == ["t", "l"]

@@ -1,11 +1,11 @@
-// What the record of hand-overs tells: who owned how much when, and what happened together.
+// What hand-overs tell: who owned how much when, and what happened together.
 
 /** Hand-overs for one cause that are no further apart than so many milliseconds are one happening. */
 const TOGETHER = 10_000;
 
 /** Why partitions move: [look, sign, in words]. */
 export const CAUSES = {
-  founded: ["completed", "✦", "the cluster was founded"],
+  founded: ["completed", "✦", "it had no owner before"],
   restart: ["running", "↻", "the owner was started again"],
   left: ["cancelled", "⏏", "the owner left in good order"],
   lost: ["failed", "✕", "the owner was lost"],

@@ -1,17 +1,20 @@
 // The nodes, what they carry, who owns which partition, and how that came to be.
 
-import { html, useRef } from "../lib.js";
+import { html, useEffect, useRef } from "../lib.js";
 import { get, path } from "../api.js";
-import { count, duration, many } from "../format.js";
 import { useEvery } from "../every.js";
+import { count, duration, many } from "../format.js";
+import { causeOf } from "../handovers.js";
 import { useLiveLoaded, useLoaded } from "../load.js";
+import { record, seen } from "../moves.js";
 import { link, setQuery } from "../router.js";
+import { useStore } from "../store.js";
 import { Action } from "../parts/action.js";
 import { Bar, Sign } from "../parts/bar.js";
 import { commandLine } from "../parts/copy.js";
 import { lookOf, lookOfNodes, Standing, Swatch } from "../parts/nodes.js";
 import { Ownership, Shares } from "../parts/ownership.js";
-import { Card, Empty, Facts, Head, Loaded, Problem } from "../parts/page.js";
+import { Card, Empty, Facts, Head, Loaded } from "../parts/page.js";
 import { River } from "../parts/river.js";
 import { Table } from "../parts/table.js";
 import { When } from "../parts/time.js";
@@ -19,36 +22,35 @@ import { When } from "../parts/time.js";
 /** Milliseconds between two looks: ownership is no event of the stream, and a takeover shall be seen as it goes. */
 const LOOK = 1_500;
 
-/** Hand-overs asked for at a time: a thousand, the most that is told. */
-const MOST = 1_000;
+/** Milliseconds that the hand-overs show at the least: what moves shall be seen to move, not to fill the whole width. */
+const SHORTEST = 120_000;
 
 /** Milliseconds by which a clock may differ before it is worth a word, and before it is bad: the bounds of what counts as on time. */
 const SKEW_WARN = 250;
 const SKEW_BAD = 1_000;
-
-const WINDOWS = { "15m": 900_000, "1h": 3_600_000, "6h": 21_600_000, "1d": 86_400_000, "7d": 604_800_000 };
 
 export function Page({ query }) {
   const nodes = useLiveLoaded((signal) => get("/nodes", {}, signal), [], (event) => event.kind === "node");
   const partitions = useLoaded((signal) => get("/partitions", {}, signal), []);
   const both = () => (nodes.again(), partitions.again());
   useEvery(LOOK, both);
-  const window = query.window in WINDOWS ? query.window : "1h";
-  const history = useLoaded((signal) => get("/partitions/history", { since: new Date(Date.now() - WINDOWS[window]).toISOString(), limit: MOST }, signal), [window]);
-  useEvery(LOOK * 2, history.again);
+  const moved = useStore(seen);
+  useEffect(() => {
+    if (nodes.data && partitions.data) record(partitions.data.list, nodes.data.list);
+  }, [partitions.data]);
   return html`
     <${Head} title="Nodes and partitions" about="Who is there, what each carries, and who acts for which partition." />
     <${Loaded} of=${nodes}>${(found) => {
-      const looks = lookOfNodes(named(found.list, partitions.data?.list ?? [], history.data?.list ?? []));
+      const looks = lookOfNodes(named(found.list, partitions.data?.list ?? [], moved.events));
       return html`
         <${Coordination} known=${found.coordination} nodes=${found.list} />
         <${Nodes} list=${found.list} looks=${looks} whole=${found.coordination.partitions} again=${both} />
-        <${Loaded} of=${partitions}>${({ list }) => html`<${Owners} list=${list} looks=${looks} nodes=${found.list.map(({ name }) => name)} query=${query} />
-          <${HandOvers} history=${history} list=${list} looks=${looks} window=${window} />`}<//>`;
+        <${Loaded} of=${partitions}>${({ list }) => html`<${Owners} list=${list} looks=${looks} nodes=${found.list.map(({ name }) => name)} moved=${moved} query=${query} />
+          <${HandOvers} moved=${moved} list=${list} looks=${looks} />`}<//>`;
     }}<//>`;
 }
 
-/** Whoever is named: who is there, who owns, and who is gone and stands in the record of hand-overs alone. */
+/** Whoever is named: who is there, who owns, and who is gone and was seen to hand over. */
 const named = (nodes, partitions, events) =>
   [...nodes.map(({ name }) => name), ...partitions.map(({ owner }) => owner), ...events.flatMap(({ node, from }) => [node, from])].filter(Boolean);
 
@@ -77,7 +79,7 @@ function offsetOf({ offsetMs, here }) {
   if (here) return html`<span class="dim small">the one asked</span>`;
   if (offsetMs === null) return html`<span class="dim small">not measured</span>`;
   const size = Math.abs(offsetMs);
-  const words = `${offsetMs < 0 ? "−" : "+"}${duration(size)}`;
+  const words = size < 0.5 ? "0 ms" : `${offsetMs < 0 ? "−" : "+"}${duration(size)}`;
   if (size >= SKEW_BAD) return html`<${Sign} look="failed" sign="✕" title="its tasks fire by its own clock: synchronise it">${words}, far off<//>`;
   if (size >= SKEW_WARN) return html`<${Sign} look="waiting" sign="!" title="look at its time synchronisation">${words}, off<//>`;
   return html`<span class="nowrap" title="its clock minus that of the node that answers">${words}</span>`;
@@ -146,42 +148,32 @@ function Draining({ node }) {
   </div></div>`;
 }
 
-function Owners({ list, looks, nodes, query }) {
+function Owners({ list, looks, nodes, moved, query }) {
   const chosen = list.find(({ number }) => String(number) === query.partition);
   return html`<${Card} title="Who owns what"><div class="owners">
     <${Ownership} list=${list} looks=${looks} chosen=${chosen?.number} />
     <div class="stack">
       <${Shares} list=${list} looks=${looks} nodes=${nodes} />
-      ${chosen ? html`<${Partition} key=${chosen.number} one=${chosen} looks=${looks} />` : html`<p class="small dim">A partition is a slice of all tasks, by the hash of their ids. Its owner alone decides about them; the epoch grows with every new owner, so that a former one can write nothing any more.</p>`}
+      ${chosen ? html`<${Partition} key=${chosen.number} one=${chosen} looks=${looks} events=${moved.events} />` : html`<p class="small dim">A partition is a slice of all tasks, by the hash of their ids. Its owner alone decides about them; the epoch grows with every new owner, so that a former one can write nothing any more.</p>`}
     </div>
   </div><//>`;
 }
 
-function Partition({ one, looks }) {
-  const history = useLoaded((signal) => get("/partitions/history", { partition: one.number, limit: 10 }, signal), [one.number, one.epoch]);
+function Partition({ one, looks, events }) {
+  const own = events.filter(({ partition }) => partition === one.number).slice(0, 10);
   return html`<section class="stack" aria-label=${`Partition ${one.number}`}>
     <div class="row spread"><h3>Partition ${one.number}</h3><button class="small plain" onClick=${() => setQuery({ partition: null })}>Close</button></div>
     <${Facts} rows=${[["Owner", one.owner ?? "nobody"], ["Epoch", one.epoch]]} />
-    <${Loaded} of=${history}>${({ list }) =>
-      html`<ol class="happenings tight">${list.map((event) => html`<li key=${event.epoch}><span class="small dim">epoch ${event.epoch}</span><span><${Swatch} look=${lookOf(looks, event.node)} /> ${event.node}</span><span class="small">${event.cause}, <${When} at=${event.at} /></span></li>`)}</ol>`}<//>
+    ${own.length > 0
+      ? html`<ol class="happenings tight">${own.map((event) => html`<li key=${event.epoch}><span class="small dim">epoch ${event.epoch}</span><span><${Swatch} look=${lookOf(looks, event.node)} /> ${event.node}</span><span class="small">${causeOf(event.cause)[2]}, <${When} at=${event.at} /></span></li>`)}</ol>`
+      : html`<p class="small dim">It has not moved since the console was opened.</p>`}
   </section>`;
 }
 
-function HandOvers({ history, list, looks, window }) {
-  const length = WINDOWS[window];
+function HandOvers({ moved, list, looks }) {
   const owners = list.map(({ owner }) => owner);
   const until = Date.now();
-  const aside = Object.keys(WINDOWS).map(
-    (name) => html`<button class="small plain" aria-pressed=${name === window} onClick=${() => setQuery({ window: name === "1h" ? null : name })}>${name}</button>`,
-  );
-  const absent = history.error?.status === 404;
-  return html`<${Card} title="Hand-overs" aside=${aside}>
-    ${absent
-      ? html`<p class="dim">This node keeps no record of hand-overs yet: it runs an older version.</p>`
-      : history.data
-        ? html`${history.error && html`<${Problem} error=${history.error} again=${history.again} />`}
-          <${River} owners=${owners} events=${history.data.list} looks=${looks} since=${until - length} until=${until} />
-          ${history.data.more && html`<p class="small dim">Only the newest ${count(MOST)} are shown: what was before is drawn as it was then.</p>`}`
-        : html`<${Loaded} of=${history} />`}
-  <//>`;
+  const since = Math.min(moved.since ?? until, until - SHORTEST);
+  return html`<${Card} title="Hand-overs" aside=${html`<span class="small dim">seen since the console was opened</span>`}>
+    <${River} owners=${owners} events=${moved.events} looks=${looks} since=${since} until=${until} /><//>`;
 }

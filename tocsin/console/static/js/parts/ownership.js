@@ -69,7 +69,7 @@ export function Ownership({ list, looks, chosen }) {
         })}</div>`,
       )}
     </div>
-    <p class="small dim" aria-live="polite">${shown ? `${told(shown)}. Press it for its history.` : "Point at a partition, or move with the arrow keys. What has just moved has a ring."}</p>
+    <p class="small dim" aria-live="polite">${shown ? `${told(shown)}. Press it for more.` : "Point at a partition, or move with the arrow keys. What has just moved has a ring."}</p>
   </div>`;
 }
 

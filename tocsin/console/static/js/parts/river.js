@@ -63,7 +63,7 @@ export function River({ owners, events, looks, since, until }) {
 }
 
 function Happenings({ all, looks }) {
-  if (!all.length) return html`<p class="dim small">No partition changed its owner in this time. Try a longer one, or stop a node and watch.</p>`;
+  if (!all.length) return html`<p class="dim small">No partition has changed its owner. Stop a node, or drain one, and watch.</p>`;
   return html`<ul class="happenings" aria-label="Hand-overs, the newest first">
     ${all.slice(0, 12).map((one) => {
       const [look, sign, words] = causeOf(one.cause);
