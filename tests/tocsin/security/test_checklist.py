@@ -1,9 +1,10 @@
-"""Rules of the checklist that no other test holds: what listens, what is taken for SQL, what the sources must not do."""
+"""The checklist is held item by item; and rules of it that no other test holds: what listens, what the sources must not do."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -17,8 +18,30 @@ import pytest
 from tests.e2e.harness import node_process
 from tests.source import ROOT
 from tests.tocsin.access.kit import Person
+from tests.tocsin.security.checklist import CHECKLIST
+
+ITEMS = 40
 
 SOURCES = [path for floor in ("runtime", "actors", "tocsin") for path in sorted((ROOT / floor).rglob("*.py"))]
+
+# -- the checklist
+
+
+@pytest.mark.parametrize("number", range(1, ITEMS + 1))
+def test_every_item_is_held_by_tests_that_are_there(number: int) -> None:
+    held = CHECKLIST[number]
+    assert held.tests
+    for one in held.tests:
+        path, _, name = one.partition("::")
+        tree = ast.parse((ROOT / path).read_text("utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}, (
+            one
+        )
+
+
+def test_the_checklist_has_no_other_items() -> None:
+    assert list(CHECKLIST) == list(range(1, ITEMS + 1))
+
 
 # -- what listens, and what answers
 
@@ -100,6 +123,36 @@ def test_no_data_becomes_code() -> None:
 @pytest.mark.parametrize("source", ["import pickle", "from marshal import loads", "eval(text)", "yaml.load(text)"])
 def test_what_makes_code_of_data_is_noticed(source: str) -> None:
     assert any(unsafe(one) for one in ast.walk(ast.parse(source)))
+
+
+JUDGES = (
+    "tocsin/access/authentication.py", "tocsin/access/secrets_core.py", "tocsin/api/entrance.py", "tocsin/api/sessions.py",
+    "tocsin/api/websocket.py", "tocsin/webhooks.py", "runtime/fabric_core.py", "runtime/handshake.py",
+)  # fmt: skip
+"""Where it is judged whether somebody has a secret."""
+
+SECRET = re.compile(r"\b(secret|given|proof|shown|cookie|csrf|hash|hashed|code|digest|signature|expected|first)\b")
+
+
+def hasty(tree: ast.AST) -> list[str]:
+    """Comparisons that end at the first character that differs, of what may be a secret; with constants they tell nothing."""
+    return [
+        ast.unparse(one)
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Compare)
+        and any(isinstance(operator, ast.Eq | ast.NotEq) for operator in one.ops)
+        and not any(isinstance(side, ast.Constant) for side in (one.left, *one.comparators))
+        and SECRET.search(ast.unparse(one))
+    ]
+
+
+def test_secrets_are_compared_in_constant_time() -> None:
+    for path in JUDGES:
+        source = (ROOT / path).read_text("utf-8")
+        assert hasty(ast.parse(source)) == [], path
+    assert hasty(ast.parse("if shown == self._first: pass")) == ["shown == self._first"]
+    compared = [path for path in JUDGES if "compare_digest" in (ROOT / path).read_text("utf-8")]
+    assert len(compared) >= 5
 
 
 def patterns() -> Iterator[tuple[Path, str]]:

@@ -13,6 +13,7 @@ from tests.tocsin.access.kit import Person
 from tests.tocsin.access.test_exposure import serving, settings
 from tests.tocsin.conftest import Running
 from tocsin.access.settings import read_hosts
+from tocsin.api import server
 from tocsin.api.hosts import is_meant
 from tocsin.operations.table import OPERATIONS
 from tocsin.settings.setting_readers import Address
@@ -167,5 +168,21 @@ def test_a_proxy_is_let_in_by_its_name(tmp_path: Path) -> None:
         root = Person(node.url, node.token)
         assert root.send("GET", "/api/tasks", headers={"Host": "console.example.org"}).status_code == 200
         assert root.send("GET", "/api/tasks", headers={"Host": "evil.example"}).status_code == 403
+    finally:
+        node.stop()
+
+
+def test_a_request_that_never_ends_holds_its_connection_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", 0.5)
+    node = serving(settings(tmp_path / "data"))
+    try:
+        host, _, port = node.url.removeprefix("http://").partition(":")
+        for begun in (b"", b"GET /api/version HTTP/1.1\r\nHost: localhost\r\nX-Slow: "):
+            with socket.create_connection((host, int(port)), timeout=60) as connection:
+                connection.sendall(begun)
+                while connection.recv(65_536):
+                    pass
     finally:
         node.stop()
