@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from importlib import resources
 from pathlib import Path
 
 import attrs
@@ -47,7 +48,7 @@ def restored(dump: Path, found: Path) -> Path:
 def opened(path: Path) -> SqliteStore:
     store = SqliteStore(path)
     identity = store.open(new_cluster_id="other", partitions=1, timezone_database="other")
-    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 6)
+    assert (identity.cluster_id, identity.partitions, identity.schema_version) == ("cluster", 16, 7)
     return store
 
 
@@ -148,3 +149,11 @@ def test_the_audit_log_of_a_former_version_begins_its_chain_now(path: Path) -> N
     assert (total, [(row.chain, row.number) for row in rows]) == (2, [(1, 1), (None, 0)])
     assert (store.unchained(), len(store.audit_chain(1, after=0, limit=9))) == (0, 1)
     store.close()
+
+
+@pytest.mark.parametrize("folder", ["migrations", "migrations_postgres"])
+def test_no_two_migrations_have_one_number(folder: str) -> None:
+    files = sorted(
+        file.name for file in (resources.files("actors.store") / folder).iterdir() if file.name.endswith(".sql")
+    )
+    assert [int(name.partition("_")[0]) for name in files] == list(range(1, len(files) + 1))

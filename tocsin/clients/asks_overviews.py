@@ -90,6 +90,23 @@ def list_handovers(
     return Ask("list_handovers", {**span, **of}, lambda value: tuple(value["list"]))
 
 
+def show_catch_up() -> Ask[dict[str, Any]]:
+    """What is owed from a time without nodes or from a pause, by task, and the pace at which it is made up for, as JSON."""
+    return Ask("show_catch_up", {}, whole)
+
+
+def preview_catch_up(tasks: Sequence[TaskRef] | None = None) -> Ask[dict[str, Any]]:
+    """What would run and what would not of all that is overdue, or of some tasks, if it were decided now, as JSON."""
+    ids = None if tasks is None else [reference(task, "task") for task in tasks]
+    return Ask("preview_catch_up", {"body": body_of(tasks=ids)}, whole, repeatable=True)
+
+
+def discard_catch_up(tasks: Sequence[TaskRef], *, dry_run: bool = False) -> Ask[dict[str, Any]]:
+    """End what waits for the governor of some tasks: it is skipped. dry_run: only count it. JSON: matched, discarded, refused."""
+    ids = [reference(task, "task") for task in tasks]
+    return Ask("discard_catch_up", {"body": body_of(tasks=ids, dry_run=dry_run)}, whole)
+
+
 def bulk(
     action: str,
     tasks: Sequence[TaskRef] | None = None,

@@ -6,7 +6,7 @@ from typing import Final
 
 from runtime import errors
 
-from .operation import BODY, CHANGE, FIND, INPUT, MAX_PAGE, OFFSET, Argument, Operation, limit_of
+from .operation import BODY, CHANGE, FIND, INPUT, MAX_PAGE, OFFSET, OPTIONAL_BODY, WRITE, Argument, Operation, limit_of
 
 MAX_RECENT: Final = 100
 """Tasks of one question for their newest outcomes: a page of a list; and outcomes of each of them."""
@@ -25,6 +25,9 @@ ID_AND_COMMA: Final = 37
 
 MAX_SPREAD: Final = 1_000
 """Tasks that are moved apart at a time: a file that somebody can still look through."""
+
+MAX_DISCARD: Final = 1_000
+"""Tasks that are named at a time when what they are owed is looked at or dropped."""
 
 _SINCE: Final = Argument("since", "query", "instant", "from this time on; an hour ago if absent")
 _UNTIL: Final = Argument("until", "query", "instant", "up to this time; now if absent")
@@ -105,6 +108,31 @@ OVERVIEWS: Final = (
         "viewer",
         (BODY,),
         errors=(*INPUT, *FIND),
+    ),
+    Operation(
+        "show_catch_up",
+        "GET",
+        "/catchup",
+        "What is owed from a time without nodes or from a pause, by task, and the pace at which it is made up for",
+        "viewer",
+    ),
+    Operation(
+        "preview_catch_up",
+        "POST",
+        "/catchup/preview",
+        "What would run and what would not of all that is overdue, if it were decided now; body: tasks",
+        "viewer",
+        (OPTIONAL_BODY,),
+        errors=(*INPUT, *FIND),
+    ),
+    Operation(
+        "discard_catch_up",
+        "POST",
+        "/catchup/discard",
+        "End what waits for the governor of some tasks: it is skipped; body: tasks, dryRun",
+        "operator",
+        (BODY,),
+        errors=(*INPUT, *WRITE),
     ),
     Operation(
         "bulk",

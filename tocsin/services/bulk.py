@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import trio
@@ -36,6 +36,8 @@ from ..vocabulary.views import Json
 
 if TYPE_CHECKING:
     from actors.node import Node
+
+T = TypeVar("T")
 
 AT_ONCE: Final = 50
 """Changes that are under way together: they go into one commit or a few."""
@@ -165,24 +167,42 @@ async def _change_all(
     node: Node, call: Call, wanted: Wanted, tasks: Sequence[Task], refused: list[Refusal]
 ) -> tuple[int, int]:
     """Change the tasks. Answers how many were changed, and how many were not come to in time."""
-    until = trio.current_time() + BULK_SECONDS
-    changed: list[str] = []
+    return await carry_out(
+        tasks,
+        lambda task: _ACTIONS[wanted.action](node, call, task, wanted),
+        lambda task, error: Refusal(task.id, task.definition.name, error),
+        refused,
+    )
 
-    async def change(task: Task) -> None:
+
+async def carry_out(
+    items: Sequence[T],
+    change: Callable[[T], Awaitable[object]],
+    refusal: Callable[[T, TocsinError], Refusal],
+    refused: list[Refusal],
+) -> tuple[int, int]:
+    """Change each of these, some at a time; what is refused is added to `refused`.
+
+    Answers how many were changed, and how many were not come to within `BULK_SECONDS`.
+    """
+    until, changed = trio.current_time() + BULK_SECONDS, 0
+
+    async def attempt(item: T) -> None:
+        nonlocal changed
         try:
-            await _ACTIONS[wanted.action](node, call, task, wanted)
+            await change(item)
         except TocsinError as error:
-            refused.append(Refusal(task.id, task.definition.name, error))
+            refused.append(refusal(item, error))
         else:
-            changed.append(task.id)
+            changed += 1
 
-    for first in range(0, len(tasks), AT_ONCE):
+    for first in range(0, len(items), AT_ONCE):
         if trio.current_time() >= until:
-            return len(changed), len(tasks) - first
+            return changed, len(items) - first
         async with trio.open_nursery() as nursery:
-            for task in tasks[first : first + AT_ONCE]:
-                nursery.start_soon(partial(change, task))
-    return len(changed), 0
+            for item in items[first : first + AT_ONCE]:
+                nursery.start_soon(partial(attempt, item))
+    return changed, 0
 
 
 # -- what can be done with each of them

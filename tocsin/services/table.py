@@ -53,6 +53,7 @@ from .activity import find_executions, recent
 from .bulk import bulk, retry
 from .calendars import delete_calendar, list_calendars, put_calendar, show_calendar
 from .canaries import add_canaries, show_canaries
+from .catch_up import discard_catch_up, preview_catch_up, show_catch_up
 from .cluster import (
     drain_node,
     list_handovers,
@@ -368,6 +369,9 @@ SERVICES: Final[Mapping[str, Service]] = {
         find_executions,
         recent,
         upcoming,
+        show_catch_up,
+        preview_catch_up,
+        discard_catch_up,
         show_load,
         spread_load,
         bulk,

@@ -40,6 +40,8 @@ NO_CHANGE = {
     "preview_trigger": "computes",
     "plan": "says what would be done",
     "spread_load": "says what could be done",
+    "preview_catch_up": "says what would be done",
+    "discard_catch_up": "here it finds nothing; what it ends are commands as `cancel_execution`",
     "queue_start": "gives back what a worker held: the course of work, which executions and their logs tell",
     "queue_next": "the course of work",
     "queue_save": "the course of work",

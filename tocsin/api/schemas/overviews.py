@@ -6,9 +6,10 @@ from typing import Final
 
 from actors.model.lifecycle import State
 from actors.model.occurrence import Outcome, Reason
+from actors.model.policy import CatchUp
 from actors.store.handovers import Cause
 
-from ...operations.overviews import BULK_ACTIONS, BULK_LIMIT, BULK_LIMIT_HIGH, MAX_SPREAD
+from ...operations.overviews import BULK_ACTIONS, BULK_LIMIT, BULK_LIMIT_HIGH, MAX_DISCARD, MAX_SPREAD
 from ...queue.jobs import LEVELS
 from .answers import EXECUTION
 from .parts import (
@@ -20,6 +21,7 @@ from .parts import (
     TEXT,
     Schema,
     about,
+    by_name,
     choice,
     closed,
     listed,
@@ -111,6 +113,10 @@ _SPREAD: Final = closed(
 
 _TRUNCATED: Final = about(nullable(TEXT), "what is not counted, to read; null: everything is")
 
+_OWED: Final[dict[str, Schema]] = {**_OF_TASK, "policy": choice(CatchUp)}
+
+_SOME_TASKS: Final = listed(TEXT, minItems=1, maxItems=MAX_DISCARD)
+
 _RECENT: Final = closed(
     {
         "nominal": about(nullable(INSTANT), "null: run by hand"),
@@ -126,7 +132,17 @@ _RECENT: Final = closed(
     }
 )
 
-OVERVIEW_BODIES: Final[dict[str, Schema]] = {"bulk": _BULK, "spread_load": _SPREAD}
+OVERVIEW_BODIES: Final[dict[str, Schema]] = {
+    "bulk": _BULK,
+    "spread_load": _SPREAD,
+    "preview_catch_up": closed(
+        {}, {"tasks": about(nullable(_SOME_TASKS), "ids or names; all that are overdue if absent")}
+    ),
+    "discard_catch_up": closed(
+        {"tasks": about(_SOME_TASKS, "ids or names")},
+        {"dryRun": about(nullable(BOOLEAN), "only count the executions that are meant")},
+    ),
+}
 """Name of an operation -> its body."""
 
 OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
@@ -205,6 +221,50 @@ OVERVIEW_ANSWERS: Final[dict[str, Schema | None]] = {
             }
         ),
         more=about(BOOLEAN, "there are more rows than these"),
+    ),
+    "show_catch_up": closed(
+        {
+            "paused": about(BOOLEAN, "the whole scheduler"),
+            "rate": about(NUMBER, "executions that the governor lets start in a second"),
+            "burst": whole(),
+            "running": about(whole(), "of them at once"),
+            "waiting": about(whole(), "executions that wait for the governor"),
+            "last": about(nullable(INSTANT), "when the last of them may start"),
+            "held": about(whole(), "executions that are held after a crash"),
+            "overdue": about(whole(), "tasks whose next fire has come and is not settled"),
+            "tasks": listed(
+                closed(
+                    {
+                        **_OWED,
+                        "waiting": whole(),
+                        "oldest": nullable(INSTANT),
+                        "newest": nullable(INSTANT),
+                        "pending": about(BOOLEAN, "more of its times were promised to run"),
+                        "held": whole(),
+                        "overdue": about(nullable(INSTANT), "its next fire, which has come"),
+                    }
+                )
+            ),
+            "more": about(BOOLEAN, "there are more than these"),
+        }
+    ),
+    "preview_catch_up": whole_list(
+        closed(
+            {
+                **_OWED,
+                "owed": about(nullable(whole()), "nominal times; null: too many to count at once"),
+                "runs": whole(),
+                "outcomes": about(by_name(whole()), "of those that would not run"),
+                "first": INSTANT,
+                "last": INSTANT,
+                "complete": about(BOOLEAN, "false: this is the first step, others would follow"),
+            }
+        ),
+        runs=whole(),
+        more=about(BOOLEAN, "there are more tasks than these"),
+    ),
+    "discard_catch_up": closed(
+        {"dryRun": BOOLEAN, "matched": whole(), "discarded": whole(), "refused": listed(_REFUSED), "more": BOOLEAN}
     ),
     "bulk": closed(
         {
