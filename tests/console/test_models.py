@@ -131,8 +131,8 @@ def test_minutes_are_laid_out_by_the_clock(door: Page) -> None:
 def test_partitions_that_changed_hands_between_two_looks_are_kept(door: Page) -> None:
     expression = """(() => {
         const nodes = [{name: "a", state: "alive"}, {name: "b", state: "dead"}];
-        const look = (owner, epoch) => m.record([{number: 0, owner, epoch}], nodes);
-        look("b", 1), look(null, 1), look("a", 2), look("a", 2), look("a", 3);
+        const look = (second, owner, epoch) => m.record([{number: 0, owner, epoch}], nodes, new Date(second * 1000));
+        look(0, "b", 1), look(1, null, 1), look(2, "a", 1), look(4, "a", 2), look(6, "a", 2), look(60, "a", 3);
         return m.seen.get().events.map(({ node, from, cause }) => [node, from, cause]);
     })()"""
     assert call(door, "moves", expression) == [["a", "a", "restart"], ["a", "b", "lost"]]
@@ -146,3 +146,118 @@ def test_what_is_owed_is_told_by_task(door: Page) -> None:
     found = call(door, "owed", "m.owed(g[0], g[1], g[2])", executions, tasks, NOW)
     assert (found["waiting"], found["held"], found["overdue"]) == (1, 1, 1)
     assert [one["taskId"] for one in found["tasks"]] == ["t", "l"]
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/venv/lib/python3.11/site-packages/actors/handling/runners/async_.py", line 96, in _run_jobs
+    result = await work(worker.job)
+             ^^^^^^^^^^^^^^^^^^^^^^
+  File "/opt/tocsin/actors/executor.py", line 273, in _run_handler
+    value = await entry.function(context)
+  File "/home/me/runtime/tasks.py", line 17, in daily
+    helper(3)
+  File "/usr/lib/python3.11/json/__init__.py", line 346, in loads
+    return _default_decoder.decode(s)
+ValueError: no
+"""
+
+
+def test_the_users_own_frames_are_told_from_others(door: Page) -> None:
+    frames = call(door, "parts/failure", "m.framesOf(g[0])", TRACEBACK)
+    assert [frame["name"] for frame in frames] == ["_run_jobs", "_run_handler", "daily", "loads"]
+    own = {"file": "/home/me/runtime/tasks.py", "line": 17, "name": "daily", "code": "helper(3)", "own": True}
+    assert [frame for frame in frames if frame["own"]] == [own]
+
+
+STARTED = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("progress", "part", "rate", "left"),
+    [
+        ({"done": 20, "total": 100, "at": "2026-01-01T00:00:10Z", "eta": "2026-01-01T00:00:50Z"}, 0.2, 2, 40_000),
+        ({"done": 20, "total": None, "at": "2026-01-01T00:00:10Z", "eta": None}, None, 2, None),
+        ({"done": 120, "total": 100, "at": "2026-01-01T00:00:10Z", "eta": None}, 1, 12, None),
+        ({"done": None, "total": None, "step": "s", "at": "2026-01-01T00:00:10Z"}, None, None, None),
+        ({"done": 3, "total": 0, "at": STARTED, "eta": None}, None, None, None),
+    ],
+)
+def test_progress_is_measured(door: Page, progress: dict[str, Any], part: object, rate: object, left: object) -> None:
+    found = call(door, "parts/progress", "m.measures(g[0], g[1])", progress, STARTED)
+    assert found == {"part": part, "rate": rate, "left": left}
+
+
+def run(state: str, number: int = 1, **more: Any) -> dict[str, Any]:
+    """An event about an execution."""
+    execution = {
+        "id": f"e{number}",
+        "state": state,
+        "node": "n1",
+        "startedAt": STARTED,
+        "endedAt": None,
+        "failure": None,
+    }
+    return {"kind": "execution", "at": STARTED, "execution": execution | {"waitsFor": None, "retryAt": None} | more}
+
+
+TASK: dict[str, Any] = {
+    "itemId": "t",
+    "status": "SCHEDULED",
+    "phase": "active",
+    "nextScheduledExecution": "2026-01-01T01:00:00Z",
+    "open": [],
+    "runsOn": [],
+}
+
+
+def test_a_task_follows_its_executions(door: Page) -> None:
+    after = "g.slice(1).reduce((task, event) => m.taskAfter(task, event), g[0])"
+
+    def status(task: dict[str, Any], *events: dict[str, Any]) -> tuple[str, list[str]]:
+        found = call(door, "parts/live_rows", after, task, *events)
+        return found["status"], found["open"]
+
+    assert status(TASK, run("RUNNING")) == ("RUNNING", ["e1"])
+    assert status(TASK, run("RUNNING"), run("RUNNING")) == ("RUNNING", ["e1"])
+    assert status(TASK, run("WAITING", waitsFor="retry")) == ("SCHEDULED", ["e1"])
+    assert status(TASK, run("WAITING", waitsFor="key")) == ("WAITING", ["e1"])
+    assert status(TASK, run("RUNNING"), run("RUNNING", 2), run("COMPLETED")) == ("RUNNING", ["e2"])
+    assert status(TASK, run("RUNNING"), run("FAILED")) == ("SCHEDULED", [])
+    assert status(TASK, run("RUNNING"), run("CRASHED")) == ("CRASHED", ["e1"])
+    assert status(TASK | {"nextScheduledExecution": None}, run("FAILED")) == ("FAILED", [])
+
+
+def test_squares_follow_executions_and_the_oldest_goes(door: Page) -> None:
+    after = "g.slice(1).reduce((squares, event) => m.squaresAfter(squares, event, 2), g[0])"
+    found = call(
+        door, "parts/live_rows", after, [], run("RUNNING", 1), run("RUNNING", 2), run("COMPLETED", 2), run("RUNNING", 3)
+    )
+    assert [(one["executionId"], one["state"]) for one in found] == [("e2", "COMPLETED"), ("e3", "RUNNING")]
+
+
+def test_lines_are_chosen_by_level_and_text(door: Page) -> None:
+    lines = [{"level": level, "text": f"a {level} line"} for level in ("debug", "info", "warning", "ERROR", "odd")]
+    chosen = "m.chosenLines(g[0], g[1], g[2]).map((line) => line.level)"
+    assert call(door, "parts/log", chosen, lines, None, "") == ["debug", "info", "warning", "ERROR", "odd"]
+    assert call(door, "parts/log", chosen, lines, "warning", "") == ["warning", "ERROR"]
+    assert call(door, "parts/log", chosen, lines, "info", "A WARN") == ["warning"]
+
+
+def test_states_of_an_address_are_read_as_rest_reads_them(door: Page) -> None:
+    states = "m.statesOf({state: g[0]})"
+    assert call(door, "parts/execution_filters", states, "open,held") == ["RUNNING", "WAITING", "CRASHED"]
+    assert call(door, "parts/execution_filters", states, "RUNNING,open") == ["RUNNING", "WAITING"]
+    assert call(door, "parts/execution_filters", states, None) == []
+    fits = "m.fits(g[0], g[1])"
+    event = run("FAILED") | {"task": {"itemId": "01a2", "name": "nightly", "taskType": "report"}}
+    for query in (
+        {},
+        {"state": "FAILED,RUNNING"},
+        {"task": "nightly"},
+        {"task": "01a"},
+        {"type": "report"},
+        {"node": "n1"},
+    ):
+        assert call(door, "parts/execution_filters", fits, query, event) is True, query
+    for query in ({"state": "OPEN"}, {"task": "night"}, {"type": "x"}, {"node": "n2"}):
+        assert call(door, "parts/execution_filters", fits, query, event) is False, query

@@ -15,7 +15,7 @@ import { State } from "../parts/state.js";
 import { Table } from "../parts/table.js";
 import { When } from "../parts/time.js";
 
-const SIZE = 100;
+const SIZE = 50;
 
 /** Below so many milliseconds nobody would call it late. */
 const LATE = 1_000;

@@ -23,11 +23,12 @@ export function taskAfter(task, { execution, at }) {
       lastExecution: id,
     };
   }
-  const open = task.open.filter((one) => one !== id);
-  const more = task.phase === "active" && task.nextScheduledExecution && state !== "CRASHED";
+  const held = state === "CRASHED"; // it has not ended: somebody resumes or cancels it
+  const open = task.open.filter((one) => held || one !== id);
+  const more = task.phase === "active" && task.nextScheduledExecution;
   return {
     ...task,
-    status: open.length ? task.status : more ? "SCHEDULED" : state,
+    status: held ? state : open.length ? task.status : more ? "SCHEDULED" : state,
     open,
     runsOn: open.length ? task.runsOn : [],
     retryAt: null,

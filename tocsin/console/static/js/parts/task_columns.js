@@ -18,10 +18,10 @@ function Fact({ task, progress, last }) {
   const told = task.waitsFor ? task : last;
   const waits = task.open.length > 0 && told.waitsFor && html`<${Waits} execution=${{ state: "WAITING", waitsFor: told.waitsFor, retryAt: told.retryAt }} />`;
   const failed = failure && (hasFailed(task.lastState) || task.failureCount > 0);
-  if (failed) {
-    return html`<div class="tiny fact-bad truncate" title=${`${failure.type}: ${failure.message}`}>${failureLine(failure)}${waits && html` · ${waits}`}</div>`;
+  if (failed || waits) {
+    return html`${failed && html`<div class="tiny fact-bad truncate" title=${`${failure.type}: ${failure.message}`}>${failureLine(failure)}</div>`}
+      ${waits && html`<div class="tiny dim">${waits}</div>`}`;
   }
-  if (waits) return html`<div class="tiny dim">${waits}</div>`;
   if (task.paused && task.note) return html`<div class="tiny dim truncate" title=${task.note}>${task.note}${task.changedBy && ` (${task.changedBy})`}</div>`;
   return null;
 }
