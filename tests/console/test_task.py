@@ -169,6 +169,14 @@ def test_failed_task_is_retried_and_deleted_for_good(console: Console) -> None:
     assert [one["name"] for one in console.site.client.call("list_tasks", text="failing")["list"]] == []
 
 
+def test_task_that_somebody_else_deletes_says_so(console: Console) -> None:
+    task = add(console.site, "doomed")
+    page = console.open(f"/tasks/{task}")
+    expect(card(page, "Now")).to_contain_text("never")
+    console.site.client.call("cancel_task", task=task, permanent=True)
+    expect(page.get_by_text("administrator deleted this task, with its history.")).to_be_visible()
+
+
 def test_dependencies_lead_to_each_other(console: Console) -> None:
     add(console.site, "parent")
     child = add(console.site, "child", dependencies=["parent"])

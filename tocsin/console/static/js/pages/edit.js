@@ -36,7 +36,8 @@ export function Page({ parts, query }) {
   const loaded = useLoaded((signal) => begin(id, query, signal), [id, query.from, round]);
   const name = id ?? (query.from ? `new.${query.from}` : "new");
   if (!loaded.data) return html`<${Head} title=${id ? "Edit" : "New task"} /><${Loaded} of=${loaded}>${() => null}<//>`;
-  return html`<${Editor} key=${`${name}.${round}.${loaded.data.task?.revision}`} id=${id} draft=${name} base=${loaded.data} anew=${() => setRound(round + 1)} />`;
+  return html`<${Editor} key=${`${name}.${round}.${loaded.data.task?.revision}`} id=${id} draft=${name} base=${loaded.data}
+    anew=${() => setRound(round + 1)} />`;
 }
 
 /** Changed since it was read here: what the task is now. */
@@ -92,8 +93,13 @@ function Editor({ id, draft: name, base, anew }) {
     draft.forget();
     anew();
   };
-  return html`<${Head} title=${task ? `Edit ${task.name}` : "New task"} about=${task ? "What you do not change stays as it is." : "What to run, and when. Nothing is made before you say so."} />
-    ${draft.kept && html`<div class="note row spread"><span>This is what you wrote before.</span><button type="button" class="small" onClick=${startAgain}>Start again</button></div>`}
+  return html`<${Head} title=${task ? `Edit ${task.name}` : "New task"}
+    about=${task ? "What you do not change stays as it is." : "What to run, and when. Nothing is made before you say so."} />
+    ${
+      draft.kept &&
+      html`<div class="note row spread"><span>This is what you wrote before.</span><button type="button" class="small"
+      onClick=${startAgain}>Start again</button></div>`
+    }
     <form class="stack task-form" onSubmit=${submit} noValidate>
       <${What} form=${form} change=${edit} types=${types} refused=${refused} fixed=${task !== null} />
       <${Card} title="When"><div class="when">
@@ -104,14 +110,27 @@ function Editor({ id, draft: name, base, anew }) {
         <${PoliciesForm} texts=${form.policies} set=${(policies) => edit({ policies })} refused=${refused} inherited=${task} /><//>
       <${Beside} form=${form} change=${edit} refused=${refused} />
       <${Same} task=${task} body=${body} form=${form} />
-      ${state.conflict && html`<${Conflict} task=${task} now=${state.conflict} body=${body} keep=${() => save(state.conflict.revision)} startAgain=${startAgain} />`}
+      ${
+        state.conflict &&
+        html`<${Conflict} task=${task} now=${state.conflict} body=${body} keep=${() => save(state.conflict.revision)}
+        startAgain=${startAgain} />`
+      }
       <div class="save-bar">
         ${state.error && html`<div class="note bad" role="alert"><strong>${state.error.error}.</strong> ${state.error.message}</div>`}
-        <button class="primary" disabled=${!may("operator") || state.busy || idle || Boolean(unread)} title=${may("operator") ? undefined : "needs the role operator"}>${task ? "Save" : "Make the task"}</button>
+        <button class="primary" disabled=${!may("operator") || state.busy || idle || Boolean(unread)}
+          title=${may("operator") ? undefined : "needs the role operator"}>${task ? "Save" : "Make the task"}</button>
         <a class="button" href=${task ? link("tasks", id) : link("tasks")}>Leave</a>
-        <span class="small dim">${unread ? `Not to be sent: ${unread.problem}` : task ? (idle ? "Nothing is changed." : `Changes: ${Object.keys(body).join(", ")}`) : draft.touched ? "Kept in this window until you make it." : ""}</span>
+        <span class="small dim">${told(unread, task, body, draft)}</span>
       </div>
     </form>`;
+}
+
+/** What is to be known before one saves. */
+function told(unread, task, body, draft) {
+  if (unread) return `Not to be sent: ${unread.problem}`;
+  const changed = Object.keys(body);
+  if (task) return changed.length ? `Changes: ${changed.join(", ")}` : "Nothing is changed.";
+  return draft.touched ? "Kept in this window until you make it." : "";
 }
 
 /** The same as a command, as a request, and as the text of a file. */
@@ -120,8 +139,13 @@ function Same({ task, body, form }) {
   const file = asFile(writeTask(form));
   return html`<${Card} title="The same elsewhere">
     <${Elsewhere} cli=${asCommand(body, task?.name)} curl=${curlLine(task ? "PUT" : "POST", task ? path`/tasks/${task.itemId}` : "/tasks", body)} />
-    <div class="stack"><div><button type="button" class="plain small" aria-expanded=${shown} onClick=${() => setShown(!shown)}>${shown ? "▾" : "▸"} As a file</button></div>
-      ${shown && html`<div class="row spread"><span class="small dim">For tocsin apply</span><${CopyButton} text=${file} /></div><pre class="command">${file}</pre>`}</div>
+    <div class="stack"><div><button type="button" class="plain small" aria-expanded=${shown}
+      onClick=${() => setShown(!shown)}>${shown ? "▾" : "▸"} As a file</button></div>
+      ${
+        shown &&
+        html`<div class="row spread"><span class="small dim">For tocsin apply</span><${CopyButton}
+        text=${file} /></div><pre class="command">${file}</pre>`
+      }</div>
   <//>`;
 }
 
@@ -132,11 +156,22 @@ function Conflict({ task, now, body, keep, startAgain }) {
   const rows = [...new Set([...other, ...Object.keys(body)])];
   return html`<div class="note warn stack" role="alert">
     <p><strong>Changed meanwhile.</strong> ${now.changedBy ? `${now.changedBy} changed` : "Somebody changed"} the task since you opened it. Yours is kept here.</p>
-    <div class="table-box"><table class="cards"><thead><tr><th scope="col">Field</th><th scope="col">As you opened it</th><th scope="col">Now</th><th scope="col">Yours</th></tr></thead>
-      <tbody>${rows.map((field) => html`<tr key=${field}><td class="lead" data-label="Field">${field}${other.includes(field) && field in body ? " ⚠" : ""}</td>
-        <td data-label="As you opened it"><${Value} of=${task[field]} /></td><td data-label="Now"><${Value} of=${now[field]} /></td><td data-label="Yours">${field in body ? html`<${Value} of=${body[field]} />` : html`<span class="dim">as it is now</span>`}</td></tr>`)}</tbody></table></div>
-    <div class="row"><button type="button" class="primary" onClick=${keep}>Save mine over it</button><button type="button" onClick=${startAgain}>Start again from theirs</button></div>
+    <div class="table-box"><table class="cards">
+      <thead><tr><th scope="col">Field</th><th scope="col">As you opened it</th><th scope="col">Now</th><th scope="col">Yours</th></tr></thead>
+      <tbody>${rows.map(
+        (field) => html`<tr key=${field}><td class="lead" data-label="Field">${field}${other.includes(field) && field in body ? " ⚠" : ""}</td>
+        <td data-label="As you opened it"><${Value} of=${task[field]} /></td><td data-label="Now"><${Value}
+          of=${now[field]} /></td><td data-label="Yours">${
+            field in body
+              ? html`<${Value}
+            of=${body[field]} />`
+              : html`<span class="dim">as it is now</span>`
+          }</td></tr>`,
+      )}</tbody></table></div>
+    <div class="row"><button type="button" class="primary" onClick=${keep}>Save mine over it</button><button type="button"
+      onClick=${startAgain}>Start again from theirs</button></div>
   </div>`;
 }
 
-const Value = ({ of }) => (of === undefined || of === null ? html`<span class="dim">–</span>` : html`<pre class="diff-value">${typeof of === "string" ? of : pretty(of)}</pre>`);
+const Value = ({ of }) =>
+  of === undefined || of === null ? html`<span class="dim">–</span>` : html`<pre class="diff-value">${typeof of === "string" ? of : pretty(of)}</pre>`;

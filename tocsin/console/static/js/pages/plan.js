@@ -47,7 +47,12 @@ export function Page({ query }) {
   const body = { files: said, ...(query.owner ? { owner: query.owner } : {}), ...(query.prune ? { prune: true } : {}) };
   const plan = async () => {
     setState((before) => ({ ...before, busy: true }));
-    setState(await post("/plan", body).then((found) => ({ plan: found, error: null, busy: false }), (error) => ({ plan: null, error, busy: false })));
+    setState(
+      await post("/plan", body).then(
+        (found) => ({ plan: found, error: null, busy: false }),
+        (error) => ({ plan: null, error, busy: false }),
+      ),
+    );
   };
   const submit = (event) => {
     event.preventDefault();
@@ -59,16 +64,38 @@ export function Page({ query }) {
     <${Card} title="Files"><form class="stack" onSubmit=${submit}>
       <${Files} files=${files} set=${write} />
       <div class="fields">
-        <${TextField} path="plan-owner" label="Owner" hint="a label for all of them; a task with another one is refused" value=${query.owner} set=${(owner) => { setState({ plan: null, error: null, busy: false }); setQuery({ owner, prune: owner ? query.prune : null }); }} />
-        <${CheckField} path="plan-prune" label="Delete tasks of this owner that are not in the files" hint="with an owner only" value=${query.prune} set=${(prune) => { setState({ plan: null, error: null, busy: false }); setQuery({ prune: prune && query.owner ? "1" : null }); }} />
+        <${TextField} path="plan-owner" label="Owner" hint="a label for all of them; a task with another one is refused" value=${query.owner}
+          set=${(owner) => {
+            setState({ plan: null, error: null, busy: false });
+            setQuery({ owner, prune: owner ? query.prune : null });
+          }} />
+        <${CheckField} path="plan-prune" label="Delete tasks of this owner that are not in the files" hint="with an owner only" value=${query.prune}
+          set=${(prune) => {
+            setState({ plan: null, error: null, busy: false });
+            setQuery({ prune: prune && query.owner ? "1" : null });
+          }} />
       </div>
-      <div class="row"><button class="primary" disabled=${!said.length || state.busy}>${state.busy ? "…" : "Show the plan"}</button><span class="small dim">Nothing is changed yet.</span></div>
+      <div class="row"><button class="primary"
+        disabled=${!said.length || state.busy}>${state.busy ? "…" : "Show the plan"}</button><span class="small dim">Nothing is changed yet.</span></div>
       ${said.length > 0 && html`<${Elsewhere} cli=${commandLine("diff", ...names, ...options)} curl=${curlLine("POST", "/plan", body)} />`}
     </form><//>
     ${state.error && html`<${Refused} error=${state.error} />`}
-    ${state.plan && html`<${Plan} plan=${state.plan} body=${body} cli=${commandLine("apply", ...names, ...options)} applied=${() => { draft.forget(files); plan(); }} again=${plan} />`}
-    ${!state.plan && !state.error && !said.length && html`<${Card}><${Empty} title="Definitions can live beside your source." command="tocsin export --output tasks.yaml" action=${html`<button type="button" onClick=${() => write([{ name: "tasks.yaml", text: EXAMPLE }])}>Begin with an example</button>`}>
-      Paste a file above, drop one, or download what there is and change it. On the command line:<//><//>`}`;
+    ${
+      state.plan &&
+      html`<${Plan} plan=${state.plan} body=${body} cli=${commandLine("apply", ...names, ...options)}
+      applied=${() => {
+        draft.forget(files);
+        plan();
+      }} again=${plan} />`
+    }
+    ${
+      !state.plan &&
+      !state.error &&
+      !said.length &&
+      html`<${Card}><${Empty} title="Definitions can live beside your source." command="tocsin export --output tasks.yaml"
+        action=${html`<button type="button" onClick=${() => write([{ name: "tasks.yaml", text: EXAMPLE }])}>Begin with an example</button>`}>
+      Paste a file above, drop one, or download what there is and change it. On the command line:<//><//>`
+    }`;
 }
 
 function Files({ files, set }) {
@@ -83,11 +110,24 @@ function Files({ files, set }) {
     take(event.dataTransfer.files);
   };
   const change = (at, changes) => set(files.map((file, i) => (i === at ? { ...file, ...changes } : file)));
-  return html`<div class=${`stack drop ${over ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${dropped}>
-    ${files.map((file, at) => html`<div class="stack" key=${at}><div class="row spread"><label class="small" for=${`file-${at}`}><strong>${file.name}</strong></label>
-      ${files.length > 1 && html`<button type="button" class="small plain" aria-label=${`Remove ${file.name}`} onClick=${() => set(files.filter((_, i) => i !== at))}>✕</button>`}</div>
-      <textarea id=${`file-${at}`} rows="10" spellcheck=${false} placeholder=${EXAMPLE} value=${file.text} onInput=${(event) => change(at, { text: event.target.value })}></textarea></div>`)}
-    <div class="row small"><label for="plan-files">Or drop files here, or choose them:</label><input id="plan-files" class="moment" type="file" multiple accept=".yaml,.yml,.json" onChange=${(event) => take(event.target.files)} /></div>
+  return html`<div class=${`stack drop ${over ? "over" : ""}`} onDragOver=${(event) => {
+    event.preventDefault();
+    setOver(true);
+  }}
+    onDragLeave=${() => setOver(false)} onDrop=${dropped}>
+    ${files.map(
+      (file, at) => html`<div class="stack" key=${at}><div class="row spread"><label class="small"
+      for=${`file-${at}`}><strong>${file.name}</strong></label>
+      ${
+        files.length > 1 &&
+        html`<button type="button" class="small plain" aria-label=${`Remove ${file.name}`}
+        onClick=${() => set(files.filter((_, i) => i !== at))}>✕</button>`
+      }</div>
+      <textarea id=${`file-${at}`} rows="10" spellcheck=${false} placeholder=${EXAMPLE} value=${file.text}
+        onInput=${(event) => change(at, { text: event.target.value })}></textarea></div>`,
+    )}
+    <div class="row small"><label for="plan-files">Or drop files here, or choose them:</label>
+      <input id="plan-files" class="moment" type="file" multiple accept=".yaml,.yml,.json" onChange=${(event) => take(event.target.files)} /></div>
   </div>`;
 }
 
@@ -99,15 +139,29 @@ const SIGNS = { create: ["+", "made"], edit: ["~", "changed"], delete: ["−", "
 
 function Plan({ plan, body, cli, applied, again }) {
   const [kinds, number] = [["create", "edit", "delete"], (kind) => plan.changes.filter((change) => change.actions.includes(kind)).length];
-  const sum = `${kinds.map((kind) => `${number(kind)} to be ${SIGNS[kind][1]}`).join(", ")}, ${plan.unchanged} unchanged${plan.calendars.length ? `; ${many(plan.calendars.length, "calendar")}` : ""}`;
-  if (plan.empty) return html`<div class="note good" role="status"><strong>Nothing to change:</strong> ${many(plan.unchanged, "task")} as the files say. <button type="button" class="small" onClick=${again}>Look again</button></div>`;
+  const parts = kinds.map((kind) => `${number(kind)} to be ${SIGNS[kind][1]}`);
+  const sum = `${parts.join(", ")}, ${plan.unchanged} unchanged${plan.calendars.length ? `; ${many(plan.calendars.length, "calendar")}` : ""}`;
+  if (plan.empty)
+    return html`<div class="note good" role="status"><strong>Nothing to change:</strong> ${many(plan.unchanged, "task")} as the files say.${" "}
+      <button type="button" class="small" onClick=${again}>Look again</button></div>`;
   const apply = html`<${Action} primary label="Apply" title="Apply this plan" where="/apply" body=${{ ...body, digest: plan.digest }} cli=${cli}
     about=${`${sum}. If anything was changed since the plan was made, nothing is done.`} said="Applied" done=${applied} />`;
   return html`<${Card} title="Plan" aside=${apply}><div class="stack">
     <p role="status"><strong>${sum}.</strong></p>
-    ${plan.calendars.map((one) => html`<${Change} key=${`calendar ${one.name}`} change=${{ actions: [one.action], fields: one.fields, notes: [], file: one.file, line: one.line }} title=${html`calendar <strong>${one.name}</strong>`} />`)}
-    ${plan.changes.map((one) => html`<${Change} key=${one.id ?? one.name} change=${one} fires=${one.fires}
-      title=${html`${one.id && !one.actions.includes("create") ? html`<a href=${link("tasks", one.id)}><strong dir="auto">${one.name}</strong></a>` : html`<strong dir="auto">${one.name}</strong>`} <span class="dim">${one.taskType}</span>`} />`)}
+    ${plan.calendars.map(
+      (one) => html`<${Change} key=${`calendar ${one.name}`}
+      change=${{ actions: [one.action], fields: one.fields, notes: [], file: one.file, line: one.line }}
+        title=${html`calendar <strong>${one.name}</strong>`} />`,
+    )}
+    ${plan.changes.map(
+      (one) => html`<${Change} key=${one.id ?? one.name} change=${one} fires=${one.fires}
+      title=${html`${
+        one.id && !one.actions.includes("create")
+          ? html`<a
+        href=${link("tasks", one.id)}><strong dir="auto">${one.name}</strong></a>`
+          : html`<strong dir="auto">${one.name}</strong>`
+      } <span class="dim">${one.taskType}</span>`} />`,
+    )}
   </div><//>`;
 }
 
@@ -124,9 +178,18 @@ function short(value) {
 function Change({ change, title, fires }) {
   const [first] = change.actions;
   return html`<div class=${`change change-${first}`}>
-    <div class="row spread"><span class="anywhere"><span class="sign" aria-hidden="true">${SIGNS[first][0]}</span> ${title} <span class="chip">${change.actions.map((one) => SIGNS[one][1]).join(", ")}</span></span>
+    <div class="row spread"><span class="anywhere"><span class="sign" aria-hidden="true">${SIGNS[first][0]}</span> ${title}${" "}
+        <span class="chip">${change.actions.map((one) => SIGNS[one][1]).join(", ")}</span></span>
       ${change.file && html`<span class="tiny dim">${change.file}${change.line ? `:${change.line}` : ""}</span>`}</div>
-    ${change.fields.length > 0 && html`<dl class="facts">${change.fields.map(({ field, before, after }) => html`<dt key=${field}><code>${field}</code></dt><dd>${before !== null && html`<del><span class="for-readers">before </span>${short(before)}</del> <span aria-hidden="true">→</span> `}<ins><span class="for-readers">after </span>${short(after)}</ins></dd>`)}</dl>`}
+    ${
+      change.fields.length > 0 &&
+      html`<dl class="facts">${change.fields.map(
+        ({ field, before, after }) => html`<dt
+      key=${field}><code>${field}</code></dt><dd>
+        ${before !== null && html`<del><span class="for-readers">before </span>${short(before)}</del> <span aria-hidden="true">→</span> `}
+        <ins><span class="for-readers">after </span>${short(after)}</ins></dd>`,
+      )}</dl>`
+    }
     ${change.notes.map((note) => html`<p class="small" key=${note}>${note}</p>`)}
     ${fires && html`<${FireTimes} fires=${fires} />`}
   </div>`;
@@ -138,7 +201,8 @@ const SHOWN = 6;
 function Times({ sign, word, list, look }) {
   if (!list.length) return null;
   const rest = list.length - SHOWN;
-  return html`<div class=${`small fires-${look}`}><span class="sign" aria-hidden="true">${sign}</span> <strong>${word}</strong> ${list.slice(0, SHOWN).join(", ")}${rest > 0 ? `, and ${rest} more` : ""}</div>`;
+  return html`<div class=${`small fires-${look}`}><span class="sign" aria-hidden="true">${sign}</span> <strong>${word}</strong>${" "}
+    ${list.slice(0, SHOWN).join(", ")}${rest > 0 ? `, and ${rest} more` : ""}</div>`;
 }
 
 function FireTimes({ fires }) {
@@ -147,7 +211,9 @@ function FireTimes({ fires }) {
     <${Times} sign="+" word="appear:" look="appear" list=${fires.appear.map((one) => full(one))} />
     <${Times} sign="−" word="disappear:" look="disappear" list=${fires.disappear.map((one) => full(one))} />
     <${Times} sign="→" word="move:" look="move" list=${fires.moved.map(({ from, to }) => `${full(from)} to ${full(to)}`)} />
-    <div class="tiny dim">${none ? "Its next times stay as they are." : fires.kept ? `${many(fires.kept, "time")} ${fires.kept === 1 ? "stays" : "stay"}.` : ""}${fires.through ? ` Compared up to ${full(fires.through)}.` : ""}</div>
+    <div class="tiny dim">
+      ${none ? "Its next times stay as they are." : fires.kept ? `${many(fires.kept, "time")} ${fires.kept === 1 ? "stays" : "stay"}.` : ""}
+      ${fires.through ? ` Compared up to ${full(fires.through)}.` : ""}</div>
   </div>`;
 }
 
@@ -168,5 +234,6 @@ function Export() {
       setBusy(false);
     }
   };
-  return html`<button type="button" disabled=${busy || !may("viewer")} onClick=${() => download("yaml")}>Export as YAML</button><button type="button" disabled=${busy || !may("viewer")} onClick=${() => download("json")}>as JSON</button>`;
+  return html`<button type="button" disabled=${busy || !may("viewer")} onClick=${() => download("yaml")}>Export as YAML</button><button type="button"
+    disabled=${busy || !may("viewer")} onClick=${() => download("json")}>as JSON</button>`;
 }

@@ -22,7 +22,11 @@ function between(first, last) {
 export function daysOf(calendar) {
   const named = new Set((calendar.days ?? []).flatMap((day) => (typeof day === "string" ? [day] : between(day.first, day.last ?? day.first))));
   const local = (instant) => inZone(instant, calendar.timezone).slice(4, 14);
-  const parted = new Set((calendar.windows ?? []).flatMap(({ begin, end }) => (Number.isNaN(Date.parse(begin)) || Number.isNaN(Date.parse(end)) ? [] : between(local(begin), local(new Date(Date.parse(end) - 1).toISOString())))));
+  const parted = new Set(
+    (calendar.windows ?? []).flatMap(({ begin, end }) =>
+      Number.isNaN(Date.parse(begin)) || Number.isNaN(Date.parse(end)) ? [] : between(local(begin), local(new Date(Date.parse(end) - 1).toISOString())),
+    ),
+  );
   return { named, parted };
 }
 
@@ -44,18 +48,30 @@ const range = (first, last) => (last && last !== first ? `${first} .. ${last}` :
 
 /** The form of a calendar as the node shows it. */
 export const readCalendar = (calendar) => ({
-  name: calendar.name, timezone: calendar.timezone, weekdays: calendar.weekdays,
+  name: calendar.name,
+  timezone: calendar.timezone,
+  weekdays: calendar.weekdays,
   days: calendar.days.map((day) => (typeof day === "string" ? day : range(day.first, day.last))).join("\n"),
   windows: calendar.windows.map(({ begin, end }) => range(begin, end)).join("\n"),
 });
 
-const rows = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => line.split(/\s*\.\.\s*/));
+const rows = (text) =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .map((line) => line.split(/\s*\.\.\s*/));
 
 /** What the node takes for a form: without the name, which is in the path. */
 export function writeCalendar(form) {
   const days = rows(form.days).map(([first, last]) => (last ? { first, last } : first));
   const windows = rows(form.windows).map(([begin, end = ""]) => ({ begin, end }));
-  return { ...(form.timezone.trim() ? { timezone: form.timezone.trim() } : {}), weekdays: WEEKDAYS.filter((day) => form.weekdays.includes(day)), days, windows };
+  return {
+    ...(form.timezone.trim() ? { timezone: form.timezone.trim() } : {}),
+    weekdays: WEEKDAYS.filter((day) => form.weekdays.includes(day)),
+    days,
+    windows,
+  };
 }
 
 /** The text of a form's days with a date put in, or taken out if it is there by itself or in a run. */
@@ -64,9 +80,11 @@ export function turned(days, date) {
   const holds = ([first, last = first]) => first <= date && date <= last;
   if (!found.some(holds)) return [...found.map((row) => row.join(" .. ")), date].sort().join("\n");
   const [before, after] = [dateOf(at(date) - DAY), dateOf(at(date) + DAY)];
-  return found.flatMap((row) => {
-    const [first, last = first] = row;
-    if (!holds(row)) return [row.join(" .. ")];
-    return [first <= before && range(first, before), after <= last && range(after, last)].filter(Boolean);
-  }).join("\n");
+  return found
+    .flatMap((row) => {
+      const [first, last = first] = row;
+      if (!holds(row)) return [row.join(" .. ")];
+      return [first <= before && range(first, before), after <= last && range(after, last)].filter(Boolean);
+    })
+    .join("\n");
 }

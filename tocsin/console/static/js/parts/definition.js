@@ -5,13 +5,34 @@ import { POLICIES, policyIn } from "./policies.js";
 
 const CALENDAR_FORMS = { everyDays: "--every-days", everyWeeks: "--every-weeks", everyMonths: "--every-months", everyYears: "--every-years" };
 
-const OPTIONS = { cron: "--cron", every: "--every", ...CALENDAR_FORMS, after: "--in", at: "--at", anchor: "--anchor", timezone: "--timezone", gap: "--gap", fold: "--fold", weekday: "--weekday", day: "--day", month: "--month", missing: "--missing", start: "--start", end: "--end", maxRuns: "--times", spread: "--spread" };
+const OPTIONS = {
+  cron: "--cron",
+  every: "--every",
+  ...CALENDAR_FORMS,
+  after: "--in",
+  at: "--at",
+  anchor: "--anchor",
+  timezone: "--timezone",
+  gap: "--gap",
+  fold: "--fold",
+  weekday: "--weekday",
+  day: "--day",
+  month: "--month",
+  missing: "--missing",
+  start: "--start",
+  end: "--end",
+  maxRuns: "--times",
+  spread: "--spread",
+};
 
 function triggerWords(trigger = {}) {
   const { any, calendars = [], fixedDelay, kind: _kind, ...rest } = trigger;
   const words = (any ?? []).flatMap(triggerWords);
   const plain = Object.entries(rest).flatMap(([key, value]) => (OPTIONS[key] ? [OPTIONS[key], String(value)] : []));
-  const rules = calendars.flatMap((rule) => [rule.mode === "include" ? "--include" : "--exclude", rule.shift && rule.shift !== "skip" ? `${rule.calendar}:${rule.shift}` : rule.calendar]);
+  const rules = calendars.flatMap((rule) => [
+    rule.mode === "include" ? "--include" : "--exclude",
+    rule.shift && rule.shift !== "skip" ? `${rule.calendar}:${rule.shift}` : rule.calendar,
+  ]);
   return [...words, ...plain, ...(fixedDelay ? ["--fixed-delay"] : []), ...rules];
 }
 
@@ -26,7 +47,13 @@ function policyWords(policies = {}) {
 
 function placeWords(placement) {
   if (!placement) return [];
-  const place = placement.nodes?.length ? `node=${placement.nodes.join(",")}` : placement.labels ? `label=${Object.entries(placement.labels).map((pair) => pair.join(":")).join(",")}` : placement.on;
+  const place = placement.nodes?.length
+    ? `node=${placement.nodes.join(",")}`
+    : placement.labels
+      ? `label=${Object.entries(placement.labels)
+          .map((pair) => pair.join(":"))
+          .join(",")}`
+      : placement.on;
   return [...(place && place !== "any" ? ["--on", place] : []), ...(placement.strategy ? ["--strategy", placement.strategy] : [])];
 }
 
@@ -38,7 +65,10 @@ export function asCommand(body, task) {
     ...(body.parameters && (task || Object.keys(body.parameters).length) ? ["--params", JSON.stringify(body.parameters)] : []),
     ...policyWords(body.policies),
     ...repeated("--tag", body.tags ?? []),
-    ...repeated("--label", Object.entries(body.labels ?? {}).map((pair) => pair.join("="))),
+    ...repeated(
+      "--label",
+      Object.entries(body.labels ?? {}).map((pair) => pair.join("=")),
+    ),
     ...repeated("--depends-on", parents),
     ...(parents.length && body.dependencies.mode === "any" ? ["--depends-mode", "any"] : []),
     ...(body.dependencies?.failFast ? ["--fail-fast"] : []),

@@ -45,10 +45,15 @@ export function CheckField({ value, set, label, hint, path }) {
 export function PairsField({ rows, set, label, hint, wrong, path, names = "Name", values = "Value" }) {
   const change = (at, which, text) => set(rows.map((row, i) => (i === at ? (which ? [row[0], text] : [text, row[1]]) : row)));
   return html`<div class="field span" role="group" aria-label=${label}><span class="label">${label}</span>
-    ${rows.map(([name, value], at) => html`<div class="pair" key=${at}>
-      <input aria-label=${`${names} ${at + 1}`} placeholder=${names.toLowerCase()} value=${name} autocomplete="off" onInput=${(event) => change(at, 0, event.target.value)} />
-      <input aria-label=${`${values} ${at + 1}`} placeholder=${values.toLowerCase()} value=${value} autocomplete="off" onInput=${(event) => change(at, 1, event.target.value)} />
-      <button type="button" class="plain small" aria-label=${`Remove ${name || `row ${at + 1}`}`} onClick=${() => set(rows.filter((_, i) => i !== at))}>✕</button></div>`)}
+    ${rows.map(
+      ([name, value], at) => html`<div class="pair" key=${at}>
+      <input aria-label=${`${names} ${at + 1}`} placeholder=${names.toLowerCase()} value=${name} autocomplete="off"
+        onInput=${(event) => change(at, 0, event.target.value)} />
+      <input aria-label=${`${values} ${at + 1}`} placeholder=${values.toLowerCase()} value=${value} autocomplete="off"
+        onInput=${(event) => change(at, 1, event.target.value)} />
+      <button type="button" class="plain small" aria-label=${`Remove ${name || `row ${at + 1}`}`}
+        onClick=${() => set(rows.filter((_, i) => i !== at))}>✕</button></div>`,
+    )}
     <div><button type="button" class="small" onClick=${() => set([...rows, ["", ""]])}>Add</button></div>
     ${below(idOf(path), wrong, hint)}</div>`;
 }

@@ -23,7 +23,11 @@ function writerOf(timezone) {
 
 /** An instant in a zone, `Mon 2026-11-23 02:30:00`; in UTC where the browser does not know the zone. */
 export function inZone(instant, timezone) {
-  const part = Object.fromEntries(writerOf(timezone || "UTC").formatToParts(millis(instant)).map(({ type, value }) => [type, value]));
+  const part = Object.fromEntries(
+    writerOf(timezone || "UTC")
+      .formatToParts(millis(instant))
+      .map(({ type, value }) => [type, value]),
+  );
   return `${part.weekday} ${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second}`;
 }
 
@@ -35,12 +39,14 @@ export function Fires({ fires, timezone, label = "Next times" }) {
   if (!fires.length) return html`<p class="dim">It will not fire: no time is left.</p>`;
   return html`<table class="fires"><caption class="for-readers">${label}</caption>
     <thead><tr><th scope="col">${theirs}</th><th scope="col" class="number">In</th></tr></thead>
-    <tbody>${fires.map((fire) => html`<tr key=${fire.nominal} class=${fire.excludedBy ? "excluded" : ""}>
+    <tbody>${fires.map(
+      (fire) => html`<tr key=${fire.nominal} class=${fire.excludedBy ? "excluded" : ""}>
       <td><span class="fire-time">${inZone(fire.nominal, theirs)}</span>
         ${theirs !== own && html`<div class="tiny dim">${full(fire.nominal)} ${zoned === "utc" ? "UTC" : "here"}</div>`}
         ${fire.excludedBy && html`<div class="tiny">⊘ excluded by ${fire.excludedBy}</div>`}
         ${!fire.excludedBy && fire.assigned && fire.assigned !== fire.nominal && html`<div class="tiny dim">runs at ${inZone(fire.assigned, theirs)}</div>`}</td>
-      <td class="number"><${When} at=${fire.nominal} /></td></tr>`)}</tbody>
+      <td class="number"><${When} at=${fire.nominal} /></td></tr>`,
+    )}</tbody>
   </table>`;
 }
 
@@ -59,11 +65,20 @@ const EFFECTS = {
 /** The next changes of the clock, and what they do to the task. */
 export function ClockChanges({ changes, empty }) {
   if (!changes?.length) return empty ? html`<p class="dim small">${empty}</p>` : null;
-  return html`<ul class="clock-changes">${changes.map((change) => html`<li key=${change.at}>
+  return html`<ul class="clock-changes">${changes.map(
+    (change) => html`<li key=${change.at}>
     <div class="row"><span aria-hidden="true">${change.kind === "gap" ? "⇥" : "⇤"}</span>
       <strong>${inZone(change.at, change.timezone).slice(0, 14)}</strong>
       <span class="small dim">${change.timezone}: clocks go ${change.kind === "gap" ? "forward" : "back"}, ${change.before} to ${change.after}</span></div>
     <div class=${change.effect === "none" ? "dim" : ""}>${EFFECTS[change.effect] ?? change.effect}</div>
-    ${change.effect !== "none" && change.around.length > 0 && html`<div class="small dim">Around it: ${change.around.slice(0, AROUND).map((at) => inZone(at, change.timezone)).join(", ")}${change.around.length > AROUND ? ", …" : ""}</div>`}
-  </li>`)}</ul>`;
+    ${
+      change.effect !== "none" &&
+      change.around.length > 0 &&
+      html`<div class="small dim">Around it: ${change.around
+        .slice(0, AROUND)
+        .map((at) => inZone(at, change.timezone))
+        .join(", ")}${change.around.length > AROUND ? ", …" : ""}</div>`
+    }
+  </li>`,
+  )}</ul>`;
 }

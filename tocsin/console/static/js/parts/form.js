@@ -77,8 +77,11 @@ export function SchemaFields({ schema, value, set, path, refused }) {
     set(next === undefined ? rest : { ...rest, [name]: next });
   };
   const names = Object.keys(schema.properties ?? {});
-  return html`<div class="fields">${names.map((name) => html`<${SchemaField} key=${name} name=${name} schema=${schema.properties[name]} required=${required.has(name)}
-    value=${value?.[name]} set=${change(name)} path=${`${path}.${name}`} refused=${refused} />`)}</div>`;
+  return html`<div class="fields">${names.map(
+    (name) => html`<${SchemaField} key=${name} name=${name} schema=${schema.properties[name]}
+    required=${required.has(name)}
+    value=${value?.[name]} set=${change(name)} path=${`${path}.${name}`} refused=${refused} />`,
+  )}</div>`;
 }
 
 /** One field. `value` undefined: not said. */
@@ -99,10 +102,13 @@ export function SchemaField({ name, schema, required, value, set, path, refused 
       return html`<${TextField} ...${common} multiline=${String(value ?? "").includes("\n") ? 4 : undefined} value=${value ?? ""}
         set=${(text) => set(text === "" && !required ? undefined : text)} placeholder=${asDefault(about)} />`;
     case "array":
-      if (about.items && !Array.isArray(about.items)) return html`<${Items} ...${common} about=${about} value=${value} set=${set} refused=${refused} name=${name} />`;
+      if (about.items && !Array.isArray(about.items))
+        return html`<${Items} ...${common} about=${about} value=${value} set=${set} refused=${refused}
+        name=${name} />`;
       break;
     case "object":
-      if (about.properties) return html`<fieldset class="span"><legend>${label}</legend>${hint && html`<p class="small dim">${hint}</p>`}
+      if (about.properties)
+        return html`<fieldset class="span"><legend>${label}</legend>${hint && html`<p class="small dim">${hint}</p>`}
         <${SchemaFields} schema=${about} value=${value} set=${set} path=${path} refused=${refused} /></fieldset>`;
       if (about.additionalProperties?.type === "string") return html`<${Mapping} ...${common} value=${value} set=${set} />`;
       break;
@@ -127,12 +133,17 @@ function Items({ about, value, set, refused, name, path, label, hint, wrong }) {
   const drop = (at) => () => set(list.length === 1 ? undefined : list.filter((_, i) => i !== at));
   const simple = ["string", "integer", "number"].includes(core(about.items).type) && !about.items.enum;
   return html`<div class="field span" role="group" aria-label=${label}><span class="label">${label}</span>
-    ${list.map((one, at) => html`<div class="pair single" key=${at}>
-      ${simple
-        ? html`<input id=${idOf(`${path}[${at}]`)} aria-label=${`${name} ${at + 1}`} value=${one ?? ""} autocomplete="off" spellcheck=${false}
+    ${list.map(
+      (one, at) => html`<div class="pair single" key=${at}>
+      ${
+        simple
+          ? html`<input id=${idOf(`${path}[${at}]`)} aria-label=${`${name} ${at + 1}`} value=${one ?? ""} autocomplete="off" spellcheck=${false}
             onInput=${(event) => change(at)(core(about.items).type === "string" ? event.target.value : numeric(event.target.value))} />`
-        : html`<${SchemaField} name=${`${name} ${at + 1}`} schema=${about.items} value=${one ?? undefined} set=${change(at)} path=${`${path}[${at}]`} refused=${refused} />`}
-      <button type="button" class="plain small" aria-label=${`Remove ${name} ${at + 1}`} onClick=${drop(at)}>✕</button></div>`)}
+          : html`<${SchemaField} name=${`${name} ${at + 1}`} schema=${about.items} value=${one ?? undefined} set=${change(at)} path=${`${path}[${at}]`}
+          refused=${refused} />`
+      }
+      <button type="button" class="plain small" aria-label=${`Remove ${name} ${at + 1}`} onClick=${drop(at)}>✕</button></div>`,
+    )}
     <div><button type="button" class="small" onClick=${() => set([...list, blank(about.items) ?? null])}>Add to ${name}</button></div>
     ${(wrong || hint) && html`<span class=${wrong ? "wrong" : "hint"}>${wrong || hint}</span>`}</div>`;
 }
@@ -156,13 +167,16 @@ export function ParametersForm({ schema, value, set, refused, path = "parameters
   const [raw, setRaw] = useState(false);
   const asJson = raw || !fits || value instanceof Unread;
   const wrong = wrongAt(refused, path, { within: asJson });
-  if (isClosed(schema) && !Object.keys(schema.properties ?? {}).length && !Object.keys(value ?? {}).length) return html`<p class="dim small">This type takes no parameters.</p>`;
+  if (isClosed(schema) && !Object.keys(schema.properties ?? {}).length && !Object.keys(value ?? {}).length)
+    return html`<p class="dim small">This type takes no parameters.</p>`;
   return html`<div class="stack">
-    ${asJson
-      ? html`<${JsonField} path=${path} label="Parameters, as JSON" value=${value} set=${(next) => set(next === undefined ? {} : next)} wrong=${wrong} rows=${6} />`
-      : html`<${SchemaFields} schema=${schema} value=${value} set=${set} path=${path} refused=${refused} />
-          ${wrongAt(refused, path) && html`<div class="note bad" role="alert">${wrongAt(refused, path)}</div>`}`}
+    ${
+      asJson
+        ? html`<${JsonField} path=${path} label="Parameters, as JSON" value=${value} set=${(next) => set(next === undefined ? {} : next)} wrong=${wrong}
+        rows=${6} />`
+        : html`<${SchemaFields} schema=${schema} value=${value} set=${set} path=${path} refused=${refused} />
+          ${wrongAt(refused, path) && html`<div class="note bad" role="alert">${wrongAt(refused, path)}</div>`}`
+    }
     <div><button type="button" class="plain small" aria-pressed=${asJson} disabled=${asJson && !fits} onClick=${() => setRaw(!raw)}>{ } As JSON</button></div>
   </div>`;
 }
-

@@ -30,7 +30,8 @@ export function Ledger({ rows, task, timezone, asked }) {
       ${rows.map((row) => {
         const text = told(row, timezone);
         const href = row.executionId ? link("executions", row.executionId) : link("tasks", task, { at: row.first });
-        return html`<a key=${`${row.first} ${row.target} ${row.outcome} ${row.reason}`} href=${href} class=${classes(asked === row.first && "asked")} title=${text} aria-label=${text}>
+        return html`<a key=${`${row.first} ${row.target} ${row.outcome} ${row.reason}`} href=${href} class=${classes(asked === row.first && "asked")}
+          title=${text} aria-label=${text}>
           <span class=${classes("square", `is-${looks(shown(row)).look}`, row.count > 1 && "range")}></span></a>`;
       })}
     </div>

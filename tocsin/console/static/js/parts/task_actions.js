@@ -25,9 +25,16 @@ function meant(text) {
 }
 
 function RunWith({ task, done }) {
-  const field = { name: "parameters", label: "Parameters of this run", hint: "as JSON; the task's own stay as they are", multiline: true, value: pretty(task.parameters) };
+  const field = {
+    name: "parameters",
+    label: "Parameters of this run",
+    hint: "as JSON; the task's own stay as they are",
+    multiline: true,
+    value: pretty(task.parameters),
+  };
   return html`<${Action} label="Run with …" title=${`Run ${taskName(task)} with other parameters`} where=${path`/tasks/${task.itemId}/run`} fields=${[field]}
-    body=${({ parameters }) => ({ parameters: meant(parameters) })} cli=${({ parameters }) => commandLine("task", "run", taskName(task), "--params", parameters)}
+    body=${({ parameters }) => ({ parameters: meant(parameters) })}
+      cli=${({ parameters }) => commandLine("task", "run", taskName(task), "--params", parameters)}
     said=${(made) => `Asked to run: ${short(made.id)}`} done=${done} />`;
 }
 
@@ -61,14 +68,17 @@ function AnotherTrigger({ task, done, close }) {
       <section class="sunken" aria-label="Preview"><${Preview} preview=${preview} /></section>
       ${state.error && html`<div class="note bad" role="alert"><strong>${state.error.error}.</strong> ${state.error.message}</div>`}
       <${Elsewhere} cli=${asCommand(body, taskName(task)).replace("task edit", "task activate")} curl=${curlLine("POST", where, body)} />
-      <div class="buttons"><button type="button" onClick=${close}>Leave it</button><button class="primary" disabled=${state.busy || !isStarted(form)}>Activate</button></div>
+      <div class="buttons"><button type="button" onClick=${close}>Leave it</button><button class="primary"
+        disabled=${state.busy || !isStarted(form)}>Activate</button></div>
     </form>
   <//>`;
 }
 
 function DeleteForGood({ task }) {
-  return html`<${Action} danger label="Delete for good" title=${`Delete ${taskName(task)} for good`} method="DELETE" where=${`${path`/tasks/${task.itemId}`}?permanent=true`}
-    about="The task goes, with its executions, its logs and its ledger. There is no way back; to keep its history, cancel it." cli=${commandLine("task", "delete", taskName(task))}
+  return html`<${Action} danger label="Delete for good" title=${`Delete ${taskName(task)} for good`} method="DELETE"
+    where=${`${path`/tasks/${task.itemId}`}?permanent=true`}
+    about="The task goes, with its executions, its logs and its ledger. There is no way back; to keep its history, cancel it."
+      cli=${commandLine("task", "delete", taskName(task))}
     said=${`Deleted ${taskName(task)}`} done=${() => go(link("tasks"))} />`;
 }
 
@@ -80,9 +90,20 @@ export function TaskActions({ task, done }) {
   const rests = task.paused || task.phase !== "active";
   return html`
     <${RunNow} primary task=${task} done=${done} /><${RunWith} task=${task} done=${done} />
-    ${failed && html`<${RetryExecution} task=${task.itemId} done=${done} />${task.failureCount > 0 && html`<${RetryExecution} reset task=${task.itemId} done=${done} />`}`}
+    ${
+      failed &&
+      html`<${RetryExecution} task=${task.itemId} done=${done} />${
+        task.failureCount > 0 &&
+        html`<${RetryExecution} reset task=${task.itemId}
+      done=${done} />`
+      }`
+    }
     ${task.status === "CRASHED" && html`<${ResumeExecution} task=${task.itemId} done=${done} />`}
     <${PauseOrActivate} task=${task} done=${done} />${rests && html`<${ActivateWith} task=${task} done=${done} />`}
-    ${!own && html`<a class="button" href=${link("tasks", task.itemId, "edit")}>Edit</a><a class="button" href=${link("new", { from: task.itemId })}>Copy as new</a>`}
+    ${
+      !own &&
+      html`<a class="button" href=${link("tasks", task.itemId, "edit")}>Edit</a><a class="button"
+      href=${link("new", { from: task.itemId })}>Copy as new</a>`
+    }
     ${task.phase === "cancelled" ? null : html`<${CancelTask} task=${task} done=${done} />`}<${DeleteForGood} task=${task} />`;
 }

@@ -4,8 +4,18 @@ import { changedPolicies, readPolicies, writePolicies } from "./policies.js";
 import { emptyTrigger, readTrigger, writeTrigger } from "./trigger_model.js";
 
 export const emptyTask = (type = "") => ({
-  taskType: type, name: "", parameters: {}, trigger: emptyTrigger(), policies: {}, tags: "", labels: [], persistent: true,
-  placement: { on: "any", nodes: "", labels: [], strategy: "" }, dependencies: { parents: "", mode: "all", failFast: false }, events: undefined, extra: { text: "", contentType: "", kept: null },
+  taskType: type,
+  name: "",
+  parameters: {},
+  trigger: emptyTrigger(),
+  policies: {},
+  tags: "",
+  labels: [],
+  persistent: true,
+  placement: { on: "any", nodes: "", labels: [], strategy: "" },
+  dependencies: { parents: "", mode: "all", failFast: false },
+  events: undefined,
+  extra: { text: "", contentType: "", kept: null },
 });
 
 /** The bytes of base64 as text, or null if they are none. */
@@ -35,16 +45,32 @@ export function readTask(definition, task) {
   const named = (id) => task.parents.find((parent) => parent.id === id)?.name ?? id;
   return {
     ...emptyTask(definition.taskType),
-    name: definition.name, parameters: definition.parameters, trigger: readTrigger(definition.trigger), policies: readPolicies(task.policies, task.policySources),
-    tags: definition.tags.join(", "), labels: Object.entries(definition.labels), persistent: definition.persistent,
-    placement: { on: placement.on, nodes: (placement.nodes ?? []).join(", "), labels: Object.entries(placement.labels ?? {}), strategy: placement.strategy ?? "" },
-    dependencies: dependencies ? { parents: dependencies.parents.map(named).join("\n"), mode: dependencies.mode, failFast: dependencies.failFast } : emptyTask().dependencies,
+    name: definition.name,
+    parameters: definition.parameters,
+    trigger: readTrigger(definition.trigger),
+    policies: readPolicies(task.policies, task.policySources),
+    tags: definition.tags.join(", "),
+    labels: Object.entries(definition.labels),
+    persistent: definition.persistent,
+    placement: {
+      on: placement.on,
+      nodes: (placement.nodes ?? []).join(", "),
+      labels: Object.entries(placement.labels ?? {}),
+      strategy: placement.strategy ?? "",
+    },
+    dependencies: dependencies
+      ? { parents: dependencies.parents.map(named).join("\n"), mode: dependencies.mode, failFast: dependencies.failFast }
+      : emptyTask().dependencies,
     events: definition.events.length ? definition.events : undefined,
     extra: readExtra(definition.extra),
   };
 }
 
-const words = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
+const words = (text) =>
+  text
+    .split(",")
+    .map((one) => one.trim())
+    .filter(Boolean);
 const named = (rows) => Object.fromEntries(rows.filter(([name]) => name.trim() !== "").map(([name, value]) => [name.trim(), value]));
 
 function writePlacement({ on, nodes, labels, strategy }) {
@@ -53,7 +79,10 @@ function writePlacement({ on, nodes, labels, strategy }) {
 }
 
 function writeDependencies({ parents, mode, failFast }) {
-  const names = parents.split("\n").map((one) => one.trim()).filter(Boolean);
+  const names = parents
+    .split("\n")
+    .map((one) => one.trim())
+    .filter(Boolean);
   return names.length ? { parents: names, mode, failFast } : null;
 }
 
@@ -66,9 +95,17 @@ function writeExtra({ text, contentType, kept }) {
 export function writeTask(form) {
   const body = {
     ...(form.name.trim() ? { name: form.name.trim() } : {}),
-    taskType: form.taskType, trigger: writeTrigger(form.trigger), parameters: form.parameters, policies: writePolicies(form.policies),
-    tags: words(form.tags), labels: named(form.labels), dependencies: writeDependencies(form.dependencies), events: form.events ?? [],
-    placement: writePlacement(form.placement), extra: writeExtra(form.extra), persistent: form.persistent,
+    taskType: form.taskType,
+    trigger: writeTrigger(form.trigger),
+    parameters: form.parameters,
+    policies: writePolicies(form.policies),
+    tags: words(form.tags),
+    labels: named(form.labels),
+    dependencies: writeDependencies(form.dependencies),
+    events: form.events ?? [],
+    placement: writePlacement(form.placement),
+    extra: writeExtra(form.extra),
+    persistent: form.persistent,
   };
   const saysNothing = (value) => value === null || (typeof value === "object" && Object.keys(value).length === 0);
   const needed = new Set(["taskType", "trigger", "parameters"]);
@@ -84,4 +121,3 @@ export function changesOf(before, after) {
   const policies = changedPolicies(before.policies, after.policies);
   return { ...Object.fromEntries(changed), ...(Object.keys(policies).length ? { policies } : {}) };
 }
-

@@ -17,8 +17,25 @@ const FIELDS = {
   day: { label: "Day of the month", hint: "1 to 31, or last", placeholder: "that of the start" },
   month: { label: "Month", hint: "1 to 12", placeholder: "that of the start" },
   missing: { label: "In a month without the day", options: ["skip", "last_day"], none: "default: skip" },
-  gap: { label: "A time that the clock leaves out", hint: "in spring, when clocks go forward", options: [{ value: "shift", label: "runs when the gap ends" }, { value: "skip", label: "does not run" }], none: "default" },
-  fold: { label: "A time that comes twice", hint: "in autumn, when clocks go back", options: [{ value: "first", label: "runs the first time" }, { value: "last", label: "runs the second time" }, { value: "both", label: "runs both times" }], none: "default" },
+  gap: {
+    label: "A time that the clock leaves out",
+    hint: "in spring, when clocks go forward",
+    options: [
+      { value: "shift", label: "runs when the gap ends" },
+      { value: "skip", label: "does not run" },
+    ],
+    none: "default",
+  },
+  fold: {
+    label: "A time that comes twice",
+    hint: "in autumn, when clocks go back",
+    options: [
+      { value: "first", label: "runs the first time" },
+      { value: "last", label: "runs the second time" },
+      { value: "both", label: "runs both times" },
+    ],
+    none: "default",
+  },
   timezone: { label: "Time zone", hint: "the zone of its times; UTC if not said", placeholder: "UTC", list: "zones" },
   fixedDelay: { label: "Counted from the end of the run before", check: true },
 };
@@ -30,7 +47,13 @@ const Zones = () => html`<datalist id="zones">${zones().map((name) => html`<opti
 
 function Beside({ name, member, change, path, refused }) {
   const { check, ...about } = FIELDS[name];
-  const common = { ...about, path: `${path}.${name}`, value: member[name], set: (value) => change({ [name]: value }), wrong: wrongAt(refused, `${path}.${name}`) };
+  const common = {
+    ...about,
+    path: `${path}.${name}`,
+    value: member[name],
+    set: (value) => change({ [name]: value }),
+    wrong: wrongAt(refused, `${path}.${name}`),
+  };
   if (check) return html`<${CheckField} ...${common} />`;
   return about.options ? html`<${ChoiceField} ...${common} />` : html`<${TextField} ...${common} />`;
 }
@@ -41,14 +64,26 @@ function Member({ member, set, drop, path, refused, at }) {
   const rare = form.fields.filter((name) => ["gap", "fold", "anchor", "fixedDelay"].includes(name));
   return html`<div class="trigger-member" role="group" aria-label=${`Trigger ${at + 1}`}>
     <div class="fields">
-      <${ChoiceField} path=${`${path}.form`} label="Kind" value=${member.form} set=${(key) => set({ ...emptyMember(key), timezone: member.timezone ?? "", value: "" })}
+      <${ChoiceField} path=${`${path}.form`} label="Kind" value=${member.form}
+        set=${(key) => set({ ...emptyMember(key), timezone: member.timezone ?? "", value: "" })}
         options=${FORMS.map(({ key, label }) => ({ value: key, label }))} />
       <${TextField} path=${`${path}.${form.key}`} label=${form.label} hint=${form.hint} placeholder=${form.example} mono value=${member.value}
         set=${(value) => change({ value })} wrong=${wrongAt(refused, `${path}.${form.key}`) ?? wrongAt(refused, path)} required />
-      ${form.fields.filter((name) => !rare.includes(name)).map((name) => html`<${Beside} key=${name} name=${name} member=${member} change=${change} path=${path} refused=${refused} />`)}
+      ${form.fields
+        .filter((name) => !rare.includes(name))
+        .map(
+          (name) => html`<${Beside} key=${name} name=${name} member=${member} change=${change} path=${path}
+        refused=${refused} />`,
+        )}
     </div>
-    ${rare.length > 0 && html`<details open=${rare.some((name) => member[name])}><summary>Clock changes and counting</summary>
-      <div class="fields">${rare.map((name) => html`<${Beside} key=${name} name=${name} member=${member} change=${change} path=${path} refused=${refused} />`)}</div></details>`}
+    ${
+      rare.length > 0 &&
+      html`<details open=${rare.some((name) => member[name])}><summary>Clock changes and counting</summary>
+      <div class="fields">${rare.map(
+        (name) => html`<${Beside} key=${name} name=${name} member=${member} change=${change} path=${path}
+        refused=${refused} />`,
+      )}</div></details>`
+    }
     ${drop && html`<div><button type="button" class="small" onClick=${drop}>Remove this one</button></div>`}
   </div>`;
 }
@@ -59,14 +94,27 @@ function Calendars({ rules, set, refused }) {
   const change = (at, changes) => set(rules.map((rule, i) => (i === at ? { ...rule, ...changes } : rule)));
   const path = (at, name) => `trigger.calendars[${at}].${name}`;
   return html`<div class="stack"><span class="label small"><strong>Calendars</strong></span>
-    ${rules.map((rule, at) => html`<div class="fields" key=${at}>
-      <${ChoiceField} path=${path(at, "mode")} label="Run" value=${rule.mode ?? "exclude"} set=${(mode) => change(at, { mode })} options=${[{ value: "exclude", label: "not on the days of" }, { value: "include", label: "only on the days of" }]} />
-      <${ChoiceField} path=${path(at, "calendar")} label="Calendar" value=${rule.calendar} set=${(calendar) => change(at, { calendar })} none="choose" options=${[...new Set([...known, rule.calendar].filter(Boolean))]} wrong=${wrongAt(refused, path(at, "calendar"))} />
+    ${rules.map(
+      (rule, at) => html`<div class="fields" key=${at}>
+      <${ChoiceField} path=${path(at, "mode")} label="Run" value=${rule.mode ?? "exclude"} set=${(mode) => change(at, { mode })}
+        options=${[
+          { value: "exclude", label: "not on the days of" },
+          { value: "include", label: "only on the days of" },
+        ]} />
+      <${ChoiceField} path=${path(at, "calendar")} label="Calendar" value=${rule.calendar} set=${(calendar) => change(at, { calendar })} none="choose"
+        options=${[...new Set([...known, rule.calendar].filter(Boolean))]} wrong=${wrongAt(refused, path(at, "calendar"))} />
       <${ChoiceField} path=${path(at, "shift")} label="What may not run" value=${rule.shift ?? "skip"} set=${(shift) => change(at, { shift })}
-        options=${[{ value: "skip", label: "is left out" }, { value: "next", label: "runs on the next day that may" }, { value: "previous", label: "runs on the day before that may" }]} />
-      <div class="field"><span class="label"> </span><button type="button" class="small" onClick=${() => set(rules.filter((_, i) => i !== at))}>Remove</button></div>
-    </div>`)}
-    <div class="row"><button type="button" class="small" disabled=${!known.length} onClick=${() => set([...rules, { calendar: known[0], mode: "exclude", shift: "skip" }])}>Add a calendar</button>
+        options=${[
+          { value: "skip", label: "is left out" },
+          { value: "next", label: "runs on the next day that may" },
+          { value: "previous", label: "runs on the day before that may" },
+        ]} />
+      <div class="field"><span class="label"> </span><button type="button" class="small"
+        onClick=${() => set(rules.filter((_, i) => i !== at))}>Remove</button></div>
+    </div>`,
+    )}
+    <div class="row"><button type="button" class="small" disabled=${!known.length}
+      onClick=${() => set([...rules, { calendar: known[0], mode: "exclude", shift: "skip" }])}>Add a calendar</button>
       ${calendars.data && !known.length && html`<span class="small dim">There is none yet: Calendars, in the side, makes one.</span>`}</div>
   </div>`;
 }
@@ -76,12 +124,22 @@ export function TriggerEditor({ form, set, refused }) {
   const change = (changes) => set({ ...form, ...changes });
   const several = form.members.length > 1;
   const setMember = (at) => (member) => change({ members: form.members.map((one, i) => (i === at ? member : one)) });
-  const bound = (name, label, hint, placeholder) => html`<${TextField} path=${`trigger.${name}`} label=${label} hint=${hint} placeholder=${placeholder} value=${form[name]}
+  const bound = (name, label, hint, placeholder) => html`<${TextField} path=${`trigger.${name}`} label=${label} hint=${hint} placeholder=${placeholder}
+    value=${form[name]}
     set=${(text) => change({ [name]: text })} wrong=${wrongAt(refused, `trigger.${name}`)} />`;
-  const bounded = form.start || form.end || form.maxRuns || form.spread || form.calendars.length || /^trigger\.(start|end|maxRuns|spread|calendars)/.test(refused?.path ?? "");
+  const bounded =
+    form.start ||
+    form.end ||
+    form.maxRuns ||
+    form.spread ||
+    form.calendars.length ||
+    /^trigger\.(start|end|maxRuns|spread|calendars)/.test(refused?.path ?? "");
   return html`<div class="stack"><${Zones} />
-    ${form.members.map((member, at) => html`<${Member} key=${at} at=${at} member=${member} set=${setMember(at)} refused=${refused} path=${several ? `trigger.any[${at}]` : "trigger"}
-      drop=${several ? () => change({ members: form.members.filter((_, i) => i !== at) }) : null} />`)}
+    ${form.members.map(
+      (member, at) => html`<${Member} key=${at} at=${at} member=${member} set=${setMember(at)} refused=${refused}
+      path=${several ? `trigger.any[${at}]` : "trigger"}
+      drop=${several ? () => change({ members: form.members.filter((_, i) => i !== at) }) : null} />`,
+    )}
     <div><button type="button" class="small" onClick=${() => change({ members: [...form.members, emptyMember()] })}>Or at other times too</button></div>
     <details open=${Boolean(bounded)}><summary>Start, end, limit, window, calendars</summary><div class="stack">
       <div class="fields">
@@ -107,7 +165,10 @@ export function usePreview(form, { task, count = 10 } = {}) {
     let old = false;
     setState((before) => ({ ...before, asking: true }));
     const timer = setTimeout(async () => {
-      const found = await post("/triggers/preview", { trigger: JSON.parse(text), count, ...(task ? { task } : {}) }).then((data) => ({ data, error: null }), (error) => ({ data: null, error }));
+      const found = await post("/triggers/preview", { trigger: JSON.parse(text), count, ...(task ? { task } : {}) }).then(
+        (data) => ({ data, error: null }),
+        (error) => ({ data: null, error }),
+      );
       if (!old) setState({ ...found, asking: false });
     }, PAUSE);
     return () => {

@@ -2,12 +2,36 @@
 
 /** The forms that a trigger may have: its key, what it is called, what stands in its field, and which fields go with it. */
 export const FORMS = [
-  { key: "cron", label: "Cron", hint: "minute hour day month weekday; six fields with seconds first; or @daily", example: "30 2 * * mon-fri", fields: ["timezone", "gap", "fold"] },
+  {
+    key: "cron",
+    label: "Cron",
+    hint: "minute hour day month weekday; six fields with seconds first; or @daily",
+    example: "30 2 * * mon-fri",
+    fields: ["timezone", "gap", "fold"],
+  },
   { key: "every", label: "Interval", hint: "a fixed rate: 30s, 5m, 1h30m", example: "5m", fields: ["anchor", "fixedDelay", "timezone"] },
   { key: "everyDays", label: "Every so many days", hint: "days by the calendar", example: "1", fields: ["at", "anchor", "timezone", "gap", "fold"] },
-  { key: "everyWeeks", label: "Every so many weeks", hint: "weeks by the calendar", example: "1", fields: ["weekday", "at", "anchor", "timezone", "gap", "fold"] },
-  { key: "everyMonths", label: "Every so many months", hint: "months by the calendar", example: "1", fields: ["day", "missing", "at", "anchor", "timezone", "gap", "fold"] },
-  { key: "everyYears", label: "Every so many years", hint: "years by the calendar", example: "1", fields: ["month", "day", "missing", "at", "anchor", "timezone", "gap", "fold"] },
+  {
+    key: "everyWeeks",
+    label: "Every so many weeks",
+    hint: "weeks by the calendar",
+    example: "1",
+    fields: ["weekday", "at", "anchor", "timezone", "gap", "fold"],
+  },
+  {
+    key: "everyMonths",
+    label: "Every so many months",
+    hint: "months by the calendar",
+    example: "1",
+    fields: ["day", "missing", "at", "anchor", "timezone", "gap", "fold"],
+  },
+  {
+    key: "everyYears",
+    label: "Every so many years",
+    hint: "years by the calendar",
+    example: "1",
+    fields: ["month", "day", "missing", "at", "anchor", "timezone", "gap", "fold"],
+  },
   { key: "at", label: "Once, at a time", hint: "2030-03-01 12:00, in the zone; or with an offset", example: "2030-03-01T12:00", fields: ["timezone"] },
   { key: "after", label: "Once, after a while", hint: "so long after it is saved: 2h", example: "2h", fields: ["timezone"] },
 ];
@@ -39,7 +63,9 @@ function readMember(json) {
 /** The form of a trigger as the node shows it. */
 export function readTrigger(json) {
   const text = (key) => (json[key] == null ? "" : String(json[key]));
-  const calendars = (json.calendars ?? []).map((rule) => (typeof rule === "string" ? { calendar: rule } : { ...rule, version: rule.version == null ? "" : String(rule.version) }));
+  const calendars = (json.calendars ?? []).map((rule) =>
+    typeof rule === "string" ? { calendar: rule } : { ...rule, version: rule.version == null ? "" : String(rule.version) },
+  );
   return { members: (json.any ?? [json]).map(readMember), start: text("start"), end: text("end"), maxRuns: text("maxRuns"), spread: text("spread"), calendars };
 }
 
@@ -47,15 +73,28 @@ const isSaid = ([, value]) => value !== "" && value !== undefined && value !== n
 
 function writeMember(member) {
   const allowed = new Set(formOf(member.form).fields);
-  const beside = Object.entries(member).filter(([key]) => allowed.has(key)).filter(isSaid);
+  const beside = Object.entries(member)
+    .filter(([key]) => allowed.has(key))
+    .filter(isSaid);
   return { [member.form]: valueOf(member.form, member.value ?? ""), ...Object.fromEntries(beside.map(([key, value]) => [key, valueOf(key, value)])) };
 }
 
 /** What the node takes for a form. */
 export function writeTrigger(form) {
   const members = form.members.map(writeMember);
-  const bounds = ["start", "end", "maxRuns", "spread"].map((key) => [key, form[key]]).filter(isSaid).map(([key, value]) => [key, valueOf(key, value)]);
-  const calendars = form.calendars.filter((rule) => rule.calendar).map((rule) => Object.fromEntries(Object.entries(rule).filter(isSaid).map(([key, value]) => [key, valueOf(key, value)])));
+  const bounds = ["start", "end", "maxRuns", "spread"]
+    .map((key) => [key, form[key]])
+    .filter(isSaid)
+    .map(([key, value]) => [key, valueOf(key, value)]);
+  const calendars = form.calendars
+    .filter((rule) => rule.calendar)
+    .map((rule) =>
+      Object.fromEntries(
+        Object.entries(rule)
+          .filter(isSaid)
+          .map(([key, value]) => [key, valueOf(key, value)]),
+      ),
+    );
   return { ...(members.length === 1 ? members[0] : { any: members }), ...Object.fromEntries(bounds), ...(calendars.length ? { calendars } : {}) };
 }
 
