@@ -56,7 +56,7 @@ def test_all_nodes_are_there_and_share_the_partitions(console: Console, three: C
         expect(owned(page, node)).to_have_count(three.shares("n1")[node])
     expect(page.get_by_role("grid").get_by_role("button")).to_have_count(256)
     expect(page.get_by_text("★ leader")).to_have_count(1)
-    expect(page.get_by_label("Partitions by owner")).to_contain_text("n3")
+    expect(page.get_by_role("list", name="Partitions by owner")).to_contain_text("n3")
 
 
 def test_a_partition_is_chosen_with_the_keyboard_and_stands_in_the_address(console: Console) -> None:

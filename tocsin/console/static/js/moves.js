@@ -8,6 +8,9 @@ const KEPT = 4_096;
 /** What was seen: {since: milliseconds or null, events: newest first, as `handovers.js` takes them}. */
 export const seen = createStore({ since: null, events: [] });
 
+/** Milliseconds within which the epoch of a new owner may be told after its name: that is one move, and not a restart. */
+const LAG = 10_000;
+
 const owners = new Map();
 
 const CAUSES = { dead: "lost", suspect: "lost", draining: "drained" };
@@ -29,9 +32,10 @@ export function record(partitions, nodes, at = new Date()) {
   for (const { number, owner, epoch } of partitions) {
     const last = owners.get(number);
     if (owner === null || (last?.owner === owner && last.epoch === epoch)) continue;
-    owners.set(number, { owner, epoch });
+    const same = last?.owner === owner && at - last.at <= LAG;
+    owners.set(number, { owner, epoch, at: same ? last.at : at });
     const from = last?.owner ?? null;
-    if (last) found.push({ partition: number, epoch, at: at.toISOString(), node: owner, from, cause: causeOf(from, owner, standing) });
+    if (last && !same) found.push({ partition: number, epoch, at: at.toISOString(), node: owner, from, cause: causeOf(from, owner, standing) });
   }
   const { since, events } = seen.get();
   if (since === null || found.length) seen.set({ since: since ?? at.getTime(), events: [...found, ...events].slice(0, KEPT) });
