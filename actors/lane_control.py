@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from typing import Final
 
 import attrs
 
@@ -24,7 +25,10 @@ from .model.scope import EVERYTHING, Scope
 from .model.task import Definition, Task
 from .store.answers import Active, Activity, ActivityFilter, Newest, TaskFilter, TaskPage
 from .store.handovers import Handover, HandoverFilter
-from .store.port import SchedulerPause
+from .store.port import SchedulerPause, Store
+
+NAMES_AT_ONCE: Final = 200
+"""Names of one question to the store: some milliseconds of a thread; each for itself would wait behind the pages of all lists."""
 
 
 class LaneControl:
@@ -104,6 +108,15 @@ class LaneControl:
         """The memory task of this node that has the name, if there is one."""
         task_id = await self._world.blocking(self._memory.store.find, self._scope.home, name, lane=self._memory.looker)
         return [] if task_id is None else await self.in_memory([task_id])
+
+    async def names_there(self, names: Sequence[str]) -> set[str]:
+        """Which of these names tasks have, stored or in this node's memory."""
+        there: set[str] = set()
+        for lane in (self._memory, self._durable):
+            for start in range(0, len(names), NAMES_AT_ONCE):
+                some = names[start : start + NAMES_AT_ONCE]
+                there |= await self._world.blocking(_named, lane.store, self._scope.home, some, lane=lane.looker)
+        return there
 
     async def runs_in_memory(self, execution_id: str) -> bool:
         """Whether this is an execution of a memory task of this node."""
@@ -231,6 +244,10 @@ def _place(row: Active) -> tuple[bool, Instant, str]:
     execution = row.execution
     at = execution.created_at if execution.is_held else execution.ended_at
     return execution.is_held, at or Instant(0), execution.id
+
+
+def _named(store: Store, tenant: str, names: Sequence[str]) -> set[str]:
+    return {name for name in names if store.find(tenant, name) is not None}
 
 
 def within(wanted: TaskFilter, scope: Scope) -> TaskFilter:

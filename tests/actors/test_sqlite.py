@@ -41,7 +41,7 @@ def test_reopening_keeps_everything(tmp_path: Path) -> None:
     store.close()
     again = SqliteStore(tmp_path / "store.db")
     identity = again.open(new_cluster_id="other", partitions=1, timezone_database="other")
-    assert identity == Identity("cluster", 16, 6, "2026f")
+    assert identity == Identity("cluster", 16, 7, "2026f")
     assert again.last_grants() == {3: 5}
     assert again.raise_epochs({3: 6}, "boot") == {3: 2}
     found = again.tasks([entry.task.id for entry in made])

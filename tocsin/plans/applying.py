@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from .documents import FileSet
 
-TOGETHER: Final = 500
-"""New tasks in one transaction: a tenth of a second during which the keeper decides nothing else."""
+TOGETHER: Final = 100
+"""New tasks in one transaction: some ten milliseconds during which the keeper decides nothing else."""
 
 NOT_YET: Final = 9 * 366 * DAY
 """So far off is the time of a task that is made paused until it is: nothing fires between the two."""

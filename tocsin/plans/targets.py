@@ -95,7 +95,8 @@ async def read_targets(node: Node, files: FileSet, *, owner: str, label: str | N
     """
     problems = Problems()
     calendars = await _calendars(node, files.calendars, problems)
-    stored = [await _stored(node, entry, problems) for entry in files.tasks]
+    there = await node.control.names_there([entry.name for entry in files.tasks])
+    stored = [await _stored(node, entry, entry.name in there, problems) for entry in files.tasks]
     known = await _known(node, files.tasks, stored, calendars)
     reading = _Reading(node, known, owner, label)
     tasks: list[Target] = []
@@ -125,9 +126,9 @@ async def _calendars(node: Node, entries: Iterable[Entry], problems: Problems) -
     return found
 
 
-async def _stored(node: Node, entry: Entry, problems: Problems) -> Task | None:
-    """The task that an entry is about: the one of its id, else the one of its name."""
-    by_name = await _named(node, entry.name)
+async def _stored(node: Node, entry: Entry, is_there: bool, problems: Problems) -> Task | None:
+    """The task that an entry is about: the one of its id, else the one of its name, if that is there."""
+    by_name = await _named(node, entry.name) if is_there else None
     by_id = None if entry.id is None else await _of_id(node, entry.id)
     if by_id is not None and by_name is not None and by_id.id != by_name.id:
         problems.add(f"{entry.file}:{entry.line}: {entry.name}: is the name of another task, {by_name.id}")
