@@ -91,10 +91,13 @@ class AccessLibrary:
         found = await self.token(token_id)
         return token if found is None else found
 
-    async def end(self, session: Token, actor: str) -> None:
-        """End a session."""
-        audit = self._audit(actor, "LogOut", session)
-        await self._write(self._store.revoke_token, session.id, self._world.now(), audit)
+    async def end(self, session: Token, actor: str, *, everywhere: bool = False) -> None:
+        """End a session; everywhere: all that were begun with the token that it was begun with."""
+        audit, now = self._audit(actor, "LogOut", session), self._world.now()
+        if everywhere and session.parent is not None:
+            await self._write(self._store.end_sessions, session.parent, now, audit)
+        else:
+            await self._write(self._store.revoke_token, session.id, now, audit)
 
     async def used(self, token_id: str) -> None:
         """Note that a token was used now."""

@@ -97,6 +97,10 @@ class AccessStore(Protocol):
         """From now on it is worth nothing, nor are the sessions that were begun with it."""
         ...
 
+    def end_sessions(self, parent: str, at: Instant, audit: Audit | None) -> None:
+        """From now on no session that was begun with this token is worth anything; the token stays."""
+        ...
+
     def use_token(self, token_id: str, at: Instant) -> None:
         """Note when it was used."""
         ...

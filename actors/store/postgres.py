@@ -307,6 +307,9 @@ class PostgresStore:
     def revoke_token(self, token_id: str, at: Instant, audit: Audit | None) -> None:
         self._write(postgres_access.revoke_token, token_id, at, audit)
 
+    def end_sessions(self, parent: str, at: Instant, audit: Audit | None) -> None:
+        self._write(postgres_access.end_sessions, parent, at, audit)
+
     def use_token(self, token_id: str, at: Instant) -> None:
         self._write(postgres_access.use_token, token_id, at)
 

@@ -75,6 +75,15 @@ def revoke_token(connection: Connection, token_id: str, at: Instant, audit: Audi
         append(connection, [audit])
 
 
+def end_sessions(connection: Connection, parent: str, at: Instant, audit: Audit | None) -> None:
+    """See the port."""
+    connection.execute(
+        "UPDATE tokens SET revoked_at = %s WHERE parent = %s AND kind = 'session' AND revoked_at IS NULL", (at, parent)
+    )
+    if audit is not None:
+        append(connection, [audit])
+
+
 def use_token(connection: Connection, token_id: str, at: Instant) -> None:
     """See the port."""
     connection.execute("UPDATE tokens SET used_at = %s WHERE id = %s", (at, token_id))

@@ -271,6 +271,9 @@ class SqliteStore:
     def revoke_token(self, token_id: str, at: Instant, audit: Audit | None) -> None:
         self._token_change(sqlite_access.revoke_token, token_id, at, audit)
 
+    def end_sessions(self, parent: str, at: Instant, audit: Audit | None) -> None:
+        self._token_change(sqlite_access.end_sessions, parent, at, audit)
+
     def use_token(self, token_id: str, at: Instant) -> None:
         self._token_change(sqlite_access.use_token, token_id, at)
 

@@ -86,6 +86,15 @@ def revoke_token(connection: sqlite3.Connection, token_id: str, at: Instant, aud
         append(connection, [audit])
 
 
+def end_sessions(connection: sqlite3.Connection, parent: str, at: Instant, audit: Audit | None) -> None:
+    """See the port."""
+    connection.execute(
+        "UPDATE tokens SET revoked_at = ? WHERE parent = ? AND kind = 'session' AND revoked_at IS NULL", (at, parent)
+    )
+    if audit is not None:
+        append(connection, [audit])
+
+
 def use_token(connection: sqlite3.Connection, token_id: str, at: Instant) -> None:
     """See the port."""
     connection.execute("UPDATE tokens SET used_at = ? WHERE id = ?", (at, token_id))

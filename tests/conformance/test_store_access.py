@@ -91,6 +91,19 @@ def test_tokens_are_kept_and_revoked_with_their_sessions(store: Databases) -> No
     assert store.token("id1") is None
 
 
+def test_all_sessions_of_one_token_end_and_the_token_stays(store: Databases) -> None:
+    for number, parent in ((3, "id1"), (4, "id1"), (5, "id2"), (6, None)):
+        store.add_token(token(number, kind="session", parent=parent), None)
+    store.add_token(token(1), None)
+    store.add_token(token(7, parent="id1"), None)
+    store.end_sessions("id1", Instant(9), audit(3))
+    found = {
+        one.id: one.revoked_at for one in map(store.token, (f"id{number}" for number in (1, 3, 4, 5, 6, 7))) if one
+    }
+    assert found == {"id1": None, "id3": 9, "id4": 9, "id5": None, "id6": None, "id7": None}
+    assert [one.task_id for one in store.audits(offset=0, limit=9)] == ["t3"]
+
+
 def test_every_record_is_in_a_chain(store: Databases) -> None:
     for number in range(8):
         store.commit(Commit({}, audits=(audit(number, "é\x1f'\""), audit(number + 100))))

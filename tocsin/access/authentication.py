@@ -17,7 +17,7 @@ from runtime.errors import TocsinError, Unauthenticated
 from runtime.records import evolve
 
 from .caller import FIRST_ADMINISTRATOR, Caller, Role
-from .limits_core import Failures, TooManyRequests
+from .limits_core import Failures, Rates, TooManyRequests
 from .origin import acting
 from .secrets_core import ID_LENGTH, SECRET_BYTES, csrf_of, fits, hashed, parts, whole
 from .settings import SESSION_FOR, SESSION_IDLE
@@ -34,6 +34,13 @@ KNOWN: Final = 10_000
 
 NOTED_EVERY: Final = Micros(60 * SECOND)
 """How exactly it is known when a token was used: a write a minute and not one for each request."""
+
+FIRST: Final = "administrator"
+"""What stands as the parent of sessions that were begun with the token of the data directory, which has no row."""
+
+LOG_INS: Final = 1.0
+LOG_INS_AT_ONCE: Final = 100
+"""Sessions and tickets of one token, a second and at once: more than people begin; each is a row and a record to be kept."""
 
 _NOBODYS: Final = hashed("")
 """What the secret of an unknown id is compared with, so that it takes as long as for a known one."""
@@ -79,6 +86,7 @@ class Authenticator:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._failures = failures
         self._tickets = Tickets()
+        self._log_ins = Rates(LOG_INS, LOG_INS_AT_ONCE)
 
     async def bearer(self, header: str, address: str) -> Caller:
         """Who shows this Authorization header. Raises Unauthenticated, TooManyRequests, StoreUnavailable."""
@@ -125,7 +133,7 @@ class Authenticator:
             )
         if kind == "session" and now - (token.used_at or token.created_at) > self.sessions.idle + NOTED_EVERY:
             raise Unauthenticated("the session was not used for too long: log in again")
-        if token.parent is not None and not await self._is_good(token.parent, now):
+        if token.parent not in (None, FIRST) and not await self._is_good(token.parent, now):
             raise Unauthenticated("the token of this session has ended")
         await self._note(token, now)
         return token
@@ -168,8 +176,14 @@ class Authenticator:
     async def ticket(self, header: str, address: str) -> str:
         """A ticket of who shows a bearer token, for a browser that is to have a session of his. Raises as `bearer`."""
         secret = self._node.world.secret(SECRET_BYTES)
-        self._tickets.give(secret, await self.bearer(header, address), trio.current_time())
+        caller = await self.bearer(header, address)
+        self._count_log_in(caller)
+        self._tickets.give(secret, caller, trio.current_time())
         return secret
+
+    def _count_log_in(self, caller: Caller) -> None:
+        if seconds := self._log_ins.take(caller.token or FIRST, trio.current_time()):
+            raise TooManyRequests("too many log-ins with this token", seconds)
 
     async def log_in(self, header: str, address: str) -> Session:
         """Begin a session with a bearer token or a ticket. Raises as `bearer`."""
@@ -195,6 +209,7 @@ class Authenticator:
 
     async def _begin(self, caller: Caller, address: str) -> Session:
         assert caller.role is not None, "a token has one"
+        self._count_log_in(caller)
         world, now = self._node.world, self._node.world.now()
         parent = None if caller.token is None else await self._look_up(caller.token)
         ends = Instant(now + self.sessions.lifetime)
@@ -203,18 +218,19 @@ class Authenticator:
         token_id, secret = world.new_id()[-ID_LENGTH:], world.secret(SECRET_BYTES)
         row = Token(
             token_id, hashed(secret), "session", "console", caller.user, caller.tenant, caller.scope.owner is not None,
-            caller.role.value, now, caller.user, expires_at=ends, parent=caller.token,
+            caller.role.value, now, caller.user, expires_at=ends, parent=caller.token or FIRST,
         )  # fmt: skip
         await self._node.access.add(row, acting(caller.user, "console", address=address, token=caller.token))
         return Session(whole(token_id, secret), row, csrf_of(secret))
 
-    async def log_out(self, cookie: str, address: str) -> None:
-        """End a session. Raises as `session`."""
+    async def log_out(self, cookie: str, address: str, *, everywhere: bool = False) -> None:
+        """End a session; everywhere: all that were begun with the same token. Raises as `session`."""
         caller, _ = await self.session(cookie, address)
         assert caller.token is not None, "a session has one"
         row = await self._look_up(caller.token)
         if row is not None:
-            await self._node.access.end(row, acting(row.user, "console", address=address, token=row.id))
+            actor = acting(row.user, "console", address=address, token=row.id)
+            await self._node.access.end(row, actor, everywhere=everywhere)
             self._known.pop(row.id, None)
 
 

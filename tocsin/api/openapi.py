@@ -83,6 +83,11 @@ def _paths() -> Json:
     return found | _others()
 
 
+_EVERYWHERE: Final = Argument(
+    "everywhere", "query", "flag", "end all sessions that were begun with the same token", default=False
+)
+
+
 def _others() -> Json:
     """The routes that are no operations of the table: what they answer is no JSON about tasks."""
     return {
@@ -98,7 +103,7 @@ def _others() -> Json:
                 SESSION_ANSWERS["log_in"],
             ),
             "get": _about_session("show_session", "Who asks", SESSION_ANSWERS["show_session"]),
-            "delete": _about_session("log_out", "End the session"),
+            "delete": _about_session("log_out", "End the session") | {"parameters": [_parameter(_EVERYWHERE)]},
         },
         TICKET_PATH: {
             "post": _about_session(

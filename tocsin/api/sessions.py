@@ -15,6 +15,7 @@ from runtime.errors import TocsinError
 from ..access.caller import Caller
 from ..access.tickets_core import TICKET_SECONDS
 from ..console.routes import CONSOLE_PATH
+from ..settings.setting_readers import read_flag
 from ..vocabulary.fields import show_instant
 from ..vocabulary.views import Json
 from .answering import encoded, error_response
@@ -60,7 +61,8 @@ def session_routes(entrance: Entrance) -> list[HTTPRouteHandler]:
         cookie = request.cookies.get(entrance.settings.cookie)
         if cookie and request.headers.get("authorization") is None:
             await entrance.caller(request)
-            await entrance.authenticator.log_out(cookie, address_of(request))
+            everywhere = read_flag(request.query_params.get("everywhere", "false"), "everywhere")
+            await entrance.authenticator.log_out(cookie, address_of(request), everywhere=everywhere)
         return Response(b"", status_code=204, headers={"Set-Cookie": _cookie(entrance, "", 0)})
 
     routes: tuple[tuple[HttpMethod, str, str, _Answer], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import pytest
 from tests.tocsin.access.kit import TASK, Person
 from tests.tocsin.access.test_exposure import serving, settings
 from tests.tocsin.conftest import Running
+from tocsin.access import authentication
 from tocsin.operations.table import OPERATIONS
+
+HANG_SECONDS = 30.0
 
 
 @attrs.frozen
@@ -190,3 +194,33 @@ def test_a_ticket_of_a_revoked_token_and_one_that_is_made_up_begin_nothing(root:
 def test_no_session_gives_tickets(root: Person) -> None:
     browser = logged_in(root)
     assert browser.send("POST", "/api/session/ticket", headers=browser.proof).status_code == 401
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_who_logs_out_everywhere_ends_all_sessions_of_his_token_and_no_others(root: Person, is_first: bool) -> None:
+    person = root if is_first else root.with_token(role="viewer")
+    here, there, other = logged_in(person), logged_in(person), logged_in(root.with_token(role="viewer"))
+    assert here.send("DELETE", "/api/session?everywhere=perhaps", headers=here.proof).status_code == 400
+    assert here.send("DELETE", "/api/session?everywhere=true").status_code == 403
+    assert here.send("DELETE", "/api/session?everywhere=true", headers=here.proof).status_code == 204
+    assert here.send("GET", "/api/session").status_code == 401
+    deadline = time.monotonic() + HANG_SECONDS
+    while there.send("GET", "/api/session").status_code != 401:
+        assert time.monotonic() < deadline
+    assert other.send("GET", "/api/session").status_code == 200
+    assert person.send("GET", "/api/tasks").status_code == 200
+
+
+def test_sessions_are_not_begun_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a row, and a record of the audit log, which whoever has any token could fill."""
+    monkeypatch.setattr(authentication, "LOG_INS_AT_ONCE", 3)
+    monkeypatch.setattr(authentication, "LOG_INS", 0.001)
+    node = serving(settings(tmp_path / "data"))
+    try:
+        root = Person(node.url, node.token)
+        viewer = root.with_token(role="viewer")
+        answers = [viewer.send("POST", path).status_code for path in ("/api/session", "/api/session/ticket") * 3]
+        assert answers == [200, 200, 200, 429, 429, 429]
+        assert root.send("POST", "/api/session").status_code == 200
+    finally:
+        node.stop()

@@ -83,6 +83,7 @@ CHECKLIST: Final[dict[int, Item]] = {
         "Session cookies: HttpOnly, SameSite=Strict, Secure under TLS, new at each log-in, of limited life. No key signs them.",
         f"{ACCESS}test_sessions.py::test_the_cookie_is_for_the_own_pages_and_not_for_scripts",
         "::test_who_logs_in_gets_a_session_of_his_own_whatever_cookie_he_brings",
+        "::test_who_logs_out_everywhere_ends_all_sessions_of_his_token_and_no_others",
         f"{ACCESS}test_exposure.py::test_under_tls_cookies_are_secure_and_nothing_is_plain",
         f"{ACCESS}test_session_ends.py::test_a_session_that_nobody_uses_ends",
         "::test_a_session_ends_with_its_life_however_much_it_is_used",
@@ -248,6 +249,7 @@ CHECKLIST: Final[dict[int, Item]] = {
     38: item(
         "Requests are limited by token, tenant and address, with Retry-After.",
         f"{ACCESS}test_exposure.py::test_a_program_that_runs_wild_is_slowed_down_and_others_are_not",
+        f"{ACCESS}test_sessions.py::test_sessions_are_not_begun_without_end",
         f"{SECURITY}test_tenants.py::test_a_tenant_with_many_tokens_is_slowed_down_and_others_are_not",
     ),
     39: item(
