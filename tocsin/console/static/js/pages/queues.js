@@ -54,13 +54,14 @@ const perMinute = (number) => (number == null ? html`<span class="dim">–</span
 /** A queue that takes in more than it lets out grows; what it holds then waits longer and longer. */
 const grows = (queue) => queue.waiting > 0 && queue.limit !== null && queue.running >= queue.limit;
 
+/** `needs`: a column for what only some versions of a node tell. */
 const QUEUES = [
   { label: "Queue", lead: true, cell: (queue) => html`<span class="name">${queue.name || html`<em>without a name</em>`}</span>${queue.chosen && html` <span class="chip" title="a queue of your own says who is next">ordered by queue.use</span>`}` },
   { label: "Running", cell: (queue) => html`<${Bar} label=${`Running in ${queue.name}`} value=${queue.running} most=${queue.limit ?? Math.max(queue.running, 1)} warn=${grows(queue)} words=${queue.limit === null ? `${count(queue.running)}, no limit` : `${count(queue.running)} of ${count(queue.limit)}`} />` },
   { label: "Waiting", number: true, cell: (queue) => (queue.waiting && grows(queue) ? html`<${Sign} look="waiting" sign="…" title="its limit is reached">${count(queue.waiting)}, full<//>` : count(queue.waiting)) },
-  { label: "Longest wait", fit: true, cell: (queue) => html`<${When} at=${queue.oldest} />` },
-  { label: "Started a minute", number: true, fit: true, cell: (queue) => perMinute(queue.started5m) },
-  { label: "Ended a minute", number: true, fit: true, cell: (queue) => perMinute(queue.ended5m) },
+  { label: "Longest wait", needs: "oldest", fit: true, cell: (queue) => html`<${When} at=${queue.oldest} />` },
+  { label: "Started a minute", needs: "started5m", number: true, fit: true, cell: (queue) => perMinute(queue.started5m) },
+  { label: "Ended a minute", needs: "ended5m", number: true, fit: true, cell: (queue) => perMinute(queue.ended5m) },
 ];
 
 function Queues({ list }) {
@@ -68,7 +69,7 @@ function Queues({ list }) {
     return html`<${Card} title="Queues"><${Empty} title="No queue has a limit, and nobody waits." command=${'[queues]\nmails = 5'}>A queue keeps room on a machine: so many of its executions run at once on each node. Give it a limit in the configuration, and tasks the policy <code>queue</code> (<code>--queue mails</code>).<//><//>`;
   }
   const sorted = [...list].sort((a, b) => b.waiting - a.waiting || a.name.localeCompare(b.name));
-  return html`<${Card} flush title="Queues"><${Table} caption="Queues" columns=${QUEUES} rows=${sorted} rowKey=${(queue) => queue.name} />
+  return html`<${Card} flush title="Queues"><${Table} caption="Queues" columns=${QUEUES.filter(({ needs }) => !needs || list.some((queue) => queue[needs] !== undefined))} rows=${sorted} rowKey=${(queue) => queue.name} />
     <p class="small dim card-foot">Limits count on each node for itself. Figures are of the node that answers.</p><//>`;
 }
 
