@@ -147,7 +147,9 @@ def cluster(
 
 
 @app.command
-def console(*, shown: Annotated[bool, Parameter(name="--print", negative=())] = False) -> int:
+def console(
+    *, shown: Annotated[bool, Parameter(name="--print", negative=())] = False, as_json: Annotated[bool, AS_JSON] = False
+) -> int:
     """Open the console in a browser, logged in: prints an address that is good once, within a minute.
 
     Parameters
@@ -157,7 +159,7 @@ def console(*, shown: Annotated[bool, Parameter(name="--print", negative=())] = 
     """
     from .console import open_console
 
-    return open_console(shown)
+    return open_console(shown, as_json)
 
 
 @app.command(name="config")
