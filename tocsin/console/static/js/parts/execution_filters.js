@@ -3,8 +3,11 @@
 import { html } from "../lib.js";
 import { get } from "../api.js";
 import { useLoaded } from "../load.js";
+import { zone } from "../format.js";
 import { setQuery } from "../router.js";
 import { looks, word } from "../states.js";
+import { useStore } from "../store.js";
+import { fromField, toField } from "./moment.js";
 import { Typed } from "./typed.js";
 
 export const STATES = ["RUNNING", "WAITING", "CRASHED", "COMPLETED", "FAILED", "TIMED_OUT", "CANCELLED"];
@@ -77,16 +80,9 @@ function States({ query }) {
   </div>`;
 }
 
-const local = (instant) => {
-  if (!instant) return "";
-  const at = new Date(instant);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-};
-
-const instantOf = (text) => (text ? new Date(text).toISOString() : null);
-
 /** How far back, or from when until when. Open ones are there whenever they began. */
 function Span({ query }) {
+  useStore(zone);
   const own = query.since || query.until;
   const choose = (event) => {
     const { value } = event.target;
@@ -100,7 +96,7 @@ function Span({ query }) {
       </select></div>
     ${own &&
     html`<div class="field"><label for="since">From</label>
-        <input id="since" type="datetime-local" value=${local(query.since)} onChange=${(event) => change({ since: instantOf(event.target.value) })} /></div>
+        <input id="since" type="datetime-local" step="1" value=${toField(query.since)} onChange=${(event) => change({ since: fromField(event.target.value) })} /></div>
       <div class="field"><label for="until">Until</label>
-        <input id="until" type="datetime-local" value=${local(query.until)} onChange=${(event) => change({ until: instantOf(event.target.value) })} /></div>`}`;
+        <input id="until" type="datetime-local" step="1" value=${toField(query.until)} onChange=${(event) => change({ until: fromField(event.target.value) })} /></div>`}`;
 }

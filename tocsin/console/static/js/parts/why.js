@@ -8,17 +8,9 @@ import { setQuery } from "../router.js";
 import { useStore } from "../store.js";
 import { looks, word } from "../states.js";
 import { commandLine, curlLine, Elsewhere } from "./copy.js";
+import { fromField, toField } from "./moment.js";
 import { Card, Problem } from "./page.js";
 import { State } from "./state.js";
-
-/** The value of a field of date and time, in the zone of whoever looks; and back. */
-const toField = (instant) => (instant ? full(instant).replace(" ", "T") : "");
-
-function fromField(text) {
-  if (!text) return null;
-  const date = new Date(zone.get() === "utc" ? `${text}Z` : text);
-  return Number.isNaN(date.getTime()) ? null : date.toISOString();
-}
 
 const VERDICTS = { open: "Open", future: "Will fire", paused: "Paused", not_nominal: "No time of it", fired: "Fired" };
 
