@@ -11,6 +11,12 @@ const HIDDEN = 30_000;
 
 const KINDS = ["execution", "progress", "task", "slots", "node", "gap", "end"];
 
+/** What is asked for: of what happens in a quarter of a second the newest about each execution, and a sign of life every ten seconds. */
+const STREAM = "/api/events?coalesce=250ms&heartbeat=10";
+
+/** A stream that says nothing at all for so many milliseconds is dead, whatever the browser thinks of it. */
+const DEAD = 30_000;
+
 /** "off", "connecting", "live" or "lost", and how many events came in the last second. */
 export const connection = createStore({ state: "off", rate: 0 });
 
@@ -20,6 +26,7 @@ let waiting = [];
 let timer = null;
 let hiding = null;
 let counted = 0;
+let heard = 0;
 
 function deliver() {
   timer = null;
@@ -29,7 +36,8 @@ function deliver() {
 }
 
 function take(kind, data) {
-  counted += 1;
+  counted += 1 + (data.folded ?? 0);
+  heard = performance.now();
   waiting.push({ kind, ...data });
   timer ??= setTimeout(deliver, BATCH);
 }
@@ -41,7 +49,9 @@ function state(name) {
 function open() {
   if (source) return;
   state("connecting");
-  source = new EventSource("/api/events");
+  heard = performance.now();
+  source = new EventSource(STREAM);
+  source.addEventListener("heartbeat", () => (heard = performance.now()));
   source.onopen = () => {
     // Between two streams anything may have happened: everybody looks again.
     take("again", {});
@@ -51,7 +61,7 @@ function open() {
     state("lost");
     if (source.readyState === EventSource.CLOSED) {
       close();
-      setTimeout(() => listeners.size && !document.hidden && open(), 2_000);
+      setTimeout(() => looking && !document.hidden && open(), 2_000);
     }
   };
   for (const kind of KINDS) {
@@ -70,24 +80,39 @@ function close() {
   source = null;
 }
 
+function look() {
+  if (counted !== connection.get().rate) connection.set({ ...connection.get(), rate: counted });
+  counted = 0;
+  if (source && performance.now() - heard > DEAD) {
+    close();
+    open();
+  }
+}
+
+function seen() {
+  clearTimeout(hiding);
+  if (!document.hidden) open();
+  else
+    hiding = setTimeout(() => {
+      close();
+      state("off");
+    }, HIDDEN);
+}
+
+let looking = null;
+
 export function startLive() {
+  if (looking) return;
+  looking = setInterval(look, 1_000);
+  document.addEventListener("visibilitychange", seen);
   open();
-  setInterval(() => {
-    if (counted !== connection.get().rate) connection.set({ ...connection.get(), rate: counted });
-    counted = 0;
-  }, 1_000);
-  document.addEventListener("visibilitychange", () => {
-    clearTimeout(hiding);
-    if (!document.hidden) open();
-    else
-      hiding = setTimeout(() => {
-        close();
-        state("off");
-      }, HIDDEN);
-  });
 }
 
 export function stopLive() {
+  clearInterval(looking);
+  looking = null;
+  document.removeEventListener("visibilitychange", seen);
+  clearTimeout(hiding);
   close();
   state("off");
 }
