@@ -28,6 +28,7 @@ OF_CLUSTERS = {
 }
 OF_JOB_QUEUES = {"tocsin_job_queue_in_charge", "tocsin_job_queue_jobs_total", "tocsin_job_queue_failures_total"}
 OF_BROKERS = {"tocsin_amqp_messages_total"}
+OF_TRACES = {"tocsin_trace_spans_total"}
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def value(found: Mapping[str, Found], family: str, **labels: str) -> float:
 
 def test_all_families_are_there_and_are_well_formed(root: Person) -> None:
     found = scraped(root)
-    assert set(found) == {family.name for family in FAMILIES} - OF_CLUSTERS - OF_JOB_QUEUES - OF_BROKERS
+    assert set(found) == {family.name for family in FAMILIES} - OF_CLUSTERS - OF_JOB_QUEUES - OF_BROKERS - OF_TRACES
     assert {name: (one.kind, one.about) for name, one in found.items()} == {
         family.name: (family.kind, family.about) for family in FAMILIES if family.name in found
     }
