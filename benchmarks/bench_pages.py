@@ -1,8 +1,8 @@
 """Pages of 50 of a long list over REST: filtered, sorted, with the exact total (row P11).
 
 The same questions to a store of a thousand tasks and to a large one, a million at the full size; of every hundred tasks one has
-failed, one is paused and one is of a type of its own. A page is asked for over one connection, by a client in the same process, so its
-parsing is part of the figure. The ratios say how a page grows with what is stored.
+failed, one is paused and one is of a type of its own. A page is asked for over one connection, by a client in the same process,
+so its parsing is part of the figure. The ratios say how a page grows with what is stored.
 """
 
 from __future__ import annotations
