@@ -62,7 +62,13 @@ def task_runner(tasks: Tasks) -> Callable[[Delivery], Awaitable[str]]:
             made = await tasks.command(
                 target.id,
                 lambda reply: Run(
-                    target.id, asked_here(parameters), CHANNEL, correlation, f"event {delivery.event}", reply, delivery.id
+                    target.id,
+                    asked_here(parameters),
+                    CHANNEL,
+                    correlation,
+                    f"event {delivery.event}",
+                    reply,
+                    delivery.id,
                 ),
             )
         except (NotFound, InvalidRequest) as error:
