@@ -24,7 +24,7 @@ def test_the_table_of_families_is_that_of_the_program() -> None:
 
 def test_kinds_and_settings_that_it_names_are_there() -> None:
     assert re.findall(r"^\| `(\w+)` \| [^`]*\|", GUIDE.split("## Health")[0], re.MULTILINE)[-1] == "end"
-    assert re.findall(r"^\| `([a-z]+)` \|", GUIDE, re.MULTILINE) == [*KINDS, "gap", "end"]
+    assert re.findall(r"^\| `([a-z]+)` \|", GUIDE, re.MULTILINE) == [*KINDS, "gap", "end", "hello", "heartbeat"]
     for key in re.findall(r"`((?:events|health|log)\.[a-z_]+)`", GUIDE):
         assert key in SETTINGS
 
