@@ -106,7 +106,9 @@ BROKER: Final = Family(
     "tocsin_amqp_messages_total", "counter", "Messages of the broker, by what became of them on this node."
 )
 SPANS: Final = Family(
-    "tocsin_trace_spans_total", "counter", "Spans of traces: sent, dropped (the queue was full), failed (nobody took them)."
+    "tocsin_trace_spans_total",
+    "counter",
+    "Spans of traces: sent, dropped (the queue was full), failed (nobody took them).",
 )
 CANARIES: Final = Family("tocsin_canaries", "gauge", "Canaries that the cluster has.")
 CANARIES_WELL: Final = Family("tocsin_canaries_well", "gauge", "Canaries that run on time.")
