@@ -8,8 +8,7 @@ from typing import Any, Final
 from runtime.errors import NotFound
 
 from ..client import Client
-from .near_names import MOST_SHOWN
-from .terminal import SHORTEST_ID
+from .terminal import MOST_SHOWN, SHORTEST_ID
 
 MOST_TASKS: Final = 200
 """Tasks that are looked through, those that ran last first: a second or two."""

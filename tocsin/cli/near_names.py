@@ -11,13 +11,10 @@ from runtime.errors import NotFound, TocsinError
 
 from ..shown import suggestion
 from .connection import connect
-from .terminal import short_ids
+from .terminal import MOST_SHOWN, short_ids
 
 MOST_NAMES: Final = 1_000
 """Names that are looked through: one answer of the node."""
-
-MOST_SHOWN: Final = 8
-"""Tasks that are named of those that may be meant: what a look takes in."""
 
 _UNKNOWN: Final = re.compile(r"(?:no task|\d+ tasks) (?:with the id or name|or execution) '([^']+)'")
 

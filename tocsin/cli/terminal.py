@@ -12,6 +12,9 @@ from typing import Final
 SHORTEST_ID: Final = 8
 """Characters of an id at least: as many as a prefix must have to be looked for."""
 
+MOST_SHOWN: Final = 8
+"""Tasks, or executions, that are named of those that may be meant: what a look takes in."""
+
 NARROWEST: Final = 8
 """Characters that a cell keeps at least, however narrow the terminal."""
 
