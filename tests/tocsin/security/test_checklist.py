@@ -131,7 +131,7 @@ JUDGES = (
 )  # fmt: skip
 """Where it is judged whether somebody has a secret."""
 
-SECRET = re.compile(r"\b(secret|given|proof|shown|cookie|csrf|hash|hashed|code|digest|signature|expected|first)\b")
+SECRET = re.compile(r"\b(secret|given|proof|shown|cookie|csrf|hash|hashed|code|digest|signature|first)\b")
 
 
 def hasty(tree: ast.AST) -> list[str]:
@@ -186,11 +186,12 @@ def test_no_pattern_repeats_within_a_repetition() -> None:
 
 
 HARMLESS = {
+    ("bodies.py", r"\s*(?:in|\+|now\s*\+)?\s*((?:\d+\s*[a-z]+\s*)+)"),
     ("bodies.py", r"""(?<![\w.'\"])(?:trigger|policies|placement)(?:\.\w+)+"""),
     ("faults.py", r"[\d.]+(ms|us|[wdhms])([\d.]+(ms|us|[wdhms]))*"),
     ("herald_text.py", r"\{([a-z]+(?:\.[A-Za-z0-9_-]+)*)\}"),
 }
-"""Each round begins with a dot, or ends with a unit, which the repetition in it does not contain."""
+"""Each round begins with a dot or a digit, or ends with a unit, which the repetition in it does not contain."""
 
 
 @pytest.mark.parametrize(("text", "bad"), [("(a+)+", True), ("(a|b*)*", True), ("a+b+", False), ("(ab?){2,3}", False)])
