@@ -29,7 +29,7 @@ DOORS = {
     "hypercorn": ("tocsin/api/*",),
     "icalendar": ("actors/when/ics.py",),
     "kazoo": ("runtime/zookeeper.py", "runtime/zookeeper_check.py", "runtime/zookeeper_wire.py"),
-    "litestar": ("tocsin/api/*",),
+    "litestar": ("tocsin/api/*", "tocsin/console/routes.py"),
     "msgspec": ("runtime/codec.py",),
     "opentelemetry": ("tocsin/tracing/otel.py",),
     "outcome": ("runtime/*",),

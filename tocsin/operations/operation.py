@@ -14,12 +14,15 @@ Permission = Literal["none", "viewer", "operator", "administrator", "worker"]
 
 
 LONGEST_TEXT: Final = 512
-"""Characters of one value in a query if its argument does not say: names have at most 128, each of which may take three escaped bytes."""
+"""Characters of one value in a query if its argument does not say: names have at most 128, each up to three escaped bytes."""
 
 
 @attrs.frozen
 class Argument:
-    """One argument. `low` and `high` bound a whole number; `high` is the most characters of a text; `default` is the value of one that is absent."""
+    """One argument. `low` and `high` bound a whole number; `high` is the most characters of a text.
+
+    default: the value of one that is absent.
+    """
 
     name: str
     where: Where
