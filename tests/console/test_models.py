@@ -138,14 +138,27 @@ def test_partitions_that_changed_hands_between_two_looks_are_kept(door: Page) ->
     assert call(door, "moves", expression) == [["a", "a", "restart"], ["a", "b", "lost"]]
 
 
-def test_what_is_owed_is_told_by_task(door: Page) -> None:
-    waiting = {"taskId": "t", "task": "x", "taskType": "y", "state": "WAITING", "waitsFor": "governor"}
-    executions = [waiting, waiting | {"waitsFor": "slot", "taskId": "u"}, waiting | {"state": "CRASHED"}]
-    late = {"itemId": "l", "name": "late", "paused": False, "nextScheduledExecution": "2025-12-31T23:00:00Z"}
-    tasks = [late, late | {"itemId": "p", "paused": True}, late | {"itemId": "n", "nextScheduledExecution": None}]
-    found = call(door, "owed", "m.owed(g[0], g[1], g[2])", executions, tasks, NOW)
-    assert (found["waiting"], found["held"], found["overdue"]) == (1, 1, 1)
-    assert [one["taskId"] for one in found["tasks"]] == ["t", "l"]
+def test_what_is_seen_to_move_is_told_until_the_history_tells_it(door: Page) -> None:
+    history = [moved(0, 30, "b", "a") | {"epoch": 4}, moved(1, 30, "b", "a") | {"epoch": 7}]
+    seen = [
+        moved(0, 40, "c", "b") | {"epoch": 4},  # its epoch is still that of the former owner
+        moved(0, 29, "b", "a") | {"epoch": 3},
+        moved(1, 31, "b", "a") | {"epoch": 7},
+        moved(2, 20, "c", "a") | {"epoch": 9},
+    ]
+    found = call(
+        door, "handovers", "m.merged(g[0], g[1]).map(({ partition, node }) => [partition, node])", history, seen
+    )
+    assert found == [[0, "c"], [0, "b"], [1, "b"], [2, "c"]]
+
+
+def test_rows_that_end_a_page_and_begin_the_next_are_told_once(door: Page) -> None:
+    rows = [
+        moved(0, 30, "b", "a") | {"epoch": 4},
+        moved(0, 30, "b", "a") | {"epoch": 4},
+        moved(0, 20, "a", None) | {"epoch": 3},
+    ]
+    assert call(door, "handovers", "m.told(g[0]).map(({ epoch }) => epoch)", rows) == [4, 3]
 
 
 TRACEBACK = """Traceback (most recent call last):

@@ -185,42 +185,6 @@ def test_nothing_owed_teaches(console: Console) -> None:
     expect(page.get_by_text("One run, of the newest time, stands for all. The default.")).to_be_visible()
 
 
-def test_what_a_pause_owes_is_shown_with_what_comes_of_it(console: Console) -> None:
-    site = console.site
-    page = console.open("/catch-up")
-    site.client.call("pause_scheduler", body={"note": "a test"})
-    add(site, "owed", trigger={"every": "1s"}, policies={"catchUp": "all", "catchUpLimit": 3})
-    table = page.get_by_role("table", name="Tasks that are owed something")
-    expect(table).to_contain_text("owed")
-    expect(table).to_contain_text("each of them runs, the newest 3 at the most")
-    site.client.call("cancel_task", task="owed", permanent=True)
-    page.get_by_role("button", name="Resume all").click()
-    page.get_by_role("dialog").get_by_role("button", name="Resume all").click()
-    expect(page.get_by_text("Nothing is owed.")).to_be_visible()
-
-
-def test_what_waits_for_the_governor_can_be_discarded(console: Console) -> None:
-    def governed(body: dict[str, Any]) -> None:
-        for execution in body["list"]:
-            execution["waitsFor"] = "governor"
-
-    site = console.site
-    key = {"policies": {"concurrency": {"key": "one at a time", "limit": 1}}}
-    for name in ("goes first", "waits <here>"):
-        add(site, name, "console.long", parameters={"steps": 5000}, **key)
-        site.client.call("run_task", task=name)
-    answer_changed(console.page, "/executions", governed)
-    page = console.open("/catch-up")
-    row = page.get_by_role("row").filter(has_text="waits <here>")
-    expect(row).to_contain_text("1 execution")
-    row.get_by_role("button", name="Discard").click()
-    page.get_by_role("dialog").get_by_role("button", name="Discard").click()
-    expect(page.get_by_text("waits <here>: one execution discarded")).to_be_visible()
-    expect(row).to_have_count(0)
-    for name in ("goes first", "waits <here>"):
-        site.client.call("cancel_task", task=name, permanent=True)
-
-
 # -- load map
 
 

@@ -9,12 +9,29 @@ export const CAUSES = {
   restart: ["running", "↻", "the owner was started again"],
   left: ["cancelled", "⏏", "the owner left in good order"],
   lost: ["failed", "✕", "the owner was lost"],
-  drained: ["late", "⇣", "the owner was drained"],
-  balanced: ["scheduled", "⇄", "to share the load evenly"],
-  raised: ["crashed", "⇑", "the fence was raised by hand"],
+  balanced: ["scheduled", "⇄", "a living node gave it away, to share the load or because it drains"],
 };
 
 export const causeOf = (cause) => CAUSES[cause] ?? ["scheduled", "·", cause];
+
+const keyOf = ({ partition, epoch }) => `${partition} ${epoch}`;
+
+/** Rows of a history, each once. */
+export const told = (rows) => [...new Map(rows.map((row) => [keyOf(row), row])).values()];
+
+/**
+ * The history, and what was seen to move and is not in it yet; newest first. What is seen may bear the epoch of the former owner: the new one
+ * is told a moment later.
+ */
+export function merged(history, seen) {
+  const newest = new Map();
+  for (const row of history) if (!newest.has(row.partition)) newest.set(row.partition, row);
+  const isNew = ({ partition, epoch, node }) => {
+    const known = newest.get(partition);
+    return !known || epoch > known.epoch || (epoch === known.epoch && node !== known.node);
+  };
+  return [...seen.filter(isNew), ...history].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+}
 
 /** `events`, newest first, as happenings, newest first: {cause, from, to: instants, partitions, givers, takers: [[name, count]]}. */
 export function gathered(events) {

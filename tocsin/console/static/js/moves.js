@@ -13,7 +13,7 @@ const LAG = 10_000;
 
 const owners = new Map();
 
-const CAUSES = { dead: "lost", suspect: "lost", draining: "drained" };
+const CAUSES = { dead: "lost", suspect: "lost" };
 
 /** Why a partition went from one node to another, as the former owner's state tells. standing: name -> state. */
 function causeOf(from, to, standing) {

@@ -4,26 +4,21 @@ import { html, useEffect, useRef } from "../lib.js";
 import { get, path } from "../api.js";
 import { useEvery } from "../every.js";
 import { count, duration, many } from "../format.js";
-import { causeOf } from "../handovers.js";
 import { useLiveLoaded, useLoaded } from "../load.js";
 import { record, seen } from "../moves.js";
-import { link, setQuery } from "../router.js";
+import { link } from "../router.js";
 import { useStore } from "../store.js";
 import { Action } from "../parts/action.js";
 import { Bar, Sign } from "../parts/bar.js";
 import { commandLine } from "../parts/copy.js";
+import { HandOvers, Partition, spanOf, useHistory } from "../parts/hand_overs.js";
 import { lookOf, lookOfNodes, Standing, Swatch } from "../parts/nodes.js";
 import { Ownership, Shares } from "../parts/ownership.js";
 import { Card, Empty, Facts, Head, Loaded } from "../parts/page.js";
-import { River } from "../parts/river.js";
 import { Table } from "../parts/table.js";
-import { When } from "../parts/time.js";
 
 /** Milliseconds between two looks: ownership is no event of the stream, and a takeover shall be seen as it goes. */
 const LOOK = 1_500;
-
-/** Milliseconds that the hand-overs show at the least: what moves shall be seen to move, not to fill the whole width. */
-const SHORTEST = 120_000;
 
 /** Milliseconds by which a clock may differ before it is worth a word, and before it is bad: the bounds of what counts as on time. */
 const SKEW_WARN = 250;
@@ -35,18 +30,19 @@ export function Page({ query }) {
   const both = () => (nodes.again(), partitions.again());
   useEvery(LOOK, both);
   const moved = useStore(seen);
+  const history = useHistory(spanOf(query), moved, partitions.data?.list);
   useEffect(() => {
     if (nodes.data && partitions.data) record(partitions.data.list, nodes.data.list);
   }, [partitions.data]);
   return html`
     <${Head} title="Nodes and partitions" about="Who is there, what each carries, and who acts for which partition." />
     <${Loaded} of=${nodes}>${(found) => {
-      const looks = lookOfNodes(named(found.list, partitions.data?.list ?? [], moved.events));
+      const looks = lookOfNodes(named(found.list, partitions.data?.list ?? [], history.events));
       return html`
         <${Coordination} known=${found.coordination} nodes=${found.list} />
         <${Nodes} list=${found.list} looks=${looks} whole=${found.coordination.partitions} again=${both} />
-        <${Loaded} of=${partitions}>${({ list }) => html`<${Owners} list=${list} looks=${looks} nodes=${found.list.map(({ name }) => name)} moved=${moved} query=${query} />
-          <${HandOvers} moved=${moved} list=${list} looks=${looks} />`}<//>`;
+        <${Loaded} of=${partitions}>${({ list }) => html`<${Owners} list=${list} looks=${looks} nodes=${found.list.map(({ name }) => name)} events=${history.events} query=${query} />
+          <${HandOvers} history=${history} list=${list} looks=${looks} query=${query} />`}<//>`;
     }}<//>`;
 }
 
@@ -148,32 +144,13 @@ function Draining({ node }) {
   </div></div>`;
 }
 
-function Owners({ list, looks, nodes, moved, query }) {
+function Owners({ list, looks, nodes, events, query }) {
   const chosen = list.find(({ number }) => String(number) === query.partition);
   return html`<${Card} title="Who owns what"><div class="owners">
     <${Ownership} list=${list} looks=${looks} chosen=${chosen?.number} />
     <div class="stack">
       <${Shares} list=${list} looks=${looks} nodes=${nodes} />
-      ${chosen ? html`<${Partition} key=${chosen.number} one=${chosen} looks=${looks} events=${moved.events} />` : html`<p class="small dim">A partition is a slice of all tasks, by the hash of their ids. Its owner alone decides about them; the epoch grows with every new owner, so that a former one can write nothing any more.</p>`}
+      ${chosen ? html`<${Partition} key=${chosen.number} one=${chosen} looks=${looks} events=${events} />` : html`<p class="small dim">A partition is a slice of all tasks, by the hash of their ids. Its owner alone decides about them; the epoch grows with every new owner, so that a former one can write nothing any more.</p>`}
     </div>
   </div><//>`;
-}
-
-function Partition({ one, looks, events }) {
-  const own = events.filter(({ partition }) => partition === one.number).slice(0, 10);
-  return html`<section class="stack" aria-label=${`Partition ${one.number}`}>
-    <div class="row spread"><h3>Partition ${one.number}</h3><button class="small plain" onClick=${() => setQuery({ partition: null })}>Close</button></div>
-    <${Facts} rows=${[["Owner", one.owner ?? "nobody"], ["Epoch", one.epoch]]} />
-    ${own.length > 0
-      ? html`<ol class="happenings tight">${own.map((event) => html`<li key=${event.epoch}><span class="small dim">epoch ${event.epoch}</span><span><${Swatch} look=${lookOf(looks, event.node)} /> ${event.node}</span><span class="small">${causeOf(event.cause)[2]}, <${When} at=${event.at} /></span></li>`)}</ol>`
-      : html`<p class="small dim">It has not moved since the console was opened.</p>`}
-  </section>`;
-}
-
-function HandOvers({ moved, list, looks }) {
-  const owners = list.map(({ owner }) => owner);
-  const until = Date.now();
-  const since = Math.min(moved.since ?? until, until - SHORTEST);
-  return html`<${Card} title="Hand-overs" aside=${html`<span class="small dim">seen since the console was opened</span>`}>
-    <${River} owners=${owners} events=${moved.events} looks=${looks} since=${since} until=${until} /><//>`;
 }

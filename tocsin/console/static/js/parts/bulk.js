@@ -100,7 +100,7 @@ function Told({ kind, answer, close }) {
   <//>`;
 }
 
-function Refused({ rows }) {
+export function Refused({ rows }) {
   if (!rows.length) return null;
   return html`<h3>${count(rows.length)} refused</h3>
     <ul class="refused">${rows.map(

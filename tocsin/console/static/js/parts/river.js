@@ -23,7 +23,7 @@ function outline(edges) {
   return `M${upper.join("L")}L${lower.join("L")}Z`;
 }
 
-const inWords = (counts) => counts.map(([name, count]) => `${name} (${count})`).join(", ");
+const inWords = (counts) => counts.map(([name, count]) => `${name ?? "a node that is not known any more"} (${count})`).join(", ");
 
 /** What happened, in one line. */
 export const happening = (one) =>
@@ -63,7 +63,7 @@ export function River({ owners, events, looks, since, until }) {
 }
 
 function Happenings({ all, looks }) {
-  if (!all.length) return html`<p class="dim small">No partition has changed its owner. Stop a node, or drain one, and watch.</p>`;
+  if (!all.length) return html`<p class="dim small">No partition has changed its owner in this time. Stop a node, or drain one, and watch.</p>`;
   return html`<ul class="happenings" aria-label="Hand-overs, the newest first">
     ${all.slice(0, 12).map((one) => {
       const [look, sign, words] = causeOf(one.cause);
@@ -78,4 +78,4 @@ function Happenings({ all, looks }) {
 }
 
 const Names = ({ counts, looks }) =>
-  counts.map(([name, count], i) => html`${i > 0 && ", "}<span key=${name}><${Swatch} look=${lookOf(looks, name)} /> ${name} (${count})</span>`);
+  counts.map(([name, count], i) => html`${i > 0 && ", "}<span key=${name}><${Swatch} look=${lookOf(looks, name)} /> ${name ?? "a node that is not known any more"} (${count})</span>`);
