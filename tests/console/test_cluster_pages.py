@@ -80,7 +80,18 @@ def test_the_partitions_of_a_killed_node_move_while_one_watches(console: Console
     shown = owned(page, "n1").count() + owned(page, "n2").count()
     assert shown == 256
     hand_overs = page.get_by_role("list", name="Hand-overs, the newest first")
-    expect(hand_overs.get_by_role("listitem").filter(has_text="Lost").filter(has_text="from 3 n3")).to_be_visible()
+    expect(
+        hand_overs.get_by_role("listitem").filter(has_text="Lost").filter(has_text="from 3 n3").first
+    ).to_be_visible()
+    # It is the history that tells it: so it does to whoever comes later, with the cause.
+    expect(hand_overs.get_by_role("listitem").filter(has_text="Founded").first).to_be_visible()
+    page.reload()
+    expect(
+        hand_overs.get_by_role("listitem").filter(has_text="Lost").filter(has_text="from 3 n3").first
+    ).to_be_visible()
+    page.get_by_role("grid").get_by_role("button", name=re.compile("^Partition 0:")).click()
+    owners = page.get_by_role("region", name="Partition 0").get_by_role("list", name="Its owners, the newest first")
+    expect(owners.get_by_role("listitem").last).to_contain_text("Founded")
     console.page.goto(f"{console.site.url}/console/health")
     expect(page.get_by_text("n3 is dead")).to_be_visible()
     expect(page.get_by_role("status").filter(has_text="worth a look")).to_be_visible()

@@ -61,6 +61,26 @@ def test_what_is_wrong_with_a_cluster_is_said_in_words(console: Console) -> None
     expect(page.get_by_text("Something is wrong: 1 problem below")).to_be_visible()
 
 
+def test_the_history_of_hand_overs_is_shown_for_a_span_of_the_address(console: Console) -> None:
+    page = console.open("/nodes?span=7d")
+    spans = page.get_by_role("group", name="How far back")
+    expect(spans.get_by_role("button", name="7 days")).to_have_attribute("aria-pressed", "true")
+    happened = page.get_by_role("list", name="Hand-overs, the newest first").get_by_role("listitem")
+    expect(happened.filter(has_text="Founded")).to_contain_text("256 partitions")
+    spans.get_by_role("button", name="10 minutes").click()
+    expect(page).to_have_url(re.compile(r"\?span=10m$"))
+    expect(page.get_by_text("older version")).to_have_count(0)
+
+
+def test_a_node_without_a_history_says_so(console: Console) -> None:
+    console.page.route(
+        "**/api/partitions/history*", lambda route: route.fulfill(status=404, json={"error": "NotFound"})
+    )
+    page = console.open("/nodes")
+    expect(page.get_by_text("This node runs an older version, which keeps no history")).to_be_visible()
+    console.forgive("404")
+
+
 # -- actors
 
 
