@@ -38,7 +38,9 @@ print(len(sys.modules))
 
 
 def test_the_lock_is_what_is_installed_and_tested_here() -> None:
-    assert {one.name: one.version for one in read_lock(LOCK.read_text("utf-8"))} == installed()
+    locked = {one.name: one.version for one in read_lock(LOCK.read_text("utf-8"))}
+    # Other versions of Python need less of it.
+    assert installed().items() <= locked.items()
 
 
 def test_every_package_of_the_lock_has_its_hashes() -> None:
