@@ -8,9 +8,9 @@ const REST = 1_000;
 
 /**
  * What `read(signal)` gives: {data, error, loading, again}. It is read anew when one of `inputs` changes, and what was there stays until
- * the new is. `again` reads once more; asked often it still reads at most once a second.
+ * the new is. `again` reads once more; asked often it still reads at most once in `rest` milliseconds.
  */
-export function useLoaded(read, inputs) {
+export function useLoaded(read, inputs, rest = REST) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
   const reading = useRef(null);
   const planned = useRef(null);
@@ -37,7 +37,7 @@ export function useLoaded(read, inputs) {
 
   const again = useCallback(() => {
     if (planned.current) return;
-    const wait = Math.max(0, REST - (performance.now() - last.current));
+    const wait = Math.max(0, rest - (performance.now() - last.current));
     const mine = setTimeout(async () => {
       // A slow answer is waited for: cut off by each new wish, it would never be shown.
       await running.current;

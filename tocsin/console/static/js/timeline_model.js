@@ -21,10 +21,9 @@ export class Timeline {
     this.coming = [];
   }
 
-  /** Forget everything but what comes. */
-  clear() {
-    this.bars.clear();
-    this.seconds.clear();
+  /** Forget what seems to run and does not: of whoever is not among these ids the end was never told. */
+  settle(open) {
+    for (const bar of this.bars.values()) if (bar.end === null && !open.has(bar.id)) this.bars.delete(bar.id);
   }
 
   /** An execution as REST or an event tells it. Only what has begun has a place on the axis. */

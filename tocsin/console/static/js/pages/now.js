@@ -21,28 +21,28 @@ const SPANS = [
 
 const LIST = 8;
 
+/** Milliseconds between two readings of the whole past because of a gap: where more happens than is told there is one each second. */
+const GAPS = 15_000;
+
 const iso = (at) => new Date(at).toISOString();
 
 export function Page({ query }) {
   const [spanName, span] = SPANS.find(([name]) => name === query.span) ?? SPANS[1];
   const model = useMemo(() => new Timeline(), [span]);
-  const past = useLoaded((signal) => get("/executions", { since: iso(Date.now() - span * 0.6), limit: 1_000 }, signal).then((found) => kept(model, found, span)), [span]);
-  const coming = useLiveLoaded(
+  const past = useLoaded((signal) => get("/executions", { since: iso(Date.now() - span * 0.6), limit: 1_000 }, signal).then((found) => kept(model, found, span)), [span], GAPS);
+  const coming = useLoaded(
     (signal) => get("/upcoming", { until: iso(Date.now() + span * 0.6), limit: 1_000, each: 200 }, signal).then((found) => {
       model.expect(found.list);
       return found;
     }),
     [span],
-    (event) => event.kind === "task",
   );
   const nodes = useLiveLoaded((signal) => get("/nodes", {}, signal), [], (event) => event.kind === "node");
   const counts = useLiveLoaded((signal) => get("/counts", {}, signal), [], (event) => event.kind === "execution");
   const open = useLiveLoaded((signal) => get("/executions", { state: "OPEN", limit: 50 }, signal), [], (event) => event.kind === "execution");
   useLive((batch) => {
-    if (isBroken(batch)) {
-      past.again();
-      coming.again();
-    }
+    if (isBroken(batch)) past.again();
+    if (batch.some((event) => event.kind === "task" || event.kind === "again")) coming.again();
     for (const event of batch) if (event.kind === "execution") model.put(event.execution, event.task.name ?? event.task.taskType);
     model.prune(Date.now() - span);
   });
@@ -69,7 +69,7 @@ const Legend = () =>
   html`<div class="axis-legend">${SIGNS.map((name) => html`<${State} name=${name} />`)}<span class="state"><span class="coming-sign"></span>Coming</span></div>`;
 
 function kept(model, found, span) {
-  model.clear();
+  model.settle(new Set(found.list.filter((row) => !row.endedAt).map((row) => row.id)));
   for (const row of [...found.list].reverse()) model.put(row, row.task ?? row.taskType);
   model.prune(Date.now() - span);
   return found;
@@ -77,7 +77,7 @@ function kept(model, found, span) {
 
 // What comes moves into the window: it is read anew as a tenth of the window has passed.
 function useRenewed(loaded, span) {
-  const step = Math.max(5_000, span / 10);
+  const step = Math.min(30_000, Math.max(5_000, span / 10));
   const turn = Math.floor(useNow() / step);
   useMemo(() => turn && loaded.data && loaded.again(), [turn]);
 }
