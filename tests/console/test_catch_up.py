@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.console.conftest import TASKS
-from tests.console.kit import Console, Site
+from tests.console.kit import NARROW, WIDE, Console, Site
 from tests.e2e.harness import NodeProcess
 
 OWED = ("many <owed>", "more owed")
@@ -52,6 +52,10 @@ def test_what_a_pause_owes_is_previewed_made_up_for_and_dropped(console: Console
     expect(decided.filter(has_text="folded")).to_contain_text("coalesced")
     # More than five seconds late: what is less late never asks the governor.
     expect(decided.filter(has_text=OWED[0]).get_by_role("cell").nth(3)).to_have_text(re.compile("^(8|9|[1-9][0-9])$"))
+    assert console.serious_findings() == []
+    page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    assert not console.overflows()
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     page.get_by_role("button", name="Close").click()
     page.get_by_role("button", name="Resume all").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume all").click()
@@ -59,6 +63,7 @@ def test_what_a_pause_owes_is_previewed_made_up_for_and_dropped(console: Console
         expect(rows.filter(has_text=name)).to_contain_text(re.compile("[0-9]+ executions? of"))
         site.client.call("pause_task", task=name, body={})
     expect(governor).to_contain_text("The last may start")
+    assert console.serious_findings() == []
     drop_one(page, rows.filter(has_text=OWED[0]).get_by_role("button", name="Discard"))
     expect(rows.filter(has_text=OWED[0])).to_have_count(0)
     page.get_by_role("button", name="Choose all that wait").click()
