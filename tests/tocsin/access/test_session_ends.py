@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,12 +29,12 @@ async def moved(node: object, token_id: str, by: Micros) -> None:
     }
     store = node.access._store  # type: ignore[attr-defined]
     changed = evolve(token, **earlier)
-    store._token_change(
-        lambda connection: connection.execute(
+    # A connection of its own: the store's may be in the middle of what another thread writes.
+    with closing(sqlite3.connect(store._path, timeout=60)) as connection, connection:
+        connection.execute(
             "UPDATE tokens SET created_at = ?, used_at = ?, expires_at = ? WHERE id = ?",
             (changed.created_at, changed.used_at, changed.expires_at, token_id),
         )
-    )
 
 
 @pytest.mark.parametrize("is_first", [True, False])
