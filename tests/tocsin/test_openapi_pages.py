@@ -14,6 +14,7 @@ from tests.answers import validator
 from tests.tocsin.conftest import Running
 from tocsin.api.openapi import DOCS_PATH, DOCUMENT_PATH, document, matching_path
 from tocsin.api.pages import POLICY
+from tocsin.console.routes import CONSOLE_PATH
 from tocsin.operations.error_table import ERRORS
 
 PAGES = Path(__file__).parents[2] / "tocsin/api/pages"
@@ -32,10 +33,10 @@ def test_anybody_may_read_the_document(anybody: httpx.Client) -> None:
         assert anybody.get("/metrics").status_code == 401
 
 
-def test_the_bare_address_leads_to_the_page(anybody: httpx.Client) -> None:
+def test_the_bare_address_leads_to_the_console(anybody: httpx.Client) -> None:
     with anybody:
         answer = anybody.get("/")
-        assert (answer.status_code, answer.headers["location"]) == (303, DOCS_PATH)
+        assert (answer.status_code, answer.headers["location"]) == (303, CONSOLE_PATH)
         assert anybody.get("/", follow_redirects=True).headers["content-type"].startswith("text/html")
 
 
@@ -106,7 +107,7 @@ CURL = re.compile(
 
 def test_the_guide_s_requests_are_in_the_document() -> None:
     found = CURL.findall(GUIDE)
-    assert len(found) == GUIDE.count("\ncurl ") == 10
+    assert len(found) == GUIDE.count("\ncurl ") == 11
     for method, path, query, body in found:
         template = matching_path(path)
         assert template is not None, path

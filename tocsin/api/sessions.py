@@ -58,10 +58,10 @@ def session_routes(entrance: Entrance) -> list[HTTPRouteHandler]:
         return _response(_who(caller) | {"csrf": proof})
 
     async def log_out(request: AnyRequest) -> Response[bytes]:
+        everywhere = read_flag(request.query_params.get("everywhere", "false"), "everywhere")
         cookie = request.cookies.get(entrance.settings.cookie)
         if cookie and request.headers.get("authorization") is None:
             await entrance.caller(request)
-            everywhere = read_flag(request.query_params.get("everywhere", "false"), "everywhere")
             await entrance.authenticator.log_out(cookie, address_of(request), everywhere=everywhere)
         return Response(b"", status_code=204, headers={"Set-Cookie": _cookie(entrance, "", 0)})
 
