@@ -46,7 +46,7 @@ def test_fields_of_the_schema_make_a_task(console: Console) -> None:
     page.get_by_label("Retries", exact=True).fill("7")
     page.get_by_label("Tags").fill("nightly, eu")
     page.get_by_role("button", name="Make the task").click()
-    expect(page.get_by_role("heading", name="typed one")).to_be_visible()
+    expect(page.get_by_role("heading", name="typed one", exact=True)).to_be_visible()
     task = shown(console.site, "typed one")
     assert task["parameters"] == {"region": "eu", "limit": 7, "dry": True, "names": ["anna"]}
     assert task["trigger"]["every"] == "5m"
@@ -96,7 +96,7 @@ def test_draft_survives_a_reload_and_goes_when_it_is_made(console: Console) -> N
     expect(page.get_by_label("Parameters, as JSON")).to_have_value('{"word": ')
     page.get_by_label("Parameters, as JSON").fill('{"word": "x"}')
     page.get_by_role("button", name="Make the task").click()
-    expect(page.get_by_role("heading", name="drafted")).to_be_visible()
+    expect(page.get_by_role("heading", name="drafted", exact=True)).to_be_visible()
     page = console.open("/new")
     expect(page.get_by_label("Name", exact=True)).to_have_value("")
 
@@ -127,7 +127,7 @@ def test_edit_sends_what_changed_and_nothing_else(console: Console) -> None:
     page.get_by_label("limit", exact=True).fill("3")
     expect(page.get_by_text("Changes: parameters, policies")).to_be_visible()
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("heading", name="edited")).to_be_visible()
+    expect(page.get_by_role("heading", name="edited", exact=True)).to_be_visible()
     after = shown(console.site, task)
     assert after["parameters"] == {"region": "eu", "limit": 3}
     assert (after["policies"]["timeout"], after["policies"]["priority"], after["labels"]) == (None, 3, {"team": "data"})
@@ -144,7 +144,7 @@ def test_change_meanwhile_is_shown_and_decided(console: Console) -> None:
     expect(conflict).to_contain_text("mine")
     assert shown(console.site, task)["tags"] == []
     conflict.get_by_role("button", name="Save mine over it").click()
-    expect(page.get_by_role("heading", name="contended")).to_be_visible()
+    expect(page.get_by_role("heading", name="contended", exact=True)).to_be_visible()
     after = shown(console.site, task)
     assert (after["tags"], after["parameters"]) == (["mine"], {"region": "theirs"})
 
@@ -155,7 +155,7 @@ def test_a_run_meanwhile_is_no_conflict(console: Console) -> None:
     page.get_by_label("Tags").fill("mine")
     console.site.client.call("run_task", task=task)
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("heading", name="runs meanwhile")).to_be_visible()
+    expect(page.get_by_role("heading", name="runs meanwhile", exact=True)).to_be_visible()
     assert shown(console.site, task)["tags"] == ["mine"]
 
 
@@ -175,7 +175,7 @@ def test_copy_as_new_takes_all_but_the_name(console: Console) -> None:
     page.get_by_role("link", name="Copy as new").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("original copy")
     page.get_by_role("button", name="Make the task").click()
-    expect(page.get_by_role("heading", name="original copy")).to_be_visible()
+    expect(page.get_by_role("heading", name="original copy", exact=True)).to_be_visible()
     before, after = (console.site.client.call("show_definition", task=name) for name in ("original", "original copy"))
     assert {**after, "name": "", "trigger": None} == {**before, "name": "", "trigger": None}
     members = [

@@ -61,7 +61,7 @@ def test_states_are_switches_and_stand_in_the_address(console: Console) -> None:
 def test_running_one_is_followed_and_cancelled(console: Console) -> None:
     run = started(console, "long one", "console.long")
     page = console.open(f"/executions/{run['id']}")
-    expect(page.get_by_role("heading", name="long one")).to_be_visible()
+    expect(page.get_by_role("heading", name="long one", exact=True)).to_be_visible()
     expect(card(page, "Progress").get_by_role("progressbar")).to_be_visible()
     log = page.get_by_role("log")
     expect(log).to_contain_text("step 3 of 1000")

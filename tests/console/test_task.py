@@ -38,7 +38,7 @@ def test_cron_task_is_made_fires_fails_is_retried_explained_paused_and_activated
     page.get_by_label("Retries", exact=True).fill("1")
     page.get_by_label("Time between attempts", exact=True).fill("1s")
     page.get_by_role("button", name="Make the task").click()
-    expect(page.get_by_role("heading", name="the whole way")).to_be_visible()
+    expect(page.get_by_role("heading", name="the whole way", exact=True)).to_be_visible()
 
     expect(card(page, "Now")).to_contain_text("next try")
     expect(card(page, "Now")).to_contain_text("RuntimeError: the <b>disk</b> is full")
@@ -182,7 +182,7 @@ def test_dependencies_lead_to_each_other(console: Console) -> None:
     child = add(console.site, "child", dependencies=["parent"])
     page = console.open(f"/tasks/{child}")
     page.get_by_role("group", name="Waits for").get_by_role("link", name="parent").click()
-    expect(page.get_by_role("heading", name="parent")).to_be_visible()
+    expect(page.get_by_role("heading", name="parent", exact=True)).to_be_visible()
     expect(page.get_by_role("group", name="Waited for by")).to_contain_text("child")
 
 
