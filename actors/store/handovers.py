@@ -1,8 +1,8 @@
 """Hand-overs of partitions: who took which from whom, and why, as far as leases and boots tell.
 
 One row for each raising of an epoch, in its transaction. The cause is read from the former owner's lease as it is then: one that
-has lapsed is of a node that was lost, one that was ended before it lapsed is of a node that left, and one that goes on is of a
-living node, which gave the partition away.
+has lapsed, or was not renewed lately, is of a node that was lost, one that was ended before it lapsed is of a node that left, and
+one that goes on is of a living node, which gave the partition away.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from typing import Any, Final
 
 import attrs
 
-from runtime.clock import Instant
+from runtime.clock import SECOND, Instant, Micros
 from runtime.records import record
 
 HANDOVERS_KEPT: Final = 20_000
 """Rows that are kept, the newest: eighty takings of all partitions of a usual cluster, some megabytes."""
+
+
+SILENT: Final = Micros(2 * SECOND)
+"""So far behind the lease of its successor is that of a node that has died: no session ends sooner, and no renewal is so late."""
 
 
 class Cause(StrEnum):
@@ -92,7 +96,10 @@ def cause_of(boot: str, new: LeaseRow | None, former: str | None, lease: LeaseRo
         return Cause.RESTART
     if lease.until <= now:
         return Cause.LOST
-    return Cause.LEFT if lease.buried else Cause.BALANCED
+    if lease.buried:
+        return Cause.LEFT
+    # A session may be over before the lease is; both are renewed each second by whoever lives.
+    return Cause.LOST if lease.until < new.until - SILENT else Cause.BALANCED
 
 
 def row_of(handover: Handover) -> tuple[Any, ...]:

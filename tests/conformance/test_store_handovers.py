@@ -59,6 +59,20 @@ def test_a_buried_lease_that_has_lapsed_is_of_a_lost_node(store: SharedStore, cl
     assert told(store)[0] == (0, 2, "n2", "n1", Cause.LOST)
 
 
+@pytest.mark.parametrize(("silent", "cause"), [(1, Cause.BALANCED), (2, Cause.BALANCED), (3, Cause.LOST)])
+def test_a_lease_that_was_not_renewed_lately_is_of_a_lost_node(
+    store: SharedStore, clock: SteppedClock, silent: int, cause: Cause
+) -> None:
+    """A session is over after its timeout, which may be before the lease has lapsed."""
+    store.enrol("b1", "n1", 5.0)
+    store.enrol("b2", "n2", 5.0)
+    store.raise_epochs({0: 1}, "b1")
+    clock.step(silent)
+    store.renew("b2", 5.0)
+    store.raise_epochs({0: 2}, "b2")
+    assert told(store)[0] == (0, 2, "n2", "n1", cause)
+
+
 def test_the_same_node_after_a_restart(store: SharedStore, clock: SteppedClock) -> None:
     store.enrol("b1", "n1", 4.0)
     store.raise_epochs({0: 1}, "b1")
