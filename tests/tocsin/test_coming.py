@@ -100,3 +100,10 @@ def test_the_fires_of_others_are_not_told(client: Client, running: Running) -> N
 def test_a_window_has_its_bounds(client: Client, days: int) -> None:
     with pytest.raises(InvalidRequest, match="until: at most 31 days after from"):
         client.call("upcoming", until=at(days=days))
+
+
+def test_the_node_s_own_tasks_are_nobody_s_plan(client: Client) -> None:
+    own = client.call("list_tasks", type="system.purge", system=True)["list"]
+    assert own[0]["nextScheduledExecution"] is not None
+    found = client.call("upcoming", until=datetime.now(UTC) + timedelta(days=1), limit=1_000)["list"]
+    assert [row["taskType"] for row in found if row["taskType"].startswith("system.")] == []

@@ -15,6 +15,7 @@ import trio
 
 from actors.lanes import READS
 from actors.model.lifecycle import Phase
+from actors.model.system import is_system
 from actors.model.task import Task, partition_of, spread_offset
 from actors.when.calendars import excluded_by
 from actors.when.triggers import upcoming as nominal_times
@@ -146,7 +147,9 @@ async def _look(node: Node, window: Window) -> tuple[list[Expanded], bool]:
             return found, True
         if trio.current_time() > stop:
             return found, False
-        tasks = await node.control.tasks([task_id for _, task_id in due[start : start + SLICE]])
+        listed = await node.control.tasks([task_id for _, task_id in due[start : start + SLICE]])
+        # As in all lists: the node's own tasks are nobody's plan.
+        tasks = [task for task in listed if not is_system(task.definition)]
         some = await _expanded(node, tasks, window)
         found += some
         places = sorted([*places, *(fire.at for one in some for fire in one.fires)])[: window.limit + 1]
