@@ -57,6 +57,10 @@ class Handover:
     cause: Cause
 
 
+HANDOVER_COLUMNS: Final = tuple(field.name for field in attrs.fields(Handover))
+"""Of the table: its columns are called as the fields are, and `row_of` has their order. The migrations write them out."""
+
+
 @record
 class HandoverFilter:
     """Which hand-overs are looked at, the newest first; all conditions combine."""

@@ -9,6 +9,7 @@ from runtime.clock import Instant
 
 from .answers import Active, Activity, ActivityFilter, Newest
 from .handovers import (
+    HANDOVER_COLUMNS,
     HANDOVERS_KEPT,
     Handover,
     HandoverFilter,
@@ -103,9 +104,8 @@ def newest(connection: Connection, ids: Sequence[str], count: int) -> Mapping[st
 
 # -- who took partitions from whom
 
-_HANDOVER: Final = ("partition", "epoch", "at", "boot", "node", "former_boot", "former_node", "cause")
 _NOTE: Final = (
-    f"INSERT INTO handovers ({', '.join(_HANDOVER)}) SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], "
+    f"INSERT INTO handovers ({', '.join(HANDOVER_COLUMNS)}) SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], "
     "%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])"
 )
 
@@ -129,7 +129,7 @@ def handovers(connection: Connection, wanted: HandoverFilter) -> list[Handover]:
     """See the port."""
     where, values = handover_conditions(wanted, "%s")
     rows = connection.execute(
-        f"SELECT {', '.join(_HANDOVER)} FROM handovers WHERE {where} ORDER BY sequence DESC LIMIT %s",
+        f"SELECT {', '.join(HANDOVER_COLUMNS)} FROM handovers WHERE {where} ORDER BY sequence DESC LIMIT %s",
         (*values, wanted.limit),
     )
     return [read_handover(row) for row in rows]

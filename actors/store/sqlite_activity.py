@@ -16,6 +16,7 @@ from runtime.clock import Instant
 from .access_rows import OWNER
 from .answers import Active, Activity, ActivityFilter, Newest
 from .handovers import (
+    HANDOVER_COLUMNS,
     HANDOVERS_KEPT,
     Handover,
     HandoverFilter,
@@ -115,8 +116,6 @@ def newest(connection: sqlite3.Connection, ids: Sequence[str], count: int) -> Ma
 
 # -- who took partitions from whom
 
-_HANDOVER: Final = ("partition", "epoch", "at", "boot", "node", "former_boot", "former_node", "cause")
-
 
 def note_handovers(
     connection: sqlite3.Connection, raised: Mapping[int, int], former: Mapping[int, str], boot: str, now: Instant
@@ -126,9 +125,9 @@ def note_handovers(
         one: LeaseRow(node, until, bool(buried))
         for one, node, until, buried in connection.execute("SELECT boot, node, until, buried FROM leases")
     }
-    marks = ", ".join("?" for _ in _HANDOVER)
+    marks = ", ".join("?" for _ in HANDOVER_COLUMNS)
     connection.executemany(
-        f"INSERT INTO handovers ({', '.join(_HANDOVER)}) VALUES ({marks})",
+        f"INSERT INTO handovers ({', '.join(HANDOVER_COLUMNS)}) VALUES ({marks})",
         [row_of(one) for one in handovers_of(raised, former, leases, boot, now)],
     )
     connection.execute(
@@ -140,7 +139,7 @@ def handovers(connection: sqlite3.Connection, wanted: HandoverFilter) -> list[Ha
     """See the port."""
     where, values = handover_conditions(wanted, "?")
     rows = connection.execute(
-        f"SELECT {', '.join(_HANDOVER)} FROM handovers WHERE {where} ORDER BY sequence DESC LIMIT ?",
+        f"SELECT {', '.join(HANDOVER_COLUMNS)} FROM handovers WHERE {where} ORDER BY sequence DESC LIMIT ?",
         (*values, wanted.limit),
     )
     return [read_handover(row) for row in rows]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.console.kit import WIDE, Console, Site, new_console
-from tests.e2e.harness import NodeProcess
+from tests.console.kit import WIDE, Console, Site, new_console, running_site
 
 TASKS = "tests.console.console_tasks"
 
@@ -34,14 +32,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A node with the task types of the tests."""
-    folder: Path = tmp_path_factory.mktemp("console")
-    node = NodeProcess(folder / "data", (TASKS,), environment={"TOCSIN_STORE_SYNCHRONOUS": "NORMAL"})
-    try:
-        with node.up() as client:
-            yield Site(client.url, (node.data / "token").read_text("ascii").strip(), client)
-        node.terminate()
-    finally:
-        node.clean_up()
+    with running_site(tmp_path_factory.mktemp("console"), TASKS) as site:
+        yield site
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +12,7 @@ import attrs
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Request, expect
 
+from tests.e2e.harness import NodeProcess
 from tocsin.client import Client
 
 SERIOUS = ("serious", "critical")
@@ -85,6 +89,18 @@ class Console:
     def overflows(self) -> bool:
         """Whether the page is wider than its window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+@contextmanager
+def running_site(folder: Path, tasks: str, **settings: str) -> Iterator[Site]:
+    """A node over a directory, with the task types of a module and settings of its own."""
+    node = NodeProcess(folder / "data", (tasks,), environment={"TOCSIN_STORE_SYNCHRONOUS": "NORMAL"} | settings)
+    try:
+        with node.up() as client:
+            yield Site(client.url, (node.data / "token").read_text("ascii").strip(), client)
+        node.terminate()
+    finally:
+        node.clean_up()
 
 
 def new_console(site: Site, context: BrowserContext) -> Console:

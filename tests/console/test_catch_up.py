@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.console.conftest import TASKS
-from tests.console.kit import NARROW, WIDE, Console, Site
-from tests.e2e.harness import NodeProcess
+from tests.console.kit import NARROW, WIDE, Console, Site, running_site
 
 OWED = ("many <owed>", "more owed")
 
@@ -19,15 +17,9 @@ OWED = ("many <owed>", "more owed")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A node whose governor lets one recovered execution run at a time: what is owed stays to be looked at."""
-    folder: Path = tmp_path_factory.mktemp("catch up")
     slow = {"TOCSIN_CATCH_UP_RATE": "1", "TOCSIN_CATCH_UP_BURST": "1", "TOCSIN_CATCH_UP_RUNNING": "1"}
-    node = NodeProcess(folder / "data", (TASKS,), environment={"TOCSIN_STORE_SYNCHRONOUS": "NORMAL"} | slow)
-    try:
-        with node.up() as client:
-            yield Site(client.url, (node.data / "token").read_text("ascii").strip(), client)
-        node.terminate()
-    finally:
-        node.clean_up()
+    with running_site(tmp_path_factory.mktemp("catch up"), TASKS, **slow) as site:
+        yield site
 
 
 def test_what_a_pause_owes_is_previewed_made_up_for_and_dropped(console: Console) -> None:

@@ -27,8 +27,7 @@ DOCUMENT_PATH: Final = "/api/openapi.json"
 DOCS_PATH: Final = "/api/docs"
 METRICS_PATH: Final = "/metrics"
 SESSION_PATH: Final = "/api/session"
-
-TICKET_PATH: Final = "/api/session/ticket"
+TICKET_PATH: Final = f"{SESSION_PATH}/ticket"
 SOCKET_PATH: Final = "/api/ws"
 PREFIXES: Final = {"/api": "", "/cxs": "cxs_"}
 """Where routes begin -> what the ids of their operations begin with."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from litestar import HttpMethod, Request, Response
 from litestar.handlers import HTTPRouteHandler
@@ -20,10 +20,7 @@ from ..vocabulary.fields import show_instant
 from ..vocabulary.views import Json
 from .answering import encoded, error_response
 from .entrance import Entrance, address_of
-
-SESSION_PATH: Final = "/api/session"
-
-TICKET_PATH: Final = f"{SESSION_PATH}/ticket"
+from .openapi import SESSION_PATH, TICKET_PATH
 
 AnyRequest = Request[Any, Any, Any]
 _Answer = Callable[[AnyRequest], Awaitable[Response[bytes]]]

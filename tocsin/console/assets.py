@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -34,11 +35,14 @@ SMALL: Final = 1_000
 
 @attrs.frozen
 class Asset:
-    """One file: its bytes, the same packed (empty if that saves nothing), and its media type."""
+    """One file: its bytes and its media type."""
 
     content: bytes
-    packed: bytes
     media: str
+
+    def packed(self) -> bytes:
+        """The same packed; empty if that saves nothing. Done when it is first asked for, and not by every node that starts."""
+        return _packed(self.content) if len(self.content) >= SMALL else b""
 
 
 @attrs.frozen
@@ -66,5 +70,9 @@ def read_assets(folder: Path = STATIC) -> Assets:
 
 
 def _asset(name: str, content: bytes) -> Asset:
-    packed = gzip.compress(content, mtime=0) if len(content) >= SMALL else b""
-    return Asset(content, packed, MEDIA[Path(name).suffix])
+    return Asset(content, MEDIA[Path(name).suffix])
+
+
+@cache
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)

@@ -66,8 +66,7 @@ def console_routes(cookie: str) -> list[HTTPRouteHandler]:
 def _answer(request: AnyRequest, asset: Asset, cache: str) -> Response[bytes]:
     headers = HEADERS | {"Cache-Control": cache}
     taken = {coding.split(";")[0].strip() for coding in request.headers.get("accept-encoding", "").split(",")}
-    if asset.packed and "gzip" in taken:
-        return Response(
-            asset.packed, status_code=200, media_type=asset.media, headers=headers | {"Content-Encoding": "gzip"}
-        )
-    return Response(asset.content, status_code=200, media_type=asset.media, headers=headers)
+    content = asset.content
+    if "gzip" in taken and (packed := asset.packed()):
+        content, headers = packed, headers | {"Content-Encoding": "gzip"}
+    return Response(content, status_code=200, media_type=asset.media, headers=headers)

@@ -26,7 +26,7 @@ from runtime.errors import InvalidRequest, TocsinError
 from ..operations.calls import Call
 from ..operations.overviews import MAX_DISCARD
 from ..vocabulary.fields import Fields, show, show_instant
-from ..vocabulary.views import Json
+from ..vocabulary.views import Json, named_view
 from .bulk import Refusal, carry_out
 
 if TYPE_CHECKING:
@@ -126,13 +126,7 @@ def _owed_view(row: Owed) -> Json:
 
 
 def _task_view(task: Task) -> Json:
-    definition = task.definition
-    return {
-        "taskId": task.id,
-        "task": definition.name,
-        "taskType": definition.type,
-        "policy": definition.policies.catch_up.value,
-    }
+    return named_view(task) | {"policy": task.definition.policies.catch_up.value}
 
 
 # -- what would become of it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
@@ -25,7 +25,7 @@ from runtime.errors import InvalidRequest
 from ..durations import format_duration
 from ..operations.calls import Call
 from ..vocabulary.fields import show_instant
-from ..vocabulary.views import Json
+from ..vocabulary.views import Json, named_view
 from .cluster_view import facade_of
 from .triggers import is_fixed_delay
 
@@ -176,7 +176,7 @@ class _Places:
         partition = partition_of(task.id, node.identity.partitions) if definition.persistent else None
         owner = node.config.name if partition is None else self._owners.get(partition)
         excluded = excluded_by(definition.bounds, fire.nominal) if definition.bounds.calendars else None
-        return _task_json(task) | {
+        return named_view(task) | {
             "nominal": show_instant(fire.nominal),
             "assigned": show_instant(fire.at),
             "excludedBy": excluded,
@@ -186,15 +186,11 @@ class _Places:
         }
 
 
-def _task_json(task: Task) -> dict[str, Any]:
-    return {"taskId": task.id, "task": task.definition.name, "taskType": task.definition.type}
-
-
 def _folded_view(one: Expanded) -> Json:
     assert one.beyond is not None
     last = one.fires[-1]
     gap = format_duration(Micros(one.beyond.at - last.at))
-    return _task_json(one.task) | {
+    return named_view(one.task) | {
         "shown": len(one.fires),
         "after": show_instant(last.at),
         "next": show_instant(one.beyond.at),

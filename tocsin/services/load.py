@@ -30,7 +30,7 @@ from ..plans.yaml_text import write_yaml
 from ..telling.why import trigger_words
 from ..vocabulary.fields import Fields, show, show_instant
 from ..vocabulary.triggers import trigger_json
-from ..vocabulary.views import Json
+from ..vocabulary.views import Json, named_view
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -133,7 +133,7 @@ def _peak(load: Load, place: int, fires: int) -> Json:
     begin = Instant(load.minutes.begin + place * MINUTE)
     found = tasks_in(load, begin)
     top = heapq.nsmallest(PEAKS, found, key=lambda one: (-one[0], one[1].definition.name))
-    tasks = [_task_view(task) | {"fires": number} for number, task in top]
+    tasks = [named_view(task) | {"fires": number} for number, task in top]
     return {
         "minute": show_instant(begin),
         "fires": fires,
@@ -147,10 +147,6 @@ def tasks_in(load: Load, begin: Instant) -> list[tuple[int, Task]]:
     end = Instant(begin + MINUTE)
     found = ((fires_in(group, begin, end), tasks) for group, tasks in load.groups.items())
     return [(number, task) for number, tasks in found if number for task in tasks]
-
-
-def _task_view(task: Task) -> Json:
-    return {"taskId": task.id, "task": task.definition.name, "taskType": task.definition.type}
 
 
 # -- spreading
@@ -181,7 +177,7 @@ async def spread_load(node: Node, call: Call) -> Json:
     return {
         "minute": show_instant(begin),
         "proposals": [_move_view(move) for move in moves],
-        "left": [_task_view(one.task) | {"why": one.why} for one in left],
+        "left": [named_view(one.task) | {"why": one.why} for one in left],
         "files": [{"name": "spread.yaml", "text": write_yaml(document)}] if moves else [],
         "worstBefore": max(load.minutes.counts()),
         "worstAfter": max(after),
@@ -221,7 +217,7 @@ def _moved_json(move: Move) -> Json:
 
 def _move_view(move: Move) -> Json:
     definition = move.task.definition
-    return _task_view(move.task) | {
+    return named_view(move.task) | {
         "before": trigger_json(definition.trigger, definition.bounds),
         "after": trigger_json(definition.trigger, move.bounds),
         "words": trigger_words(definition.trigger, move.bounds),

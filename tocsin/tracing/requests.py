@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from actors.tracing import Tracer
 from runtime.traceparent import HEADER, read_traceparent
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from ..api.guard import Application, Receive, Scope, Send
 
 UNTOLD: Final = ("/metrics", "/api/health/live", "/api/health/ready")
 """What is asked every few seconds by whoever watches the node: nobody looks for its spans."""

@@ -103,6 +103,11 @@ def _loads(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
+def named_view(task: Task) -> Json:
+    """Which task a row of an overview is about."""
+    return {"taskId": task.id, "task": task.definition.name, "taskType": task.definition.type}
+
+
 def failure_view(failure: Failure | None) -> Json | None:
     """Why an attempt did not complete."""
     if failure is None:

@@ -1,6 +1,6 @@
 // What was, what is and what comes, on one axis.
 
-import { html, useMemo, useState } from "../lib.js";
+import { html, useEffect, useMemo, useState } from "../lib.js";
 import { get } from "../api.js";
 import { count, duration, many, millis, useNow } from "../format.js";
 import { isBroken, useLive } from "../live.js";
@@ -79,7 +79,9 @@ function kept(model, found, span) {
 function useRenewed(loaded, span) {
   const step = Math.min(30_000, Math.max(5_000, span / 10));
   const turn = Math.floor(useNow() / step);
-  useMemo(() => turn && loaded.data && loaded.again(), [turn]);
+  useEffect(() => {
+    if (loaded.data) loaded.again();
+  }, [turn]);
 }
 
 function wordsOf(counts, names) {
