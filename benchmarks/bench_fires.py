@@ -1,7 +1,8 @@
-"""Tasks all due at once: fires per second with every outcome durable, against raw SQLite commits.
+"""Tasks all due at once: fires per second with every outcome durable, against raw commits of the same stores.
 
-One trio task per fire, an async handler that does nothing, the ledger complete at the end. The limits in the same run: a commit
-per row, and one commit per thousand rows, of a row as wide as an execution's, both with synchronous=FULL.
+One trio task per fire, an async handler that does nothing, the ledger complete at the end; on SQLite, on PostgreSQL and in
+memory. The limits in the same run: a commit per row, and one commit per thousand rows, of a row as wide as an execution's, both
+with synchronous=FULL.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import trio
 
 from actors.composition import open_node
@@ -21,7 +23,11 @@ from actors.model.task import Definition
 from actors.model.trigger import Once
 from actors.node import Node
 from actors.store.answers import TaskFilter
+from actors.store.port import Store
+from actors.store.postgres import PostgresStore
 from runtime.clock import SECOND, Instant, Micros
+from tests.servers import server_directory
+from tocsin.embedded.postgres import EmbeddedPostgres
 
 SMALL, FULL = 500, 10_000
 LEAD = Micros(SECOND)
@@ -30,14 +36,20 @@ LEAD = Micros(SECOND)
 ROW = ("x" * 36, "y" * 36, "COMPLETED", 1_795_000_000_000_000, 1_795_000_000_000_000, "z" * 60)
 
 
+RAW_POSTGRES = (
+    "INSERT INTO raw SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])"
+)
+
+
 async def _nothing(_context: object) -> None:
     """The handler under test."""
 
 
-async def _fire(count: int, directory: Path, *, persistent: bool) -> dict[str, float]:
+async def fire(count: int, directory: Path, *, persistent: bool = True, store: Store | None = None) -> dict[str, float]:
+    """Make so many tasks, let all be due at once, and wait until the last outcome is stored. store: None for SQLite."""
     catalogue = Catalogue([task_type("bench.nothing", _nothing)])
     config = NodeConfig(data=directory, slots=10_000, memory_slots=10_000)
-    async with open_node(config, catalogue) as node:
+    async with open_node(config, catalogue, store=store) as node:
         at = await _create(node, count, persistent=persistent)
         await trio.sleep((at - node.world.now()) / SECOND)
         began, used = time.perf_counter(), time.process_time()
@@ -82,27 +94,52 @@ def raw_rows(count: int, directory: Path, rows_per_commit: int) -> float:
     return count / seconds
 
 
+def raw_postgres_rows(count: int, dsn: str, rows_per_commit: int) -> float:
+    """Rows per second of plain PostgreSQL, durable, with so many rows in a commit."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS raw")
+        connection.execute("CREATE TABLE raw (a TEXT, b TEXT, c TEXT, d BIGINT, e BIGINT, f TEXT)")
+        columns = [list(column) for column in zip(*[ROW] * rows_per_commit, strict=True)]
+        began = time.perf_counter()
+        for _ in range(count // rows_per_commit):
+            connection.execute(RAW_POSTGRES, columns)
+        return count / (time.perf_counter() - began)
+
+
 def run(full: bool) -> dict[str, Any]:
-    """Fires per second of durable and of memory tasks, and the raw limits of this machine in the same run."""
+    """Fires per second of durable tasks on both stores and of memory tasks, and the raw limits in the same run."""
     count = FULL if full else SMALL
-    with tempfile.TemporaryDirectory() as name:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        server_directory("postgres") as place,
+        EmbeddedPostgres(place / "server") as server,
+    ):
         directory = Path(name)
-        durable = trio.run(lambda: _fire(count, directory / "durable", persistent=True))
-        memory = trio.run(lambda: _fire(count, directory / "memory", persistent=False))
-        single = raw_rows(min(count, 2_000), directory, 1)
-        batched = raw_rows(count, directory, min(1_000, count))
+        sqlite = trio.run(lambda: fire(count, directory / "sqlite"))
+        postgres = trio.run(lambda: fire(count, directory / "postgres", store=PostgresStore(server.dsn)))
+        memory = trio.run(lambda: fire(count, directory / "memory", persistent=False))
+        limits = {
+            "SQLite, commit per row": raw_rows(min(count, 2_000), directory, 1),
+            "SQLite, commit per 1000 rows": raw_rows(count, directory, min(1_000, count)),
+            "PostgreSQL, commit per row": raw_postgres_rows(min(count, 2_000), server.dsn, 1),
+            "PostgreSQL, commit per 1000 rows": raw_postgres_rows(count, server.dsn, min(1_000, count)),
+        }
     return {
         "name": "fires",
         "figures": {
-            "fires/s, durable": durable["rate"],
-            "CPU us per durable fire": durable["cpu_us"],
+            "fires/s, SQLite": sqlite["rate"],
+            "CPU us per fire, SQLite": sqlite["cpu_us"],
+            "fires/s, PostgreSQL": postgres["rate"],
+            "CPU us per fire, PostgreSQL": postgres["cpu_us"],
             "fires/s, memory": memory["rate"],
-            "raw SQLite, commit per row (rows/s)": single,
-            "raw SQLite, commit per 1000 rows (rows/s)": batched,
+            "CPU us per fire, memory": memory["cpu_us"],
+            **{f"raw {what} (rows/s)": rate for what, rate in limits.items()},
         },
         "ratios": {
-            "durable fires / raw commit per row": durable["rate"] / single,
-            "durable fires / raw batched rows": durable["rate"] / batched,
+            "SQLite / raw commit per row": sqlite["rate"] / limits["SQLite, commit per row"],
+            "SQLite / raw batched rows": sqlite["rate"] / limits["SQLite, commit per 1000 rows"],
+            "PostgreSQL / raw commit per row": postgres["rate"] / limits["PostgreSQL, commit per row"],
+            "PostgreSQL / raw batched rows": postgres["rate"] / limits["PostgreSQL, commit per 1000 rows"],
         },
-        "check": {"expected": count, "actual": int(durable["recorded"])},
+        "check": {"expected": [count, count], "actual": [int(sqlite["recorded"]), int(postgres["recorded"])]},
     }
