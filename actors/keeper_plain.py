@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runtime.clock import Instant
-from runtime.records import evolve
+from runtime.records import changing
 
 from .keeper_claims import Claims
 from .keeper_messages import AttemptEnd, Settle, Start
@@ -18,12 +18,17 @@ from .keeper_staging import NOTHING, Staged
 from .model.execution import Execution, Kind
 from .model.lifecycle import Phase, State, Status
 from .model.policy import LATE_AFTER, CatchUp
-from .model.task import Task, TaskState, assigned, status_of
+from .model.task import Task, TaskState, assigned, resting_status
 from .rules.catching_up import RECOVERY_AFTER
 from .rules.dependencies import counted_start
 from .rules.selecting import is_fixed_delay
 from .rules.settling import newest_start, outcome_of_start
 from .when.triggers import next_after
+
+_complete = changing(Execution, "state", "started_at", "ended_at", "failure", "cancel_reason")
+_count_completion = changing(
+    TaskState, "version", "status", "failure_count", "completed", "last_state", "last_ended_at", "completed_start"
+)
 
 
 def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Staged | None:
@@ -138,24 +143,19 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
     execution = task.open[0]
     if execution.id != end.execution_id or execution.fence != end.fence or execution.state is not State.RUNNING:
         return None
-    completed = evolve(
-        execution,
-        state=State.COMPLETED,
-        started_at=end.started_at,
-        ended_at=end.ended_at,
-        failure=end.failure,
-        cancel_reason=None,
+    before = task.state
+    phase, next_fire, ended_at = before.phase, before.next_fire, end.ended_at
+    completed = _complete(execution, State.COMPLETED, end.started_at, ended_at, end.failure, None)
+    state = _count_completion(
+        before,
+        before.version + 1,
+        Status.CANCELLED if phase is Phase.CANCELLED else resting_status(phase, next_fire, State.COMPLETED),
+        0,
+        before.completed + 1,
+        State.COMPLETED,
+        ended_at,
+        newest_start(before.completed_start, counted_start(execution)),
     )
-    state = evolve(
-        task.state,
-        version=task.state.version + 1,
-        failure_count=0,
-        completed=task.state.completed + 1,
-        last_state=State.COMPLETED,
-        last_ended_at=end.ended_at,
-        completed_start=newest_start(task.state.completed_start, counted_start(execution)),
-    )
-    state = evolve(state, status=status_of(state, ()))
     return Staged(
         partition,
         task,

@@ -165,21 +165,23 @@ def status_of(state: TaskState, executions: Sequence[Execution]) -> Status:
         best = min(best, rank)
     if best < _RETRY:
         return _BY_RANK[best]
-    if best == _RETRY or state.phase is Phase.PAUSED or state.next_fire is not None or state.last_state is None:
+    if best == _RETRY:
         return Status.SCHEDULED
-    return _status_of_last(state.last_state)
+    return resting_status(state.phase, state.next_fire, state.last_state)
+
+
+def resting_status(phase: Phase, next_fire: Instant | None, last_state: State | None) -> Status:
+    """The status of a task that is not cancelled and of which nothing is open."""
+    if phase is Phase.PAUSED or next_fire is not None or last_state is None:
+        return Status.SCHEDULED
+    return _LAST[last_state]
 
 
 _RETRY: Final = 3
 _NOTHING_OPEN: Final = 4
 _BY_RANK: Final = (Status.RUNNING, Status.CRASHED, Status.WAITING)
 _RANKS: Final = {State.RUNNING: 0, State.CRASHED: 1, State.WAITING: 2}
-
-
-def _status_of_last(last: State) -> Status:
-    if last in FAILED_STATES:
-        return Status.FAILED
-    return Status(last.value)
+_LAST: Final = {state: Status.FAILED if state in FAILED_STATES else Status(state.value) for state in State}
 
 
 def partition_of(task_id: str, partitions: int) -> int:
