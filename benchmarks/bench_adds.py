@@ -19,6 +19,8 @@ from actors.store.answers import TaskFilter
 from benchmarks.bench_fires import raw_rows
 from tocsin.node import LocalNode
 
+from .process import Used, measured
+
 SMALL, FULL = 1_000, 20_000
 CALLERS = 100
 MANY = 1_000
@@ -29,7 +31,11 @@ async def _nothing(_context: object, *, number: int) -> None:
     """The handler of the tasks; none of them fires here."""
 
 
-async def _one_by_one(node: LocalNode, count: int) -> float:
+ADDED = task_type("bench.add", _nothing)
+
+
+async def one_by_one(node: LocalNode, count: int) -> float:
+    """Adds per second of so many callers, each of which waits for its own."""
     left = iter(range(count))
 
     async def caller() -> None:
@@ -43,7 +49,8 @@ async def _one_by_one(node: LocalNode, count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-async def _many(node: LocalNode, count: int) -> float:
+async def add_calls(node: LocalNode, count: int) -> float:
+    """Adds per second with many tasks in one call."""
     began = time.perf_counter()
     for start in range(0, count, MANY):
         numbers = range(start, min(start + MANY, count))
@@ -54,21 +61,22 @@ async def _many(node: LocalNode, count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-async def _add(count: int, directory: Path) -> tuple[float, float, int]:
-    catalogue = Catalogue([task_type("bench.add", _nothing)])
+async def _add(count: int, directory: Path) -> tuple[float, float, Used, int]:
+    catalogue = Catalogue([ADDED])
     async with tocsin.open_node(data=directory, catalogue=catalogue) as node:
-        single = await _one_by_one(node, count)
-        many = await _many(node, count)
+        with measured() as used:
+            single = await one_by_one(node, count)
+        many = await add_calls(node, count)
         total = (await node.inner.page(TaskFilter(limit=1, text="single"))).total
         total += (await node.inner.page(TaskFilter(limit=1, text="many"))).total
-    return single, many, total
+    return single, many, used, total
 
 
 def run(full: bool) -> dict[str, Any]:
     """Adds per second both ways, and the raw limits of this machine in the same run."""
     count = FULL if full else SMALL
     with tempfile.TemporaryDirectory() as name:
-        single, many, total = trio.run(_add, count, Path(name) / "node")
+        single, many, used, total = trio.run(_add, count, Path(name) / "node")
         row = raw_rows(min(count, 2_000), Path(name), 1)
         batch = raw_rows(count, Path(name), 1_000)
     return {
@@ -76,6 +84,7 @@ def run(full: bool) -> dict[str, Any]:
         "figures": {
             f"adds/s, {CALLERS} callers one by one": single,
             f"adds/s, {MANY} with one call": many,
+            **used.figures(count, "add, one by one"),
             "raw SQLite, commit per row (rows/s)": row,
             "raw SQLite, commit per 1000 rows (rows/s)": batch,
         },

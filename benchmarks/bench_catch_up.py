@@ -27,6 +27,8 @@ from actors.node import Node
 from runtime.clock import DAY, MINUTE, SECOND, Instant, Micros
 from runtime.world import RealWorld
 
+from .process import percentile, resident_megabytes
+
 YEAR: Final = Micros(365 * DAY)
 LIMIT: Final = 100
 """Slots that each task of the recovery makes up for."""
@@ -133,10 +135,6 @@ async def _live(directory: Path, tasks: int, seconds: int, live: int, rate: floa
     return watch, sum(count for reason, count in late.items() if reason.startswith("late") and "downtime" not in reason)
 
 
-def _percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
-
-
 def run(full: bool) -> dict[str, Any]:
     """Seconds to settle, the loop's worst lateness, and live lateness beside a recovery, in milliseconds."""
     tasks, seconds, live = FULL if full else SMALL
@@ -152,13 +150,14 @@ def run(full: bool) -> dict[str, Any]:
         for rate in (100.0, 1000.0):
             busy, late = trio.run(_live, home / f"busy{rate:g}", tasks, seconds, live, rate)
             figures[f"recovery at {rate:g}/s: live p50 ms"] = statistics.median(busy.live) * 1000
-            figures[f"recovery at {rate:g}/s: live p99 ms"] = _percentile(busy.live, 0.99)
+            figures[f"recovery at {rate:g}/s: live p99 ms"] = percentile(busy.live, 0.99)
             figures[f"recovery at {rate:g}/s: live worst ms"] = max(busy.live) * 1000
             figures[f"recovery at {rate:g}/s: loop worst ms"] = max(busy.loop) * 1000
             figures[f"recovery at {rate:g}/s: runs made up"] = busy.recovered
             figures[f"recovery at {rate:g}/s: live slots late"] = late
+    figures["resident MB"] = resident_megabytes()
     figures["nothing to recover: live p50 ms"] = statistics.median(calm.live) * 1000
-    figures["nothing to recover: live p99 ms"] = _percentile(calm.live, 0.99)
+    figures["nothing to recover: live p99 ms"] = percentile(calm.live, 0.99)
     return {
         "name": "catch_up",
         "figures": figures,

@@ -7,6 +7,7 @@ tasks run each second, on the page that shows them all on one axis and on the li
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from tocsin.client import Client
 
 from .bench_pages import fill
+from .process import cpu_seconds, resident_megabytes
 
 TASKS: Final = {False: 1_000, True: 10_000}
 UPDATES: Final = {False: 50, True: 1_000}
@@ -141,6 +143,8 @@ def run(full: bool) -> dict[str, Any]:
                 late[path] = sum(frame > LATE_MS for frame in frames)
                 figures[f"{path}: frames over {LATE_MS:g} ms"] = late[path]
             counted = client.call("counts")["byOutcome"]
+            pid = json.loads((data / "node.json").read_text(encoding="utf-8"))["pid"]
+            figures |= {"resident MB of the node": resident_megabytes(pid), "CPU s of the node": cpu_seconds(pid)}
         browser.close()
     figures |= {"first paint of the list, ms": tasks, "its rows are there, ms": rows, "first paint of a line, ms": line}
     return {

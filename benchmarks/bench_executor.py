@@ -21,6 +21,8 @@ from runtime.clock import Instant
 from runtime.mailbox import Mailbox
 from runtime.world import RealWorld
 
+from .process import resident_megabytes
+
 SMALL = 1_000
 FULL = 10_000
 ROUNDS = 5
@@ -100,7 +102,11 @@ def run(full: bool) -> dict[str, Any]:
     handled = trio.run(partial(measure, count, seconds, raw))
     return {
         "name": "executor",
-        "figures": {"attempts per second": count / min(seconds), "microseconds each": min(seconds) / count * 1e6},
+        "figures": {
+            "attempts per second": count / min(seconds),
+            "microseconds each": min(seconds) / count * 1e6,
+            "resident MB": resident_megabytes(),
+        },
         "ratios": {"to bare trio tasks in cancel scopes": min(raw) / min(seconds)},
         "check": {"expected": True, "actual": handled >= count * ROUNDS},
     }

@@ -1,18 +1,20 @@
-"""The cost of holding tasks of which none is due: memory, processor, time to be ready, and one page of the list.
+"""The cost of holding tasks of which none is due: memory, processor, time to be ready; an add, a page of the list, what is next.
 
-The same figures for a store of a thousand tasks and for a large one, a million at the full size; each in a process of its own.
-The ratios say how cost grows with what is only stored.
+The same figures for a store of few tasks, a thousand, and of many, a million at the full size; each in a process of its own. The
+ratios say how cost grows with what is only stored.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import trio
@@ -22,6 +24,7 @@ from actors.handling.catalogue import Catalogue
 from actors.lanes import NodeConfig
 from actors.model.task import Definition, Task, partition_of
 from actors.model.trigger import Interval
+from actors.node import Node
 from actors.rules.definition_changes import first_state
 from actors.store.answers import TaskFilter
 from actors.store.port import DEFAULT_PARTITIONS, Commit, Create
@@ -29,10 +32,17 @@ from actors.store.sqlite import SqliteStore
 from runtime.clock import DAY, Instant
 from runtime.world import RealWorld
 
+from .process import resident_megabytes
+
 BASE = 1_000
 SMALL, FULL = 5_000, 1_000_000
 IDLE_SECONDS = {False: 2.0, True: 10.0}
 BATCH = 5_000
+
+ASKED = 50
+"""How often a page, what is next and an add are timed."""
+
+COMPARED = ("ready s", "resident MB", "page of 50 ms", "next ms", "add ms")
 
 
 def fill(directory: Path, count: int) -> None:
@@ -56,9 +66,20 @@ def fill(directory: Path, count: int) -> None:
     store.close()
 
 
-def _resident_megabytes() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 1e6
+async def _timed(asked: Callable[[], Awaitable[object]]) -> float:
+    began = time.perf_counter()
+    await asked()
+    return time.perf_counter() - began
+
+
+async def _add(node: Node, number: int) -> None:
+    now = node.world.now()
+    interval = Interval(DAY, Instant(now + DAY))
+    made = await node.create(
+        [Definition(node.world.new_id(), f"added {number}", "bench.idle", interval, created_at=now)], "benchmark"
+    )
+    if isinstance(made[0], Exception):
+        raise made[0]
 
 
 async def _hold(directory: Path, seconds: float) -> dict[str, float]:
@@ -70,17 +91,17 @@ async def _hold(directory: Path, seconds: float) -> dict[str, float]:
         used, wall = time.process_time(), time.perf_counter()
         await trio.sleep(seconds)
         share = (time.process_time() - used) / (time.perf_counter() - wall)
-        resident = _resident_megabytes()
-        pages = []
-        for _ in range(20):
-            asked = time.perf_counter()
-            await node.page(TaskFilter(limit=50))
-            pages.append(time.perf_counter() - asked)
+        resident = resident_megabytes()
+        pages = [await _timed(partial(node.page, TaskFilter(limit=50))) for _ in range(ASKED)]
+        coming = [await _timed(partial(node.page, TaskFilter(limit=50, sort="coming"))) for _ in range(ASKED)]
+        adds = [await _timed(partial(_add, node, number)) for number in range(ASKED)]
     return {
         "ready s": ready,
         "core %": share * 100,
         "resident MB": resident,
-        "page of 50 ms": sorted(pages)[len(pages) // 2] * 1000,
+        "page of 50 ms": median(pages) * 1000,
+        "next ms": median(coming) * 1000,
+        "add ms": median(adds) * 1000,
         "tasks": total,
     }
 
@@ -99,12 +120,12 @@ def run(full: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         base = _in_process(Path(name) / "base", BASE, IDLE_SECONDS[full])
         large = _in_process(Path(name) / "large", count, IDLE_SECONDS[full])
-    figures = {f"{label}, {BASE:,} tasks": value for label, value in base.items() if label != "tasks"}
-    figures |= {f"{label}, {count:,} tasks": value for label, value in large.items() if label != "tasks"}
+    figures = {f"{label}, few tasks": value for label, value in base.items() if label != "tasks"}
+    figures |= {f"{label}, many tasks": value for label, value in large.items() if label != "tasks"}
     return {
         "name": "idle",
         "figures": figures,
-        "ratios": {label: large[label] / base[label] for label in ("ready s", "resident MB", "page of 50 ms")},
+        "ratios": {label: large[label] / base[label] for label in COMPARED},
         "check": {"expected": count, "actual": int(large["tasks"])},
     }
 

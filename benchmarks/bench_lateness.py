@@ -9,7 +9,6 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from actors.model.task import Definition
 from actors.model.trigger import Bounds, Interval
 from runtime.clock import SECOND, Instant
 from runtime.world import World
+
+from .process import Used, measured, percentile, resident_megabytes
 
 SMALL, FULL = (100, 2), (1_000, 20)
 """(tasks, seconds)."""
@@ -49,7 +50,9 @@ def ticks(
     return definitions
 
 
-async def _measure(directory: Path, tasks: int, seconds: int, *, spread: bool, persistent: bool) -> list[float]:
+async def _measure(
+    directory: Path, tasks: int, seconds: int, *, spread: bool, persistent: bool
+) -> tuple[list[float], Used]:
     late: list[float] = []
     complete = trio.Event()
 
@@ -63,9 +66,9 @@ async def _measure(directory: Path, tasks: int, seconds: int, *, spread: bool, p
     async with open_node(config, catalogue) as node:
         definitions = ticks(node.world, tasks, seconds, spread=spread, persistent=persistent)
         await node.create(definitions, "benchmark")
-        with trio.move_on_after(SETTLE_SECONDS + seconds + 10):
+        with measured() as used, trio.move_on_after(SETTLE_SECONDS + seconds + 10):
             await complete.wait()
-    return late
+    return late, used
 
 
 async def _bare(tasks: int, seconds: int) -> list[float]:
@@ -79,11 +82,6 @@ async def _bare(tasks: int, seconds: int) -> list[float]:
     return late
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """In milliseconds, of values in seconds."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
-
-
 def run(full: bool) -> dict[str, Any]:
     """Percentiles of lateness in milliseconds for the four workloads."""
     tasks, seconds = FULL if full else SMALL
@@ -94,14 +92,16 @@ def run(full: bool) -> dict[str, Any]:
             for spread in (True, False):
                 kind = f"{'durable' if persistent else 'memory'}, {'spread' if spread else 'at one instant'}"
                 directory = Path(name) / kind.replace(", ", "-").replace(" ", "-")
-                late = trio.run(
+                late, used = trio.run(
                     lambda d=directory, s=spread, p=persistent: _measure(d, tasks, seconds, spread=s, persistent=p)
                 )
                 fired += len(late)
                 figures[f"{kind}: p50 ms"] = statistics.median(late) * 1000
                 figures[f"{kind}: p99 ms"] = percentile(late, 0.99)
                 figures[f"{kind}: worst ms"] = max(late) * 1000
+                figures[f"{kind}: CPU us per fire"] = used.cpu / len(late) * 1e6
         bare = trio.run(_bare, tasks, 1 if not full else 5)
+    figures["resident MB"] = resident_megabytes()
     figures["bare loop: p50 ms"] = statistics.median(bare) * 1000
     figures["bare loop: p99 ms"] = percentile(bare, 0.99)
     return {

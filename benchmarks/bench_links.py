@@ -21,6 +21,7 @@ from typing import Any
 
 import trio
 
+from benchmarks.process import resident_megabytes
 from runtime.errors import PeerUnreachable
 from runtime.fabric import Fabric
 from runtime.fabric_messages import Endpoint, Identity, Limits, Security, Tls
@@ -133,6 +134,7 @@ async def _measure(folder: Path, address: str, port: int, messages: int, asks: i
             "messages per second, raw TCP": median(raw_rates),
             "us of processor time a message, sender": median(sending),
             "us of processor time a message, receiver": median(receiving),
+            "resident MB, sender": resident_megabytes(),
             "ms for a message, p50 (half of an ask)": median(trips) * 500,
             "ms for an ask, p50": median(trips) * 1000,
         },

@@ -21,6 +21,8 @@ from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_resch
 from runtime.actor import Actor
 from runtime.mailbox import Reply, ask
 
+from .process import measured, resident_megabytes
+
 CHANNEL_SIZE = 1_024
 BARE_BUDGET = 256
 TIMEOUT_SECONDS = 10.0
@@ -182,12 +184,14 @@ def run(full: bool) -> dict[str, Any]:
     messages = [Add(number) for number in range(tells)]
     expected = actual = 0
     rates: dict[str, list[float]] = {}
+    used: dict[str, list[float]] = {}
     latencies: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, teller in _tellers():
-            begun = time.perf_counter()
-            actual += trio.run(teller, messages)
-            rates.setdefault(name, []).append(tells / (time.perf_counter() - begun))
+            with measured() as one:
+                actual += trio.run(teller, messages)
+            rates.setdefault(name, []).append(tells / one.seconds)
+            used.setdefault(name, []).append(one.cpu / tells * 1e6)
             expected += sum(message.number for message in messages)
         asked = Summing("asked")
         latencies.setdefault("ours", []).append(median(trio.run(_ask_actor, asked, asks)))
@@ -197,7 +201,9 @@ def run(full: bool) -> dict[str, Any]:
     return {
         "name": "mailbox",
         "figures": {f"tells per second, {name}": median(values) for name, values in rates.items()}
-        | {f"us for an ask, p50, {name}": median(values) * 1e6 for name, values in latencies.items()},
+        | {f"CPU us per tell, {name}": median(values) for name, values in used.items()}
+        | {f"us for an ask, p50, {name}": median(values) * 1e6 for name, values in latencies.items()}
+        | {"resident MB": resident_megabytes()},
         "ratios": {
             "tell, to a raw channel": _ratio(rates["one by one"], rates["raw channel"]),
             "tell in batches, to a raw channel": _ratio(rates["batches"], rates["raw channel"]),

@@ -27,12 +27,13 @@ from actors.store.sqlite import SqliteStore
 from actors.when.zones import database_version
 from runtime.clock import DAY, Instant
 from runtime.world import RealWorld
-from tocsin.serving import open_serving
+from tocsin.serving import Serving, open_serving
 from tocsin.settings.config import Config
 from tocsin.settings.setting_readers import Address
 
 from .bench_served import UNLIMITED
 from .console_load import Connection
+from .process import Used, measured, percentile
 
 BASE: Final = 1_000
 SMALL, FULL = 2_000, 1_000_000
@@ -110,15 +111,19 @@ class Asked:
     total: int
 
 
-async def _ask(directory: Path, times: int) -> dict[str, Asked]:
+def serving_config(directory: Path, **settings: Any) -> Config:
+    """A node that takes as many requests as one program can make."""
     limits = dict.fromkeys(("rate", "burst", "tenant_rate", "tenant_burst"), UNLIMITED)
-    config = Config(data=directory, listen=Address("127.0.0.1", 0), **limits)
+    return Config(data=directory, listen=Address("127.0.0.1", 0), **limits, **settings)
+
+
+async def ask(serving: Serving, pages: Mapping[str, str], times: int) -> dict[str, Asked]:
+    """Ask for each page so many times, after once that does not count."""
     found: dict[str, Asked] = {}
-    async with open_serving(config, Catalogue()) as serving:
-        token = (serving.data / "token").read_text(encoding="ascii").strip()
-        stream = await trio.open_tcp_stream("127.0.0.1", int(serving.url.rpartition(":")[2]))
+    token = (serving.data / "token").read_text(encoding="ascii").strip()
+    async with await trio.open_tcp_stream("127.0.0.1", int(serving.url.rpartition(":")[2])) as stream:
         connection = Connection(stream, token)
-        for label, query in (PAGES | SEARCHES).items():
+        for label, query in pages.items():
             seconds, total = [], -1
             for _ in range(times + 1):
                 began = time.perf_counter()
@@ -126,14 +131,14 @@ async def _ask(directory: Path, times: int) -> dict[str, Asked]:
                 seconds.append(time.perf_counter() - began)
                 if status == 200:
                     total = json.loads(body)["totalSize"]
-            found[label] = Asked(sorted(seconds[1:]), total)
-        await stream.aclose()
+            found[label] = Asked(seconds[1:], total)
     return found
 
 
-def _p99(asked: Asked) -> float:
-    """In milliseconds."""
-    return asked.seconds[min(len(asked.seconds) - 1, int(len(asked.seconds) * 0.99))] * 1000
+async def _told(directory: Path, times: int) -> tuple[dict[str, Asked], Used]:
+    async with open_serving(serving_config(directory), Catalogue()) as serving:
+        with measured() as used:
+            return await ask(serving, PAGES | SEARCHES, times), used
 
 
 def run(full: bool) -> dict[str, Any]:
@@ -144,16 +149,22 @@ def run(full: bool) -> dict[str, Any]:
         for size in (BASE, count):
             directory = Path(name) / str(size)
             fill(directory, size)
-            told[size] = trio.run(_ask, directory, ASKED[full])
+            told[size], used = trio.run(_told, directory, ASKED[full])
     large, base = told[count], told[BASE]
-    figures = {f"{label}: p99 ms": _p99(asked) for label, asked in large.items()}
-    figures["slowest page: p99 ms"] = max(_p99(large[label]) for label in PAGES)
-    figures["slowest search: p99 ms"] = max(_p99(large[label]) for label in SEARCHES)
+    figures = {f"{label}: p99 ms": percentile(asked.seconds, 0.99) for label, asked in large.items()}
+    figures["slowest page: p99 ms"] = max(percentile(large[label].seconds, 0.99) for label in PAGES)
+    figures["slowest search: p99 ms"] = max(percentile(large[label].seconds, 0.99) for label in SEARCHES)
+    figures |= used.figures(len(large) * (ASKED[full] + 1), "page, client included")
     totals = ("unfiltered", "failed, by last start", "of a rare type, by name", "scheduled, by next fire")
     return {
         "name": "pages",
         "figures": figures,
-        "ratios": {f"{label}: {count:,} / {BASE:,} tasks": _p99(large[label]) / _p99(base[label]) for label in PAGES},
+        "ratios": {
+            f"{label}: {count:,} / {BASE:,} tasks": percentile(asked.seconds, 0.99)
+            / percentile(base[label].seconds, 0.99)
+            for label, asked in large.items()
+            if label in PAGES
+        },
         "check": {
             "expected": [count, count // 100, count // 100, count - count // 100],
             "actual": [large[label].total for label in totals],

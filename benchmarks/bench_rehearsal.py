@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from benchmarks.process import resident_megabytes
 from tocsin.rehearsal.outcome import Outcome, judge
 from tocsin.rehearsal.swarm import SIZES, draw
 
@@ -37,6 +38,8 @@ def run(full: bool) -> dict[str, Any]:
             "quiet": _speed(quiet),
             "seconds of a core for a seed": sum(one.cpu for one in busy) / len(busy),
             "nominal times in a second of a core": sum(one.due for one in busy) / sum(one.cpu for one in busy),
+            "CPU us per nominal time": sum(one.cpu for one in busy) / sum(one.due for one in busy) * 1e6,
+            "resident MB": resident_megabytes(),
         },
         "ratios": {"to the target": speed / TARGET},
         "check": {

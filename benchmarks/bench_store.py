@@ -26,6 +26,8 @@ from actors.store.sqlite import SqliteStore
 from runtime.clock import SECOND, Instant
 from runtime.records import evolve
 
+from .process import resident_megabytes
+
 START = Instant(1_800_000_000 * SECOND)
 
 
@@ -43,6 +45,7 @@ def run(full: bool) -> dict[str, Any]:
                     rates, counted = store(Path(folder), number, batch)
                     stored += counted
                     figures |= {f"{name}, batches of {batch}{label}": rate for name, rate in rates.items()}
+    figures["resident MB"] = resident_megabytes()
     return {
         "name": "store",
         "figures": figures,

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import attrs
 
+from benchmarks.process import resident_megabytes
 from tests.cluster import takeover
 from tests.cluster.drills import drill
 from tests.cluster.takeover import Pulse
@@ -94,6 +95,8 @@ def measure(pulse: Pulse, size: Size) -> dict[str, Any]:
         interrupted = silent["interrupted"] + silent["started again"]
     due, lost, doubled = takeover.verdict(pulse)
     figures["nominal times"] = due
+    living = [pulse.drill.cluster.nodes[name].pid for name in pulse.drill.living()]
+    figures["resident MB of a node"] = max(map(resident_megabytes, living))
     return {
         "name": "takeover",
         "figures": figures,

@@ -10,6 +10,7 @@ from numbers import Real
 import pytest
 
 from benchmarks.__main__ import holds, load, main, names, report
+from benchmarks.targets import TARGETS
 from tests.source import ROOT
 
 GOOD = {
@@ -33,6 +34,9 @@ def test_the_small_size_does_its_work(name: str) -> None:
     numbers = result["figures"] | result.get("ratios", {})
     assert result["figures"]
     assert [label for label, value in numbers.items() if not isinstance(value, Real)] == []
+    assert [one.label for one in TARGETS if one.benchmark == name and one.value_in(result) is None] == []
+    for pairs in result.get("series", {}).values():
+        assert all(isinstance(x, Real) and isinstance(y, Real) for x, y in pairs)
 
 
 @pytest.mark.parametrize("name", names())
@@ -56,7 +60,9 @@ def test_a_wrong_check_fails_the_command(monkeypatch: pytest.MonkeyPatch, capsys
         "benchmarks.__main__.load", lambda name: ("Adds.", lambda full: GOOD if name == "good" else BAD)
     )
     assert main(["good", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == GOOD
+    told = capsys.readouterr()
+    assert json.loads(told.out) == GOOD
+    assert told.err.startswith("good, small: begins\ngood, small: ")
     assert main(["--full"]) == 1
     assert "WRONG" in capsys.readouterr().out
 

@@ -1,0 +1,73 @@
+"""What processes use, and what is commonly said of many times that were taken."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+_PROC: Final = Path("/proc")
+_WHOLE_PROCESS: Final = 2
+"""Of a clock's id in Linux: processor time of all threads, to the nanosecond. /proc counts it in hundredths of a second."""
+
+
+def resident_megabytes(pid: int | None = None) -> float:
+    """Memory that a process holds now, this one if no other is named."""
+    pages = int((_PROC / str(pid or "self") / "statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that another process has used, in all of its threads."""
+    return time.clock_gettime(~pid << 3 | _WHOLE_PROCESS)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started and that live."""
+    found = []
+    for path in _PROC.glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def open_files() -> int:
+    """Descriptors that this process has."""
+    return len(list((_PROC / "self" / "fd").iterdir()))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """In milliseconds, of values in seconds."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
+
+
+@attrs.define
+class Used:
+    """What this process used for something: seconds by the clock and of processor time, and what it held at the end of it."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    resident: float = 0.0
+
+    def figures(self, operations: int, name: str) -> dict[str, float]:
+        """What benchmarks tell of it."""
+        return {f"CPU us per {name}": self.cpu / operations * 1e6, "resident MB": self.resident}
+
+
+@contextmanager
+def measured() -> Iterator[Used]:
+    """What the block used is there at its end."""
+    used = Used()
+    began, cpu = time.perf_counter(), time.process_time()
+    yield used
+    used.seconds, used.cpu = time.perf_counter() - began, time.process_time() - cpu
+    used.resident = resident_megabytes()
