@@ -23,6 +23,7 @@ from .rules.catching_up import RECOVERY_AFTER
 from .rules.dependencies import counted_start
 from .rules.selecting import is_fixed_delay
 from .rules.settling import newest_start, outcome_of_start
+from .store.port import Step
 from .when.triggers import next_after
 
 _complete = changing(Execution, "state", "started_at", "ended_at", "failure", "cancel_reason")
@@ -93,6 +94,7 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
         starts=1,
         touched=True,
         ready=Task(definition, fired, (execution,)),
+        step=Step.FIRED,
     )
 
 
@@ -169,4 +171,14 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
         dropped_checkpoints=(execution.id,) if execution.checkpoints else (),
         stored={execution.id: execution},
         ready=Task(task.definition, state, ()),
+        step=Step.COMPLETED if _is_first_try(before, execution) else None,
     )
+
+
+def _is_first_try(state: TaskState, execution: Execution) -> bool:
+    """Whether nothing is left of failures or deadlines that the end of the execution would have to wipe out."""
+    wiped = (execution.failure, execution.cancel_reason, execution.due, execution.expires)
+    return state.failure_count == 0 and wiped == _CLEAN
+
+
+_CLEAN = (None, None, None, None)

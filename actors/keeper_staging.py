@@ -24,7 +24,7 @@ from .model.occurrence import Reason, Settled
 from .model.task import Definition, Task, TaskState, status_of
 from .rules import followers
 from .rules.attempts import archived
-from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, OutboxEntry, Update
+from .store.port import Audit, CheckpointWrite, Create, ExecutionWrite, OutboxEntry, Step, Update
 
 if TYPE_CHECKING:
     from runtime.mailbox import Reply
@@ -72,6 +72,7 @@ class Staged:
     _stored: Mapping[str, Execution] = NOTHING
     _adopted: tuple[str, ...] = ()
     _ready: Task | None = None
+    _step: Step | None = None
 
     @classmethod
     def of(cls, task: Task, partition: int) -> Staged:
@@ -235,6 +236,7 @@ class Staged:
             self._checkpoints,
             None if self.definition is self.original.definition else self.definition,
             self.deleted,
+            None if self._ready is None or self.deleted or self._settled else self._step,
         )
 
     def _execution_write(self, key: str, shared: bool) -> ExecutionWrite:

@@ -20,10 +20,22 @@ from .port import (
     ExecutionWrite,
     LogWrite,
     ProgressWrite,
+    Step,
     Update,
     writes_task,
 )
-from .rows import Row, attempt_row, execution_row, execution_update_row, settled_row, update_row
+from .rows import (
+    Row,
+    attempt_row,
+    completed_row,
+    ended_row,
+    execution_row,
+    execution_update_row,
+    fired_row,
+    settled_row,
+    started_row,
+    update_row,
+)
 
 Change = Create | Update
 
@@ -35,8 +47,12 @@ OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 
 @attrs.define
 class Rows:
-    """What the updates of a batch write, table by table."""
+    """What the updates of a batch write, table by table; the common steps apart."""
 
+    fired: list[Row] = attrs.field(factory=list)
+    started: list[Row] = attrs.field(factory=list)
+    completed: list[Row] = attrs.field(factory=list)
+    ended: list[Row] = attrs.field(factory=list)
     tasks: list[Row] = attrs.field(factory=list)
     edits: list[Update] = attrs.field(factory=list)
     deletes: list[Row] = attrs.field(factory=list)
@@ -89,10 +105,13 @@ def _count_outcomes(numbers: Numbers, executions: Iterable[ExecutionWrite], sett
             numbers[row.outcome._value_, row.reason._value_] += row.count
 
 
-def rows_of(updates: Iterable[Update]) -> Rows:
-    """What these updates write."""
+def rows_of(updates: Iterable[Update], *, steps: bool = False) -> Rows:
+    """What these updates write. steps: of the common steps only what they change."""
     rows = Rows()
     for update in updates:
+        if steps and update.step is not None:
+            _add_step(rows, update)
+            continue
         if update.checkpoints:
             _add_checkpoints(rows, update.checkpoints)
             if not writes_task(update):
@@ -109,6 +128,17 @@ def rows_of(updates: Iterable[Update]) -> Rows:
     return rows
 
 
+def _add_step(rows: Rows, update: Update) -> None:
+    (write,) = update.executions
+    if update.step is Step.FIRED:
+        rows.fired.append(fired_row(update))
+        rows.started.append(started_row(write.execution))
+        return
+    rows.completed.append(completed_row(update))
+    rows.ended.append(ended_row(write))
+    _add_parts(rows, write)
+
+
 def _add_checkpoints(rows: Rows, checkpoints: Iterable[CheckpointWrite]) -> None:
     for write in checkpoints:
         rows.checkpoints.setdefault((write.execution_id, write.fence), []).append(write.data)
@@ -119,6 +149,10 @@ def _add_execution(rows: Rows, write: ExecutionWrite) -> None:
         rows.inserts.append(execution_row(write.execution))
     else:
         rows.updates.append(execution_update_row(write))
+    _add_parts(rows, write)
+
+
+def _add_parts(rows: Rows, write: ExecutionWrite) -> None:
     if write.archive is not None:
         rows.attempts.append(attempt_row(write.archive))
     if write.result is not None:

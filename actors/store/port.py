@@ -26,6 +26,7 @@ The contract of `commit`:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum, auto
 from typing import Final, Literal, Protocol
 
 import attrs
@@ -185,11 +186,24 @@ class SchedulerPause:
     note: str | None = None
 
 
+class Step(Enum):
+    """The two changes of which nearly all commits consist. Who writes one may leave out all that it does not change.
+
+    FIRED: of a task of which nothing was open a slot was admitted on its first attempt, which runs; nothing limits it, and it has
+    no deadline. COMPLETED: the only open execution of a task without failures has completed in its first attempt; the task is due
+    when it was due before.
+    """
+
+    FIRED = auto()
+    COMPLETED = auto()
+
+
 @record
 class Update:
     """A change of one existing task. The row must have version `expected`; it gets `state`.
 
-    `definition` is given when an edit changed it; `delete` removes the task with all that belongs to it.
+    `definition` is given when an edit changed it; `delete` removes the task with all that belongs to it. `step`: which of the
+    common changes it is and nothing else, None for any other.
     """
 
     task_id: str
@@ -202,6 +216,7 @@ class Update:
     checkpoints: tuple[CheckpointWrite, ...] = ()
     definition: Definition | None = None
     delete: bool = False
+    step: Step | None = None
 
 
 def writes_task(update: Update) -> bool:

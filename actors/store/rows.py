@@ -154,6 +154,42 @@ SETTLED_COLUMNS: Final = (
     "execution",
 )
 
+FIRED_COLUMNS: Final = (
+    "due",
+    "version",
+    "phase",
+    "status",
+    "next_fire",
+    "settled_through",
+    "fence",
+    "runs",
+    "last_execution",
+    "last_started_at",
+    "last_admitted",
+)
+"""Of a task that has fired."""
+
+STARTED_COLUMNS: Final = (
+    "id",
+    "task_id",
+    "nominal",
+    "outcome",
+    "reason",
+    "fence",
+    "boot",
+    "node",
+    "started_at",
+    "revision",
+    "assigned",
+)
+"""Of the execution that a fire has made and started; the others follow from these, see `STARTED_OTHERS`."""
+
+COMPLETED_COLUMNS: Final = ("version", "status", "completed", "last_state", "last_ended_at", "completed_start")
+"""Of a task whose only execution has completed."""
+
+ENDED_COLUMNS: Final = ("state", "started_at", "ended_at")
+"""Of that execution."""
+
 Row = tuple[Any, ...]
 
 
@@ -183,6 +219,56 @@ def state_values(state: TaskState) -> Row:
 def update_row(update: Update) -> Row:
     """The guard (id, version), then `due` and the state."""
     return (update.task_id, update.expected, update.due, *state_values(update.state))
+
+
+_fired_values = attrgetter(
+    "version",
+    "phase._value_",
+    "status._value_",
+    "next_fire",
+    "settled_through",
+    "fence",
+    "runs",
+    "last_execution",
+    "last_started_at",
+    "last_admitted",
+)
+_completed_values = attrgetter(
+    "version", "status._value_", "completed", "last_state._value_", "last_ended_at", "completed_start"
+)
+_started_values = attrgetter("fence", "boot", "node", "started_at", "revision", "assigned")
+
+
+def fired_row(update: Update) -> Row:
+    """The guard (id, version), then FIRED_COLUMNS."""
+    return (update.task_id, update.expected, update.due, *_fired_values(update.state))
+
+
+def started_row(execution: Execution) -> Row:
+    """The values of STARTED_COLUMNS."""
+    outcome, reason = execution.outcome, execution.reason
+    assert outcome is not None
+    words = outcome._value_, None if reason is None else reason._value_
+    return (execution.id, execution.task_id, execution.nominal, *words, *_started_values(execution))
+
+
+def completed_row(update: Update) -> Row:
+    """The guard (id, version), then COMPLETED_COLUMNS."""
+    return (update.task_id, update.expected, *_completed_values(update.state))
+
+
+def ended_row(write: ExecutionWrite) -> Row:
+    """The guard (id, fence, state), then ENDED_COLUMNS."""
+    former, execution = write.former, write.execution
+    assert former is not None
+    return (
+        execution.id,
+        former.fence,
+        former.state._value_,
+        execution.state._value_,
+        execution.started_at,
+        execution.ended_at,
+    )
 
 
 def create_row(create: Create) -> tuple[Row, Row | None]:
@@ -301,6 +387,18 @@ def _mutable(execution: Execution) -> Row:
         None if failure is None else encode_failure(failure),
         1 if execution.lingers else 0,
     )
+
+
+def _started_others() -> dict[str, str]:
+    sample = Execution("", "", Kind.OCCURRENCE, State.RUNNING, Instant(0), attempt=1)
+    values = dict(zip((*EXECUTION_FIXED, *EXECUTION_MUTABLE), execution_row(sample), strict=True))
+    at = dict.fromkeys(("created_at", "first_started_at"), "started_at")
+    rest = {name: repr(value) for name, value in values.items() if value is not None}
+    return {name: text for name, text in (rest | at).items() if name not in STARTED_COLUMNS}
+
+
+STARTED_OTHERS: Final = _started_others()
+"""What the columns of a started execution hold that are neither null nor in STARTED_COLUMNS: SQL of constants and of those."""
 
 
 def read_execution(row: list[Any]) -> Execution:

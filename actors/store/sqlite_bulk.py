@@ -8,8 +8,9 @@ writes up to `SIZES[-1]` of them. The sizes are few, so that every statement sta
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Final
 
 SIZES: Final = (1, 4, 16, 64, 128, 256)
@@ -19,6 +20,8 @@ _FILLER: Final = -1
 """Fills unused rows: equals no id, which are texts, and binds faster than None."""
 
 Row = Sequence[Any]
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Bulk:
@@ -46,11 +49,16 @@ class Bulk:
         return changed
 
 
-def insert(table: str, columns: Sequence[str], verb: str = "INSERT") -> Bulk:
-    """Insert rows of these columns; a duplicate raises IntegrityError unless `verb` says otherwise."""
-    return Bulk(
-        f"{verb} INTO {table} ({', '.join(columns)}) SELECT * FROM {{values}} WHERE column1 <> {_FILLER}", len(columns)
-    )
+def insert(table: str, columns: Sequence[str], verb: str = "INSERT", *, others: Mapping[str, str] = _NOTHING) -> Bulk:
+    """Insert rows of these columns; a duplicate raises IntegrityError unless `verb` says otherwise.
+
+    others: SQL for further columns, which may name those of the rows.
+    """
+    names = ", ".join((*columns, *others))
+    given = ", ".join(f"column{place} AS {name}" for place, name in enumerate(columns, 1))
+    chosen = ", ".join(("*", *others.values()))
+    rows = f"(SELECT {given} FROM {{values}} WHERE column1 <> {_FILLER})"
+    return Bulk(f"{verb} INTO {table} ({names}) SELECT {chosen} FROM {rows}", len(columns))
 
 
 def update(table: str, keys: Sequence[str], columns: Sequence[str]) -> Bulk:

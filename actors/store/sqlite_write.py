@@ -48,10 +48,15 @@ from .port import (
 )
 from .rows import (
     ATTEMPT_COLUMNS,
+    COMPLETED_COLUMNS,
     DEFINITION_COLUMNS,
+    ENDED_COLUMNS,
     EXECUTION_FIXED,
     EXECUTION_MUTABLE,
+    FIRED_COLUMNS,
     SETTLED_COLUMNS,
+    STARTED_COLUMNS,
+    STARTED_OTHERS,
     STATE_COLUMNS,
     TASK_COLUMNS,
     Row,
@@ -69,6 +74,11 @@ _UPDATE_TASKS: Final = bulk.update("tasks", ("id", "version"), ("due", *STATE_CO
 _INSERT_PARCELS: Final = bulk.insert("parcels", ("task_id", "definition", "content_type", "extra"))
 _INSERT_EXECUTIONS: Final = bulk.insert("executions", (*EXECUTION_FIXED, *EXECUTION_MUTABLE))
 _UPDATE_EXECUTIONS: Final = bulk.update("executions", ("id", "fence", "state"), EXECUTION_MUTABLE)
+# An update rewrites the entry of every index of which it names a column: of what fires all the time it names few.
+_FIRE_TASKS: Final = bulk.update("tasks", ("id", "version"), FIRED_COLUMNS)
+_START_EXECUTIONS: Final = bulk.insert("executions", STARTED_COLUMNS, others=STARTED_OTHERS)
+_COMPLETE_TASKS: Final = bulk.update("tasks", ("id", "version"), COMPLETED_COLUMNS)
+_END_EXECUTIONS: Final = bulk.update("executions", ("id", "fence", "state"), ENDED_COLUMNS)
 _COUNT_CHECKPOINTS: Final = bulk.Bulk(
     "UPDATE executions SET crashes = 0, checkpoints = checkpoints + v.column3 FROM {values} AS v "
     "WHERE executions.id = v.column1 AND executions.fence = v.column2 AND executions.state = 'RUNNING'",
@@ -337,25 +347,32 @@ class Writer:
         side.put_references(self._connection, (create.task.definition for create in creates))
 
     def _update(self, updates: Sequence[Update]) -> None:
-        rows = rows_of(updates)
+        rows = rows_of(updates, steps=True)
         if rows.checkpoints:
             self._checkpoint(rows.checkpoints)
         for update in rows.edits:
             self._edit(update)
-        if rows.tasks:
-            self._expect(_UPDATE_TASKS.run(self._connection, rows.tasks), rows.tasks)
+        for statement, some in (
+            (_UPDATE_TASKS, rows.tasks),
+            (_FIRE_TASKS, rows.fired),
+            (_COMPLETE_TASKS, rows.completed),
+        ):
+            if some:
+                self._expect(statement.run(self._connection, some), some)
         if rows.deletes:
             self._expect(_DELETE_TASKS.run(self._connection, rows.deletes), rows.deletes)
             for part in _DELETE_PARTS:
                 part.run(self._connection, [row[:1] for row in rows.deletes])
-        if rows.updates and _UPDATE_EXECUTIONS.run(self._connection, rows.updates) != len(rows.updates):
-            raise _Refusal(_stale_fence(rows.updates[0]))
+        for statement, some in ((_UPDATE_EXECUTIONS, rows.updates), (_END_EXECUTIONS, rows.ended)):
+            if some and statement.run(self._connection, some) != len(some):
+                raise _Refusal(_stale_fence(some[0]))
         self._put(rows)
 
     def _put(self, rows: Rows) -> None:
         """The tables that have no guard of their own."""
         for statement, some in (
             (_INSERT_EXECUTIONS, rows.inserts),
+            (_START_EXECUTIONS, rows.started),
             (_PUT_ATTEMPTS, rows.attempts),
             (_PUT_RESULTS, rows.results),
             (_DROP_CHECKPOINTS, rows.dropped),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from itertools import count
 from random import Random
+from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,10 +18,24 @@ from actors.keeper_core import KeeperCore
 from actors.keeper_messages import AttemptEnd, AttemptsEnded, Directive, InSync, Own, Settle
 from actors.model.execution import Execution, Kind, WaitsFor
 from actors.model.lifecycle import Phase, State
+from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import DEFAULT_POLICIES
 from actors.model.task import Definition, Task, TaskState, status_of
 from actors.model.trigger import UNBOUNDED, Interval
-from actors.store.port import Commit, CommitResult
+from actors.store.port import Commit, CommitResult, ExecutionWrite, Step
+from actors.store.rows import (
+    COMPLETED_COLUMNS,
+    ENDED_COLUMNS,
+    EXECUTION_FIXED,
+    EXECUTION_MUTABLE,
+    FIRED_COLUMNS,
+    STARTED_COLUMNS,
+    STARTED_OTHERS,
+    STATE_COLUMNS,
+    execution_row,
+    started_row,
+    state_values,
+)
 from actors.when.triggers import next_after
 from runtime.clock import SECOND, Instant, Micros
 from runtime.records import evolve
@@ -104,6 +121,47 @@ def decided(task: Task, message: Settle | AttemptsEnded, slots: int, now: Instan
     return commit, directives
 
 
+def without_step(decided: tuple[Commit, list[Directive]]) -> tuple[Commit, list[Directive]]:
+    """The general way does not know which of the common steps it takes."""
+    commit, directives = decided
+    return evolve(commit, updates=tuple(evolve(update, step=None) for update in commit.updates)), directives
+
+
+def unchanged(before: tuple[Any, ...], after: tuple[Any, ...], columns: tuple[str, ...]) -> set[str]:
+    return {name for name, former, value in zip(columns, before, after, strict=True) if former == value}
+
+
+def check_step(task: Task, commit: Commit) -> None:
+    """What a step leaves out is as it was."""
+    for update in commit.updates:
+        if update.step is None:
+            continue
+        written = FIRED_COLUMNS if update.step is Step.FIRED else COMPLETED_COLUMNS
+        kept = unchanged(state_values(task.state), state_values(update.state), STATE_COLUMNS)
+        assert set(STATE_COLUMNS) - kept <= set(written)
+        assert "due" in written or update.due == task.due
+        assert (update.settled, update.checkpoints, update.definition, update.delete) == ((), (), None, False)
+        (write,) = update.executions
+        if update.step is Step.FIRED:
+            given = dict(zip(STARTED_COLUMNS, started_row(write.execution), strict=True))
+            others = {
+                name: given[text] if text in given else literal_eval(text) for name, text in STARTED_OTHERS.items()
+            }
+            columns = (*EXECUTION_FIXED, *EXECUTION_MUTABLE)
+            row = dict(zip(columns, execution_row(write.execution), strict=True))
+            assert row == dict.fromkeys(columns) | given | others
+            assert replace_nothing(write) == (None, None, None, False)
+        else:
+            assert write.former is not None
+            before, after = execution_row(write.former), execution_row(write.execution)
+            columns = (*EXECUTION_FIXED, *EXECUTION_MUTABLE)
+            assert set(columns) - unchanged(before, after, columns) <= set(ENDED_COLUMNS)
+
+
+def replace_nothing(write: ExecutionWrite) -> tuple[object, ...]:
+    return write.former, write.archive, write.result, write.drop_checkpoint
+
+
 def in_general(task: Task, message: Settle | AttemptsEnded, slots: int, now: Instant) -> tuple[Commit, list[Directive]]:
     with (
         patch.object(keeper_plain, "fire", lambda *_: None),
@@ -116,7 +174,9 @@ def in_general(task: Task, message: Settle | AttemptsEnded, slots: int, now: Ins
 def test_a_fire_in_one_step_is_a_fire_in_general(task: Task, slots: int, data: st.DataObject) -> None:
     due = task.state.next_fire or NOW
     now, message = Instant(due + data.draw(st.sampled_from([0, 5, 1_500_000, 30_000_000]))), Settle((task.id,))
-    assert decided(task, message, slots, now) == in_general(task, message, slots, now)
+    found = decided(task, message, slots, now)
+    check_step(task, found[0])
+    assert without_step(found) == in_general(task, message, slots, now)
 
 
 @given(
@@ -131,7 +191,9 @@ def test_a_completion_in_one_step_is_one_in_general(
 ) -> None:
     end = AttemptEnd(task.id, execution_id, fence, state, NOW, Instant(NOW + SECOND), result=result)
     message = AttemptsEnded((end,))
-    assert decided(task, message, 1, NOW) == in_general(task, message, 1, NOW)
+    found = decided(task, message, 1, NOW)
+    check_step(task, found[0])
+    assert without_step(found) == in_general(task, message, 1, NOW)
 
 
 def test_the_common_cases_are_decided_in_one_step() -> None:
@@ -144,5 +206,27 @@ def test_the_common_cases_are_decided_in_one_step() -> None:
     fired = keeper_plain.fire(task, 0, claims, lambda: "e", NOW)
     assert fired is not None
     assert claims.slots == 0
+    assert fired.update(fired.finish()).step is Step.FIRED
     end = AttemptEnd("t", "e", 1, State.COMPLETED, NOW, NOW)
-    assert keeper_plain.completion(fired.finish(), 0, end) is not None
+    completed = keeper_plain.completion(fired.finish(), 0, end)
+    assert completed is not None
+    assert completed.update(completed.finish()).step is Step.COMPLETED
+
+
+@pytest.mark.parametrize("meddle", ["set", "settle", "delete"])
+def test_what_was_changed_after_a_step_is_none_any_more(meddle: str) -> None:
+    state = TaskState(next_fire=NOW, settled_through=Instant(NOW - 1))
+    claims = Claims("boot", "node", lambda _: True)
+    claims.synchronise(1)
+    staged = keeper_plain.fire(
+        Task(Definition("t", "t", "t", Interval(Micros(SECOND), NOW)), state), 0, claims, str, NOW
+    )
+    assert staged is not None
+    match meddle:
+        case "set":
+            staged.set(note="paused for now")
+        case "settle":
+            staged.settle((Settled("t", NOW, NOW, 1, Outcome.MISSED, Reason.DOWNTIME, NOW, 1),))
+        case _:
+            staged.deleted = True
+    assert staged.update(staged.finish()).step is None

@@ -7,14 +7,28 @@ from typing import Any
 import attrs
 import pytest
 
+from actors import keeper_plain
+from actors.keeper_claims import Claims
+from actors.keeper_messages import AttemptEnd
+from actors.keeper_staging import Staged
 from actors.model.execution import Attempt, Failure
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.task import Extra, Task, TaskState
-from actors.model.trigger import Cron
+from actors.model.trigger import Cron, Interval
 from actors.store.answers import Counts, Identity, LogLine, Revision, TaskFilter
-from actors.store.port import Audit, CheckpointWrite, Create, ExecutionWrite, LogWrite, ProgressWrite, Store, Update
-from runtime.clock import Instant
+from actors.store.port import (
+    Audit,
+    CheckpointWrite,
+    Create,
+    ExecutionWrite,
+    LogWrite,
+    ProgressWrite,
+    Step,
+    Store,
+    Update,
+)
+from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import Conflict, InternalError, StaleEpoch, StaleFence, StaleVersion
 from tests.actors.records import create, definition, running, task, update
 from tests.conformance.store_kit import LATE, add_running, commit, end, stored
@@ -418,3 +432,60 @@ def test_of_several_broken_guards_a_fence_is_told_before_an_id(store: Store) -> 
     (execution,) = a.open
     stale = ExecutionWrite(attrs.evolve(execution, state=State.FAILED), attrs.evolve(execution, fence=9))
     assert commit(store, update(a, ExecutionWrite(running("e of b", "a")), stale)) == {"a": StaleFence}
+
+
+# -- the common steps
+
+
+def _fired(stored_task: Task, now: Instant) -> Staged:
+    claims = Claims("boot", "node", lambda _: True)
+    claims.synchronise(1)
+    staged = keeper_plain.fire(stored_task, 0, claims, lambda: f"e of {stored_task.id}", now)
+    assert staged is not None
+    return staged
+
+
+@pytest.mark.parametrize("number", [1, 5, 300])
+@pytest.mark.parametrize("late", [0, 2_000_000])
+def test_a_common_step_is_stored_to_the_last_field(store: Store, number: int, late: int) -> None:
+    now = Instant(1000 + late)
+    ids = [f"t{index:03}" for index in range(number)]
+    hourly = Interval(Micros(3600 * SECOND), Instant(0))
+    commit(store, *(create(task_id, trigger=hourly) for task_id in ids))
+    fired = [_fired(found, now) for found in sorted(store.tasks(ids), key=lambda found: found.id)]
+    steps = [one.update(one.finish()) for one in fired]
+    assert {one.step for one in steps} == {Step.FIRED}
+    assert commit(store, *steps) == {}
+    running_ones = sorted(store.tasks(ids), key=lambda found: found.id)
+    assert running_ones == [one.finish() for one in fired]
+    assert commit(store, *steps) == dict.fromkeys(ids, StaleVersion)
+
+    ended = Instant(now + 7)
+    completions = []
+    for found in running_ones:
+        end_of_it = AttemptEnd(found.id, f"e of {found.id}", 1, State.COMPLETED, now, ended, result="[1]")
+        staged = keeper_plain.completion(found, 0, end_of_it)
+        assert staged is not None
+        completions.append(staged)
+    steps = [one.update(one.finish()) for one in completions]
+    assert {one.step for one in steps} == {Step.COMPLETED}
+    assert commit(store, *steps) == {}
+    assert sorted(store.tasks(ids), key=lambda found: found.id) == [one.finish() for one in completions]
+    for staged in completions:
+        detail = store.execution(f"e of {staged.id}")
+        assert detail is not None
+        assert (detail.execution, detail.result) == (staged.executions[f"e of {staged.id}"], "[1]")
+    assert commit(store, *steps) == dict.fromkeys(ids, StaleVersion)
+
+
+def test_a_completion_of_what_runs_under_another_fence_is_refused(store: Store) -> None:
+    commit(store, create("t1"))
+    staged = _fired(stored(store), Instant(1000))
+    commit(store, staged.update(staged.finish()))
+    found = stored(store)
+    wrong = attrs.evolve(found, open=(attrs.evolve(found.open[0], fence=2),))
+    end_of_it = AttemptEnd("t1", "e of t1", 2, State.COMPLETED, Instant(1000), Instant(1001))
+    completed = keeper_plain.completion(wrong, 0, end_of_it)
+    assert completed is not None
+    assert commit(store, completed.update(completed.finish())) == {"t1": StaleFence}
+    assert stored(store) == found
