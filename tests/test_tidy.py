@@ -27,7 +27,7 @@ LONG_FILES: dict[str, int] = {}
 LEFTOVERS = re.compile(r"(?:/wor[k]/|/roo[t]/|/op[t]/(?:wheels|pypi)|//registr[y]\.\w|^<{7} |^>{7} )", re.MULTILINE)
 """Paths and hosts of the machine someone happened to work on, and unresolved merges."""
 
-SKIPPED_FOLDERS = {".git", ".venv", ".tocsin", "__pycache__", "build", "dist", "site"}
+SKIPPED_FOLDERS = {".git", ".peers", ".venv", ".tocsin", "__pycache__", "build", "dist", "site"}
 
 
 def project_files() -> list[str]:
