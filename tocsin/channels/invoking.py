@@ -64,6 +64,9 @@ LOOK_SECONDS: Final = 1.0
 """How often it is looked whether an execution has ended: soon at first, then every second. What ends on this node is heard of
 at once; what ends on another one is found so."""
 
+MAKE_SECONDS: Final = 2.0
+"""How long the task of a type is waited for that somebody else makes at the same time: some commits of a busy store."""
+
 MAX_KEY: Final = 128
 """Characters of an idempotency key."""
 
@@ -262,21 +265,27 @@ async def _made(seen: Node, task_id: str) -> Task | None:
 
 
 async def _make(seen: Node, definition: Definition, actor: str) -> Task:
-    """Make the task; two nodes that do so at the same time get the same one."""
-    second = evolve(definition, name=_name(definition.type, definition.owner, f" ({definition.id[:8]})"))
-    refused: Exception | None = None
-    for one in (definition, second):
-        [made] = await seen.create([one], actor)
-        if isinstance(made, Task):
-            return made
-        refused = made
-        if (found := await _made(seen, definition.id)) is not None:
+    """Make the task; those who do so at the same time get the same one. Raises what refused it."""
+    deadline = seen.world.monotonic() + MAKE_SECONDS
+    while True:
+        found = await _try_to_make(seen, definition, actor)
+        if isinstance(found, Task):
             return found
-        if not isinstance(made, Conflict):
-            break
+        if not isinstance(found, Conflict) or seen.world.monotonic() >= deadline:
+            raise found
+        # Somebody else is making it: what is in the way cannot be seen before it is stored.
+        await trio.sleep(FIRST_LOOK_SECONDS)
+
+
+async def _try_to_make(seen: Node, definition: Definition, actor: str) -> Task | Exception:
+    [made] = await seen.create([definition], actor)
+    if isinstance(made, Conflict) and (found := await _made(seen, definition.id)) is not None:
+        return found
+    if isinstance(made, Conflict):
         # Somebody has made a task with this very name.
-    assert refused is not None
-    raise refused
+        second = evolve(definition, name=_name(definition.type, definition.owner, f" ({definition.id[:8]})"))
+        [made] = await seen.create([second], actor)
+    return made
 
 
 async def _renewed(seen: Node, task: Task, wanted: Definition, label: tuple[str, str], actor: str) -> Task:

@@ -12,6 +12,9 @@ from typing import Final
 SHORTEST_ID: Final = 8
 """Characters of an id at least: as many as a prefix must have to be looked for."""
 
+WHEN_MADE: Final = 13
+"""Characters of an id that say in which millisecond it was made: with fewer, others that are not shown often begin alike."""
+
 MOST_SHOWN: Final = 8
 """Tasks, or executions, that are named of those that may be meant: what a look takes in."""
 
@@ -30,8 +33,8 @@ def has_terminal() -> bool:
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:
-    """The ids, cut to as few characters as tell these from one another; those of one minute begin alike."""
-    length, distinct = SHORTEST_ID, len(set(ids))
+    """The ids, cut to as few characters as tell these from one another, and from those of another millisecond."""
+    length, distinct = WHEN_MADE, len(set(ids))
     while len({one[:length] for one in ids}) < distinct:
         length += 1
     return [one[:length] for one in ids]

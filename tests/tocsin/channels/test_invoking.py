@@ -88,6 +88,25 @@ async def test_all_of_a_type_belong_to_one_task(tmp_path: Path) -> None:
         assert (await node.inner.executions(task.id, offset=0, limit=10))[1] == 6
 
 
+async def test_who_comes_while_the_task_of_a_type_is_being_made_gets_it(tmp_path: Path) -> None:
+    async def nothing(ctx: Context) -> None: ...
+
+    catalogue = Catalogue([task_type(f"late.{number}", nothing) for number in range(40)])
+
+    async def begin_after(node: LocalNode, name: str, passes: int) -> None:
+        for _ in range(passes):
+            await trio.lowlevel.checkpoint()
+        await begin(node.inner, ROOT, name, Wanted(), channel="rest")
+
+    async with tocsin.open_node(data=tmp_path, catalogue=catalogue) as node:
+        for number in range(40):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(begin_after, node, f"late.{number}", 0)
+                nursery.start_soon(begin_after, node, f"late.{number}", number)
+            task = await node.task(f"invoke late.{number}")
+            assert (await node.inner.executions(task.id, offset=0, limit=10))[1] == 2
+
+
 async def begin_one(node: LocalNode, **more: Any) -> Execution:
     return await begin(node.inner, ROOT, "told", Wanted(**more), channel="rest")
 

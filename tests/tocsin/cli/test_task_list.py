@@ -83,8 +83,8 @@ def test_in_a_terminal_a_row_is_a_line(
 
 
 def test_ids_are_as_long_as_tells_them_apart() -> None:
-    assert short_ids(["01a204c3-1111", "01a204c4-1111"]) == ["01a204c3", "01a204c4"]
-    assert short_ids(["01a204c3-1111", "01a204c3-1211"]) == ["01a204c3-11", "01a204c3-12"]
+    assert short_ids(["01a204c3-1111-7000-a", "01a204c4-1111-7000-b"]) == ["01a204c3-1111", "01a204c4-1111"]
+    assert short_ids(["01a204c3-1111-7000-a", "01a204c3-1111-7001-b"]) == ["01a204c3-1111-7000", "01a204c3-1111-7001"]
     assert short_ids(["one", "one"]) == ["one", "one"]
 
 
