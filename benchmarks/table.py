@@ -1,7 +1,8 @@
 """The table of targets: each benchmark's full size, run some times, beside what must be reached (`targets`).
 
-A target is met if it was met in every round. Each run is a process of its own, as memory is measured by the process. What each of
-them said can be kept in a file of JSON lines; `python -m benchmarks.table FILE` makes the table of such a file again.
+A target is met if it was met in every round. Each run is a process of its own, as memory is measured by the process; workloads of
+the peers make their rounds themselves. What each run said can be kept in a file of JSON lines, of which
+`python -m benchmarks.table FILE` makes the table again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import attrs
 
 from benchmarks.__main__ import holds
 from benchmarks.progress import told
-from benchmarks.targets import ONCE, ROWS, TARGETS, Target
+from benchmarks.targets import ONCE, PEERS, ROWS, TARGETS, Target, times_as_good
 from tests.source import ROOT
 
 Result = Mapping[str, Any]
@@ -94,14 +95,40 @@ def machine() -> str:
     )
 
 
-def measure(benchmark: str) -> Result | None:
-    """Run one benchmark at its full size, in a process of its own. None if it broke; it has said why."""
-    command = [sys.executable, "-m", "benchmarks", benchmark, "--full", "--json"]
+def of_peers(said: Iterable[Result]) -> list[Result]:
+    """Results like those of benchmarks, one for each workload and round, from the lines of the peers."""
+    ratios: dict[str, list[dict[str, float]]] = {}
+    errors: dict[str, int] = {}
+    for line in said:
+        name = f"{PEERS}{line['workload']}"
+        errors[name] = errors.get(name, 0) + (line["kind"] == "ours") * len(line["errors"])
+        rounds = ratios.setdefault(name, [])
+        for ours, values in line["times_as_good"].items():
+            rounds.extend({} for _ in range(len(values) - len(rounds)))
+            for found, value in zip(rounds, values, strict=False):
+                found[times_as_good(ours, line["contender"], line["figure"])] = value
+    return [
+        {"name": name, "figures": {}, "ratios": found, "check": {"expected": 0, "actual": errors[name]}}
+        for name, rounds in ratios.items()
+        for found in rounds
+    ]
+
+
+def results_of(said: Sequence[Result]) -> list[Result]:
+    """The results that these lines are, or stand for."""
+    return [line for line in said if "name" in line] + of_peers(line for line in said if "workload" in line)
+
+
+def measure(benchmark: str, rounds: int = 1) -> list[Result]:
+    """Run one benchmark at its full size once, or a workload of the peers so many times. Its lines, none if it broke; it has
+    said why."""
+    if benchmark.startswith(PEERS):
+        workload = benchmark.removeprefix(PEERS)
+        command = [sys.executable, "-m", "benchmarks.peers", workload, "--rounds", str(rounds), "--json"]
+    else:
+        command = [sys.executable, "-m", "benchmarks", benchmark, "--full", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
-    if not done.stdout.strip():
-        return None
-    result: Result = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def show(parser: argparse.ArgumentParser, rows: Sequence[str], rounds: int, kept: Path | None) -> int:
@@ -109,28 +136,27 @@ def show(parser: argparse.ArgumentParser, rows: Sequence[str], rounds: int, kept
     if unknown := [row for row in rows if row not in ROWS]:
         parser.error(f"no row: {', '.join(unknown)} (there are {', '.join(ROWS)})")
     wanted = [target for target in TARGETS if not rows or target.row in rows]
-    results: list[Result] = []
+    said: list[Result] = []
     broken = False
     for round_ in range(rounds):
         for benchmark in dict.fromkeys(target.benchmark for target in wanted):
-            if round_ and benchmark in ONCE:
+            if round_ and (benchmark in ONCE or benchmark.startswith(PEERS)):
                 continue
             with told(f"round {round_ + 1} of {rounds}: {benchmark}"):
-                result = measure(benchmark)
-            if result is None:
-                broken = True
-                continue
-            results.append(result)
+                more = measure(benchmark, rounds)
+            broken = broken or not more
+            said += more
             if kept is not None:
                 with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(result) + "\n")
-    found = lines(wanted, results)
+                    file.writelines(f"{json.dumps(line)}\n" for line in more)
+    found = lines(wanted, results_of(said))
     print(f"{table(found)}\n\n{machine()}")
     return 0 if not broken and all(line.is_met for line in found) else 1
 
 
 def _main(file: str) -> None:
-    results = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
+    said = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines() if line.startswith("{")]
+    results = results_of(said)
     names = {result["name"] for result in results}
     print(table(lines([target for target in TARGETS if target.benchmark in names], results)))
 

@@ -1,7 +1,7 @@
 """What Tocsin is to reach, row by row: the figure or ratio of which benchmark, and its bound.
 
-Bounds are for a machine of two cores that does nothing else. Where a target compares with another scheduler, both are measured by
-`./dev bench --peers`, and what stands here is the absolute part of it.
+Bounds are for a machine of two cores that does nothing else. Where a target compares with another scheduler, both are measured
+side by side by `./dev bench --peers`; of these the benchmark is called `peers` and the name of the workload.
 """
 
 from __future__ import annotations
@@ -50,17 +50,41 @@ def _least(row: str, what: str, benchmark: str, label: str, bound: float, unit: 
 
 _most = Target
 
+PEERS: Final = "peers "
+"""What the names of benchmarks begin with that are workloads of the peers."""
+
+
+def times_as_good(ours: str, other: str, figure: str) -> str:
+    """The label of a ratio between two contenders of a workload: above 1 where ours is better."""
+    return f"{ours} / {other}, {figure}"
+
+
+def _ahead(row: str, workload: str, ours: str, other: str, figure: str, bound: float) -> Target:
+    label = times_as_good(ours, other, figure)
+    return Target(row, f"{workload}: {label}", f"{PEERS}{workload}", label, bound, "x", at_least=True)
+
+
 TARGETS: Final = (
     _least("P1", "tell, to a raw trio channel", "mailbox", "tell in batches, to a raw channel", 5, "x"),
+    _ahead("P1", "messages", "Tocsin, in batches", "pykka, threads", "tells/s", 5),
     _most("P1", "ask p50, to a bare drained mailbox", "mailbox", "ask p50, to a bare drained mailbox", 1.5, "x"),
     _least("P2", "durable adds, 100 callers one by one", "adds", "adds/s, 100 callers one by one", 30_000, "/s"),
     _least("P2", "durable adds, many with one call", "adds", "adds/s, 1000 with one call", 50_000, "/s"),
-    _least("P3", "due tasks, every outcome durable, SQLite", "fires", "fires/s, durable", 30_000, "/s"),
+    _ahead("P2", "adds", "Tocsin, 100 callers", "APScheduler 3, SQLite", "per second", 30),
+    _least("P3", "due tasks, every outcome durable, SQLite", "fires", "fires/s, SQLite", 30_000, "/s"),
+    _least("P3", "due tasks, every outcome durable, PostgreSQL", "fires", "fires/s, PostgreSQL", 25_000, "/s"),
+    _ahead("P3", "fires-sqlite", "Tocsin, SQLite", "APScheduler 3, SQLite", "per second", 30),
+    _ahead("P3", "fires-sqlite", "Tocsin, SQLite", "APScheduler 4, SQLite", "per second", 250),
+    _ahead("P3", "fires-sqlite", "Tocsin, SQLite", "Celery, 2 processes, Redis", "per second", 30),
+    _ahead("P3", "fires-postgres", "Tocsin, PostgreSQL", "pgqueuer, batches of 100", "per second", 1),
+    _ahead("P3", "fires-postgres", "Tocsin, PostgreSQL", "pgqueuer, batches of 1,000", "per second", 1),
     _most("P4", "lateness p50, phases spread", "lateness", "durable, spread: p50 ms", 1, "ms"),
     _most("P4", "lateness p99, phases spread, 1,000 fires/s", "lateness", "durable, spread: p99 ms", 3, "ms"),
     _most("P4", "last start of 1,000 at one instant", "lateness", "durable, at one instant: worst ms", 60, "ms"),
     _most("P4", "lateness p50, memory tasks spread", "lateness", "memory, spread: p50 ms", 0.2, "ms"),
     _most("P4", "lateness p99, memory tasks spread", "lateness", "memory, spread: p99 ms", 0.4, "ms"),
+    _ahead("P4", "lateness-spread", "Tocsin, memory tasks", "APScheduler 3, threads, memory", "p50 ms", 1),
+    _ahead("P4", "lateness-spread", "Tocsin, memory tasks", "APScheduler 3, threads, memory", "p99 ms", 1),
     _most("P4b", "lateness p99 while the node serves", "served", "loaded: p99 ms", 25, "ms"),
     _most("P5", "idle with 1,000,000 tasks: share of a core", "idle", "core %, many tasks", 1, "%"),
     _most("P5", "idle with 1,000,000 tasks: resident memory", "idle", "resident MB, many tasks", 120, "MB"),
@@ -70,6 +94,7 @@ TARGETS: Final = (
     _most("P5", "next, to that with 1,000 tasks", "idle", "next ms", 2, "x"),
     _most("P6", "next fire of a cron expression, to the floor", "cron", "next fire, to the floor", 3, "x"),
     _least("P7", "three nodes, rate per core to one node's", "cluster", "per core used: three nodes / one", 0.8, "x"),
+    _ahead("P7", "fires-postgres", "Tocsin, PostgreSQL", "pgqueuer, 2 workers", "per second", 1),
     _most("P7", "ZooKeeper writes per fire", "cluster", "ZooKeeper writes per fire, three nodes", 0.001),
     _most("P8", "takeover after kill -9, p50", "takeover", "kill -9, median, s", 4.5, "s"),
     _most("P8", "takeover after kill -9, worst of 20", "takeover", "kill -9, worst, s", 6, "s"),

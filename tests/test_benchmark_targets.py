@@ -15,10 +15,11 @@ import pytest
 
 from benchmarks import table as module
 from benchmarks.__main__ import main, names
+from benchmarks.peers.workloads import WORKLOADS
 from benchmarks.process import children, cpu_seconds, measured, open_files, percentile, resident_megabytes
 from benchmarks.progress import told
-from benchmarks.table import lines, number, table
-from benchmarks.targets import ONCE, ROWS, TARGETS, Target
+from benchmarks.table import lines, number, results_of, table
+from benchmarks.targets import ONCE, PEERS, ROWS, TARGETS, Target, times_as_good
 from benchmarks.trend import trend
 
 FAST = Target("P1", "sums", "sums", "sums/s", 1_000, "/s", at_least=True)
@@ -37,9 +38,44 @@ def result(rate: float, error: float, leaks: float = 0, actual: int = 3) -> dict
 
 def test_every_row_has_a_target_and_every_target_a_benchmark() -> None:
     assert ROWS == ("P1", "P2", "P3", "P4", "P4b", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "P12", "P13")
-    assert {target.benchmark for target in TARGETS} <= set(names())
+    workloads = {f"{PEERS}{name}" for name in WORKLOADS}
+    assert {target.benchmark for target in TARGETS} <= set(names()) | workloads
     assert set(names()) >= ONCE
     assert len({(target.benchmark, target.label) for target in TARGETS}) == len(TARGETS)
+
+
+def test_targets_name_contenders_that_there_are() -> None:
+    known = {
+        (f"{PEERS}{name}", times_as_good(ours.name, other.name, figure.name))
+        for name, workload in WORKLOADS.items()
+        for ours in workload.contenders
+        if ours.kind == "ours"
+        for other in workload.contenders
+        for figure in workload.figures
+    }
+    assert {(one.benchmark, one.label) for one in TARGETS if one.benchmark.startswith(PEERS)} <= known
+
+
+def test_lines_of_peers_are_results_of_rounds() -> None:
+    line = {
+        "workload": "adds",
+        "contender": "other",
+        "kind": "peer",
+        "figure": "adds/s",
+        "times_as_good": {"ours": [31.0, 29.0]},
+        "errors": [],
+    }
+    own = line | {"contender": "ours", "kind": "ours", "times_as_good": {}}
+    target = Target("P2", "adds", "peers adds", times_as_good("ours", "other", "adds/s"), 30, "x", at_least=True)
+    (found,) = lines([target], results_of([own, line]))
+    assert found.values == (31.0, 29.0)
+    assert found.verdict == "missed by 3%, 1 of 2 rounds"
+    (failed,) = lines([target], results_of([own | {"errors": ["doubled"]}, line]))
+    assert failed.verdict == "check failed"
+    (other_failed,) = lines(
+        [target], results_of([own, line | {"times_as_good": {"ours": []}, "errors": ["no server"]}])
+    )
+    assert other_failed.verdict == "not measured"
 
 
 def test_a_target_is_met_only_if_it_is_met_in_every_round() -> None:
@@ -93,9 +129,9 @@ def test_the_command_runs_the_benchmarks_of_its_rows(
 ) -> None:
     ran: list[str] = []
 
-    def measure(benchmark: str) -> dict[str, object] | None:
+    def measure(benchmark: str, rounds: int) -> list[dict[str, object]]:
         ran.append(benchmark)
-        return result(1_500, 1.5) if len(ran) < 4 else None
+        return [result(1_500, 1.5)] if len(ran) < 4 else []
 
     monkeypatch.setattr(module, "TARGETS", [FAST, EXACT])
     monkeypatch.setattr(module, "ROWS", ["P1", "P2"])
@@ -111,13 +147,14 @@ def test_the_command_runs_the_benchmarks_of_its_rows(
     assert ran == ["sums"] * 4
 
 
-def test_a_long_benchmark_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[str] = []
-    monkeypatch.setattr(module, "TARGETS", [FAST])
+def test_long_benchmarks_and_those_of_peers_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, int]] = []
+    peers = Target("P2", "adds", "peers adds", "ours / other, adds/s", 30, "x", at_least=True)
+    monkeypatch.setattr(module, "TARGETS", [FAST, peers])
     monkeypatch.setattr(module, "ONCE", {"sums"})
-    monkeypatch.setattr(module, "measure", lambda name: ran.append(name) or result(1_500, 1.5))
-    assert module.show(argparse.ArgumentParser(), [], 3, None) == 0
-    assert ran == ["sums"]
+    monkeypatch.setattr(module, "measure", lambda name, rounds: ran.append((name, rounds)) or [result(1_500, 1.5)])
+    assert module.show(argparse.ArgumentParser(), [], 3, None) == 1
+    assert ran == [("sums", 3), ("peers adds", 3)]
 
 
 def test_an_unknown_row_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
