@@ -18,8 +18,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import pkgutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,4 +94,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    # /tmp may be memory, where a sync to disk costs nothing.
+    tempfile.tempdir = os.environ.get("TMPDIR", "/var/tmp")
     sys.exit(main(sys.argv[1:]))

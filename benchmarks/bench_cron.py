@@ -36,7 +36,7 @@ def run(full: bool) -> dict[str, Any]:
             for spec, place in pairs:
                 _walk(spec, place, walks)
     ours = used.seconds / (laps * walks * len(pairs))
-    theirs, floor = _croniter(laps * walks // 50), _floor(walks)
+    theirs, floor = _croniter(laps * walks // 50), _floor(laps * walks)
     counted = sum(count_fires(spec, place, START, end) for (spec, place), end in zip(pairs, ends, strict=True))
     return {
         "name": "cron",
