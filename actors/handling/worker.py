@@ -216,11 +216,17 @@ def run(bridge: PipeBridge, job: dict[str, Any]) -> object:
         raise UnknownTaskType(f"{job['source']} declares no task type {definition.type!r}")
     facts = (definition, execution, Instant(job["started_at"]), job["node"])
     if is_async(entry.function):
+        # What holds again once the handler has ended: see below.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return trio.run(_run_async, bridge, entry, facts, job)
     context = SyncContext(*facts, bridge, job["resumed"])
     context.told_trigger(job["trigger"])
     signal.signal(signal.SIGTERM, functools.partial(_raise, bridge))
-    return entry.function(context, **entry.arguments(context.parameters))
+    try:
+        return entry.function(context, **entry.arguments(context.parameters))
+    finally:
+        # It has ended: an interruption that comes now would only keep its result from being told.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _raise(bridge: PipeBridge, _number: int, _frame: FrameType | None) -> None:
@@ -237,12 +243,13 @@ async def _run_async(bridge: PipeBridge, entry: TaskType, facts: Facts, job: dic
     context.told_trigger(job["trigger"])
     token = trio.lowlevel.current_trio_token()
     bridge.on_interrupt(lambda reason: token.run_sync_soon(context.notify, reason))
-    failed: Exception | None = None
+    failed: BaseException | None = HandlerInterrupted(TERMINATED)
     result: object = None
     async with trio.open_nursery() as nursery:
         await nursery.start(_cancel_on_sigterm, context, nursery.cancel_scope)
         try:
             result = await entry.function(context, **entry.arguments(context.parameters))
+            failed = None
         except Exception as error:
             # Carried around the nursery, which would make a group of it.
             failed = error

@@ -90,6 +90,23 @@ async def gives_way_async(ctx: Context) -> None:
         ctx.log.info("finally: %s", ctx.cancellation_reason)
 
 
+def finishes_anyway(ctx: SyncContext) -> str:
+    ctx.log.info("ready")
+    try:
+        time.sleep(60)
+    except BaseException:
+        ctx.log.info("nearly done")
+    return "done"
+
+
+async def finishes_anyway_async(ctx: Context) -> str:
+    ctx.log.info("ready")
+    try:
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        return "done"
+
+
 def closes_descriptors(ctx: SyncContext) -> None:
     os.closerange(3, 256)
 
@@ -192,6 +209,8 @@ for _handler in (
     kill_itself,
     gives_way,
     gives_way_async,
+    finishes_anyway,
+    finishes_anyway_async,
     deaf,
     sees_the_drain,
     obeys_the_drain,

@@ -340,6 +340,22 @@ async def test_a_cancelled_async_process_ends() -> None:
         assert set(keeper.lines) == {"ready", "given way", "finally: lost_lease"}
 
 
+@pytest.mark.parametrize("name", ["finishes_anyway", "finishes_anyway_async"])
+@pytest.mark.parametrize(
+    ("reason", "state", "result"),
+    [("lost_lease", State.COMPLETED, '"done"'), ("cancelled", State.CANCELLED, None)],
+)
+async def test_a_process_that_returns_although_it_was_interrupted_has_done_its_work(
+    name: str, reason: str, state: State, result: str | None
+) -> None:
+    async with running(in_process(name), world=real_world()) as (executor, keeper):
+        await executor.mailbox.tell(start(type=name))
+        await keeper.until(lambda keeper: "ready" in keeper.lines)
+        await executor.mailbox.tell(Interrupt("e1", 1, reason))
+        end = await keeper.end()
+        assert (end.state, end.result) == (state, result)
+
+
 async def test_a_deaf_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.handling.runners.process.KILL_SECONDS", 0.1)
     async with running(in_process("deaf"), world=real_world()) as (executor, keeper):

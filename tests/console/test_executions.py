@@ -28,6 +28,8 @@ def test_newer_ones_are_counted_and_shown_when_asked_for(console: Console) -> No
     page = console.open("/executions")
     expect(page.get_by_role("link", name="first", exact=True)).to_be_visible()
     expect(page.get_by_text("Live")).to_be_visible()
+    # What was read before the events were followed is read once more, within a second.
+    page.wait_for_timeout(2_500)
     started(console, "second", "console.quick")
     expect(page.get_by_role("button", name="1 new: show")).to_be_visible()
     expect(page.get_by_role("link", name="second", exact=True)).to_have_count(0)

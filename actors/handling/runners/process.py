@@ -99,7 +99,10 @@ async def _start(world: World) -> Worker:
 
 
 async def _converse_to_the_end(worker: Worker, entry: TaskType, context: Context) -> dict[str, Any] | None:
-    """As `_converse`. Cancelled, it ends the worker, and serves it while that gives way: it may checkpoint and print."""
+    """As `_converse`. Cancelled, it ends the worker, and serves it while that gives way: it may checkpoint and print.
+
+    A handler that returned nevertheless has done its work: then nothing was interrupted, as with handlers that run here.
+    """
     ended: list[dict[str, Any] | None] = []
     talk = trio.CancelScope(shield=True)
 
@@ -120,7 +123,10 @@ async def _converse_to_the_end(worker: Worker, entry: TaskType, context: Context
                     await worker.told.wait()
             await worker.child.terminate(KILL_SECONDS)
             talk.deadline = trio.current_time() + LAST_WORDS_SECONDS
-            raise
+            with trio.CancelScope(shield=True):
+                await over.wait()
+            if not ended or ended[0] is None or ended[0]["kind"] != "done":
+                raise
     return ended[0]
 
 
