@@ -46,13 +46,13 @@ IN_TABLE = [contender for workload in WORKLOADS.values() for contender in worklo
 
 
 def measured(rate: float, delay: float) -> Result:
-    return Result({"per second": rate, "ms": delay}, cpu_us=5.0)
+    return Result({"per second": rate, "ms": delay}, done=10, cpu_us=5.0)
 
 
 def outcome(*, failed: bool = False) -> Outcome:
     peer = [measured(50.0, 4.0), Result(error="gone\nKeyError: 'x'") if failed else measured(25.0, 8.0)]
     results = {"Ours": [measured(100.0, 1.0), measured(200.0, 2.0)], "Peer": peer, "Limit": [measured(200.0, 0.5)] * 2}
-    return Outcome(WORKLOAD, "usual", results)
+    return Outcome(WORKLOAD, results)
 
 
 # -- arithmetic
@@ -95,7 +95,7 @@ def test_all_play_in_every_round() -> None:
         return measured(float(len(ran)), 1.0)
 
     said: list[str] = []
-    found = play(WORKLOAD, "small", 2, run, said.append)
+    found = play(WORKLOAD, 2, run, said.append)
     assert ran == ["Ours", "Peer", "Limit", "Peer", "Limit", "Ours"]
     assert found.values(OUR, RATE) == [1.0, 6.0]
     assert len(said) == 6
@@ -106,7 +106,7 @@ def test_all_play_in_every_round() -> None:
 
 def test_work_that_was_done_once_counts() -> None:
     said = {"figures": {"per second": 7.0}, "expected": 3, "done": 3, "doubled": 0, "cpu_us": 2.0}
-    assert judged(0, f"a library's words\n{json.dumps(said)}\n", "") == Result({"per second": 7.0}, 2.0)
+    assert judged(0, f"a library's words\n{json.dumps(said)}\n", "") == Result({"per second": 7.0}, 3, 2.0)
     assert "2 of 3 done" in judged(0, json.dumps(said | {"done": 2}), "").error
     assert "1 of them twice" in judged(0, json.dumps(said | {"doubled": 1}), "").error
 
@@ -148,7 +148,7 @@ def test_json_has_a_line_for_each_contender_and_figure() -> None:
     ]  # fmt: skip
     assert lines[2]["times_as_good"] == {"Ours": [2.0, 8.0]}
     assert lines[2]["values"] == [50.0, 25.0]
-    assert lines[2]["count"] == 10
+    assert lines[2]["done"] == [10, 10]
     assert lines[0]["times_as_good"] == {}
 
 

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
             workload = WORKLOADS[name]
             for contender in workload.contenders:
                 ensure(contender.environment)
-            outcome = play(workload, size, options.rounds, run, tell)
+            outcome = play(workload, options.rounds, run, tell)
             good = good and outcome.good
             lines = json_lines(name, outcome) if options.json else [text(name, outcome), ""]
             print("\n".join(lines), flush=True)

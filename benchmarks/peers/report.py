@@ -10,7 +10,7 @@ from .environments import OURS, REQUIREMENTS
 from .rounds import Outcome, spread
 from .workloads import Contender, Figure
 
-NAME = 34
+NAME = 36
 """Columns for a contender's name."""
 
 
@@ -44,7 +44,7 @@ def _table(outcome: Outcome, figure: Figure) -> Iterator[str]:
         found = spread(values)
         cpu = spread([result.cpu_us for result in outcome.results[contender.name]]).median
         between = f"{number(found.lowest)}..{number(found.highest)}"
-        done = getattr(contender.size, outcome.size)
+        done = outcome.results[contender.name][0].done
         ratios = "".join(f"  {_ratio(outcome, one, contender, figure):>34}" for one in ours)
         yield f"  {contender.name:<{NAME}} {done:>7,} {number(found.median):>9} {between:>19} {number(cpu):>7}{ratios}".rstrip()
 
@@ -74,7 +74,7 @@ def json_lines(name: str, outcome: Outcome) -> Iterator[str]:
                 "contender": contender.name,
                 "kind": contender.kind,
                 "requirements": list(REQUIREMENTS.get(contender.environment, ())),
-                "count": getattr(contender.size, outcome.size),
+                "done": [result.done for result in results],
                 "figure": figure.name,
                 "better": "higher" if figure.higher else "lower",
                 "values": outcome.values(contender, figure),

@@ -36,9 +36,10 @@ SHOWN: Final = 1_500
 
 @attrs.frozen
 class Result:
-    """What one process of a contender measured. `error`: why it does not count; empty if it does."""
+    """What one process of a contender measured. `done`: how much it did; `error`: why it does not count; empty if it does."""
 
     figures: dict[str, float] = attrs.field(factory=dict)
+    done: int = 0
     cpu_us: float = 0.0
     error: str = ""
 
@@ -74,7 +75,6 @@ class Outcome:
     """The results of each contender of a workload by its name, round by round."""
 
     workload: Workload
-    size: SizeName
     results: dict[str, list[Result]]
 
     @property
@@ -93,9 +93,7 @@ class Outcome:
         return times_as_good(mine, others, higher=figure.higher) if mine and others else []
 
 
-def play(
-    workload: Workload, size: SizeName, rounds: int, run: Callable[[Contender], Result], say: Callable[[str], None]
-) -> Outcome:
+def play(workload: Workload, rounds: int, run: Callable[[Contender], Result], say: Callable[[str], None]) -> Outcome:
     """All contenders in all rounds."""
     results: dict[str, list[Result]] = {contender.name: [] for contender in workload.contenders}
     for turn in range(rounds):
@@ -104,7 +102,7 @@ def play(
             results[contender.name].append(result)
             told = result.error or ", ".join(f"{value:,.4g} {name}" for name, value in result.figures.items())
             say(f"round {turn + 1}: {contender.name}: {told}")
-    return Outcome(workload, size, results)
+    return Outcome(workload, results)
 
 
 def run_contender(contender: Contender, size: SizeName, servers: Servers, under: Sequence[str]) -> Result:
@@ -148,9 +146,9 @@ def judged(code: int, output: str, log: str) -> Result:
     if code:
         return Result(error=f"exit code {code}: {(output + log).strip()[-SHOWN:]}")
     said = json.loads(output.strip().splitlines()[-1])
-    if said["done"] != said["expected"] or said.get("doubled"):
-        return Result(error=f"WRONG: {said['done']} of {said['expected']} done, {said.get('doubled', 0)} of them twice")
-    return Result(said["figures"], said.get("cpu_us", 0.0))
+    if said["done"] != said["expected"] or said["doubled"]:
+        return Result(error=f"WRONG: {said['done']} of {said['expected']} done, {said['doubled']} of them twice")
+    return Result(said["figures"], said["done"], said["cpu_us"])
 
 
 def tell(line: str) -> None:

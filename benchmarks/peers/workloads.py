@@ -55,7 +55,7 @@ class Workload:
 # -- fires
 
 FAST: Final = Size(200, 10_000, 20_000)
-SLOW: Final = Size(400, 2_000, 10_000)
+SLOW: Final = Size(20, 2_000, 10_000)
 
 RATE: Final = (Figure("per second"),)
 
@@ -140,7 +140,7 @@ def _lateness(how: str, spread: bool) -> Workload:
 
 # -- messages
 
-QUICK: Final = Size(2_000, 100_000, 500_000)
+QUICK: Final = Size(2_000, 500_000, 2_000_000)
 
 
 def _messages(name: str, script: str, environment: str, size: Size, kind: Kind = "peer", **options: Any) -> Contender:
@@ -153,18 +153,18 @@ MESSAGES: Final = Workload(
     (
         _messages("Tocsin, one by one", "tocsin", OURS, QUICK, "ours", batches=False),
         _messages("Tocsin, in batches", "tocsin", OURS, QUICK, "ours", batches=True),
-        _messages("pykka, threads", "pykka", "pykka", Size(2_000, 50_000, 200_000)),
+        _messages("pykka, threads", "pykka", "pykka", Size(2_000, 100_000, 500_000)),
         _messages("thespian, one thread", "thespian", "thespian", Size(500, 20_000, 100_000), base="simpleSystem"),
         _messages("thespian, processes", "thespian", "thespian", Size(200, 5_000, 20_000), base="multiprocTCP"),
-        _messages("raw trio channel", "trio", OURS, Size(2_000, 50_000, 200_000), "limit"),
+        _messages("raw trio channel", "trio", OURS, Size(2_000, 100_000, 500_000), "limit"),
         _messages("raw asyncio.Queue", "asyncio", OURS, QUICK, "limit"),
     ),
 )
 
 # -- cron
 
-WALKED: Final = Size(20, 1_000, 5_000)
-WALKED_SLOWLY: Final = Size(5, 200, 1_000)
+WALKED: Final = Size(20, 10_000, 50_000)
+WALKED_SLOWLY: Final = Size(5, 2_000, 10_000)
 
 CRON: Final = Workload(
     "the next fire of cron expressions in zones, walked from fire to fire",

@@ -5,6 +5,7 @@ import logging
 import time
 from datetime import UTC, datetime
 
+import asyncpg
 import fires_apscheduler4
 import harness
 from apscheduler import AsyncScheduler
@@ -24,6 +25,12 @@ def store():
     return SQLAlchemyDataStore(f"sqlite+aiosqlite:///{harness.OPTIONS['directory']}/jobs.db")
 
 
+async def analyze():
+    connection = await asyncpg.connect(harness.OPTIONS["dsn"])
+    await connection.execute("ANALYZE")
+    await connection.close()
+
+
 async def fire():
     count, starts = harness.OPTIONS["count"], fires_apscheduler4.STARTS
     async with AsyncScheduler(store()) as scheduler:
@@ -31,6 +38,8 @@ async def fire():
         now = datetime.now(UTC)
         for number in range(count):
             await scheduler.add_schedule("job", DateTrigger(now), id=str(number), args=(number,))
+        if harness.OPTIONS["store"] == "postgres":
+            await analyze()
         used = time.process_time()
         await scheduler.start_in_background()
         async with asyncio.timeout(harness.WORK_SECONDS):

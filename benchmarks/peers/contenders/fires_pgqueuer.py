@@ -47,6 +47,7 @@ async def fill():
     for first in range(0, harness.OPTIONS["count"], CALL):
         numbers = range(first, min(first + CALL, harness.OPTIONS["count"]))
         await queries.enqueue(["job"] * len(numbers), [str(number).encode() for number in numbers], [0] * len(numbers))
+    await connection.execute("ANALYZE")
     return connection
 
 

@@ -36,6 +36,7 @@ def measure():
     asyncio.run(fill())
     command = [sys.executable, "-m", "procrastinate", *WORKER.split()]
     with psycopg.connect(harness.OPTIONS["dsn"], autocommit=True) as connection:
+        connection.execute("ANALYZE")
         return harness.work_off([command], lambda: not connection.execute(LEFT).fetchone()[0])
 
 

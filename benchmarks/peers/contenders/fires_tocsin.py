@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import harness
+import psycopg
 import trio
 
 import tocsin
@@ -34,6 +35,9 @@ async def add(node, due):
             for number in range(first, min(first + CALL, COUNT))
         )
         assert not any(isinstance(one, Exception) for one in added), added
+    if harness.OPTIONS["store"] == "postgres":
+        with psycopg.connect(harness.OPTIONS["dsn"], autocommit=True) as connection:
+            connection.execute("ANALYZE")
 
 
 async def fire():
