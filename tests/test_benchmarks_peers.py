@@ -7,6 +7,7 @@ they are is not ours to assert. `./dev bench --peers --small` runs all of them.
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,8 @@ def test_the_text_has_medians_and_ratios() -> None:
     lines = text("some-work", outcome()).splitlines()
     assert lines[0] == "some-work: work"
     rows = [line.split() for line in lines if line.startswith("  Peer")]
-    assert rows[0] == ["Peer", "10", "37.5", "25..50", "5", "5", "(2..8)"]
-    assert rows[1] == ["Peer", "10", "6", "4..8", "5", "4", "(4..4)"]
+    assert rows[0] == ["Peer", "10", "37.5", "25.0..50.0", "5.00", "5.00", "(2.00..8.00)"]
+    assert rows[1] == ["Peer", "10", "6.00", "4.00..8.00", "5.00", "4.00", "(4.00..4.00)"]
     assert lines[-1].strip() == REQUIREMENTS["huey"][0]
 
 
@@ -132,13 +133,8 @@ def test_the_text_says_who_failed() -> None:
 
 
 def test_numbers_have_three_digits() -> None:
-    assert [number(value) for value in (0.01234, 1.5, 99.94, 100.4, 12345.6)] == [
-        "0.0123",
-        "1.5",
-        "99.9",
-        "100",
-        "12,346",
-    ]
+    numbers = {0.01234: "0.0123", 1.5: "1.50", 99.94: "99.9", 99.96: "100", 12345.6: "12,346", 0.0: "0.00"}
+    assert {value: number(value) for value in numbers} == numbers
 
 
 def test_json_has_a_line_for_each_contender_and_figure() -> None:
@@ -154,7 +150,7 @@ def test_json_has_a_line_for_each_contender_and_figure() -> None:
 
 def test_a_failure_makes_the_command_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, "WORKLOADS", {"some-work": WORKLOAD})
-    monkeypatch.setattr(command, "ensure", lambda name: None)
+    monkeypatch.setattr(command, "ensure", no_pip)
     monkeypatch.setattr(command, "run_contender", lambda *_, **__: measured(1.0, 1.0))
     assert command.main(["some-work", "--rounds", "1"]) == 0
     monkeypatch.setattr(command, "run_contender", lambda *_, **__: Result(error="gone"))
@@ -162,6 +158,10 @@ def test_a_failure_makes_the_command_fail(monkeypatch: pytest.MonkeyPatch, capsy
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["errors"] == ["gone"] * 3
     with pytest.raises(SystemExit):
         command.main(["other-work"])
+
+
+def no_pip(name: str) -> None:
+    raise subprocess.CalledProcessError(1, "pip")
 
 
 # -- the table and the scripts
@@ -240,6 +240,12 @@ def test_a_contender_does_its_work(contender: Contender, servers: Servers) -> No
         if contender.script in {one.script for one in workload.contenders}
     )
     assert set(result.figures) == {figure.name for figure in figures}
+
+
+def test_a_server_that_is_missing_is_told_of(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.peers.servers.shutil.which", lambda program: None)
+    needy = Contender("needy", "limit_sqlite", OURS, SIZE, "limit", "redis", {"batch": 1})
+    assert run_contender(needy, "small", servers, ()).error == "Redis is not installed: apt-get install redis-server"
 
 
 def test_a_contender_that_cannot_work_is_seen(servers: Servers) -> None:

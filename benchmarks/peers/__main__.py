@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 import shlex
+import subprocess
 import sys
 from functools import partial
 
@@ -13,7 +14,16 @@ from .environments import ensure
 from .report import json_lines, text
 from .rounds import SizeName, play, run_contender, tell
 from .servers import Servers
-from .workloads import WORKLOADS
+from .workloads import WORKLOADS, Workload
+
+
+def install(workload: Workload) -> None:
+    """Make the environments of all contenders; those whose peer cannot be had fail when they run."""
+    for name in dict.fromkeys(contender.environment for contender in workload.contenders):
+        try:
+            ensure(name)
+        except subprocess.CalledProcessError as error:
+            tell(f"{name}: pip ended with {error.returncode}")
 
 
 def main(arguments: list[str]) -> int:
@@ -40,8 +50,7 @@ def main(arguments: list[str]) -> int:
         run = partial(run_contender, size=size, servers=servers, under=shlex.split(options.under))
         for name in options.workload or WORKLOADS:
             workload = WORKLOADS[name]
-            for contender in workload.contenders:
-                ensure(contender.environment)
+            install(workload)
             outcome = play(workload, options.rounds, run, tell)
             good = good and outcome.good
             lines = json_lines(name, outcome) if options.json else [text(name, outcome), ""]

@@ -16,7 +16,7 @@ NAME = 36
 
 def number(value: float) -> str:
     """Whole from a hundred on, three digits below."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 
 def text(name: str, outcome: Outcome) -> str:

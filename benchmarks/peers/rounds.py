@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
+from runtime.errors import TocsinError
+
 from .environments import python_of
 from .servers import Servers, directory_on_disk
 from .workloads import Contender, Figure, Workload
@@ -107,6 +109,13 @@ def play(workload: Workload, rounds: int, run: Callable[[Contender], Result], sa
 
 def run_contender(contender: Contender, size: SizeName, servers: Servers, under: Sequence[str]) -> Result:
     """One process of a contender, with an empty directory and an empty database. under: a command put before its own."""
+    try:
+        return _run_contender(contender, size, servers, under)
+    except TocsinError as error:  # a server that is not installed or does not start
+        return Result(error=str(error))
+
+
+def _run_contender(contender: Contender, size: SizeName, servers: Servers, under: Sequence[str]) -> Result:
     with directory_on_disk() as directory, servers.lend(contender.server) as lent:
         options = {
             "count": getattr(contender.size, size),
