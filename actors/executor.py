@@ -20,7 +20,7 @@ import trio
 from runtime.actor import Actor
 from runtime.clock import Instant
 from runtime.errors import ActorCrashed, ActorStopped, InvalidRequest, MailboxFull, StoreUnavailable
-from runtime.log_context import logged_with
+from runtime.log_context import log_from_here_with
 from runtime.mailbox import DEFAULT_CAPACITY, Mailbox, Reply, ask
 from runtime.world import World
 
@@ -263,13 +263,14 @@ class Executor(Actor[Message]):
             return await self._hooked(job)
 
     async def _hooked(self, job: Job) -> str | None:
-        context, entry = job.context, job.type
-        around = self._catalogue.hooks.around(entry.name, context.task)
-        with logged_with(partial(log_facts, context)):
-            if around is None:
-                return await self._run_handler(job)
-            run = partial(self._run_handler, job)
-            return await run_hooked(self._world, around, context, run, partial(self._hook_failed, context))
+        context, entry, hooks = job.context, job.type, self._catalogue.hooks
+        # The pool gives every attempt a context of its own.
+        log_from_here_with(partial(log_facts, context))
+        around = hooks.around(entry.name, context.task) if hooks.surround else None
+        if around is None:
+            return await self._run_handler(job)
+        run = partial(self._run_handler, job)
+        return await run_hooked(self._world, around, context, run, partial(self._hook_failed, context))
 
     def _hook_failed(self, context: Context, complaint: str) -> None:
         self.hook_errors += 1

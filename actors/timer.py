@@ -67,6 +67,7 @@ class Timer(Actor[Event]):
     async def receive_batch(self, messages: list[Event]) -> None:
         """Hand the batch to the core; only the last of its alarms counts."""
         now = self._world.now()
+        alarm: SetAlarm | None = None
         for message in messages:
             if isinstance(message, Owned):
                 self._owned = message
@@ -75,8 +76,12 @@ class Timer(Actor[Event]):
             for directive in self._core.handle(message, now):
                 if isinstance(directive, Settle):
                     await self._keeper.tell(directive)
+                elif isinstance(directive, SetAlarm):
+                    alarm = directive
                 else:
                     self._perform(directive)
+        if alarm is not None:
+            self._perform(alarm)
 
     def lateness(self) -> Micros:
         """How long the oldest due task has been waiting for its commit."""

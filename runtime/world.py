@@ -304,6 +304,8 @@ class KernelAlarm:
         self._descriptor: int | None = None
 
     def set(self, at: Instant | None) -> None:
+        if at == self._wanted:
+            return
         self._wanted = at
         if self._descriptor is not None:
             self._arm(self._descriptor)

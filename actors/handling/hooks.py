@@ -141,9 +141,12 @@ class Hooks:
         hooks = self._hooks[when]
         return tuple([hook for hook in hooks if hook.matches(type_name, task)]) if hooks else ()
 
+    @property
+    def surround(self) -> bool:
+        """Whether any may be called around an attempt, which is rare."""
+        return bool(self._hooks["before"] or self._hooks["after"])
+
     def around(self, type_name: str, task: str) -> Around | None:
-        """Those for an attempt; None when there are none, which is the common case."""
-        if not (self._hooks["before"] or self._hooks["after"]):
-            return None
+        """Those for an attempt; None when there are none."""
         found = Around(self.matching("before", type_name, task), self.matching("after", type_name, task))
         return found if found.before or found.after else None
