@@ -123,7 +123,7 @@ def _is_common(task: Task, claims: Claims) -> bool:
         or state.next_fire <= state.settled_through
         or state.phase is not Phase.ACTIVE
         or state.catching_up is not None
-        or definition.bounds.max_runs is not None
+        or (definition.bounds.max_runs is not None and state.runs + 1 >= definition.bounds.max_runs)
         or definition.bounds.calendars
         or definition.dependencies is not None
         or definition.policies.lateness_limit is not None

@@ -80,7 +80,8 @@ def tasks(draw: st.DrawFn, *, busy: bool) -> Task:
     """A task that is due around now; mostly with something open if `busy`, else mostly with nothing."""
     definition: Definition = draw(definitions)
     if draw(MOSTLY):
-        definition = evolve(definition, bounds=UNBOUNDED, policies=DEFAULT_POLICIES)
+        bounds = evolve(UNBOUNDED, max_runs=draw(st.sampled_from([None, None, 2, 4])))
+        definition = evolve(definition, bounds=bounds, policies=DEFAULT_POLICIES)
     begin = Instant(NOW - draw(st.integers(0, 30)) * SECOND)
     phase = draw(st.sampled_from([Phase.ACTIVE, Phase.ACTIVE, Phase.ACTIVE, Phase.PAUSED, Phase.FINISHED]))
     next_fire = next_after(definition.trigger, definition.bounds, begin) if phase is Phase.ACTIVE else None
