@@ -182,6 +182,11 @@ class Keeper(Actor[Event]):
         return self._core.claims.boot
 
     @property
+    def is_busy(self) -> bool:
+        """Whether something waits to be decided, or is being committed."""
+        return self._flight is not None or len(self.mailbox) > 0
+
+    @property
     def completed(self) -> int:
         """Executions that this keeper has recorded as COMPLETED, in this life and the former ones."""
         return self._completed

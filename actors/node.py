@@ -110,7 +110,7 @@ class Node:
         self.scope = EVERYTHING
         self.tracer: Tracer | None = None
         self.draining = trio.Event()
-        self.turns = Turns()
+        self.turns = Turns(lambda: durable.keeper.is_busy or memory.keeper.is_busy)
         self.job_queue = job_queue
         self.tallies: dict[str, Callable[[], Mapping[str, int]]] = {}
         self.beside: list[Callable[[], list[str]]] = [] if job_queue is None else [job_queue.complaints]
