@@ -133,7 +133,7 @@ def _growth(lines: Lines) -> Iterable[tuple[str, str]]:
 
 
 def _soak(lines: Lines) -> Iterable[tuple[str, str]]:
-    titles = {"simulated": "24 simulated hours, 10 fires a second", "real": "one hour, 100 fires a second"}
+    titles = {"simulated": "10 fires a second, in virtual time", "real": "100 fires a second, in real time"}
     for part, title in titles.items():
         label = f"{part}: resident MB"
         series = [line["series"][label] for line in lines if label in line.get("series", {})]

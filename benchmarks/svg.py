@@ -135,7 +135,9 @@ def curves(
         y = at_y(tick)
         parts += [_rule(LINE_LEFT, y, right, y), _text(LINE_LEFT - 8, y + 4, number(tick), anchor="end")]
     marks = [10.0**power for power in range(math.ceil(low), math.floor(high) + 1)] if decades else steps(high)
-    parts += [_text(at_x(mark), floor + 16, number(mark), anchor="middle") for mark in marks if low <= mark or decades]
+    parts += [
+        _text(at_x(mark), floor + 16, number(mark), anchor="middle") for mark in marks if decades or low <= mark <= high
+    ]
     if bound is not None:
         path = f"M{LINE_LEFT} {at_y(bound):.1f}H{right}"
         parts.append(f'<path d="{path}" stroke="{TEXT}" stroke-width="1.5" stroke-dasharray="6 4"/>')

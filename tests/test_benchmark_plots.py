@@ -79,6 +79,12 @@ def test_a_curve_may_be_flat_or_a_point() -> None:
     ElementTree.fromstring(curves("memory", "hours", "MB", [Curve("m", ((0.0, 80.0), (1.0, 80.0)))]))
 
 
+def test_nothing_stands_beyond_the_end_of_the_axis() -> None:
+    found = texts(curves("memory", "hours", "MB", [Curve("m", ((0.25, 80.0), (24.0, 80.0)))]))
+    assert {"5", "20"} <= set(found)
+    assert not {"0.25", "25"} & set(found)
+
+
 def test_steps_are_round_and_reach_the_highest() -> None:
     assert steps(2.3) == [0, 0.5, 1, 1.5, 2, 2.5]
     assert steps(100) == [0, 20, 40, 60, 80, 100]
