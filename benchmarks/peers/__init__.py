@@ -7,9 +7,10 @@ round every contender runs once in a process of its own, and each round begins w
 changes meanwhile changes all of them. What is told of a figure is its median over the rounds, and the lowest and highest. A
 ratio is taken within a round, and is above 1 where ours is better. A contender that did not do all of its work, or did some of
 it twice, is shown as failed and the command exits with 1.
+On two cores all of it takes twenty minutes, and `--small` less than two.
 
     environments    a virtual environment for each peer with pinned versions, made in `.peers/` when it is first needed
-    servers         PostgreSQL and Redis as child processes on free ports of loopback, with the durability they have by default
+    servers         child processes on free ports of loopback: PostgreSQL as it is by default, Redis with a log synced each second
     workloads       the table: who takes part with which options, how much is done, what is measured
     contenders/     a script for each workload and peer; `harness` is what they share
     rounds          runs them, and computes ratios and spreads

@@ -14,7 +14,7 @@ from actors.handling.catalogue import Catalogue, task_type
 COUNT = harness.OPTIONS["count"]
 
 LEAD_SECONDS = 2.0
-SECONDS_TO_ADD = 0.0002
+SECONDS_TO_ADD = 0.0004
 """For one task, at the most."""
 
 CALL = 1_000
