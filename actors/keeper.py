@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, TypeVar, assert_never
 
@@ -25,9 +25,7 @@ from .keeper_claims import Claims
 from .keeper_core import KeeperCore
 from .keeper_messages import (
     Answer,
-    AttemptsEnded,
     Backlog,
-    CreateTasks,
     Directive,
     Event,
     Happened,
@@ -43,16 +41,16 @@ from .keeper_messages import (
     RequestSync,
     Reschedule,
     SchedulerPaused,
-    Settle,
     Start,
     StopClaiming,
 )
 from .keeper_needs import Needs
 from .keeper_notes import noted
+from .keeper_slices import slices
 from .keeper_staging import Plan
 from .live.figures import CommitFigures
 from .model.lifecycle import State
-from .sharing_messages import Changed, EndTasks, Observed, PeersChanged, SendDeclined, SendOffer, SharingDirective
+from .sharing_messages import Changed, EndTasks, PeersChanged, SendDeclined, SendOffer, SharingDirective
 from .store.port import Commit, CommitResult, Store
 from .store.shared import SharedStore
 from .timer_messages import Event as TimerEvent
@@ -464,42 +462,3 @@ def is_empty(commit: Commit) -> bool:
     """Whether there is nothing to write."""
     rows = commit.creates or commit.updates or commit.progress or commit.logs or commit.audits or commit.calendars
     return not (rows or commit.counts or commit.pause or commit.outbox or commit.deliveries or commit.event_states)
-
-
-def weight(message: Event) -> int:
-    """How many tasks a message is about, as far as that is known."""
-    match message:
-        case Settle(task_ids=entries) | Reconsider(task_ids=entries) | Backlog(task_ids=entries):
-            return len(entries)
-        case Recalculate(task_ids=entries) | Changed(task_ids=entries) | Observed(waiting=entries):
-            return len(entries)
-        case AttemptsEnded(ends=entries) | CreateTasks(definitions=entries):
-            return len(entries)
-        case _:
-            return 1
-
-
-def split(message: Event, size: int) -> Iterator[Event]:
-    """A message about many tasks as several about at most `size`; one with an answer stays whole."""
-    match message:
-        case Settle(task_ids=ids) if len(ids) > size:
-            yield from (Settle(ids[start : start + size]) for start in range(0, len(ids), size))
-        case AttemptsEnded(ends=ends) if len(ends) > size:
-            yield from (AttemptsEnded(ends[start : start + size]) for start in range(0, len(ends), size))
-        case _:
-            yield message
-
-
-def slices(messages: Iterable[Event], size: int) -> Iterator[list[Event]]:
-    """The messages in their order, in lists that are about at most `size` tasks each (more if a single message is)."""
-    piece: list[Event] = []
-    filled = 0
-    for message in (part for whole in messages for part in split(whole, size)):
-        heavy = weight(message)
-        if piece and filled + heavy > size:
-            yield piece
-            piece, filled = [], 0
-        piece.append(message)
-        filled += heavy
-    if piece:
-        yield piece

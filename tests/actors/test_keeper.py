@@ -15,7 +15,7 @@ import trio.testing
 from actors.command_messages import PauseTask
 from actors.executor_messages import Resync
 from actors.herald_messages import Noted
-from actors.keeper import MAX_REDECISIONS, RETRY_SECONDS, Keeper, slices, split, weight
+from actors.keeper import MAX_REDECISIONS, RETRY_SECONDS, Keeper
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import (
     AttemptsEnded,
@@ -31,6 +31,7 @@ from actors.keeper_messages import (
     Start,
     StopClaiming,
 )
+from actors.keeper_slices import slices, split, weight
 from actors.model.lifecycle import State
 from actors.model.retention import Purged, Retention, Slice, Stage
 from actors.store.memory import MemoryStore

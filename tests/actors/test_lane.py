@@ -12,8 +12,8 @@ import trio
 import actors.timer_core
 from actors.command_messages import PauseTask, RunTask
 from actors.executor_messages import Drain
-from actors.keeper import slices, weight
 from actors.keeper_messages import AttemptEnd, AttemptsEnded, CreateTasks, Happened, Purge, Settle, StopClaiming
+from actors.keeper_slices import slices, weight
 from actors.model.lifecycle import Phase, State
 from actors.model.policy import Overlap, Policies
 from actors.model.retention import Purged, Retention, Slice, Stage
