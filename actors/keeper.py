@@ -309,6 +309,8 @@ class Keeper(Actor[Event]):
             self._flight.landed(CommitResult())
         else:
             self._nursery.start_soon(self._fly, self._flight, commit)
+            # The writer begins before the next slice is decided, which takes as long as the commit.
+            await trio.lowlevel.checkpoint()
 
     async def _fly(self, flight: Flight, commit: Commit) -> None:
         self._world.failpoint("keeper.committing")
