@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final, TypeVar
@@ -21,6 +21,8 @@ LARGE_DEFINITION: Final = 2_000
 """Characters from which a definition lies in a table of its own: a fire rewrites its task's row, four to a page."""
 
 E = TypeVar("E", bound=StrEnum)
+
+Row = tuple[Any, ...]
 
 STATE_COLUMNS: Final = (
     "version",
@@ -44,13 +46,17 @@ STATE_COLUMNS: Final = (
     "completed_start",
     "last_state",
 )
-# The driver binds an exact str fast and an enum's member slowly: `_value_` is the exact str.
-_state_values = attrgetter(
-    *(
-        "phase._value_" if name == "phase" else "status._value_" if name == "status" else name
-        for name in STATE_COLUMNS[:-1]
-    )
-)
+_WORDS: Final = frozenset({"phase", "status", "last_state"})
+"""Columns of the state that hold the members of an enum."""
+
+
+def _values(columns: Sequence[str]) -> Callable[[TaskState], Row]:
+    """Reads these columns of a state, of which none may be an enum's and empty."""
+    # The driver binds an exact str fast and an enum's member slowly: `_value_` is the exact str.
+    return attrgetter(*(f"{name}._value_" if name in _WORDS else name for name in columns))
+
+
+_state_values = _values(STATE_COLUMNS[:-1])
 
 DEFINITION_COLUMNS: Final = ("tenant", "name", "type", "priority", "ttl", "began_at", "parcel", "definition")
 
@@ -190,8 +196,6 @@ COMPLETED_COLUMNS: Final = ("version", "status", "completed", "last_state", "las
 ENDED_COLUMNS: Final = ("state", "started_at", "ended_at")
 """Of that execution."""
 
-Row = tuple[Any, ...]
-
 
 def _text(member: StrEnum | None) -> str | None:
     return None if member is None else member._value_
@@ -221,21 +225,8 @@ def update_row(update: Update) -> Row:
     return (update.task_id, update.expected, update.due, *state_values(update.state))
 
 
-_fired_values = attrgetter(
-    "version",
-    "phase._value_",
-    "status._value_",
-    "next_fire",
-    "settled_through",
-    "fence",
-    "runs",
-    "last_execution",
-    "last_started_at",
-    "last_admitted",
-)
-_completed_values = attrgetter(
-    "version", "status._value_", "completed", "last_state._value_", "last_ended_at", "completed_start"
-)
+_fired_values = _values(FIRED_COLUMNS[1:])
+_completed_values = _values(COMPLETED_COLUMNS)
 _started_values = attrgetter("fence", "boot", "node", "started_at", "revision", "assigned")
 
 
