@@ -14,7 +14,7 @@ from tests.servers import server_directory
 from tocsin.embedded.postgres import EmbeddedPostgres
 
 SMALL: Final = unit_store.Size(burst=300, steady=100, rounds=1, seconds=0.3)
-FULL: Final = unit_store.Size(burst=10_000, steady=1_000, rounds=8, seconds=2.0)
+FULL: Final = unit_store.Size(burst=10_000, steady=1_000, rounds=6, seconds=2.0)
 
 
 def run(full: bool) -> dict[str, Any]:

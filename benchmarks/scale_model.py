@@ -44,7 +44,10 @@ FREEZE_AGE: Final = 200_000_000
 """autovacuum_freeze_max_age: transactions after which a table is vacuumed whatever else is so."""
 
 VACUUM_SHARE: Final = 0.05
-"""The table's own `autovacuum_vacuum_scale_factor`."""
+"""The tables' own `autovacuum_vacuum_scale_factor`."""
+
+DEAD_ROW_BYTES, MAINTENANCE_BYTES = 6, 64 * 2**20
+"""What a pass remembers of a dead row, and `maintenance_work_mem`, PostgreSQL's default."""
 
 CONNECTIONS_PER_NODE: Final = 9
 """Writer, leases, wake-ups, four readers, two of lists (`actors/lanes.py`, `actors/store/postgres.py`)."""
@@ -195,6 +198,23 @@ def vacuum_interval(units: Units, shape: Shape) -> float:
     return VACUUM_SHARE * shape.tasks / (shape.fires * units["dead rows of tasks, not pruned in place, all at once"])
 
 
+def executions_vacuum_seconds(units: Units, shape: Shape) -> float:
+    """One pass over the executions: what dies lies together, but every index is read whole, and again for each memory full of
+    dead rows (PostgreSQL 15: six bytes for each)."""
+    kept = executions_kept(shape)
+    dead = VACUUM_SHARE * kept
+    index_bytes = _sum_bytes(units, "fire", EXECUTION_PARTS[1:])
+    heap = dead * units["bytes per fire: executions, all at once"] / PAGE
+    reads = kept * index_bytes / PAGE * max(1.0, dead * DEAD_ROW_BYTES / MAINTENANCE_BYTES)
+    written = heap + dead * index_bytes / PAGE
+    return (written * (COST_DIRTY + COST_MISS) + reads * COST_MISS) / VACUUM_COST_PER_SECOND
+
+
+def executions_vacuum_interval(shape: Shape) -> float:
+    """Seconds until 5 % are dead: one version by the end of each execution, one when it is purged."""
+    return VACUUM_SHARE * executions_kept(shape) / (shape.fires * 2)
+
+
 def server_cores(units: Units, shape: Shape, *, search: bool) -> float:
     """Processors that the database needs. search: with the search for dead processes, as it reads all executions."""
     rate = shape.fires / shape.nodes
@@ -260,7 +280,7 @@ def uses(units: Units, shape: Shape, capacities: Capacities | None = None) -> li
         Use("a node's loop", rate * per_fire(units, "node CPU us", rate) / 1e6, 1.0, "cores"),
         Use("timer's window", rate * WINDOW / SECOND, WINDOW_LIMIT, "tasks"),
         Use(
-            "PostgreSQL: processors, but for searches for dead processes",
+            "PostgreSQL: processors for all else",
             server_cores(units, shape, search=False),
             there.cores,
             "cores",
@@ -274,6 +294,12 @@ def uses(units: Units, shape: Shape, capacities: Capacities | None = None) -> li
         ),
         Use("PostgreSQL: memory for what is hot", hot_bytes(units, shape) / 1e9, there.memory_bytes / 1e9, "GB"),
         Use("PostgreSQL: autovacuum of `tasks`", seconds, vacuum_interval(units, shape), "s"),
+        Use(
+            "PostgreSQL: autovacuum of `executions`",
+            executions_vacuum_seconds(units, shape),
+            executions_vacuum_interval(shape),
+            "s",
+        ),
         Use("PostgreSQL: transaction numbers", written * DAY / FREEZE_AGE * seconds, DAY, "s"),
         Use("purge: executions removed", shape.fires, purge_rate(units, "executions removed"), "1/s"),
         Use("purge: a walk over all tasks", shape.tasks / purge_rate(units, "tasks looked at"), DAY, "s"),
@@ -359,7 +385,7 @@ def table(units: Units, shapes: Sequence[Shape] = SHAPES, capacities: Capacities
         for column in columns:
             use = column.get(resource)
             cells.append("-" if use is None else f"{number(use.used)} ({percent(use.share)})")
-        varies = resource == "PostgreSQL: autovacuum of `tasks`"
+        varies = resource.startswith("PostgreSQL: autovacuum")
         there = "until the next is due" if varies else f"{number(last.capacity)} {last.unit}"
         lines.append(f"| {resource}{'' if not varies else ', s'} | {there} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
