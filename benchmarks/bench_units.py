@@ -28,15 +28,12 @@ def run(full: bool) -> dict[str, Any]:
         store = unit_store.measure(server, Path(name), size)
     done, wanted = int(store.pop("done")), int(store.pop("wanted"))
     figures = store | unit_cluster.measure((3, 10, 100) if full else (3,), 10.0 if full else 2.0)
-    least = figures["server CPU us per search, if the index held"]
     return {
         "name": "units",
         "figures": figures,
         "ratios": {
             "a fire a second in each of many tasks / all at once, server CPU": figures["server CPU us, steady"]
             / figures["server CPU us, all at once"],
-            "search for dead processes / if the index held": figures["server CPU us per search for dead processes"]
-            / max(1.0, least),
         },
         "check": {"expected": wanted, "actual": min(done, wanted)},
     }

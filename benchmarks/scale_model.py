@@ -21,7 +21,6 @@ import attrs
 from actors.janitor import PAUSE_BETWEEN_SLICES
 from actors.model.retention import KEEP_LAST, SLICE
 from actors.store.port import DEFAULT_PARTITIONS
-from actors.store.postgres_link import PostgresLimits
 from actors.timer_core import WINDOW, WINDOW_LIMIT
 from benchmarks.svg import Bar, bars
 from runtime.clock import SECOND
@@ -215,8 +214,8 @@ def executions_vacuum_interval(shape: Shape) -> float:
     return VACUUM_SHARE * executions_kept(shape) / (shape.fires * 2)
 
 
-def server_cores(units: Units, shape: Shape, *, search: bool) -> float:
-    """Processors that the database needs. search: with the search for dead processes, as it reads all executions."""
+def server_cores(units: Units, shape: Shape) -> float:
+    """Processors that the database needs."""
     rate = shape.fires / shape.nodes
     fires = shape.fires * per_fire(units, "server CPU us", rate)
     seconds = shape.nodes * units["server CPU us per node and second"]
@@ -225,10 +224,7 @@ def server_cores(units: Units, shape: Shape, *, search: bool) -> float:
     reads = shape.nodes * ahead / (WINDOW / SECOND / 2)
     own = ahead * units["server CPU us per entry read"] / (WINDOW / SECOND / 2)
     window = reads * units["server CPU us per entry passed over"] + own
-    dead = (
-        shape.nodes * executions_kept(shape) * units["server CPU us per search, by stored execution"] if search else 0.0
-    )
-    return (fires + seconds + window + dead) / 1e6
+    return (fires + seconds + window) / 1e6
 
 
 def commits(units: Units, shape: Shape) -> float:
@@ -275,16 +271,10 @@ def uses(units: Units, shape: Shape, capacities: Capacities | None = None) -> li
     wal += page_images(units, shape, there) * units["bytes of a page image, all at once"]
     kept, seconds = executions_kept(shape), vacuum_seconds(units, shape)
     written = commits(units, shape)
-    searched = kept * units["server CPU us per search, by stored execution"] / 1e6
     found = [
         Use("a node's loop", rate * per_fire(units, "node CPU us", rate) / 1e6, 1.0, "cores"),
         Use("timer's window", rate * WINDOW / SECOND, WINDOW_LIMIT, "tasks"),
-        Use(
-            "PostgreSQL: processors for all else",
-            server_cores(units, shape, search=False),
-            there.cores,
-            "cores",
-        ),
+        Use("PostgreSQL: processors", server_cores(units, shape), there.cores, "cores"),
         Use("PostgreSQL: write-ahead log", wal / 1e6, there.wal_bytes / 1e6, "MB/s"),
         Use(
             "PostgreSQL: disk",
@@ -307,13 +297,6 @@ def uses(units: Units, shape: Shape, capacities: Capacities | None = None) -> li
     if clustered:
         notified = units["commits/s with a notification, 8 sessions"]
         found += [
-            Use("search for dead processes: one", searched, PostgresLimits().read, "s"),
-            Use(
-                "PostgreSQL: processors, with all those searches",
-                server_cores(units, shape, search=True),
-                there.cores,
-                "cores",
-            ),
             Use("PostgreSQL: connections", shape.nodes * CONNECTIONS_PER_NODE, there.connections, "connections"),
             Use("notifications", written * shape.elsewhere, notified, "commits/s"),
             Use("ZooKeeper: writes", zookeeper_writes(units, shape.nodes), there.zookeeper_writes, "1/s"),

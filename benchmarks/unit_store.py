@@ -60,11 +60,6 @@ _CHANGED: Final = (
 _WAL: Final = """SELECT sum(record_length), sum(fpi_length), count(*) FILTER (WHERE fpi_length > 0)
     FROM public.pg_get_wal_records_info(%s::pg_lsn, %s::pg_lsn)"""
 
-_DEAD: Final = """SELECT DISTINCT boot FROM executions
-    WHERE (state IN ('WAITING', 'RUNNING', 'CRASHED') OR lingers = 1) AND (state = 'RUNNING' OR lingers = 1)
-    AND boot IS NOT NULL AND boot NOT IN (SELECT boot FROM leases WHERE NOT buried) ORDER BY boot"""
-"""The search for dead processes, in words that the index of open executions answers."""
-
 
 @attrs.frozen
 class Size:
@@ -222,7 +217,6 @@ def _kept(server: EmbeddedPostgres, dsn: str, fired: int) -> dict[str, float]:
         link.execute("VACUUM ANALYZE executions")
         sizes: dict[str, int] = dict(link.execute(_SIZES).fetchall())
         found = {f"bytes per task, packed: {name}": sizes[name] / fired for name in sizes if name.startswith("tasks")}
-        found["server CPU us per search, if the index held"] = _timed(server, 20, lambda: link.execute(_DEAD))[1] * 1e6
     store = PostgresStore(dsn)
     store.open(new_cluster_id="bench", partitions=DEFAULT_PARTITIONS, timezone_database=database_version())
     try:
@@ -255,15 +249,11 @@ def _seconds(server: EmbeddedPostgres, store: PostgresStore, stored: int) -> dic
         store.waiting(WAITING_READ, None, owned)
         store.told_to_stop("boot", STOPPING_READ)
         store.due(owned, Instant(0), WINDOW_LIMIT)
+        store.dead_boots()
 
     times = 200 if stored > 1_000 else 20
     _, usual = _timed(server, times, second)
-    _, dead = _timed(server, times // 10, store.dead_boots)
-    return {
-        "server CPU us per node and second": usual * 1e6,
-        "server CPU us per search for dead processes": dead * 1e6,
-        "server CPU us per search, by stored execution": dead / stored * 1e6,
-    }
+    return {"server CPU us per node and second": usual * 1e6}
 
 
 def _slices(store: PostgresStore) -> dict[str, float]:

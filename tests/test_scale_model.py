@@ -50,7 +50,7 @@ def test_nothing_gets_easier_as_a_cluster_grows(resource: str) -> None:
 def test_twice_the_machine_is_half_used() -> None:
     there = Capacities()
     twice = attrs.evolve(there, cores=2 * there.cores, disk_bytes=2 * there.disk_bytes)
-    for resource in ("PostgreSQL: disk", "PostgreSQL: processors for all else"):
+    for resource in ("PostgreSQL: disk", "PostgreSQL: processors"):
         assert share(LARGE, resource, twice) == pytest.approx(share(LARGE, resource) / 2)
 
 

@@ -36,12 +36,12 @@ CALENDARS_HELD: Final = 1_000
 TASKS_AT_ONCE: Final = 2_000
 """Tasks of one statement: some megabytes of answer."""
 
-_OPEN: Final = "(e.state IN ('WAITING', 'RUNNING', 'CRASHED') OR e.lingers = 1)"
-_HOLDS: Final = "(e.state = 'RUNNING' OR e.lingers = 1)"
+OPEN: Final = "(e.state IN ('WAITING', 'RUNNING', 'CRASHED') OR e.lingers = 1)"
+HOLDS: Final = "(e.state = 'RUNNING' OR e.lingers = 1)"
 _EXECUTION: Final = ", ".join(f"e.{column}" for column in EXECUTION_COLUMNS)
 _TASK: Final = (
     f"SELECT t.id, d.definition, (SELECT json_agg(json_build_array({_EXECUTION}) ORDER BY e.number) FROM executions AS e "
-    f"WHERE e.task_id = t.id AND {_OPEN}), {', '.join('t.' + column for column in STATE_COLUMNS)}, d.content_type, d.extra "
+    f"WHERE e.task_id = t.id AND {OPEN}), {', '.join('t.' + column for column in STATE_COLUMNS)}, d.content_type, d.extra "
 )
 _BOTH: Final = "FROM tasks AS t JOIN definitions AS d ON d.task_id = t.id "
 _TASKS_BY_ID: Final = f"{_TASK}{_BOTH}WHERE t.id = ANY(%s)"
@@ -136,7 +136,7 @@ def orphans(
     among, values = _among("(SELECT partition FROM tasks AS t WHERE t.id = e.task_id)", partitions)
     return _ids(
         connection,
-        f"SELECT DISTINCT e.task_id FROM executions AS e WHERE {_OPEN} AND {_HOLDS} "
+        f"SELECT DISTINCT e.task_id FROM executions AS e WHERE {OPEN} AND {HOLDS} "
         f"AND coalesce(e.boot, '') <> ALL(%s) {among}LIMIT %s",
         (list(live_boots), *values, limit),
     )
@@ -145,7 +145,7 @@ def orphans(
 def granted_until(connection: Connection) -> Instant | None:
     """See the port."""
     row = connection.execute(
-        f"SELECT max(e.due) FROM executions AS e WHERE {_OPEN} AND e.state = 'WAITING' AND e.waits_for = 'governor'"
+        f"SELECT max(e.due) FROM executions AS e WHERE {OPEN} AND e.state = 'WAITING' AND e.waits_for = 'governor'"
     ).fetchone()
     return None if row is None else last_instant(row[0])
 
@@ -154,14 +154,14 @@ def occupied(connection: Connection) -> list[str]:
     """See the port."""
     return _ids(
         connection,
-        f"SELECT DISTINCT e.task_id FROM executions AS e WHERE {_OPEN} AND {_HOLDS} ORDER BY e.task_id",
+        f"SELECT DISTINCT e.task_id FROM executions AS e WHERE {OPEN} AND {HOLDS} ORDER BY e.task_id",
     )
 
 
 def locks(connection: Connection, limit: int) -> list[Execution]:
     """See the port."""
     rows = connection.execute(
-        f"SELECT {_EXECUTION} FROM executions AS e WHERE e.key IS NOT NULL AND {_HOLDS} ORDER BY e.key, e.id LIMIT %s",
+        f"SELECT {_EXECUTION} FROM executions AS e WHERE e.key IS NOT NULL AND {HOLDS} ORDER BY e.key, e.id LIMIT %s",
         (limit,),
     )
     return [read_execution(list(row)) for row in rows]
@@ -195,7 +195,7 @@ def waiting(
     return _ids(
         connection,
         f"SELECT e.task_id FROM executions AS e JOIN tasks AS t ON t.id = e.task_id "
-        f"JOIN definitions AS d ON d.task_id = e.task_id WHERE {_OPEN} AND e.state = 'WAITING' "
+        f"JOIN definitions AS d ON d.task_id = e.task_id WHERE {OPEN} AND e.state = 'WAITING' "
         f"AND e.waits_for IN ('slot', 'node', 'queue', 'key', 'governor') AND e.due IS NULL {of_type}{of_partition}"
         "GROUP BY e.task_id, d.priority ORDER BY d.priority, min(e.id) LIMIT %s",
         (*type_values, *partition_values, limit),

@@ -15,6 +15,7 @@ from runtime.errors import Conflict, LeaseLost
 from . import postgres_bulk as bulk
 from .postgres_activity import note_handovers
 from .postgres_link import Connection, PostgresLimits, connect
+from .postgres_read import HOLDS, OPEN
 from .postgres_side import scheduler_pause
 from .postgres_write import CHANNEL
 from .shared import LEASES_KEPT, Shared, until
@@ -148,12 +149,16 @@ def shared(connection: Connection, now: Instant | None) -> Shared:
     return Shared(scheduler_pause(connection), graph, calendars, database, tuple(live))
 
 
+# In the words of the index of open executions, which is looked into once a second by every node.
+DEAD_BOOTS: Final = (
+    f"SELECT DISTINCT e.boot FROM executions AS e WHERE {OPEN} AND {HOLDS} AND e.boot IS NOT NULL "
+    "AND e.boot NOT IN (SELECT boot FROM leases WHERE NOT buried) ORDER BY e.boot"
+)
+
+
 def dead_boots(connection: Connection) -> list[str]:
     """See the port."""
-    rows = connection.execute(
-        "SELECT DISTINCT boot FROM executions WHERE (state = 'RUNNING' OR lingers <> 0) AND boot IS NOT NULL "
-        "AND boot NOT IN (SELECT boot FROM leases WHERE NOT buried) ORDER BY boot"
-    )
+    rows = connection.execute(DEAD_BOOTS)
     return [boot for (boot,) in rows]
 
 
