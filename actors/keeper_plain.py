@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runtime.clock import Instant
-from runtime.records import changing
+from runtime.records import evolve
 
 from .keeper_claims import Claims
 from .keeper_messages import AttemptEnd, Settle, Start
@@ -25,11 +25,6 @@ from .rules.selecting import is_fixed_delay
 from .rules.settling import newest_start, outcome_of_start
 from .store.port import Step
 from .when.triggers import next_after
-
-_complete = changing(Execution, "state", "started_at", "ended_at", "failure", "cancel_reason")
-_count_completion = changing(
-    TaskState, "version", "status", "failure_count", "completed", "last_state", "last_ended_at", "completed_start"
-)
 
 
 def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Staged | None:
@@ -147,15 +142,34 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
         return None
     before = task.state
     phase, next_fire, ended_at = before.phase, before.next_fire, end.ended_at
-    completed = _complete(execution, State.COMPLETED, end.started_at, ended_at, end.failure, None)
-    state = _count_completion(
-        before,
+    completed = evolve(
+        execution,
+        state=State.COMPLETED,
+        started_at=end.started_at,
+        ended_at=ended_at,
+        failure=end.failure,
+        cancel_reason=None,
+    )
+    state = TaskState(
         before.version + 1,
+        before.revision,
+        phase,
         Status.CANCELLED if phase is Phase.CANCELLED else resting_status(phase, next_fire, State.COMPLETED),
+        next_fire,
+        before.settled_through,
+        before.fence,
+        before.runs,
         0,
         before.completed + 1,
+        before.failed,
+        before.last_execution,
         State.COMPLETED,
+        before.last_started_at,
         ended_at,
+        before.note,
+        before.changed_by,
+        None,
+        before.last_admitted,
         newest_start(before.completed_start, counted_start(execution)),
     )
     return Staged(

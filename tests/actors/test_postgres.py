@@ -26,7 +26,6 @@ from actors.store.port import Commit, Create, DeliveryWrite, ExecutionWrite, Log
 from actors.store.postgres import PostgresStore
 from actors.store.postgres_bulk import texts
 from actors.store.postgres_link import Connection, PostgresLimits
-from actors.store.postgres_shared import DEAD_BOOTS
 from actors.store.postgres_write import PAYLOAD, payloads
 from runtime.clock import Instant
 from runtime.errors import LimitReached, StaleEpoch, StaleVersion, StoreDamaged, StoreUnavailable
@@ -499,11 +498,3 @@ def test_a_client_that_stopped_while_it_was_sending_holds_nothing_for_long(
 def _true(holds: bool) -> None:
     if not holds:
         raise StoreUnavailable("not yet")
-
-
-def test_who_is_dead_is_looked_for_in_the_index_of_what_is_open(store: PostgresStore, database: str) -> None:
-    """Every node asks once a second, however many executions are kept."""
-    with psycopg.connect(database, autocommit=True, options="-c search_path=tocsin -c enable_seqscan=off") as link:
-        plan = "\n".join(line for (line,) in link.execute(f"EXPLAIN {DEAD_BOOTS}"))
-    assert "executions_open" in plan
-    assert "Seq Scan on executions" not in plan
