@@ -28,6 +28,7 @@ from typing import Any
 
 import benchmarks
 from benchmarks.progress import told
+from benchmarks.results import holds
 
 PREFIX = "bench_"
 
@@ -43,11 +44,6 @@ def load(name: str) -> tuple[str, Callable[[bool], dict[str, Any]]]:
     module = importlib.import_module(f"benchmarks.{PREFIX}{name}")
     title = (module.__doc__ or name).strip().splitlines()[0]
     return title, module.run
-
-
-def holds(result: Mapping[str, Any]) -> bool:
-    """Whether the benchmark did what it should have."""
-    return bool(result["check"]["expected"] == result["check"]["actual"])
 
 
 def report(title: str, result: Mapping[str, Any]) -> str:

@@ -1,16 +1,14 @@
-"""What a size of cluster would use of each resource, and which one it uses up first: `python -m benchmarks.scale_model`.
+"""What a size of cluster would use of each resource, and which one it uses up first.
 
 Unit costs are those that `bench_units` measured; without a file those of `units.json`, whose machine the document names. What
 there is of each resource is assumed of a larger machine (`Capacities`), and can be replaced. All is linear but for what is said
-otherwise at its function. Prints the tables of `docs/explanation/scale.md`; what no formula says is in `scale_simulation`.
+otherwise at its function. Makes the tables of `docs/explanation/scale.md`; what no formula says is in `scale_simulation`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -383,22 +381,6 @@ def picture(units: Units) -> str:
     return bars(title, "fires a second; a node for each 1,000 of them, 1,000 tasks for each", rows)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Print the tables; with `--picture FILE` draw."""
-    from benchmarks.scale_simulation import told
-
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale_model")
-    parser.add_argument(
-        "results", type=Path, nargs="?", default=MEASURED, help="what `./dev bench units --full --json` said"
-    )
-    parser.add_argument("--picture", type=Path, metavar="FILE")
-    options = parser.parse_args(arguments)
-    units = read_units(options.results)
-    if options.picture is not None:
-        options.picture.write_text(picture(units), encoding="utf-8")
-    sys.stdout.write(f"{table(units)}\n\n{order(units)}\n\n{told(units)}\n")
-
-
 def order(units: Units) -> str:
     """Markdown: what is used up first, in an evenly growing cluster."""
     lines = ["| fires a second | nodes | tasks | what is used up |", "|---|---|---|---|"]
@@ -406,7 +388,3 @@ def order(units: Units) -> str:
         shape = grown(fires)
         lines.append(f"| {number(fires)} | {shape.nodes:,} | {number(shape.tasks)} | {resource} |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

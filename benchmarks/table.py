@@ -21,8 +21,8 @@ from typing import Any
 
 import attrs
 
-from benchmarks.__main__ import holds
 from benchmarks.progress import told
+from benchmarks.results import holds
 from benchmarks.targets import ONCE, PEERS, ROWS, TARGETS, Target, times_as_good
 from tests.source import ROOT
 

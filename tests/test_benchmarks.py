@@ -9,7 +9,8 @@ from numbers import Real
 
 import pytest
 
-from benchmarks.__main__ import holds, load, main, names, report
+from benchmarks.__main__ import load, main, names, report
+from benchmarks.results import holds
 from benchmarks.targets import TARGETS
 from tests.source import ROOT
 

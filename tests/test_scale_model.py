@@ -165,9 +165,9 @@ def test_the_tables_of_the_document_are_those_of_the_model(part: object) -> None
     assert callable(part)
     text = PAGE.read_text("utf-8")
     missing = [line for line in part(UNITS).splitlines() if not re.fullmatch(r"[|-]*", line) and line not in text]
-    assert missing == [], "python -m benchmarks.scale_model prints them"
+    assert missing == [], "python -m benchmarks.scale prints them"
 
 
 def test_the_picture_is_that_of_the_model() -> None:
     drawn = (PAGE.parent.parent / "assets" / "scale.svg").read_text("utf-8")
-    assert drawn == model.picture(UNITS), "python -m benchmarks.scale_model --picture docs/assets/scale.svg"
+    assert drawn == model.picture(UNITS), "python -m benchmarks.scale --picture docs/assets/scale.svg"
