@@ -48,6 +48,7 @@ class Exchange:
         self._met: dict[str, float] = {}
         self._profiles: dict[str, str] = {}
         self._catalogues: dict[str, str] = {}
+        self._loads: dict[str, str] = {}
 
     # All that one knows.
 
@@ -69,10 +70,20 @@ class Exchange:
         state.timers.set(state.now + interval * state.rng.uniform(0.9, 1.1), Timer.PUSH_PULL)
         for known in state.pick(1):
             state.send(known.claim.boot, Compare(state.table.digest))
+        self._want_loads()
         lost = [known.claim.boot for known in state.table if known.claim.life is Life.DEAD]
         lost += [boot for boot in listed if boot != state.boot and state.table.by_boot(boot) is None]
         if lost:
             self.meet(state.rng.choice(sorted(lost)))
+
+    def _want_loads(self) -> None:
+        """Loads are no part of the digest: one that was lost on its way comes when it changes, of an idle node perhaps never."""
+        state = self._state
+        for known in state.table:
+            if known.live and known.load is None and known.claim.name != state.name:
+                self._loads.setdefault(known.claim.name, known.claim.boot)
+        if self._loads:
+            state.timers.set_once(state.now, Timer.ASK)
 
     def compare(self, boot: str, message: Compare) -> None:
         """Tell everything to whom knows something else."""
@@ -133,8 +144,13 @@ class Exchange:
             for digest, source in self._catalogues.items()
             if table.catalogue(digest) is None and digest in held
         }
+        self._loads = {
+            name: source
+            for name, source in self._loads.items()
+            if (known := table.get(name)) is not None and known.live and known.load is None
+        }
         questions: dict[str, tuple[list[str], list[str]]] = {}
-        for place, wanted in enumerate((self._profiles, self._catalogues)):
+        for place, wanted in ((0, self._profiles), (0, self._loads), (1, self._catalogues)):
             for what, source in list(wanted.items())[:ASKED]:
                 boot = source or next((known.claim.boot for known in state.pick(1)), "")
                 questions.setdefault(boot, ([], []))[place].append(what)
@@ -142,7 +158,7 @@ class Exchange:
         for boot, (names, catalogues) in questions.items():
             if boot:
                 state.send(boot, Ask(tuple(names), tuple(catalogues)))
-        if self._profiles or self._catalogues:
+        if self._profiles or self._catalogues or self._loads:
             state.timers.set(state.now + ASK_AGAIN, Timer.ASK)
 
     def answer(self, boot: str, message: Ask) -> None:

@@ -454,3 +454,20 @@ def test_the_invariants_are_checked():
     node.core._state.table.live += 1
     with pytest.raises(AssertionError, match="miscounted"):
         node.core.check_invariants()
+
+
+def test_a_load_that_was_lost_is_asked_for():
+    node = One("b", "c")
+    node.learn(claim("d"), Profile("d", "d-1", 1, "d:1"))
+    assert not node.peer("d").executor
+    asked = []
+    for _ in range(30):
+        node.pass_time(0.5, answering=("b-1", "c-1", "d-1"))
+        asked += [(boot, message.names) for boot, message in node.take(Ask)]
+    assert asked[0] == ("d-1", ("d",))
+    assert len(asked) > 2, "until it is heard"
+    node.learn(Load("d", "d-1", 1, True, False, 9, 9, 0))
+    assert node.peer("d").executor
+    node.take()
+    node.pass_time(15, answering=("b-1", "c-1", "d-1"))
+    assert node.take(Ask) == []
