@@ -133,21 +133,13 @@ class Exchange:
     def ask(self) -> None:
         """Ask for what is missing: where it was heard of, or at random if that was done before."""
         state, table = self._state, self._state.table
-        self._profiles = {
-            name: source
-            for name, source in self._profiles.items()
-            if (known := table.get(name)) is not None and known.live and known.profile is None
-        }
+        self._profiles = self._missing(self._profiles, lambda known: known.profile)
+        self._loads = self._missing(self._loads, lambda known: known.load)
         held = {known.profile.catalogue for known in table if known.profile is not None and known.live}
         self._catalogues = {
             digest: source
             for digest, source in self._catalogues.items()
             if table.catalogue(digest) is None and digest in held
-        }
-        self._loads = {
-            name: source
-            for name, source in self._loads.items()
-            if (known := table.get(name)) is not None and known.live and known.load is None
         }
         questions: dict[str, tuple[list[str], list[str]]] = {}
         for place, wanted in ((0, self._profiles), (0, self._loads), (1, self._catalogues)):
@@ -160,6 +152,15 @@ class Exchange:
                 state.send(boot, Ask(tuple(names), tuple(catalogues)))
         if self._profiles or self._catalogues or self._loads:
             state.timers.set(state.now + ASK_AGAIN, Timer.ASK)
+
+    def _missing(self, wanted: dict[str, str], of: Callable[[Known], object]) -> dict[str, str]:
+        """Those of the wanted members that live and of which this is still not known."""
+        table = self._state.table
+        return {
+            name: source
+            for name, source in wanted.items()
+            if (known := table.get(name)) is not None and known.live and of(known) is None
+        }
 
     def answer(self, boot: str, message: Ask) -> None:
         """Tell what was asked for and is known."""

@@ -3,48 +3,15 @@
 import time
 from statistics import median
 
-import attrs
 import harness
 import trio
 
-from runtime.actor import Actor
-from runtime.mailbox import Reply, ask
+from benchmarks.bench_mailbox import Add, BatchSumming, Increment, Summing
+from runtime.mailbox import ask
 
 TELLS = harness.OPTIONS["count"]
 ASKS = TELLS // 20
 TIMEOUT_SECONDS = 10.0
-
-
-@attrs.frozen
-class Add:
-    number: int
-
-
-@attrs.frozen
-class Increment:
-    number: int
-    reply: Reply[int]
-
-
-class Summing(Actor[Add | Increment]):
-    total = 0
-
-    async def receive(self, message):
-        match message:
-            case Add(number):
-                self.total += number
-            case Increment(number, reply):
-                reply.answer(number + 1)
-
-
-class BatchSumming(Summing):
-    async def receive_batch(self, messages):
-        for message in messages:
-            match message:
-                case Add(number):
-                    self.total += number
-                case Increment(number, reply):
-                    reply.answer(number + 1)
 
 
 def made():
