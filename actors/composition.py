@@ -63,7 +63,7 @@ CANCELLED_SECONDS: Final = 15.0
 def real_world(config: NodeConfig) -> RealWorld:
     """The world of a node in production: one writer, a few readers, the handlers' threads."""
     pools = {lane_of(pool): size for pool, size in config.threads.items()}
-    return RealWorld({WRITER: 1, READS: 4, LOOKS: LOOKS_AT_ONCE, HOOKS_LANE: HOOK_THREADS, **pools})
+    return RealWorld({WRITER: 1, READS: 4, LOOKS: LOOKS_AT_ONCE, HOOKS_LANE: HOOK_THREADS, **pools}, serial=(WRITER,))
 
 
 @asynccontextmanager

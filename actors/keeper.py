@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, TypeVar, assert_never
@@ -84,25 +85,28 @@ SWEEP_SECONDS: Final = 5.0
 
 
 class Flight:
-    """A plan whose commit is under way."""
+    """A plan whose commit is under way, or waits for the one before it."""
 
     def __init__(self, plan: Plan, commit: Commit) -> None:
         self.plan = plan
         self.commit = commit
-        self._outcome: CommitResult | Exception | None = None
+        self.began = trio.current_time()
+        self.landed_at = self.began
+        self._answer: CommitResult | BaseException | None = None
         self._done = trio.Event()
 
-    def landed(self, outcome: CommitResult | Exception) -> None:
+    def landed(self, result: CommitResult | None, error: BaseException | None = None) -> None:
         """The store has answered."""
-        self._outcome = outcome
+        self.landed_at = trio.current_time()
+        self._answer = result if error is None else error
         self._done.set()
 
-    async def wait(self) -> CommitResult | Exception:
+    async def wait(self) -> CommitResult | BaseException:
         """What the store answered."""
-        if self._outcome is None:
+        if self._answer is None:
             await self._done.wait()
-        assert self._outcome is not None
-        return self._outcome
+        assert self._answer is not None
+        return self._answer
 
 
 class Keeper(Actor[Event]):
@@ -138,7 +142,9 @@ class Keeper(Actor[Event]):
         self._trouble: str | None = None
         self._completed = 0
         self.figures = CommitFigures()
-        self._flight: Flight | None = None
+        self._flights: deque[Flight] = deque()
+        self._refused: list[Event] = []
+        self._landed_at = 0.0
         self._recoveries: list[Recover] = []
         self._draining = False
         self.tracer: Tracer | None = None
@@ -182,7 +188,7 @@ class Keeper(Actor[Event]):
     @property
     def is_busy(self) -> bool:
         """Whether something waits to be decided, or is being committed."""
-        return self._flight is not None or len(self.mailbox) > 0
+        return bool(self._flights) or len(self.mailbox) > 0
 
     @property
     def completed(self) -> int:
@@ -220,20 +226,24 @@ class Keeper(Actor[Event]):
                     self._sweeping.cancel()
         finally:
             self._sweeping = None
-            if self._flight is not None:
-                for reply in self._flight.plan.replies():
+            for flight in self._flights:
+                for reply in flight.plan.replies():
                     if not reply.answered:
                         reply.refuse(ActorCrashed(f"{self.name!r} stopped before it knew whether this was committed"))
-                self._flight = None
+            self._flights.clear()
+            # They came with an earlier batch, so nobody else would tell those who asked.
+            refuse_all(self._refused, lambda: ActorCrashed(f"{self.name!r} stopped before it decided this again"))
+            self._refused = []
 
     async def receive_batch(self, messages: list[Event]) -> None:
         """Decide, commit, tell. The next slice is decided while the one before it is being committed."""
         self._remember(messages)
         for piece in slices(messages, SLICE):
             await self._take(piece)
+            await self._land(but=1)
         if not len(self.mailbox):
             await self._land()
-        if self._flight is None:
+        if not self._flights:
             self._recoveries.clear()
         if self._core.wants_turn:
             self.mailbox.put_back([Proceed()])
@@ -303,59 +313,68 @@ class Keeper(Actor[Event]):
             await self._cannot_read(batch, error)
             return
         plan, commit = self._core.decide(batch, running, self._world.now())
-        await self._land()
-        self._flight = Flight(plan, commit)
+        self._flights.append(flight := Flight(plan, commit))
         if is_empty(commit):
-            self._flight.landed(CommitResult())
+            flight.landed(CommitResult())
         else:
-            self._nursery.start_soon(self._fly, self._flight, commit)
-            # The writer begins before the next slice is decided, which takes as long as the commit.
+            self._world.failpoint("keeper.committing")
+            self._world.begin(self._nursery, self._store.commit, commit, lane=self._writer, landed=flight.landed)
             await trio.lowlevel.checkpoint()
 
-    async def _fly(self, flight: Flight, commit: Commit) -> None:
-        self._world.failpoint("keeper.committing")
-        began = trio.current_time()
-        try:
-            flight.landed(await self._world.blocking(self._store.commit, commit, lane=self._writer))
-            self._trouble = None
-            self.figures.done(trio.current_time() - began, len(flight.plan.staged))
-        except Exception as error:
-            self.figures.failed += 1
-            flight.landed(error)
+    async def _land(self, but: int = 0) -> None:
+        """Wait until at most so many commits are under way, and tell what follows from the others.
 
-    async def _land(self) -> None:
-        """Wait for the commit under way and tell what follows; decide again what was refused because a row had changed."""
+        What was refused because a row had changed is decided again when none is under way.
+        """
         redecided = 0
-        while self._flight is not None:
-            flight = self._flight
-            outcome = await flight.wait()
-            if not isinstance(outcome, CommitResult | TocsinError):
-                raise outcome
-            if isinstance(outcome, TocsinError):
-                self._flight = None
-                await self._store_failed(self._core.failed(flight.plan, outcome), outcome)
-                return
-            self._world.failpoint("keeper.committed")
-            directives, again = self._core.committed(flight.plan, outcome, ends=self.tracer is not None)
-            if (told := noted(flight.plan, flight.commit, outcome)) is not None:
-                hint(self._herald, told)
-            for directive in directives:
-                self._perform(directive)
-            self._flight = None
-            for directive in directives:
-                if isinstance(directive, Purge):
-                    await self._purge(directive)
-            if again and redecided >= MAX_REDECISIONS:
-                self.mailbox.put_back(again)
-            elif again:
+        while len(self._flights) > but or self._refused:
+            if self._flights:
+                await self._land_first()
+            elif redecided >= MAX_REDECISIONS:
+                self.mailbox.put_back(self._refused)
+                self._refused = []
+            else:
                 redecided += 1
-                await self._redecide(again)
+                batch, self._refused = self._refused, []
+                await self._redecide(batch)
+
+    async def _land_first(self) -> None:
+        flight = self._flights[0]
+        answer = await flight.wait()
+        self._note(flight, answer)
+        if not isinstance(answer, CommitResult | TocsinError):
+            raise answer
+        if isinstance(answer, TocsinError):
+            self._flights.popleft()
+            await self._store_failed(self._core.failed(flight.plan, answer), answer)
+            return
+        self._world.failpoint("keeper.committed")
+        directives, again = self._core.committed(flight.plan, answer, ends=self.tracer is not None)
+        if (told := noted(flight.plan, flight.commit, answer)) is not None:
+            hint(self._herald, told)
+        for directive in directives:
+            self._perform(directive)
+        self._flights.popleft()
+        self._refused += again
+        for directive in directives:
+            if isinstance(directive, Purge):
+                await self._purge(directive)
+
+    def _note(self, flight: Flight, answer: CommitResult | BaseException) -> None:
+        if is_empty(flight.commit):
+            return
+        if not isinstance(answer, CommitResult):
+            self.figures.failed += 1
+            return
+        self._trouble = None
+        # It may have waited for the one before it.
+        self.figures.done(flight.landed_at - max(flight.began, self._landed_at), len(flight.plan.staged))
+        self._landed_at = flight.landed_at
 
     async def _redecide(self, batch: Sequence[Event]) -> None:
         try:
             await self._take(batch)
         except BaseException as error:
-            # They came with an earlier batch, so nobody else would tell those who asked.
             refuse_all(batch, partial(ActorCrashed, f"{self.name!r} crashed on this question: {error!r}"))
             raise
 

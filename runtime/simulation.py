@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,8 @@ import trio
 
 from .clock import SECOND, Instant, Micros
 from .ids import IdSource
-from .world import Alarm
+from .line import Landed
+from .world import Alarm, call_and_tell
 
 T = TypeVar("T")
 
@@ -117,6 +119,11 @@ class SimulatedWorld:
         if failure is not None:
             raise failure
         return outcome[0]
+
+    def begin(
+        self, nursery: trio.Nursery, function: Callable[..., Any], *arguments: Any, lane: str, landed: Landed
+    ) -> None:
+        nursery.start_soon(call_and_tell, partial(self.blocking, function, *arguments, lane=lane), landed)
 
     def widen(self, lane: str, by: int) -> None:
         """Lanes are as wide as anybody wants here."""

@@ -16,8 +16,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -26,6 +27,7 @@ import trio
 from .clock import SECOND, Instant, Micros
 from .errors import AlreadyRunning
 from .ids import IdSource
+from .line import Landed, Line, returned_or_raised
 
 T = TypeVar("T")
 
@@ -94,6 +96,15 @@ class World(Protocol):
         """
         ...
 
+    def begin(
+        self, nursery: trio.Nursery, function: Callable[..., Any], *arguments: Any, lane: str, landed: Landed
+    ) -> None:
+        """As `blocking`, without waiting: `landed` is called in the loop with what the function returned or raised.
+
+        The nursery waits for the call. One of a serial lane begins at once if none is before it, without a turn of the loop.
+        """
+        ...
+
     def widen(self, lane: str, by: int) -> None:
         """Let so many more calls of a lane run at the same time, or fewer: in place of threads that do not come back."""
         ...
@@ -131,11 +142,13 @@ class RealWorld:
     """The machine as it is.
 
     `lanes` names the thread lanes and their widths; a lane of its own keeps the store's commits from queueing behind
-    handlers that block.
+    handlers that block. The calls of `serial` lanes are one after another, in the order in which they were made, and the next one
+    begins when the one before it ends, without the loop's help; they cannot call back into the loop.
     """
 
-    def __init__(self, lanes: Mapping[str, int] | None = None) -> None:
+    def __init__(self, lanes: Mapping[str, int] | None = None, serial: Iterable[str] = ()) -> None:
         self._lanes = dict(lanes or {})
+        self._lines = {lane: Line(lane) for lane in serial}
         self._limiters: dict[str, trio.CapacityLimiter] = {}
         self._token: trio.lowlevel.TrioToken | None = None
         self._ids = IdSource(random.Random(secrets.randbits(128)))
@@ -162,11 +175,30 @@ class RealWorld:
     async def blocking(self, function: Callable[..., T], *arguments: Any, lane: str, abandon: bool = False) -> T:
         if lane == INLINE:
             return function(*arguments)
+        if (line := self._lines.get(lane)) is not None:
+            return await line.call(partial(function, *arguments), abandon=abandon)
         limiter = self._limiters.get(lane)
         if limiter is None:
             limiter = self._limiters[lane] = trio.CapacityLimiter(self._lanes.get(lane, 1))
             self._token = trio.lowlevel.current_trio_token()
         return await trio.to_thread.run_sync(function, *arguments, limiter=limiter, abandon_on_cancel=abandon)
+
+    def begin(
+        self, nursery: trio.Nursery, function: Callable[..., Any], *arguments: Any, lane: str, landed: Landed
+    ) -> None:
+        if lane == INLINE:
+            landed(*returned_or_raised(partial(function, *arguments)))
+        elif (line := self._lines.get(lane)) is not None:
+            ended = trio.Event()
+            nursery.start_soon(_outlast, ended)
+
+            def land(value: object, error: BaseException | None) -> None:
+                landed(value, error)
+                ended.set()
+
+            line.begin(partial(function, *arguments), land)
+        else:
+            nursery.start_soon(call_and_tell, partial(self.blocking, function, *arguments, lane=lane), landed)
 
     def widen(self, lane: str, by: int) -> None:
         if (limiter := self._limiters.get(lane)) is not None:
@@ -215,6 +247,23 @@ class RealWorld:
             file.write(f"{os.getpid()}\n")
             file.flush()
             yield
+
+
+async def call_and_tell(call: Callable[[], Awaitable[Any]], landed: Landed) -> None:
+    """Await a call and tell what it returned or raised; a cancellation passes."""
+    try:
+        value = await call()
+    except trio.Cancelled:
+        raise
+    except BaseException as error:
+        landed(None, error)
+    else:
+        landed(value, None)
+
+
+async def _outlast(event: trio.Event) -> None:
+    with trio.CancelScope(shield=True):
+        await event.wait()
 
 
 def _parse_failpoints(text: str) -> dict[str, int]:

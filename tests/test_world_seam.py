@@ -70,6 +70,8 @@ TYPES = {"random.Random", "ssl.SSLContext", "subprocess.DEVNULL", "subprocess.PI
 
 DOORS = [
     ("runtime/world.py", "*", "the real World"),
+    ("runtime/line.py", "trio.lowlevel.start_thread_soon", "the thread of a serial lane"),
+    ("runtime/line.py", "threading", "the lock of what waits for it"),
     ("runtime/simulation.py", "trio.to_thread", "handlers that call back into the loop need a thread to do it from"),
     ("runtime/simulation.py", "trio.from_thread", "the same thread's way back"),
     ("runtime/tcp.py", "trio.open_tcp_*", "the door to sockets"),
