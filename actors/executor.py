@@ -47,7 +47,6 @@ from .executor_messages import (
 )
 from .handling.catalogue import Catalogue, TaskType
 from .handling.context import Context
-from .handling.facts import log_facts
 from .handling.failures import failure_of, names_of
 from .handling.logbook import LINES_AT_ONCE
 from .handling.payload import MAX_RESULT, encode_json
@@ -56,10 +55,11 @@ from .handling.runners.hooks import run_hooked
 from .handling.runners.process import run_in_process
 from .handling.runners.thread import lane_of, run_in_thread
 from .handling.tools import Tools
-from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress, Recorded
+from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress, Recorded, Start
 from .keeper_messages import Event as KeeperEvent
-from .model.execution import Failure
+from .model.execution import Execution, Failure
 from .model.outside import is_outside
+from .model.task import Definition
 from .outside import GivenBack, Outside, WorkerLost
 from .tracing import Tracer
 
@@ -179,6 +179,14 @@ class Executor(Actor[Message]):
     async def started(self) -> None:
         self._apply(Resync())
 
+    async def receive_batch(self, messages: list[Message]) -> None:
+        """See `Actor.receive_batch`. What comes together starts together: the clocks are read once for all of it."""
+        now, self._at = self._world.now(), self.monotonic()
+        for number, message in enumerate(messages):
+            self._in_batch = number
+            if not (isinstance(message, Start) and self._start_plain(message, now)):
+                await self.receive(message)
+
     async def receive(self, message: Message) -> None:
         self._apply(message)
         if isinstance(message, Recorded):
@@ -190,6 +198,15 @@ class Executor(Actor[Message]):
         self._at = self.monotonic()
         for directive in self.core.handle(event, self._world.now(), self._at):
             self._perform(directive)
+
+    def _start_plain(self, start: Start, now: Instant) -> bool:
+        """The common case in one step; False leaves it to the general way."""
+        definition, execution = start.definition, start.execution
+        entry = self._catalogue.get(definition.type)
+        if entry is None or not self.core.start_plain(definition, execution, now):
+            return False
+        self._run_job(definition, execution, now, entry)
+        return True
 
     def _perform(self, directive: Directive) -> None:
         match directive:
@@ -216,7 +233,6 @@ class Executor(Actor[Message]):
 
     def _spawn(self, directive: Spawn) -> None:
         definition, execution = directive.definition, directive.execution
-        assert self._pool is not None
         entry = self._catalogue.get(definition.type)
         if entry is None:
             text = (
@@ -225,13 +241,18 @@ class Executor(Actor[Message]):
             failure = Failure("UnknownTaskType", text)
             self._apply(HandlerEnded(execution.id, execution.fence, "failed", None, failure, ("UnknownTaskType",)))
             return
-        key = (execution.id, execution.fence)
-        job = Job(Context(definition, execution, directive.started_at, self._node, self, None, self._at), entry, key)
-        self._jobs[key] = job
-        self._pool.start(job)
+        key = self._run_job(definition, execution, directive.started_at, entry)
         if entry.isolation != "outside" and is_outside(definition.type):
             # A handler of the node itself stands in for the workers.
             self._apply(Begun(*key))
+
+    def _run_job(self, definition: Definition, execution: Execution, at: Instant, entry: TaskType) -> tuple[str, int]:
+        assert self._pool is not None
+        key = (execution.id, execution.fence)
+        job = Job(Context(definition, execution, at, self._node, self, None, self._at), entry, key)
+        self._jobs[key] = job
+        self._pool.start(job)
+        return key
 
     def _cancel(self, key: tuple[str, int], reason: str) -> None:
         job = self._jobs.get(key)
@@ -254,7 +275,17 @@ class Executor(Actor[Message]):
 
     async def _attempt(self, job: Job) -> str | None:
         """One attempt: the result as JSON text."""
-        context = job.context
+        context, entry = job.context, job.type
+        if (
+            entry.isolation == "async"
+            and self.tracer is None
+            and not context.has_checkpoint
+            and not self._catalogue.hooks.surround
+        ):
+            # Nothing but the handler, as in `_run_handler`: each frame in between is passed by whatever the handler awaits.
+            log_from_here_with(context.log_facts)
+            value = await entry.function(context, **entry.arguments(context.parameters))
+            return None if value is None else encode_json(value, MAX_RESULT, "the result")
         if context.has_checkpoint:
             context.resume_from(await self._checkpoint_of(context.execution_id))
         if self.tracer is None:
@@ -265,7 +296,7 @@ class Executor(Actor[Message]):
     async def _hooked(self, job: Job) -> str | None:
         context, entry, hooks = job.context, job.type, self._catalogue.hooks
         # The pool gives every attempt a context of its own.
-        log_from_here_with(partial(log_facts, context))
+        log_from_here_with(context.log_facts)
         around = hooks.around(entry.name, context.task) if hooks.surround else None
         if around is None:
             return await self._run_handler(job)
@@ -311,6 +342,9 @@ class Executor(Actor[Message]):
         if context in self._unsent:
             self._send_on(context)
         if error is None:
+            if how == "completed" and (end := self.core.completed_plain(key, result, self._world.now())) is not None:
+                self._report_end(end)
+                return
             self._apply(HandlerEnded(*key, how, result))
         elif isinstance(error, GivenBack):
             self._apply(HandlerEnded(*key, "interrupted"))

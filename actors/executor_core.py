@@ -62,11 +62,12 @@ from .executor_messages import (
     Trust,
 )
 from .keeper_messages import AttemptEnd, AttemptsEnded, InSync, Interrupt, Recorded, Release, SlotsFreed, Start
-from .model.execution import Failure
+from .model.execution import Execution, Failure
 from .model.invocation import policies_of
 from .model.lifecycle import State
 from .model.outside import is_outside
 from .model.policy import Policies, Retry
+from .model.task import Definition
 from .sharing_messages import EndTasks
 
 if TYPE_CHECKING:
@@ -203,6 +204,42 @@ class ExecutorCore:
                 assert_never(event)
         return directives
 
+    def start_plain(self, definition: Definition, execution: Execution, now: Instant) -> bool:
+        """Count a `Start` that asks for nothing but its handler: as `handle`, which would spawn it and set no alarm.
+
+        False, and nothing has changed, if more follows from it or it may not run.
+        """
+        key = (execution.id, execution.fence)
+        policies = policies_of(definition, execution)
+        if (
+            policies.timeout is not None
+            or policies.heartbeat_timeout is not None
+            or execution.id in self._newest
+            or key in self._unrecorded
+            or key in self._abandoned
+            or key in self._stuck
+            or self._refusal(execution.boot) is not None
+            or is_outside(definition.type)
+        ):
+            return False
+        self._running[key] = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
+        self._newest[execution.id] = execution.fence
+        return True
+
+    def completed_plain(self, key: Key, result: str | None, now: Instant) -> AttemptEnd | None:
+        """The end of an attempt that nothing else has ended and whose handler returned: as `handle`, which would report it.
+
+        None, and nothing has changed, if it is not for the handler alone to say how it ended, or more follows from it.
+        """
+        attempt = self._running.get(key)
+        if attempt is None or attempt.ending is not None or attempt.times_out_at != math.inf or self._draining:
+            return None
+        end = AttemptEnd(
+            attempt.task_id, attempt.execution_id, attempt.fence, State.COMPLETED, attempt.started_at, now, None, result
+        )
+        self._keep(key, end)
+        return end
+
     def _start(self, event: Start, now: Instant, monotonic: float, directives: list[Directive]) -> None:
         definition, execution = event.definition, event.execution
         key = (execution.id, execution.fence)
@@ -275,14 +312,18 @@ class ExecutorCore:
         return True
 
     def _end(self, attempt: Running, end: AttemptEnd, directives: list[Directive]) -> None:
-        key = (attempt.execution_id, attempt.fence)
-        self._running.pop(key, None)
-        if self._newest.get(attempt.execution_id) == attempt.fence:
-            del self._newest[attempt.execution_id]
-        self._unrecorded[key] = end
+        self._keep((attempt.execution_id, attempt.fence), end)
         directives.append(ReportEnd(end))
         if self._draining:
             self._answer_drains(directives)
+
+    def _keep(self, key: Key, end: AttemptEnd) -> None:
+        """It runs no more, and its end waits for being recorded."""
+        self._running.pop(key, None)
+        execution_id, fence = key
+        if self._newest.get(execution_id) == fence:
+            del self._newest[execution_id]
+        self._unrecorded[key] = end
 
     def _interrupt(self, key: Key, state: State, reason: str, monotonic: float, directives: list[Directive]) -> None:
         attempt = self._running.get(key)

@@ -42,8 +42,9 @@ class Actor(Generic[M]):
     """The base of every actor: override `receive`, or `receive_batch` where throughput matters.
 
     A crash in `receive` loses the message it was handling, whose question is refused with ActorCrashed; the messages
-    behind it are put back and a restarted `run` has them first, in order. A crash in `receive_batch` does the same with
-    the whole batch. Nothing that was told before a crash and not handled is lost while the actor is restarted.
+    behind it are put back and a restarted `run` has them first, in order. A crash in a `receive_batch` of one's own does
+    the same with the whole batch, unless that notes in `_in_batch` how many of it are handled. Nothing that was told
+    before a crash and not handled is lost while the actor is restarted.
 
     What an actor owns while it runs (a nursery, a connection) is best held by a `run` of its own around this one:
     `async with trio.open_nursery() as self._nursery: await super().run(task_status=task_status)`; it is then released
@@ -71,7 +72,7 @@ class Actor(Generic[M]):
         self._suspended = False
         self._handled = 0
         self._batches = 0
-        self._in_batch = 0
+        self._in_batch: int | None = None
         self._busy_since: float | None = None
 
     async def started(self) -> None:
@@ -126,9 +127,8 @@ class Actor(Generic[M]):
                 return
 
     def _clear_up(self, batch: list[M], error: BaseException) -> None:
-        one_by_one = type(self).receive_batch is Actor.receive_batch
-        handled = self._in_batch if one_by_one else 0
-        lost = batch[handled : handled + 1] if one_by_one else batch
+        handled = self._in_batch or 0
+        lost = batch if self._in_batch is None else batch[handled : handled + 1]
         self._handled += handled
         self.mailbox.put_back(batch[handled + len(lost) :])
         refuse_all(lost, lambda: self._refusal(error))

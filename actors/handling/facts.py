@@ -77,7 +77,8 @@ class Described:
     @property
     def parameters_text(self) -> str:
         """The parameters as JSON text."""
-        given = self.invocation.parameters
+        text = self._execution.parameters
+        given = None if text is None else self.invocation.parameters
         return self._definition.parameters if given is None else given
 
     @property
@@ -216,6 +217,17 @@ class Described:
         """Why it has been asked to end."""
         return self._reason
 
+    def log_facts(self) -> dict[str, str]:
+        """What lines of the node's log belong to that are written in the course of this attempt."""
+        return {
+            "execution": self.execution_id,
+            "correlation": self.correlation_id or self.execution_id,
+            "attempt": str(self.attempt),
+            "task": self.task_id,
+            "tenant": self._definition.tenant,
+            "node": self._node,
+        }
+
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt at the same occurrence, and for no other: for calls that must not be doubled.
@@ -234,15 +246,3 @@ def _kind_of(trigger: Trigger) -> str:
 
 _KINDS: Final = {"CalendarInterval": "calendar"}
 """Names of triggers that are not those of their classes."""
-
-
-def log_facts(attempt: Described) -> dict[str, str]:
-    """What lines of the node's log belong to that are written in the course of an attempt."""
-    return {
-        "execution": attempt.execution_id,
-        "correlation": attempt.correlation_id or attempt.execution_id,
-        "attempt": str(attempt.attempt),
-        "task": attempt.task_id,
-        "tenant": attempt._definition.tenant,
-        "node": attempt._node,
-    }

@@ -113,15 +113,20 @@ class Around:
 
 
 class Hooks:
-    """The hooks of a catalogue, in the order in which they were added."""
+    """The hooks of a catalogue, in the order in which they were added.
+
+    `surround`: whether any may be called around an attempt, which is rare.
+    """
 
     def __init__(self) -> None:
         self._hooks: dict[When, list[Hook]] = {"before": [], "after": [], "on_outcome": []}
+        self.surround = False
 
     def add(self, hook: Hook) -> None:
         """Add one; a hook that is there already stays where it is."""
         if hook not in self._hooks[hook.when]:
             self._hooks[hook.when].append(hook)
+            self._see()
 
     def extend(self, hooks: Iterable[Hook]) -> None:
         """Add several."""
@@ -132,6 +137,10 @@ class Hooks:
         """Call a function no more."""
         for when, hooks in self._hooks.items():
             self._hooks[when] = [hook for hook in hooks if hook.function is not function]
+        self._see()
+
+    def _see(self) -> None:
+        self.surround = bool(self._hooks["before"] or self._hooks["after"])
 
     def __iter__(self) -> Iterator[Hook]:
         return iter([hook for hooks in self._hooks.values() for hook in hooks])
@@ -140,11 +149,6 @@ class Hooks:
         """Those for a task."""
         hooks = self._hooks[when]
         return tuple([hook for hook in hooks if hook.matches(type_name, task)]) if hooks else ()
-
-    @property
-    def surround(self) -> bool:
-        """Whether any may be called around an attempt, which is rare."""
-        return bool(self._hooks["before"] or self._hooks["after"])
 
     def around(self, type_name: str, task: str) -> Around | None:
         """Those for an attempt; None when there are none."""

@@ -326,18 +326,18 @@ def _fence_stays() -> Iterator[None]:
 @contextmanager
 def _ends_forgotten() -> Iterator[None]:
     """What the store could not take of ends is neither kept by the keeper nor told again by the executor."""
-    usual_failed, usual_end = KeeperCore.failed, ExecutorCore._end
+    usual_failed, usual_keep = KeeperCore.failed, ExecutorCore._keep
 
     def failed(self: KeeperCore, plan: Any, error: Any) -> Any:
         directives = usual_failed(self, plan, error)
         self._carried.clear()
         return directives
 
-    def end(self: ExecutorCore, attempt: Any, ended: Any, directives: Any) -> None:
-        usual_end(self, attempt, ended, directives)
-        self._unrecorded.pop((ended.execution_id, ended.fence), None)
+    def keep(self: ExecutorCore, key: Any, end: Any) -> None:
+        usual_keep(self, key, end)
+        self._unrecorded.pop(key, None)
 
-    with patch.object(KeeperCore, "failed", failed), patch.object(ExecutorCore, "_end", end):
+    with patch.object(KeeperCore, "failed", failed), patch.object(ExecutorCore, "_keep", keep):
         yield
 
 
