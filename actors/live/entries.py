@@ -1,7 +1,8 @@
-"""What the journal of a node holds: one entry for each change."""
+"""What the journal of a node holds: batches of changes as they were told, and an entry for each change that somebody reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from runtime.clock import Instant
@@ -60,3 +61,21 @@ class Entry:
     kind: Kind
     what: What
     definition: Definition | None
+
+
+@record
+class Batch:
+    """Changes of one kind that were told together, as entries from number `first` to number `last` show them."""
+
+    first: int
+    last: int
+    at: Instant
+    kind: Kind
+    whats: Sequence[What]
+    definitions: Sequence[Definition | None]
+
+    def entries(self, first: int, last: int) -> list[Entry]:
+        """The entries with numbers from `first` to `last`, as far as they are here."""
+        numbers = range(max(first, self.first), min(last, self.last) + 1)
+        at, kind, whats, definitions, before = self.at, self.kind, self.whats, self.definitions, self.first
+        return [Entry(one, at, kind, whats[one - before], definitions[one - before]) for one in numbers]

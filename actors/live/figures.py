@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from runtime.clock import SECOND
 
 from ..model.execution import Execution, Kind
 from ..model.lifecycle import State
-from ..model.occurrence import Settled
+from ..model.occurrence import Outcome, Reason, Settled
+
+_RUNNING: Final = State.RUNNING
+_WAITING: Final = State.WAITING
+_OCCURRENCE: Final = Kind.OCCURRENCE
+"""Names of the module: looking up a member of an enumeration takes longer than the comparison."""
 
 LATENESS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0)
 """Bounds in seconds: from what a quiet node reaches to the end of what is still called on time, and beyond."""
@@ -61,29 +66,48 @@ class Figures:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.lateness = Histogram(LATENESS)
 
-    def execution(self, execution: Execution) -> None:
-        """Count what has become of an execution."""
-        if execution.state is State.RUNNING:
-            self._started(execution)
-        elif execution.state is not State.WAITING:
-            self.ended[execution.state.value] += 1
-            if execution.attempt == 0 and execution.outcome is not None:
-                self._outcome(execution.outcome.value, execution.reason, 1)
-
-    def _started(self, execution: Execution) -> None:
-        self.starts += 1
-        if execution.attempt > 1:
-            self.retries += 1
-            return
-        if execution.kind is not Kind.OCCURRENCE or execution.nominal is None or execution.started_at is None:
-            return
-        self.lateness.add(max(0, execution.started_at - (execution.assigned or execution.nominal)) / SECOND)
-        if execution.outcome is not None:
-            self._outcome(execution.outcome.value, execution.reason, 1)
+    def executions(self, executions: Iterable[Execution]) -> None:
+        """Count what has become of executions."""
+        add = self.lateness.add
+        # What was committed together mostly went the same way, so runs of the same are counted and not each one.
+        ended: State | None = None
+        outcome: Outcome | None = None
+        reason: Reason | None = None
+        ends = outcomes = 0
+        for execution in executions:
+            state = execution.state
+            if state is _RUNNING:
+                self.starts += 1
+                if execution.attempt > 1:
+                    self.retries += 1
+                    continue
+                nominal, started = execution.nominal, execution.started_at
+                if nominal is None or started is None or execution.kind is not _OCCURRENCE:
+                    continue
+                add(max(0, started - (execution.assigned or nominal)) / SECOND)
+            elif state is not _WAITING:
+                if state is not ended:
+                    if ended is not None:
+                        self.ended[ended._value_] += ends
+                    ended, ends = state, 0
+                ends += 1
+                if execution.attempt:
+                    continue
+            else:
+                continue
+            if execution.outcome is not outcome or execution.reason is not reason:
+                if outcome is not None:
+                    self._outcome(outcome, reason, outcomes)
+                outcome, reason, outcomes = execution.outcome, execution.reason, 0
+            outcomes += 1
+        if ended is not None:
+            self.ended[ended._value_] += ends
+        if outcome is not None:
+            self._outcome(outcome, reason, outcomes)
 
     def settled(self, settled: Settled) -> None:
         """Count nominal times that did not run; of a range that is not counted yet one."""
-        self._outcome(settled.outcome.value, settled.reason, settled.count or 1)
+        self._outcome(settled.outcome, settled.reason, settled.count or 1)
 
-    def _outcome(self, outcome: str, reason: str | None, count: int) -> None:
-        self.outcomes[outcome, reason or ""] += count
+    def _outcome(self, outcome: Outcome, reason: Reason | None, count: int) -> None:
+        self.outcomes[outcome._value_, reason or ""] += count

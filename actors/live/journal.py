@@ -1,13 +1,17 @@
 """The journal: the newest changes that this node has committed, numbered, for those who follow what happens.
 
-It holds references to records that exist anyhow and is a ring, so a change costs a slot of a list and nothing is encoded before
-somebody asks. Numbers begin with 1 when the process starts; `tag` tells one process from another. The system's own tasks are left
-out.
+It keeps references to records that exist anyhow, by the batches in which it was told of them: an `Entry` is made, and something
+encoded, when somebody asks. Numbers begin with 1 when the process starts; `tag` tells one process from another. The system's own
+tasks are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import attrgetter
 from typing import Final
 
 import trio
@@ -22,17 +26,24 @@ from ..model.lifecycle import State
 from ..model.peer import Peer
 from ..model.retention import SYSTEM
 from ..model.task import Definition
-from .entries import Entry, Kind, NodeChange, Step, TaskChange, What
+from .entries import Batch, Entry, Kind, NodeChange, Step, TaskChange, What
 from .figures import Figures
 
 KEPT: Final = 10_000
-"""Changes that are kept: some minutes of a busy node and days of a quiet one, at most some 20 MB."""
+"""Changes that are kept: some minutes of a busy node and days of a quiet one, at most some 20 MB. A batch goes with the last of
+its changes; so there are never more batches, and never more than one of them beside."""
 
 TAG: Final = 12
 """Characters of a boot id by which it is known in the ids of events: all of them random."""
 
 REMEMBERED: Final = 100_000
 """Running executions that are remembered, so that a checkpoint is no news; more never run on one node."""
+
+Mark = int | tuple[State, int]
+"""What is known of an execution: the attempt that runs, or the state and the attempt of one that lingers."""
+
+_RUNNING: Final = State.RUNNING
+_FIRST: Final = attrgetter("first")
 
 
 class Journal:
@@ -43,8 +54,8 @@ class Journal:
         self.figures = Figures()
         self.newest = 0
         self._world = world
-        self._ring: list[Entry | None] = [None] * KEPT
-        self._known: dict[str, tuple[State, int]] = {}
+        self._batches: deque[Batch] = deque()
+        self._known: dict[str, Mark] = {}
         self._definitions: dict[str, Definition] = {}
         self._waiting: trio.Event | None = None
 
@@ -56,16 +67,24 @@ class Journal:
     def after(self, number: int, limit: int) -> list[Entry]:
         """The entries above a number, at most so many; those that are gone are left out."""
         first = max(number + 1, self.oldest)
-        numbers = range(first, min(self.newest + 1, first + limit))
-        return [entry for one in numbers if (entry := self._ring[one % KEPT]) is not None]
+        last = min(self.newest, first + limit - 1)
+        found: list[Entry] = []
+        if first > last:
+            return found
+        for batch in islice(self._batches, bisect_right(self._batches, first, key=_FIRST) - 1, None):
+            if batch.first > last:
+                break
+            found += batch.entries(first, last)
+        return found
 
-    def since(self, at: Instant) -> Iterator[Entry]:
-        """The entries from an instant on, the newest first, as far as they are kept."""
-        for number in range(self.newest, self.oldest - 1, -1):
-            entry = self._ring[number % KEPT]
-            if entry is None or entry.at < at:
+    def since(self, at: Instant) -> Iterator[tuple[What, Definition | None]]:
+        """What happened from an instant on and the definitions that it is about, the newest first, as far as they are kept."""
+        oldest = self.oldest
+        for batch in tuple(reversed(self._batches)):
+            if batch.at < at:
                 return
-            yield entry
+            gone = max(0, oldest - batch.first)
+            yield from zip(reversed(batch.whats[gone:]), reversed(batch.definitions[gone:]), strict=True)
 
     def running(self) -> list[Definition]:
         """The definition of each execution that runs by what this node has committed."""
@@ -80,68 +99,91 @@ class Journal:
     def hear(self, event: Event) -> None:
         """Take up what the herald was told."""
         now = self._world.now()
-        match event:
-            case Happened():
-                self._happened(event, now)
-            case Noted():
-                self._noted(event, now)
+        if isinstance(event, Happened):
+            if event.executions:
+                self._executions(event, now)
+            if event.settled:
+                self._settled(event, now)
+        else:
+            self._noted(event, now)
         self._wake()
 
     def saw(self, change: str, peer: Peer) -> None:
         """Note what became of a node."""
-        self._add(self._world.now(), Kind.NODE, NodeChange(change, peer), None)
+        self._add(self._world.now(), Kind.NODE, [NodeChange(change, peer)], [None])
         self._wake()
 
-    def _happened(self, event: Happened, now: Instant) -> None:
-        definitions = {task.id: task.definition for task in event.tasks}
-        for execution in self._news(event):
-            definition = definitions.get(execution.task_id)
+    def _executions(self, event: Happened, now: Instant) -> None:
+        """Take up the executions that are not as they were: what a checkpoint changed is nobody's news."""
+        known, running = self._known, self._definitions
+        news: list[Execution] = []
+        definitions: list[Definition] = []
+        for execution, definition in zip(event.executions, _definitions(event), strict=True):
+            key, state = execution.id, execution.state
+            runs = state is _RUNNING
+            if runs or execution.lingers:
+                mark: Mark = execution.attempt if runs else (state, execution.attempt)
+                if known.get(key) == mark:
+                    continue
+                known[key] = mark
+            elif type(was := known.pop(key, None)) is tuple and was == (state, execution.attempt):
+                continue
             if definition is None or definition.owner == SYSTEM:
                 continue
-            if execution.state is State.RUNNING:
-                self._definitions[execution.id] = definition
+            if runs:
+                running[key] = definition
             else:
-                self._definitions.pop(execution.id, None)
-            self.figures.execution(execution)
-            self._add(now, Kind.EXECUTION, execution, definition)
-        for settled in event.settled:
-            definition = definitions.get(settled.task_id)
-            if definition is not None and definition.owner != SYSTEM:
-                self.figures.settled(settled)
-                self._add(now, Kind.SLOTS, settled, definition)
-
-    def _news(self, event: Happened) -> Iterator[Execution]:
-        """The executions that are not as they were: what a checkpoint changed is nobody's news."""
-        for execution in event.executions:
-            mark = execution.state, execution.attempt
-            known = self._known.get(execution.id)
-            if execution.state is State.RUNNING or execution.lingers:
-                self._known[execution.id] = mark
-                if len(self._known) > REMEMBERED:
-                    self._forget(next(iter(self._known)))
-            elif known is not None:
-                del self._known[execution.id]
-            if known != mark:
-                yield execution
+                running.pop(key, None)
+            news.append(execution)
+            definitions.append(definition)
+        while len(known) > REMEMBERED:
+            self._forget(next(iter(known)))
+        self.figures.executions(news)
+        self._add(now, Kind.EXECUTION, news, definitions)
 
     def _forget(self, execution_id: str) -> None:
         del self._known[execution_id]
         self._definitions.pop(execution_id, None)
 
-    def _noted(self, event: Noted, now: Instant) -> None:
-        for audit, task in event.changes:
-            if task.definition.owner != SYSTEM:
-                self._add(now, Kind.TASK, TaskChange(audit, task), task.definition)
-        for execution_id, progress in event.progress.items():
-            definition = self._definitions.get(execution_id)
-            if definition is not None:
-                self._add(now, Kind.PROGRESS, Step(execution_id, progress), definition)
+    def _settled(self, event: Happened, now: Instant) -> None:
+        tasks = {task.id: task.definition for task in event.tasks}
+        found = [(one, tasks[one.task_id]) for one in event.settled if one.task_id in tasks]
+        told = [(one, definition) for one, definition in found if definition.owner != SYSTEM]
+        for settled, _ in told:
+            self.figures.settled(settled)
+        self._add(now, Kind.SLOTS, [settled for settled, _ in told], [definition for _, definition in told])
 
-    def _add(self, at: Instant, kind: Kind, what: What, definition: Definition | None) -> None:
-        self.newest += 1
-        self._ring[self.newest % KEPT] = Entry(self.newest, at, kind, what, definition)
+    def _noted(self, event: Noted, now: Instant) -> None:
+        changes = [(audit, task) for audit, task in event.changes if task.definition.owner != SYSTEM]
+        told = [TaskChange(audit, task) for audit, task in changes]
+        self._add(now, Kind.TASK, told, [task.definition for _, task in changes])
+        of_known = {key: self._definitions[key] for key in event.progress if key in self._definitions}
+        steps = [Step(key, event.progress[key]) for key in of_known]
+        self._add(now, Kind.PROGRESS, steps, list(of_known.values()))
+
+    def _add(self, at: Instant, kind: Kind, whats: Sequence[What], definitions: Sequence[Definition | None]) -> None:
+        if not whats:
+            return
+        first = self.newest + 1
+        self.newest = last = self.newest + len(whats)
+        batches = self._batches
+        batches.append(Batch(first, last, at, kind, whats, definitions))
+        while batches[0].last <= last - KEPT:
+            batches.popleft()
 
     def _wake(self) -> None:
         if self._waiting is not None:
             self._waiting.set()
             self._waiting = None
+
+
+def _definitions(event: Happened) -> Sequence[Definition | None]:
+    """Of the task of each execution; None where it was not told."""
+    executions, tasks = event.executions, event.tasks
+    if len(executions) == len(tasks) == 1 and executions[0].task_id == tasks[0].id:
+        return (tasks[0].definition,)
+    # The common kind: each task has one execution, in their order.
+    if [execution.task_id for execution in executions] == [task.id for task in tasks]:
+        return [task.definition for task in tasks]
+    found = {task.id: task.definition for task in tasks}
+    return [found.get(execution.task_id) for execution in executions]

@@ -117,10 +117,9 @@ async def list_queues(node: Node, _call: Call) -> Json:
 def throughput(node: Node) -> Counter[tuple[str, bool]]:
     """How many executions of each queue this node has begun (False) and ended (True) of late."""
     found: Counter[tuple[str, bool]] = Counter()
-    for entry in node.journal.since(Instant(node.world.now() - THROUGHPUT)):
-        what = entry.what
-        if isinstance(what, Execution) and entry.definition is not None and what.state is not State.WAITING:
-            found[entry.definition.policies.queue, what.state is not State.RUNNING] += 1
+    for what, definition in node.journal.since(Instant(node.world.now() - THROUGHPUT)):
+        if isinstance(what, Execution) and definition is not None and what.state is not State.WAITING:
+            found[definition.policies.queue, what.state is not State.RUNNING] += 1
     return found
 
 
