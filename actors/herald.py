@@ -34,6 +34,8 @@ WATCHER_BUFFER: Final = 1_000
 """Changes kept for one slow watcher; further ones are dropped for him alone, and counted."""
 
 _LOGGED: Final = FAILED_STATES | {State.CRASHED}
+_RUNNING: Final = State.RUNNING
+_COMPLETED: Final = State.COMPLETED
 
 
 class Watchers(Generic[M]):
@@ -91,7 +93,12 @@ class Herald(Actor[Event]):
         for happened in messages:
             if isinstance(happened, Noted):
                 continue
-            if failed := [one for one in happened.executions if one.state in _LOGGED]:
+            # What runs or has completed is the most of it, and quicker to tell than whether a set holds it.
+            if failed := [
+                one
+                for one in happened.executions
+                if (state := one.state) is not _RUNNING and state is not _COMPLETED and state in _LOGGED
+            ]:
                 names = {task.id: repr(task.definition.name) for task in happened.tasks}
                 for execution in failed:
                     _log(execution, names.get(execution.task_id, execution.task_id))

@@ -87,8 +87,10 @@ class Deliveries:
 
     def hear(self, happened: Happened) -> None:
         """Something was committed; if event triggers may follow it, the outbox is looked into at once."""
-        if any(task.definition.events for task in happened.tasks):
-            self.wake()
+        for task in happened.tasks:
+            if task.definition.events:
+                self.wake()
+                return
 
     def wake(self) -> None:
         """There may be something in the outbox."""

@@ -44,6 +44,8 @@ class OutcomeHooks:
 
     def hear(self, happened: Happened) -> None:
         """Have the hooks of what has ended called."""
+        if not self._catalogue.hooks.follow:
+            return
         for call in self._calls(happened):
             try:
                 self._queues[partition_of(call[1].task_id, AT_ONCE)][0].send_nowait(call)

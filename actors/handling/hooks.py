@@ -115,12 +115,12 @@ class Around:
 class Hooks:
     """The hooks of a catalogue, in the order in which they were added.
 
-    `surround`: whether any may be called around an attempt, which is rare.
+    `surround`: whether any may be called around an attempt, which is rare; `follow`: whether any wants to hear of outcomes.
     """
 
     def __init__(self) -> None:
         self._hooks: dict[When, list[Hook]] = {"before": [], "after": [], "on_outcome": []}
-        self.surround = False
+        self.surround = self.follow = False
 
     def add(self, hook: Hook) -> None:
         """Add one; a hook that is there already stays where it is."""
@@ -141,6 +141,7 @@ class Hooks:
 
     def _see(self) -> None:
         self.surround = bool(self._hooks["before"] or self._hooks["after"])
+        self.follow = bool(self._hooks["on_outcome"])
 
     def __iter__(self) -> Iterator[Hook]:
         return iter([hook for hooks in self._hooks.values() for hook in hooks])

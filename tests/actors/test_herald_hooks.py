@@ -93,6 +93,22 @@ async def test_hooks_for_others_hear_nothing(autojump_clock: trio.testing.MockCl
     assert (hooks.errors, hooks.dropped) == (0, 0)
 
 
+async def test_a_hook_that_comes_later_hears_from_then_on(autojump_clock: trio.testing.MockClock) -> None:
+    heard: list[Settled] = []
+
+    async def listen(settled: Settled) -> None:
+        heard.append(settled)
+
+    catalogue = Catalogue()
+    hooks = OutcomeHooks(catalogue, SimulatedWorld())
+    await heard_of(hooks, happened(ended()))
+    catalogue.hooks.add(Hook("on_outcome", listen))
+    await heard_of(hooks, happened(evolve(ended(), id="e2")))
+    catalogue.hooks.remove(listen)
+    await heard_of(hooks, happened(evolve(ended(), id="e3")))
+    assert [one.execution_id for one in heard] == ["e2"]
+
+
 async def test_errors_and_slow_hooks_are_counted(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
