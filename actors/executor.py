@@ -57,9 +57,8 @@ from .handling.runners.thread import lane_of, run_in_thread
 from .handling.tools import Tools
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress, Recorded, Start
 from .keeper_messages import Event as KeeperEvent
-from .model.execution import Execution, Failure
+from .model.execution import Failure
 from .model.outside import is_outside
-from .model.task import Definition
 from .outside import GivenBack, Outside, WorkerLost
 from .tracing import Tracer
 
@@ -203,9 +202,9 @@ class Executor(Actor[Message]):
         """The common case in one step; False leaves it to the general way."""
         definition, execution = start.definition, start.execution
         entry = self._catalogue.get(definition.type)
-        if entry is None or not self.core.start_plain(definition, execution, now):
+        if entry is None or (key := self.core.start_plain(definition, execution, now)) is None:
             return False
-        self._run_job(definition, execution, now, entry)
+        self._run_job(key, Context(definition, execution, now, self._node, self, None, self._at), entry)
         return True
 
     def _perform(self, directive: Directive) -> None:
@@ -241,18 +240,18 @@ class Executor(Actor[Message]):
             failure = Failure("UnknownTaskType", text)
             self._apply(HandlerEnded(execution.id, execution.fence, "failed", None, failure, ("UnknownTaskType",)))
             return
-        key = self._run_job(definition, execution, directive.started_at, entry)
+        key = (execution.id, execution.fence)
+        self._run_job(
+            key, Context(definition, execution, directive.started_at, self._node, self, None, self._at), entry
+        )
         if entry.isolation != "outside" and is_outside(definition.type):
             # A handler of the node itself stands in for the workers.
             self._apply(Begun(*key))
 
-    def _run_job(self, definition: Definition, execution: Execution, at: Instant, entry: TaskType) -> tuple[str, int]:
+    def _run_job(self, key: tuple[str, int], context: Context, entry: TaskType) -> None:
         assert self._pool is not None
-        key = (execution.id, execution.fence)
-        job = Job(Context(definition, execution, at, self._node, self, None, self._at), entry, key)
-        self._jobs[key] = job
+        self._jobs[key] = job = Job(context, entry, key)
         self._pool.start(job)
-        return key
 
     def _cancel(self, key: tuple[str, int], reason: str) -> None:
         job = self._jobs.get(key)

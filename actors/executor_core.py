@@ -204,10 +204,10 @@ class ExecutorCore:
                 assert_never(event)
         return directives
 
-    def start_plain(self, definition: Definition, execution: Execution, now: Instant) -> bool:
+    def start_plain(self, definition: Definition, execution: Execution, now: Instant) -> Key | None:
         """Count a `Start` that asks for nothing but its handler: as `handle`, which would spawn it and set no alarm.
 
-        False, and nothing has changed, if more follows from it or it may not run.
+        None, and nothing has changed, if more follows from it or it may not run.
         """
         key = (execution.id, execution.fence)
         policies = policies_of(definition, execution)
@@ -221,10 +221,10 @@ class ExecutorCore:
             or self._refusal(execution.boot) is not None
             or is_outside(definition.type)
         ):
-            return False
+            return None
         self._running[key] = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
         self._newest[execution.id] = execution.fence
-        return True
+        return key
 
     def completed_plain(self, key: Key, result: str | None, now: Instant) -> AttemptEnd | None:
         """The end of an attempt that nothing else has ended and whose handler returned: as `handle`, which would report it.

@@ -169,6 +169,8 @@ class Outside:
 
     def recorded(self, keys: Collection[Key]) -> None:
         """The ends of these attempts are in the store, or were superseded there."""
+        if not self._ending and not self._jobs:
+            return
         for key in keys:
             # One that was abandoned is recorded while its worker still has it.
             job = self._ending.pop(key, None) or self._jobs.get(key)

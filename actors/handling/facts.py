@@ -70,15 +70,14 @@ class Described:
     def parameters(self) -> dict[str, Any]:
         """The parameters of this execution."""
         if self._parameters is None:
-            text = self.parameters_text
+            text = self._definition.parameters if self._execution.parameters is None else self.parameters_text
             self._parameters = {} if text == "{}" else decode_json(text)
         return self._parameters
 
     @property
     def parameters_text(self) -> str:
         """The parameters as JSON text."""
-        text = self._execution.parameters
-        given = None if text is None else self.invocation.parameters
+        given = self.invocation.parameters
         return self._definition.parameters if given is None else given
 
     @property

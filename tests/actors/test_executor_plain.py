@@ -72,7 +72,7 @@ events = st.lists(st.tuples(st.one_of(starts, ended, starts, ended, rare), st.sa
 
 def directly(core: ExecutorCore, event: Any, now: Instant, at: float) -> list[Directive]:
     """As the executor does it: the direct way where that is possible."""
-    if isinstance(event, Start) and core.start_plain(event.definition, event.execution, now):
+    if isinstance(event, Start) and core.start_plain(event.definition, event.execution, now) is not None:
         return [Spawn(event.definition, event.execution, now)]
     if isinstance(event, HandlerEnded) and event.how == "completed":
         end = core.completed_plain((event.execution_id, event.fence), event.result, now)
@@ -93,7 +93,7 @@ def test_both_ways_decide_the_same_and_leave_the_same_behind(steps: list[tuple[A
 
 def test_the_common_attempt_takes_the_direct_way() -> None:
     core, message = ExecutorCore(4), start()
-    assert core.start_plain(message.definition, message.execution, Instant(1))
+    assert core.start_plain(message.definition, message.execution, Instant(1)) == ("e1", 1)
     assert core.completed_plain(("e1", 1), "1", Instant(2)) is not None
 
 
@@ -122,7 +122,7 @@ async def test_a_crash_on_a_message_loses_that_one_of_its_batch(
     executor = Executor(SimulatedWorld(), Catalogue([task_type("work", handler)]), mailbox, no_checkpoint)
     usual = executor.core.start_plain
 
-    def crashes(definition: Any, execution: Any, now: Instant) -> bool:
+    def crashes(definition: Any, execution: Any, now: Instant) -> tuple[str, int] | None:
         if execution.id == "e2":
             raise ZeroDivisionError
         return usual(definition, execution, now)
