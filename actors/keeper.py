@@ -368,7 +368,7 @@ class Keeper(Actor[Event]):
             return
         self._trouble = None
         # It may have waited for the one before it.
-        self.figures.done(flight.landed_at - max(flight.began, self._landed_at), len(flight.plan.staged))
+        self.figures.done(flight.landed_at - max(flight.began, self._landed_at), flight.plan.size)
         self._landed_at = flight.landed_at
 
     async def _redecide(self, batch: Sequence[Event]) -> None:

@@ -18,8 +18,9 @@ told twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from runtime.clock import Instant
 from runtime.errors import LeaseLost, LimitReached, NotFound, StaleEpoch, StaleVersion, TocsinError
@@ -28,8 +29,8 @@ from runtime.records import evolve
 from . import keeper_creations, keeper_plain
 from .calendar_messages import DeleteCalendar, PutCalendar, Recalculate
 from .command_messages import Command, EditTask
+from .keeper_attempts import Attempts
 from .keeper_calendars import Calendars
-from .keeper_checkpoints import take_checkpoint
 from .keeper_claims import Claims, Limits
 from .keeper_commands import Commands
 from .keeper_creations import Creations
@@ -64,6 +65,7 @@ from .keeper_messages import (
     SchedulerPaused,
     Settle,
     SlotsFreed,
+    Start,
     StopClaiming,
 )
 from .keeper_needs import Needs, look_ahead
@@ -74,22 +76,25 @@ from .keeper_progression import Progression
 from .keeper_refusals import again, what_follows, without_slots
 from .keeper_scheduler import LaneCommands
 from .keeper_sharing import Sharing
-from .keeper_staging import Plan, Staged
+from .keeper_staging import Plan, Staged, Stepped
 from .keeper_sync import Sync
 from .keeper_tasks import Tasks
 from .model.calendar import Calendar
-from .model.execution import Attempt, Execution
-from .model.lifecycle import State
 from .model.occurrence import Settled
 from .model.task import Task, partition_of
+from .rules.attempts import archived
 from .rules.catching_up import CATCH_UP_RUNNING, Governor
 from .sharing_messages import Changed, Declined, LeaseDoubted, Observed, Offered, PeersChanged, ZonesSwitched
-from .store.port import Audit, Commit, CommitResult, SchedulerPause
+from .store.port import Audit, Commit, CommitResult, Create, SchedulerPause, Step
 
 if TYPE_CHECKING:
     from random import Random
 
     from .store.shared import Shared
+
+
+_ABOUT_EACH: Final = (Settle, AttemptsEnded, SlotsFreed, Checkpoint, Progress, Logged, Counted)
+"""Messages that look at no other task of the batch than those that they name, or at none."""
 
 
 class KeeperCore:
@@ -116,6 +121,7 @@ class KeeperCore:
         self._progression = Progression(self._claims, random, new_id, governor)
         self.commands = Commands(self._progression)
         self._tasks = Tasks(partitions)
+        self._attempts = Attempts(self._tasks, self._claims, self._progression, partitions)
         self.waits = Waits(self._tasks.cache)
         self._progression.waits = self.waits
         self._epochs: Mapping[int, int] = {}
@@ -189,12 +195,13 @@ class KeeperCore:
     def decide(self, batch: Sequence[Event], running: Iterable[str], now: Instant) -> tuple[Plan, Commit]:
         """Stage what the batch changes. `running`: tasks with running executions, if `needs` asked for them."""
         self._directives, self._progression.admitted = [], 0
-        self._tasks.staged = {}
+        self._tasks.begin()
         carried, self._carried = self._carried, []
         returns, self._carried_returns = self._carried_returns, []
-        for end in carried:
-            self._attempt_ended(end, now)
+        self._attempts.ended(self._directives, now, carried)
         for message in (*returns, *batch):
+            if not isinstance(message, _ABOUT_EACH):
+                self._tasks.stage_stepped()
             self._handle(message, running, now)
         self._claims.from_backlog(self._tasks.stage, self._in_flight, self._asked, now)
         self._tasks.read.clear()
@@ -220,10 +227,9 @@ class KeeperCore:
             case DeleteCalendar():
                 self.calendars.delete(message, self._tasks.cache, self._tasks.staged, now)
             case AttemptsEnded(ends=ends):
-                for end in ends:
-                    self._attempt_ended(end, now)
+                self._attempts.ended(self._directives, now, ends)
             case Checkpoint():
-                self._checkpoint(message)
+                self._attempts.checkpoint(message, self._directives)
             case Progress() | Logged() | Counted():
                 self._notes.take(message)
             case Delivered():
@@ -243,13 +249,12 @@ class KeeperCore:
                         self._progression.recover(staged, message, now)
             case InSync():
                 if self._sync.hear(message):
-                    self._sync.compare(
-                        message, self._tasks.stage_all(running), lambda end: self._attempt_ended(end, now), now
-                    )
+                    occupied = self._tasks.stage_all(running)
+                    self._sync.compare(message, occupied, partial(self._attempts.ended, self._directives, now), now)
             case SlotsFreed(count=count, ended=ended):
                 self._claims.slots += count
                 for task_id, execution_id, fence in ended:
-                    self._returned(task_id, execution_id, fence, now)
+                    self._attempts.returned(task_id, execution_id, fence, now)
             case StopClaiming():
                 self._claims.stop()
             case Backlog(task_ids=ids, complete=complete, more=more):
@@ -277,18 +282,16 @@ class KeeperCore:
             self._directives += [Reschedule(tuple((task_id, None) for task_id in task_ids)), SchedulerPaused(True)]
             return
         everything = len(self._epochs) == self._partitions
-        span = self._claims.pause_span
-
-        def fire(task: Task, partition: int) -> Staged | None:
-            if span is not None and (task.state.next_fire or 0) <= span[1]:
-                return None
-            return keeper_plain.fire(task, partition, self._claims, self._new_id, now)
-
+        span, moving = self._claims.pause_span, self.calendars.zones_changing
         for task_id in self._claims.most_urgent_first(task_ids, self._tasks.cache):
             # A foreign task is not even staged: its due instant, told after the batch, would bring the timer here again at once.
             owned = everything or self._owns(task_id)
-            if owned and not self.calendars.zones_changing and self._tasks.stage_plainly(task_id, fire):
-                continue
+            if owned and not moving and (task := self._tasks.untouched(task_id)) is not None:
+                paused = span is not None and (task.state.next_fire or 0) <= span[1]
+                fired = None if paused else self._fire(task, now)
+                if fired is not None:
+                    self._tasks.step(fired)
+                    continue
             full = owned and self._progression.is_full
             if full or (staged := self._tasks.stage(task_id) if owned else None) is None:
                 # What is too much for one batch the timer brings again at once.
@@ -303,54 +306,14 @@ class KeeperCore:
             if self._sharing is not None:
                 self._sharing.doubt(staged, read=task_id in self._tasks.read)
 
+    def _fire(self, task: Task, now: Instant) -> Stepped | None:
+        partition = partition_of(task.definition.id, self._partitions)
+        return keeper_plain.fire(task, partition, self._claims, self._new_id, now)
+
     @property
     def sync_request(self) -> RequestSync:
         """What to tell the executor so that claims may begin."""
         return self._sync.request
-
-    # -- the executor's messages
-
-    def _attempt_ended(self, end: AttemptEnd, now: Instant) -> None:
-        if not (end.holds_slot or end.counted):
-            self._claims.slots += 1
-        if end.holds_slot:
-            self._claims.lingers(end.execution_id, end.fence)
-        else:
-            self._claims.ended(end.execution_id, end.fence)
-        if self._tasks.stage_plainly(
-            end.task_id, lambda task, partition: keeper_plain.completion(task, partition, end)
-        ):
-            return
-        staged = self._tasks.stage(end.task_id)
-        if staged is None and (gone := self._tasks.staged.get(end.task_id)) is not None:
-            # Deleted in this batch: it is recorded when the deletion is.
-            gone.ends += (end,)
-            return
-        if staged is not None and any(
-            (end.execution_id, end.fence) == (one.execution_id, one.fence) for one in staged.ends
-        ):
-            # Told twice in one batch: it is recorded when the commit is.
-            return
-        execution = None if staged is None else staged.executions.get(end.execution_id)
-        if staged is None or execution is None or execution.fence != end.fence or execution.state is not State.RUNNING:
-            self._directives.append(Recorded(((end.execution_id, end.fence),)))
-            return
-        staged.ends += (end,)
-        self._progression.ended(staged, execution, end, now)
-
-    def _returned(self, task_id: str, execution_id: str, fence: int, now: Instant) -> None:
-        """The handler of an ended attempt has returned, or its slot was released."""
-        self._claims.ended(execution_id, fence)
-        staged = self._tasks.stage(task_id)
-        execution = None if staged is None else staged.executions.get(execution_id)
-        if staged is None or execution is None or execution.fence != fence or not execution.lingers:
-            return
-        staged.messages += (SlotsFreed(0, ((task_id, execution_id, fence),)),)
-        self._progression.returned(staged, execution, now)
-
-    def _checkpoint(self, message: Checkpoint) -> None:
-        if (error := take_checkpoint(self._tasks.stage(message.task_id), message)) is not None:
-            self._directives.append(Refuse(message.reply, error))
 
     # -- what people and programs ask for
 
@@ -375,12 +338,20 @@ class KeeperCore:
     # -- after a batch
 
     def _plan(self, now: Instant) -> tuple[Plan, Commit]:
+        if self._sharing is not None:
+            # Whom a change wakes on other nodes is found with the working copies.
+            self._tasks.stage_stepped()
         planned: dict[str, tuple[Staged, Task]] = {}
-        creates, updates = [], []
+        stepped = self._tasks.stepped
+        creates: list[Create] = []
+        updates = [one.update for one in stepped.values()]
         audits: list[Audit] = []
         wakes: list[str] = []
-        epochs: dict[int, int] = {}
+        concerned = {update.partition for update in updates}
+        epochs = {number: epoch for number, epoch in self._epochs.items() if number in concerned}
+        starts = sum([1 for one in stepped.values() if one.end is None])
         for task_id, staged in self._tasks.staged.items():
+            starts += staged.starts
             planned[task_id] = staged, (task := staged.finish())
             audits.extend(staged.audits)
             if staged.definition.events:
@@ -400,20 +371,24 @@ class KeeperCore:
         commit, delivered = self._outbox.write(commit)
         commit, change = self._lane.write(commit)
         commit, calendars = self.calendars.write(commit)
-        self._in_flight.update(planned)
-        self._sync.decided(planned)
-        return Plan(planned, self._creations.planned(), tuple(self._directives), delivered, change, calendars), commit
+        self._in_flight.update(planned, stepped)
+        self._sync.decided(starts)
+        creations, directives = self._creations.planned(), tuple(self._directives)
+        return Plan(planned, stepped, starts, creations, directives, delivered, change, calendars), commit
 
     def committed(self, plan: Plan, result: CommitResult, ends: bool = False) -> tuple[list[Directive], list[Event]]:
         """What follows the commit: directives (`ends`: also which attempts have), and messages to decide again on fresh rows."""
-        directives, again = list(plan.directives), []
-        self._in_flight.difference_update(plan.staged)
-        changed: list[Execution] = []
-        tasks: list[Task] = []
+        directives = list(plan.directives)
+        again: list[Event] = []
+        self._in_flight.difference_update(plan.staged, plan.stepped)
+        stepped = self._accepted(plan, result, directives, again)
+        changed = [one.execution for one in stepped]
+        tasks = [one.task for one in stepped]
         settled: list[Settled] = []
-        ended: list[Attempt] = []
-        due: list[tuple[str, Instant | None]] = []
-        recorded: list[tuple[str, int]] = []
+        ended = [archived(one.execution) for one in stepped if ends and one.end is not None]
+        # When a completed task is due the timer knows since it has fired.
+        due = [(one.update.task_id, self._due(one)) for one in stepped if one.update.step is not Step.COMPLETED]
+        recorded = [(one.end.execution_id, one.end.fence) for one in stepped if one.end is not None]
         for task_id, (staged, task) in plan.staged.items():
             if (error := result.refused.get(task_id)) is not None:
                 again.extend(self._refused(staged, error, directives))
@@ -429,6 +404,7 @@ class KeeperCore:
             ended += staged.ended_attempts() if ends else ()
             ours = not staged.deleted and staged.partition in self._epochs
             due.append((task_id, task.due if ours else None))
+        directives += [Start(one.original.definition, one.execution) for one in stepped if one.end is None]
         created, anew = keeper_creations.answers(plan, result)
         told, left = answers(plan.delivered, result.refused)
         directives += [*created, *told, *plan.change.committed(self._claims), *self.calendars.committed(plan.calendars)]
@@ -439,10 +415,29 @@ class KeeperCore:
             directives.append(Reschedule(tuple(due)))
         if tasks:
             directives.append(Happened(tuple(changed), tuple(tasks), tuple(settled), tuple(ended)))
-        directives += [*self.waits.to_reconsider(), *self.calendars.to_recalculate(), *self._sync.requests(plan.staged)]
+        directives += [*self.waits.to_reconsider(), *self.calendars.to_recalculate(), *self._sync.requests(plan.starts)]
         directives += () if self._sharing is None else self._sharing.to_look_at()
         self._tasks.trim()
         return directives, again
+
+    def _accepted(
+        self, plan: Plan, result: CommitResult, directives: list[Directive], again: list[Event]
+    ) -> Collection[Stepped]:
+        """The common steps that the store has taken, which are all but for a few in a lifetime."""
+        stepped: Collection[Stepped] = plan.stepped.values()
+        if result.refused:
+            for one in stepped:
+                if (error := result.refused.get(one.update.task_id)) is not None:
+                    again.extend(self._refused(one.staged(), error, directives))
+            stepped = [one for one in stepped if one.update.task_id not in result.refused]
+        self._tasks.accept_stepped(stepped)
+        if not self.waits.is_idle:
+            for one in stepped:
+                self.waits.landed(one.staged(), one.task)
+        return stepped
+
+    def _due(self, stepped: Stepped) -> Instant | None:
+        return stepped.update.due if stepped.update.partition in self._epochs else None
 
     def _accept(self, staged: Staged, task: Task) -> None:
         self._tasks.accept(task, deleted=staged.deleted)
@@ -478,8 +473,11 @@ class KeeperCore:
         directives: list[Directive] = [
             Refuse(one.reply, again(error)) if isinstance(one, Purge) else one for one in plan.directives
         ]
-        self._in_flight.difference_update(plan.staged)
-        for staged, _ in plan.staged.values():
+        self._in_flight.difference_update(plan.staged, plan.stepped)
+        for staged in (
+            *(staged for staged, _ in plan.staged.values()),
+            *(one.staged() for one in plan.stepped.values()),
+        ):
             self._undo(staged)
             self._carried.extend(without_slots(staged.ends))
             self._carried_returns += [message for message in staged.messages if isinstance(message, SlotsFreed)]
@@ -491,7 +489,7 @@ class KeeperCore:
         if self._sharing is not None:
             # Whether a distant store has carried it out may not be known: what it claimed and nobody started is found again.
             self._sync.ask_anew()
-        directives.extend(self._sync.requests(plan.staged))
+        directives.extend(self._sync.requests(plan.starts))
         return directives
 
     @property

@@ -177,6 +177,11 @@ class Waits:
 
     # -- after a commit
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no task waits for another one."""
+        return not self._graph and not self._waiting
+
     def landed(self, staged: Staged, task: Task) -> None:
         """The store has taken this task's changes: keep the graph, and note whom to look at again."""
         former, definition = staged.original, task.definition

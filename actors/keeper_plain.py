@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runtime.clock import Instant
-from runtime.records import evolve
 
 from .keeper_claims import Claims
-from .keeper_messages import AttemptEnd, Settle, Start
-from .keeper_staging import NOTHING, Staged
+from .keeper_messages import AttemptEnd
+from .keeper_staging import Stepped
 from .model.execution import Execution, Kind
 from .model.lifecycle import Phase, State, Status
 from .model.policy import LATE_AFTER, CatchUp
@@ -23,11 +22,11 @@ from .rules.catching_up import RECOVERY_AFTER
 from .rules.dependencies import counted_start
 from .rules.selecting import is_fixed_delay
 from .rules.settling import newest_start, outcome_of_start
-from .store.port import Step
+from .store.port import ExecutionWrite, Step, Update
 from .when.triggers import next_after
 
 
-def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Staged | None:
+def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Stepped | None:
     """The task owes exactly one slot, nothing of it is open, nothing limits it, and a slot of the executor is free."""
     found = _owed_slot(task, claims, now)
     if found is None:
@@ -77,20 +76,16 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
         state.completed_start,
     )
     claims.slots -= 1
-    return Staged(
+    update = Update(
+        definition.id,
         partition,
-        task,
-        definition,
+        state.version,
         fired,
-        {execution.id: execution},
-        messages=(Settle((task.id,)),),
-        directives=(Start(definition, execution),),
-        changed=(execution.id,),
-        starts=1,
-        touched=True,
-        ready=Task(definition, fired, (execution,)),
+        following if following is None else assigned(definition, following),
+        (ExecutionWrite(execution),),
         step=Step.FIRED,
     )
+    return Stepped(task, Task(definition, fired, (execution,)), execution, update)
 
 
 def _owed_slot(task: Task, claims: Claims, now: Instant) -> tuple[Instant, Instant, Instant | None] | None:
@@ -128,12 +123,13 @@ def _is_common(task: Task, claims: Claims) -> bool:
     )
 
 
-def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
+def completion(task: Task, partition: int, end: AttemptEnd) -> Stepped | None:
     """The only open execution of the task has completed, and nothing waits for its end."""
     if (
         end.state is not State.COMPLETED
         or len(task.open) != 1
         or task.state.catching_up is not None
+        or task.definition.bounds.calendars
         or is_fixed_delay(task)
     ):
         return None
@@ -142,14 +138,7 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
         return None
     before = task.state
     phase, next_fire, ended_at = before.phase, before.next_fire, end.ended_at
-    completed = evolve(
-        execution,
-        state=State.COMPLETED,
-        started_at=end.started_at,
-        ended_at=ended_at,
-        failure=end.failure,
-        cancel_reason=None,
-    )
+    completed = _completed(execution, end)
     state = TaskState(
         before.version + 1,
         before.revision,
@@ -172,21 +161,21 @@ def completion(task: Task, partition: int, end: AttemptEnd) -> Staged | None:
         before.last_admitted,
         newest_start(before.completed_start, counted_start(execution)),
     )
-    return Staged(
-        partition,
-        task,
-        task.definition,
-        state,
-        {execution.id: completed},
-        ends=(end,),
-        changed=(execution.id,),
-        touched=True,
-        results=NOTHING if end.result is None else {execution.id: end.result},
-        dropped_checkpoints=(execution.id,) if execution.checkpoints else (),
-        stored={execution.id: execution},
-        ready=Task(task.definition, state, ()),
-        step=Step.COMPLETED if _is_first_try(before, execution) else None,
-    )
+    made = Task(task.definition, state, ())
+    write = ExecutionWrite(completed, execution, None, end.result, execution.checkpoints > 0)
+    step = Step.COMPLETED if _is_first_try(before, execution) else None
+    update = Update(task.definition.id, partition, before.version, state, made.due, (write,), step=step)
+    return Stepped(task, made, completed, update, end)
+
+
+def _completed(one: Execution, end: AttemptEnd) -> Execution:
+    """What `evolve` gives, in a quarter of the time: nothing else in a fire has as many fields."""
+    return Execution(
+        one.id, one.task_id, one.kind, State.COMPLETED, one.created_at, one.nominal, one.outcome, one.reason, one.waits_for,
+        one.due, one.attempt, one.failures, one.crashes, one.fence, one.boot, one.node, one.channel, one.correlation,
+        one.first_started_at, end.started_at, end.ended_at, end.failure, one.parameters, None, one.checkpoints, one.revision,
+        one.assigned, one.expires, one.key, one.lingers, one.since, one.target,
+    )  # fmt: skip
 
 
 def _is_first_try(state: TaskState, execution: Execution) -> bool:

@@ -16,7 +16,18 @@ from runtime.clock import Instant
 from runtime.records import evolve, record
 
 from .keeper_lane import UNCHANGED, CalendarChange, LaneChange
-from .keeper_messages import Answer, AttemptEnd, CreateTasks, Delivered, Directive, Event, Purge, Refuse
+from .keeper_messages import (
+    Answer,
+    AttemptEnd,
+    CreateTasks,
+    Delivered,
+    Directive,
+    Event,
+    Purge,
+    Refuse,
+    Settle,
+    Start,
+)
 from .keeper_queues import Holder
 from .model.execution import Attempt, Execution
 from .model.lifecycle import OPEN_STATES, State
@@ -253,6 +264,47 @@ class Staged:
         )
 
 
+@attrs.define(eq=False)
+class Stepped:
+    """A task that takes one of the common steps and nothing else in its batch: what it will be, and what is written of it.
+
+    It says the same as a `Staged`, of which most would be empty, and is made in a third of the time. `end`: of the attempt that
+    has completed, None for a fire.
+    """
+
+    original: Task
+    task: Task
+    execution: Execution
+    update: Update
+    end: AttemptEnd | None = None
+
+    def staged(self) -> Staged:
+        """The same as a working copy: something else happens to the task in its batch, or the store has refused it."""
+        (write,), key = self.update.executions, self.execution.id
+        made = Staged(
+            self.update.partition,
+            self.original,
+            self.original.definition,
+            self.task.state,
+            {key: self.execution},
+            changed=(key,),
+            touched=True,
+            ready=self.task,
+            step=self.update.step,
+        )
+        if self.end is None:
+            made.messages = (Settle((self.original.id,)),)
+            made.directives = (Start(self.original.definition, self.execution),)
+            made.starts = 1
+        else:
+            assert write.former is not None
+            made.ends = (self.end,)
+            made._stored = {key: write.former}
+            made._results = NOTHING if write.result is None else {key: write.result}
+            made._dropped_checkpoints = (key,) if write.drop_checkpoint else ()
+        return made
+
+
 def as_staged(task_ids: Iterable[str], staged: Mapping[str, Staged], cache: Mapping[str, Task]) -> Iterator[Task]:
     """Tasks as they are by now, to be looked at only."""
     for task_id in task_ids:
@@ -267,15 +319,23 @@ def as_staged(task_ids: Iterable[str], staged: Mapping[str, Staged], cache: Mapp
 class Plan:
     """A batch decided but not committed: the staged tasks with what they will be, and directives that follow in any case.
 
+    `stepped`: those of which nothing but a common step is known, apart from the others; `starts`: slots that both take.
     `creations`: for each request to make tasks, their ids or the errors that refused them. `change`: of the lane as a whole.
     """
 
     staged: Mapping[str, tuple[Staged, Task]]
+    stepped: Mapping[str, Stepped] = NOTHING
+    starts: int = 0
     creations: tuple[tuple[CreateTasks, tuple[Task | Exception | str, ...]], ...] = ()
     directives: tuple[Directive, ...] = ()
     delivered: tuple[Delivered, ...] = ()
     change: LaneChange = UNCHANGED
     calendars: CalendarChange = CalendarChange()
+
+    @property
+    def size(self) -> int:
+        """How many tasks it is about."""
+        return len(self.staged) + len(self.stepped)
 
     def replies(self) -> list[Reply[Any]]:
         """Everybody who waits for this plan to be committed."""

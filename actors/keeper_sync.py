@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from runtime.clock import Instant
 
@@ -12,7 +12,6 @@ from .keeper_progression import Progression
 from .keeper_staging import Staged
 from .model.execution import Execution
 from .model.lifecycle import State
-from .model.task import Task
 from .rules import attempts
 
 
@@ -38,13 +37,13 @@ class Sync:
         """What to tell the executor so that claims may begin."""
         return RequestSync(self._expected)
 
-    def decided(self, plan: Mapping[str, tuple[Staged, Task]]) -> None:
-        """A plan was made: what it claims is started when the store has answered."""
-        self._claimed += sum(staged.starts for staged, _ in plan.values())
+    def decided(self, starts: int) -> None:
+        """A plan was made: so much of what it claims is started when the store has answered."""
+        self._claimed += starts
 
-    def requests(self, plan: Mapping[str, tuple[Staged, Task]]) -> list[RequestSync]:
-        """The request that has to be told now, behind every Start that was decided before it. plan: it was answered."""
-        self._claimed -= sum(staged.starts for staged, _ in plan.values())
+    def requests(self, starts: int) -> list[RequestSync]:
+        """The request that has to be told now, behind every Start decided before it. starts: of a plan that was answered."""
+        self._claimed -= starts
         if not self._wanted or self._claimed:
             return []
         self._wanted = False
@@ -72,7 +71,7 @@ class Sync:
         return self.is_answer(message)
 
     def compare(
-        self, message: InSync, occupied: Iterable[Staged], end: Callable[[AttemptEnd], None], now: Instant
+        self, message: InSync, occupied: Iterable[Staged], end: Callable[[Iterable[AttemptEnd]], None], now: Instant
     ) -> None:
         """The executor said what it has: whatever else runs under this boot was lost on the way and is run again.
 
@@ -92,13 +91,18 @@ class Sync:
                     self._compare(staged, execution, message, end, now)
 
     def _compare(
-        self, staged: Staged, execution: Execution, message: InSync, end: Callable[[AttemptEnd], None], now: Instant
+        self,
+        staged: Staged,
+        execution: Execution,
+        message: InSync,
+        end: Callable[[Iterable[AttemptEnd]], None],
+        now: Instant,
     ) -> None:
         """What was lost on the way: a start, the word that it was cancelled, or that an abandoned handler has returned."""
         if execution.lingers and (execution.id, execution.fence) not in message.abandoned:
             self._progression.returned(staged, execution, now)
         elif execution.state is State.RUNNING:
             if (execution.id, execution.fence) not in message.running:
-                end(attempts.lost(execution, now))
+                end((attempts.lost(execution, now),))
             elif execution.cancel_reason is not None:
                 staged.directives += (Interrupt(execution.id, execution.fence, execution.cancel_reason),)

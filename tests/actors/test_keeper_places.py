@@ -173,7 +173,7 @@ def test_the_least_used_tasks_are_forgotten(monkeypatch):
     tasks.accept(task("t3"), deleted=True)
     tasks.accept(task("t4"), deleted=False)
     assert list(tasks.cache) == ["t1", "t4"]
-    assert not tasks.stage_plainly("t1", lambda *_: None)
-    assert not tasks.stage_plainly("t4", lambda *_: None)
+    assert tasks.untouched("t1") is None
+    assert tasks.untouched("t4") == task("t4")
     assert [one.id for one in tasks.stage_all(["t4", "t9"])] == ["t4"]
     assert [one.id for one in tasks.as_staged(["t1", "t4", "t9"])] == ["t1", "t4"]

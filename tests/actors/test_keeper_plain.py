@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import keeper_plain
+from actors.command_messages import PauseTask
 from actors.keeper_claims import Claims
 from actors.keeper_core import KeeperCore
-from actors.keeper_messages import AttemptEnd, AttemptsEnded, Directive, InSync, Own, Settle
+from actors.keeper_messages import AttemptEnd, AttemptsEnded, Directive, InSync, Own, Reschedule, Settle
+from actors.keeper_staging import Staged
 from actors.model.execution import Execution, Kind, WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason, Settled
@@ -40,6 +42,7 @@ from actors.when.triggers import next_after
 from runtime.clock import SECOND, Instant, Micros
 from runtime.records import evolve
 from runtime.simulation import DEFAULT_START
+from tests.actors.keeper_kit import Rig, definition
 from tests.strategies import definitions
 
 NOW = DEFAULT_START
@@ -122,10 +125,11 @@ def decided(task: Task, message: Settle | AttemptsEnded, slots: int, now: Instan
     return commit, directives
 
 
-def without_step(decided: tuple[Commit, list[Directive]]) -> tuple[Commit, list[Directive]]:
-    """The general way does not know which of the common steps it takes."""
+def without_step(decided: tuple[Commit, list[Directive]], *, due: bool = True) -> tuple[Commit, list[Directive]]:
+    """The general way does not know which of the common steps it takes. due: whether the timer is told when the task is due."""
     commit, directives = decided
-    return evolve(commit, updates=tuple(evolve(update, step=None) for update in commit.updates)), directives
+    told = [one for one in directives if due or not isinstance(one, Reschedule)]
+    return evolve(commit, updates=tuple(evolve(update, step=None) for update in commit.updates)), told
 
 
 def unchanged(before: tuple[Any, ...], after: tuple[Any, ...], columns: tuple[str, ...]) -> set[str]:
@@ -194,7 +198,11 @@ def test_a_completion_in_one_step_is_one_in_general(
     message = AttemptsEnded((end,))
     found = decided(task, message, 1, NOW)
     check_step(task, found[0])
-    assert without_step(found) == in_general(task, message, 1, NOW)
+    general = in_general(task, message, 1, NOW)
+    # After a completion that left it as it was the timer knows when the task is due.
+    told = not any(update.step is Step.COMPLETED for update in found[0].updates)
+    assert told or Reschedule(((task.id, task.due),)) in general[1]
+    assert without_step(found, due=told) == without_step(general, due=told)
 
 
 def test_the_common_cases_are_decided_in_one_step() -> None:
@@ -207,22 +215,33 @@ def test_the_common_cases_are_decided_in_one_step() -> None:
     fired = keeper_plain.fire(task, 0, claims, lambda: "e", NOW)
     assert fired is not None
     assert claims.slots == 0
-    assert fired.update(fired.finish()).step is Step.FIRED
-    end = AttemptEnd("t", "e", 1, State.COMPLETED, NOW, NOW)
-    completed = keeper_plain.completion(fired.finish(), 0, end)
+    assert fired.update.step is Step.FIRED
+    end = AttemptEnd("t", "e", 1, State.COMPLETED, NOW, NOW, result="5")
+    completed = keeper_plain.completion(fired.task, 0, end)
     assert completed is not None
-    assert completed.update(completed.finish()).step is Step.COMPLETED
+    assert completed.update.step is Step.COMPLETED
+    for step in (fired, completed):
+        staged = step.staged()
+        assert (staged.original, staged.finish(), staged.update(staged.finish())) == (
+            step.original,
+            step.task,
+            step.update,
+        )
+        assert (staged.starts, staged.ends) == ((1, ()) if step is fired else (0, (end,)))
+
+
+def step_of(task: Task) -> Staged:
+    claims = Claims("boot", "node", lambda _: True)
+    claims.synchronise(1)
+    stepped = keeper_plain.fire(task, 0, claims, str, NOW)
+    assert stepped is not None
+    return stepped.staged()
 
 
 @pytest.mark.parametrize("meddle", ["set", "settle", "delete"])
 def test_what_was_changed_after_a_step_is_none_any_more(meddle: str) -> None:
     state = TaskState(next_fire=NOW, settled_through=Instant(NOW - 1))
-    claims = Claims("boot", "node", lambda _: True)
-    claims.synchronise(1)
-    staged = keeper_plain.fire(
-        Task(Definition("t", "t", "t", Interval(Micros(SECOND), NOW)), state), 0, claims, str, NOW
-    )
-    assert staged is not None
+    staged = step_of(Task(Definition("t", "t", "t", Interval(Micros(SECOND), NOW)), state))
     match meddle:
         case "set":
             staged.set(note="paused for now")
@@ -231,3 +250,50 @@ def test_what_was_changed_after_a_step_is_none_any_more(meddle: str) -> None:
         case _:
             staged.deleted = True
     assert staged.update(staged.finish()).step is None
+
+
+def crowd(*names: str) -> Rig:
+    rig = Rig(slots=10)
+    rig.create(*map(definition, names))
+    rig.now = Instant(rig.now + 10 * SECOND)
+    return rig
+
+
+def test_what_else_happens_to_a_task_in_the_batch_of_its_step_comes_on_top() -> None:
+    rig = crowd("a", "b")
+    before = [rig.task(name).state.version for name in "ab"]
+    rig.send(Settle(("a", "b")), PauseTask("a", "a note", "me", rig.reply()))
+    assert sorted(entry.task_id for entry in rig.running.values()) == ["a", "b"]
+    assert [rig.task(name).state.phase for name in "ab"] == [Phase.PAUSED, Phase.ACTIVE]
+    assert [rig.task(name).state.version for name in "ab"] == [one + 1 for one in before]
+    rig.check_slots()
+
+
+def test_a_step_that_the_store_refuses_is_decided_again() -> None:
+    rig = crowd("a", "b", "c")
+    rig.bump("a")
+    rig.send(Settle(("a", "b", "c")))
+    assert sorted(entry.task_id for entry in rig.running.values()) == ["a", "b", "c"]
+    assert rig.task("a").state.note == "another writer"
+    rig.check_slots()
+    a = next(entry for entry in rig.running.values() if entry.task_id == "a")
+    rig.bump("a")
+    rig.end(execution=a)
+    assert (rig.task("a").state.completed, rig.task("a").open, rig.unrecorded) == (1, (), {})
+    rig.check_slots()
+
+
+def test_steps_that_could_not_be_committed_leave_their_slots() -> None:
+    rig = crowd("a", "b")
+    rig.broken = True
+    rig.send(Settle(("a", "b")))
+    assert (rig.running, rig.core.claims.slots) == ({}, 10)
+    rig.broken = False
+    rig.send(Settle(("a", "b")))
+    rig.broken = True
+    rig.end()
+    assert len(rig.unrecorded) == 1
+    rig.broken = False
+    rig.send(Settle(()))
+    assert (rig.unrecorded, rig.task("a").state.completed) == ({}, 1)
+    rig.check_slots()

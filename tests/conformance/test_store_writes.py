@@ -10,7 +10,7 @@ import pytest
 from actors import keeper_plain
 from actors.keeper_claims import Claims
 from actors.keeper_messages import AttemptEnd
-from actors.keeper_staging import Staged
+from actors.keeper_staging import Stepped
 from actors.model.execution import Attempt, Failure
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason, Settled
@@ -437,12 +437,12 @@ def test_of_several_broken_guards_a_fence_is_told_before_an_id(store: Store) -> 
 # -- the common steps
 
 
-def _fired(stored_task: Task, now: Instant) -> Staged:
+def _fired(stored_task: Task, now: Instant) -> Stepped:
     claims = Claims("boot", "node", lambda _: True)
     claims.synchronise(1)
-    staged = keeper_plain.fire(stored_task, 0, claims, lambda: f"e of {stored_task.id}", now)
-    assert staged is not None
-    return staged
+    stepped = keeper_plain.fire(stored_task, 0, claims, lambda: f"e of {stored_task.id}", now)
+    assert stepped is not None
+    return stepped
 
 
 @pytest.mark.parametrize("number", [1, 5, 300])
@@ -453,39 +453,38 @@ def test_a_common_step_is_stored_to_the_last_field(store: Store, number: int, la
     hourly = Interval(Micros(3600 * SECOND), Instant(0))
     commit(store, *(create(task_id, trigger=hourly) for task_id in ids))
     fired = [_fired(found, now) for found in sorted(store.tasks(ids), key=lambda found: found.id)]
-    steps = [one.update(one.finish()) for one in fired]
+    steps = [one.update for one in fired]
     assert {one.step for one in steps} == {Step.FIRED}
     assert commit(store, *steps) == {}
     running_ones = sorted(store.tasks(ids), key=lambda found: found.id)
-    assert running_ones == [one.finish() for one in fired]
+    assert running_ones == [one.task for one in fired]
     assert commit(store, *steps) == dict.fromkeys(ids, StaleVersion)
 
     ended = Instant(now + 7)
     completions = []
     for found in running_ones:
         end_of_it = AttemptEnd(found.id, f"e of {found.id}", 1, State.COMPLETED, now, ended, result="[1]")
-        staged = keeper_plain.completion(found, 0, end_of_it)
-        assert staged is not None
-        completions.append(staged)
-    steps = [one.update(one.finish()) for one in completions]
+        completed = keeper_plain.completion(found, 0, end_of_it)
+        assert completed is not None
+        completions.append(completed)
+    steps = [one.update for one in completions]
     assert {one.step for one in steps} == {Step.COMPLETED}
     assert commit(store, *steps) == {}
-    assert sorted(store.tasks(ids), key=lambda found: found.id) == [one.finish() for one in completions]
-    for staged in completions:
-        detail = store.execution(f"e of {staged.id}")
+    assert sorted(store.tasks(ids), key=lambda found: found.id) == [one.task for one in completions]
+    for completed in completions:
+        detail = store.execution(completed.execution.id)
         assert detail is not None
-        assert (detail.execution, detail.result) == (staged.executions[f"e of {staged.id}"], "[1]")
+        assert (detail.execution, detail.result) == (completed.execution, "[1]")
     assert commit(store, *steps) == dict.fromkeys(ids, StaleVersion)
 
 
 def test_a_completion_of_what_runs_under_another_fence_is_refused(store: Store) -> None:
     commit(store, create("t1"))
-    staged = _fired(stored(store), Instant(1000))
-    commit(store, staged.update(staged.finish()))
+    commit(store, _fired(stored(store), Instant(1000)).update)
     found = stored(store)
     wrong = attrs.evolve(found, open=(attrs.evolve(found.open[0], fence=2),))
     end_of_it = AttemptEnd("t1", "e of t1", 2, State.COMPLETED, Instant(1000), Instant(1001))
     completed = keeper_plain.completion(wrong, 0, end_of_it)
     assert completed is not None
-    assert commit(store, completed.update(completed.finish())) == {"t1": StaleFence}
+    assert commit(store, completed.update) == {"t1": StaleFence}
     assert stored(store) == found
