@@ -40,12 +40,12 @@ BATCH: Final = 256
 """Tasks in one `Settle`: half of the keeper's batch, so that one transaction stays a few milliseconds."""
 
 COMPACT_ABOVE: Final = 1_024
-"""Heap entries below which stale ones are not worth removing."""
+"""Entries of the window below which stale ones are not worth removing."""
 
 
 @attrs.define
 class Flight:
-    """A task told to settle: since when, and when it was told the last time."""
+    """Tasks told to settle at the same time: since when, and when they were told the last time."""
 
     since: Instant
     told: Instant
@@ -61,7 +61,11 @@ class TimerCore:
         self._owned = Owned(())
         self._owned_at = Instant(0)
         self._paused = False
-        self._heap: list[tuple[Instant, str]] = []
+        # The instants at which something is due, and what: many are due at one instant, and one entry of the heap is for all of
+        # them. Entries that `_due` contradicts are stale; `_held` counts all.
+        self._heap: list[Instant] = []
+        self._at: dict[Instant, list[str]] = {}
+        self._held = 0
         self._due: dict[str, Instant] = {}
         self._in_flight: dict[str, Flight] = {}
         self._horizon = Instant(0)
@@ -69,6 +73,7 @@ class TimerCore:
         self._loading: Instant | None = None
         self._truncated = False
         self._seen = Instant(0)
+        self._alarm = SetAlarm(None)
 
     def handle(self, event: Event, now: Instant) -> list[Directive]:
         """Decide on one event; every answer ends with the alarm, since a lost one would stop the clock for ever."""
@@ -77,23 +82,29 @@ class TimerCore:
             self._clock_went_back(now)
         self._seen = now
         match event:
-            case Owned():
-                self._own(event)
             case Reschedule(due=due):
-                for task_id, at in due:
-                    self._reschedule(task_id, at)
-            case Loaded():
-                directives.extend(self._load(event, now))
-            case SchedulerPaused(paused=paused):
-                self._pause(paused)
+                self._reschedule(due)
             case Tick():
                 pass
+            case Loaded():
+                directives += self._load(event, now)
+            case Owned():
+                self._own(event)
+            case SchedulerPaused(paused=paused):
+                self._pause(paused)
             case _:
                 assert_never(event)
         if not self._paused:
-            directives.extend(self._settle_due(now))
-            directives.extend(self._look(now))
-        directives.append(SetAlarm(self._wake_at(now)))
+            if self._heap and self._heap[0] <= now:
+                directives += self._settle_due(now)
+            if self._held > COMPACT_ABOVE:
+                self._compact()
+            if self._truncated or now >= self._next_look:
+                directives += self._look(now)
+        wake_at = self._wake_at(now)
+        if wake_at != self._alarm.at:
+            self._alarm = SetAlarm(wake_at)
+        directives.append(self._alarm)
         return directives
 
     def _clock_went_back(self, now: Instant) -> None:
@@ -104,7 +115,7 @@ class TimerCore:
 
     def _own(self, owned: Owned) -> None:
         self._owned, self._owned_at = owned, self._seen
-        self._heap, self._due, self._in_flight = [], {}, {}
+        self._heap, self._at, self._held, self._due, self._in_flight = [], {}, 0, {}, {}
         self._horizon = self._next_look = Instant(0)
         self._loading, self._truncated = None, False
 
@@ -113,18 +124,26 @@ class TimerCore:
             self._paused = paused
             self._own(self._owned)
 
-    def _reschedule(self, task_id: str, at: Instant | None) -> None:
-        self._in_flight.pop(task_id, None)
+    def _reschedule(self, told: Sequence[tuple[str, Instant | None]]) -> None:
         # What is due within a read under way may be missing in its answer.
-        if at is None or at > max(self._horizon, self._loading or self._horizon):
-            self._due.pop(task_id, None)
-        else:
-            self._push(task_id, at)
+        until = max(self._horizon, self._loading or self._horizon)
+        due, in_flight = self._due, self._in_flight
+        for task_id, at in told:
+            if in_flight:
+                in_flight.pop(task_id, None)
+            if at is None or at > until:
+                due.pop(task_id, None)
+            elif due.get(task_id) != at:
+                self._push(task_id, at)
 
     def _push(self, task_id: str, at: Instant) -> None:
-        if self._due.get(task_id) != at:
-            self._due[task_id] = at
-            heapq.heappush(self._heap, (at, task_id))
+        self._due[task_id] = at
+        self._held += 1
+        if (others := self._at.get(at)) is None:
+            self._at[at] = [task_id]
+            heapq.heappush(self._heap, at)
+        else:
+            others.append(task_id)
 
     def _load(self, loaded: Loaded, now: Instant) -> list[Directive]:
         """Take up what the store has; tell again what has been in flight for long, or forget it if it is not due any more."""
@@ -137,7 +156,7 @@ class TimerCore:
                     continue
                 if at <= now:
                     overdue.discard(task_id)
-                    flight.told = now
+                    self._in_flight[task_id] = Flight(flight.since, now)
                     lost.append(task_id)
                     continue
             # The read may be older than the last word of the keeper: of two instants the earlier is the safe one.
@@ -154,20 +173,26 @@ class TimerCore:
         return batches(lost)
 
     def _settle_due(self, now: Instant) -> list[Directive]:
-        due: list[str] = []
-        while self._heap and self._heap[0][0] <= now:
-            at, task_id = heapq.heappop(self._heap)
-            if self._due.get(task_id) == at:
-                del self._due[task_id]
-                self._in_flight[task_id] = Flight(now, now)
-                due.append(task_id)
-        self._compact()
-        return batches(due)
+        told: list[str] = []
+        heap, due = self._heap, self._due
+        while heap and heap[0] <= now:
+            at = heapq.heappop(heap)
+            found = self._at.pop(at)
+            self._held -= len(found)
+            if len(found) > 1:
+                found.sort()
+            for task_id in found:
+                if due.get(task_id) == at:
+                    del due[task_id]
+                    told.append(task_id)
+        self._in_flight.update(dict.fromkeys(told, Flight(now, now)))
+        return batches(told)
 
     def _compact(self) -> None:
-        if len(self._heap) > COMPACT_ABOVE and len(self._heap) > 2 * len(self._due):
-            self._heap = [(at, task_id) for task_id, at in self._due.items()]
-            heapq.heapify(self._heap)
+        if self._held > 2 * len(self._due):
+            self._heap, self._at, self._held = [], {}, 0
+            for task_id, at in self._due.items():
+                self._push(task_id, at)
 
     def _look(self, now: Instant) -> list[Directive]:
         """Once a second, or when the window is used up, read the store: ahead if half the window is over, else what is late."""
@@ -184,7 +209,7 @@ class TimerCore:
             return None
         # During a long read there is nothing to look for; an alarm in the past would ring without end.
         look = self._next_look if self._loading is None else Instant(max(self._next_look, now + self._sweep_every))
-        return min(self._heap[0][0], look) if self._heap else look
+        return min(self._heap[0], look) if self._heap else look
 
     @property
     def window(self) -> int:
@@ -205,14 +230,15 @@ class TimerCore:
         if self._paused or not self._owned.partitions:
             return Micros(0)
         since = min((flight.since for flight in self._in_flight.values()), default=now)
-        if self._due and self._heap[0][0] <= now:
+        if self._due and self._heap[0] <= now:
             since = min(since, min(self._due.values()))
         known = max(self._horizon, self._owned_at) + self._sweep_every
         return Micros(max(0, now - min(since, known)))
 
     def check_invariants(self) -> None:
         """Raise AssertionError if the state contradicts itself."""
-        held = set(self._heap)
+        held = {(at, task_id) for at in self._heap for task_id in self._at[at]}
+        assert self._held == sum(map(len, self._at.values())), "the entries are counted wrongly"
         assert all((at, task_id) in held for task_id, at in self._due.items()), "a due task is not in the heap"
         assert not self._due.keys() & self._in_flight.keys(), "a task is both due and in flight"
 

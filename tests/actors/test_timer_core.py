@@ -207,7 +207,7 @@ def test_outdated_entries_do_not_pile_up():
     core = owning()
     for number in range(20_000):
         core.handle(Reschedule((("a", at(1 + number % 50)),)), START)
-    assert len(core._heap) <= 1_025
+    assert max(core._held, len(core._heap)) <= 1_025
     core.check_invariants()
 
 

@@ -131,12 +131,34 @@ def test_cancelled_entries_leave_nothing_behind():
 def test_entries_are_removed_only_when_most_of_them_are_stale():
     small = owning((40, "a"))
     cancelled(small, COMPACT_ABOVE - 1)
-    assert len(small._heap) == COMPACT_ABOVE
+    assert small._held == COMPACT_ABOVE
     large = owning(*((40, f"t{number}") for number in range(5_000)))
     cancelled(large, 4_900)
-    assert len(large._heap) == 9_900
+    assert large._held == 9_900
     cancelled(large, 200)
-    assert len(large._heap) < 5_300
+    assert large._held < 5_300
     heap = large._heap
     large.handle(Tick(), at(1))
     assert large._heap is heap, "what is not stale costs nothing"
+
+
+def test_what_was_moved_away_and_back_is_told_once_and_ties_go_by_name():
+    core = owning((5, "c"), (5, "b"), (5, "a"))
+    for instant in (9, 5, 9, 5):
+        core.handle(Reschedule((("b", at(instant)),)), at(1))
+    assert told(core.handle(Tick(), at(5))) == ["a", "b", "c"]
+    assert (core.window, core.in_flight) == (0, 3)
+    assert told(core.handle(Tick(), at(9))) == []
+    core.check_invariants()
+
+
+def test_those_told_together_are_heard_of_and_told_again_one_by_one():
+    core = owning((1, "a"), (1, "b"), (1, "c"))
+    core.handle(Tick(), at(1))
+    core.handle(Reschedule((("a", at(50)),)), at(1.1))
+    again = 1 + FLIGHT_LIMIT / SECOND
+    assert told(core.handle(loaded(again, (again, "b")), at(again))) == ["b"]
+    assert core.lateness(at(8)) == 7 * SECOND, "b has been in flight since the first time"
+    assert told(core.handle(loaded(again + 1, (again, "b")), at(again + 1))) == []
+    core.handle(Reschedule((("b", None),)), at(8))
+    assert (core.window, core.in_flight, core.lateness(at(8))) == (1, 0, 0)
