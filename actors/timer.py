@@ -67,21 +67,22 @@ class Timer(Actor[Event]):
     async def receive_batch(self, messages: list[Event]) -> None:
         """Hand the batch to the core; only the last of its alarms counts."""
         now = self._world.now()
+        handle = self._core.handle
         alarm: SetAlarm | None = None
         for message in messages:
             if isinstance(message, Owned):
                 self._owned = message
             elif isinstance(message, SchedulerPaused):
                 self._paused = message
-            for directive in self._core.handle(message, now):
-                if isinstance(directive, Settle):
-                    await self._keeper.tell(directive)
-                elif isinstance(directive, SetAlarm):
+            for directive in handle(message, now):
+                if isinstance(directive, SetAlarm):
                     alarm = directive
+                elif isinstance(directive, Settle):
+                    await self._keeper.tell(directive)
                 else:
                     self._perform(directive)
         if alarm is not None:
-            self._perform(alarm)
+            self._alarm.set(alarm.at)
 
     def lateness(self) -> Micros:
         """How long the oldest due task has been waiting for its commit."""

@@ -126,7 +126,9 @@ class TimerCore:
 
     def _reschedule(self, told: Sequence[tuple[str, Instant | None]]) -> None:
         # What is due within a read under way may be missing in its answer.
-        until = max(self._horizon, self._loading or self._horizon)
+        until = self._horizon
+        if self._loading is not None and self._loading > until:
+            until = self._loading
         due, in_flight = self._due, self._in_flight
         for task_id, at in told:
             if in_flight:
@@ -185,7 +187,8 @@ class TimerCore:
                 if due.get(task_id) == at:
                     del due[task_id]
                     told.append(task_id)
-        self._in_flight.update(dict.fromkeys(told, Flight(now, now)))
+        if told:
+            self._in_flight.update(dict.fromkeys(told, Flight(now, now)))
         return batches(told)
 
     def _compact(self) -> None:
@@ -208,8 +211,10 @@ class TimerCore:
         if not self._owned.partitions or self._paused:
             return None
         # During a long read there is nothing to look for; an alarm in the past would ring without end.
-        look = self._next_look if self._loading is None else Instant(max(self._next_look, now + self._sweep_every))
-        return min(self._heap[0], look) if self._heap else look
+        look = self._next_look
+        if self._loading is not None:
+            look = Instant(max(look, now + self._sweep_every))
+        return self._heap[0] if self._heap and self._heap[0] < look else look
 
     @property
     def window(self) -> int:
