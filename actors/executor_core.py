@@ -215,6 +215,7 @@ class ExecutorCore:
             policies.timeout is not None
             or policies.heartbeat_timeout is not None
             or execution.id in self._newest
+            or key in self._running
             or key in self._unrecorded
             or key in self._abandoned
             or key in self._stuck

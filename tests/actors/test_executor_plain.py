@@ -42,15 +42,15 @@ REPLY: Reply[None] = Reply()
 
 starts = st.builds(
     start,
-    st.integers(0, 2),
+    st.integers(0, 1),
     type=st.sampled_from(["work", "worker:mail"]),
     policies=st.sampled_from(POLICIES),
-    fence=st.integers(1, 3),
+    fence=st.integers(1, 2),
     boot=st.sampled_from([None, "old", "new"]),
     parameters=st.just("{}"),
 )
-ids = st.sampled_from(["e0", "e1", "e2"])
-fences = st.integers(1, 3)
+ids = st.sampled_from(["e0", "e1"])
+fences = st.integers(1, 2)
 ended = st.builds(HandlerEnded, ids, fences, st.just("completed"), st.sampled_from([None, "1"]))
 failed = st.builds(HandlerEnded, ids, fences, st.just("failed"), st.none(), st.just(Failure("E", "t")), st.just(("E",)))
 rare = st.one_of(
@@ -67,7 +67,9 @@ rare = st.one_of(
     st.just(AlarmRang()),
     st.just(Drain(3.0, REPLY)),
 )
-events = st.lists(st.tuples(st.one_of(starts, ended, starts, ended, rare), st.sampled_from([0.0, 0.0, 1.0, 6.0, 11.0])))
+common = st.sampled_from([starts, starts, ended, ended, rare]).flatmap(lambda one: one)
+events = st.lists(st.tuples(common, st.sampled_from([0.0, 0.0, 1.0, 6.0, 11.0])), min_size=10, max_size=40)
+"""Mostly starts and ends of few attempts, so that they meet each other."""
 
 
 def directly(core: ExecutorCore, event: Any, now: Instant, at: float) -> list[Directive]:
@@ -89,6 +91,15 @@ def test_both_ways_decide_the_same_and_leave_the_same_behind(steps: list[tuple[A
         now = Instant(int(at * SECOND))
         assert directly(direct, event, now, at) == general.handle(event, now, at), event
         assert vars(direct) == vars(general), event
+
+
+def test_an_attempt_that_was_superseded_and_still_runs_is_not_started_again() -> None:
+    core = ExecutorCore(4)
+    for event in (start(fence=1), start(fence=2, attempt=2), HandlerEnded("e1", 2, "completed")):
+        core.handle(event, Instant(1), 0.0)
+    again = start(fence=1)
+    assert core.start_plain(again.definition, again.execution, Instant(2)) is None
+    assert core.running == 1
 
 
 def test_the_common_attempt_takes_the_direct_way() -> None:
