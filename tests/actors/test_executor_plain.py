@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.executor import Executor
-from actors.executor_core import ExecutorCore
+from actors.executor_core import ABANDON_SECONDS, ExecutorCore
 from actors.executor_messages import (
     AlarmRang,
     Beat,
@@ -100,6 +100,16 @@ def test_an_attempt_that_was_superseded_and_still_runs_is_not_started_again() ->
     again = start(fence=1)
     assert core.start_plain(again.definition, again.execution, Instant(2)) is None
     assert core.running == 1
+
+
+def test_an_attempt_that_was_abandoned_and_still_runs_is_not_started_again() -> None:
+    core, again, late = ExecutorCore(4), start(), ABANDON_SECONDS
+    for event, at in ((start(), 0.0), (Interrupt("e1", 1, "cancelled"), 0.0), (AlarmRang(), late)):
+        core.handle(event, Instant(1), at)
+    for event in (Recorded((("e1", 1),)), Release("e1", 1)):
+        core.handle(event, Instant(1), late)
+        assert core.start_plain(again.definition, again.execution, Instant(2)) is None
+    assert (core.running, core.stuck) == (0, 1)
 
 
 def test_the_common_attempt_takes_the_direct_way() -> None:
