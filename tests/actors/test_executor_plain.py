@@ -106,8 +106,8 @@ def test_an_attempt_that_was_abandoned_and_still_runs_is_not_started_again() -> 
     core, again, late = ExecutorCore(4), start(), ABANDON_SECONDS
     for event, at in ((start(), 0.0), (Interrupt("e1", 1, "cancelled"), 0.0), (AlarmRang(), late)):
         core.handle(event, Instant(1), at)
-    for event in (Recorded((("e1", 1),)), Release("e1", 1)):
-        core.handle(event, Instant(1), late)
+    for known in (Recorded((("e1", 1),)), Release("e1", 1)):
+        core.handle(known, Instant(1), late)
         assert core.start_plain(again.definition, again.execution, Instant(2)) is None
     assert (core.running, core.stuck) == (0, 1)
 
