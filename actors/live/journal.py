@@ -116,30 +116,33 @@ class Journal:
     def _executions(self, event: Happened, now: Instant) -> None:
         """Take up the executions that are not as they were: what a checkpoint changed is nobody's news."""
         known, running = self._known, self._definitions
-        news: list[Execution] = []
-        definitions: list[Definition] = []
-        for execution, definition in zip(event.executions, _definitions(event), strict=True):
+        executions: Sequence[Execution] = event.executions
+        definitions = _definitions(event)
+        silent: set[int] = set()
+        for index, execution in enumerate(executions):
             key, state = execution.id, execution.state
             runs = state is _RUNNING
             if runs or execution.lingers:
                 mark: Mark = execution.attempt if runs else (state, execution.attempt)
-                if known.get(key) == mark:
-                    continue
+                is_news = known.get(key) != mark
                 known[key] = mark
-            elif type(was := known.pop(key, None)) is tuple and was == (state, execution.attempt):
-                continue
-            if definition is None or definition.owner == SYSTEM:
-                continue
-            if runs:
+            else:
+                was = known.pop(key, None)
+                is_news = type(was) is not tuple or was != (state, execution.attempt)
+            definition = definitions[index]
+            if not is_news or definition is None or definition.owner == SYSTEM:
+                silent.add(index)
+            elif runs:
                 running[key] = definition
             else:
                 running.pop(key, None)
-            news.append(execution)
-            definitions.append(definition)
         while len(known) > REMEMBERED:
             self._forget(next(iter(known)))
-        self.figures.executions(news)
-        self._add(now, Kind.EXECUTION, news, definitions)
+        if silent:
+            left = [index for index in range(len(executions)) if index not in silent]
+            executions, definitions = [executions[index] for index in left], [definitions[index] for index in left]
+        self.figures.executions(executions)
+        self._add(now, Kind.EXECUTION, executions, definitions)
 
     def _forget(self, execution_id: str) -> None:
         del self._known[execution_id]
