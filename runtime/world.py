@@ -317,6 +317,7 @@ _CLOCK_REALTIME: Final = 0
 _TFD_FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC
 _TFD_TIMER_ABSTIME: Final = 1
 _TFD_TIMER_CANCEL_ON_SET: Final = 2
+_EACH_TIME: Final = _TFD_TIMER_ABSTIME | _TFD_TIMER_CANCEL_ON_SET
 _FAR_AWAY: Final = 4_102_444_800
 """2100-01-01 in seconds: an unset alarm still wants to hear of steps, so it is set to a date that does not come."""
 
@@ -334,12 +335,19 @@ def _load_libc() -> ctypes.CDLL | None:
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None, use_errno=True)
         library.timerfd_create.restype = ctypes.c_int
-        library.timerfd_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
         return library
     return None
 
 
+def _load_settime() -> Callable[[int, int, int, None], int]:
+    # Keeps the interpreter's lock: the call takes a microsecond, and a thread that gets the lock meanwhile keeps it for 100.
+    function = ctypes.PyDLL(None).timerfd_settime
+    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    return function
+
+
 _libc = _load_libc()
+_settime = _load_settime() if _libc is not None else None
 
 
 class KernelAlarm:
@@ -351,6 +359,8 @@ class KernelAlarm:
     def __init__(self) -> None:
         self._wanted: Instant | None = None
         self._descriptor: int | None = None
+        self._spec = _TimerSpec(0, 0, 0, 0)
+        self._where = ctypes.addressof(self._spec)
 
     def set(self, at: Instant | None) -> None:
         if at == self._wanted:
@@ -390,10 +400,10 @@ class KernelAlarm:
     def _arm(self, descriptor: int) -> None:
         # An instant at or before the epoch would disarm the timer; one nanosecond after it rings at once.
         microseconds = _FAR_AWAY * SECOND if self._wanted is None else max(self._wanted, 1)
-        seconds, rest = divmod(microseconds, SECOND)
-        spec = _TimerSpec(0, 0, seconds, rest * 1000)
-        assert _libc is not None
-        _libc.timerfd_settime(descriptor, _TFD_TIMER_ABSTIME | _TFD_TIMER_CANCEL_ON_SET, ctypes.byref(spec), None)
+        self._spec.seconds, rest = divmod(microseconds, SECOND)
+        self._spec.nanoseconds = rest * 1000
+        assert _settime is not None
+        _settime(descriptor, _EACH_TIME, self._where, None)
 
 
 async def termination_signals() -> AsyncIterator[signal.Signals]:
