@@ -163,13 +163,16 @@ class Mailbox(Generic[M]):
     def _take(self, budget: int) -> list[M]:
         queue = self._queue
         # Between two takes the queue only grows, so looking here alone sees every peak.
-        self._peak = max(self._peak, len(queue))
-        if len(queue) <= budget:
+        depth = len(queue)
+        if depth > self._peak:
+            self._peak = depth
+        if depth <= budget:
             batch = list(queue)
             queue.clear()
+            self._received += depth
         else:
             batch = [queue.popleft() for _ in range(budget)]
-        self._received += len(batch)
+            self._received += budget
         if self._senders:
             self._admit()
         return batch
