@@ -35,7 +35,7 @@ from .herald_hooks import OutcomeHooks
 from .herald_messages import Perform
 from .herald_tasks import task_runner
 from .job_queue_keeper import JobQueueKeeper
-from .lanes import ASK_SECONDS, LOOKS, LOOKS_AT_ONCE, READS, WRITER, Lane, NodeConfig, Sharing, new_lane
+from .lanes import ASK_SECONDS, COMPUTED, LOOKS, LOOKS_AT_ONCE, READS, WRITER, Lane, NodeConfig, Sharing, new_lane
 from .model.event import Action, Topic
 from .model.event import RunTask as RunTaskAction
 from .node import Node
@@ -63,7 +63,8 @@ CANCELLED_SECONDS: Final = 15.0
 def real_world(config: NodeConfig) -> RealWorld:
     """The world of a node in production: one writer, a few readers, the handlers' threads."""
     pools = {lane_of(pool): size for pool, size in config.threads.items()}
-    return RealWorld({WRITER: 1, READS: 4, LOOKS: LOOKS_AT_ONCE, HOOKS_LANE: HOOK_THREADS, **pools}, serial=(WRITER,))
+    own = {WRITER: 1, READS: 4, LOOKS: LOOKS_AT_ONCE, COMPUTED: 1, HOOKS_LANE: HOOK_THREADS}
+    return RealWorld({**own, **pools}, serial=(WRITER,))
 
 
 @asynccontextmanager

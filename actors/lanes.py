@@ -48,6 +48,9 @@ LOOKS_AT_ONCE: Final = 2
 """Questions of people and programs to the store at the same time. They have threads of their own, so that what the actors ask
 never waits behind a page; and few, because each thread that works takes its turn of the interpreter from the loop."""
 
+COMPUTED: Final = "computed"
+"""What is computed for people and programs and asks nobody: plans, previews, load. One thread, for the same reason."""
+
 ASK_SECONDS: Final = 30.0
 """How long a person's or program's request may wait for its commit: far above a busy store, below an HTTP client's patience."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actors.command_messages import CancelExecution, ReleaseExecution
 from actors.keeper_queues import Lock, QueueUse
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from actors.model.calendar import Calendar
 from actors.model.execution import Execution
 from actors.model.task import Task
@@ -89,7 +89,7 @@ class NodeControl:
     async def put_calendar(self, name: str, content: Mapping[str, Any]) -> Calendar:
         """Keep a calendar as its next version: `{"days": ["2026-12-25"], "weekdays": ["sun"]}`, or `{"ics": text}`."""
         read = partial(calendar_from_json, name, content, self._node.world.now())
-        return await self._node.calendars.put(await self._node.world.blocking(read, lane=READS), ACTOR)
+        return await self._node.calendars.put(await self._node.world.blocking(read, lane=COMPUTED), ACTOR)
 
     async def delete_calendar(self, name: str) -> None:
         """Remove a calendar that no task uses."""

@@ -28,7 +28,7 @@ import trio.testing
 
 from actors.composition import open_node as open_inner
 from actors.handling.catalogue import Catalogue
-from actors.lanes import READS, WRITER, NodeConfig
+from actors.lanes import COMPUTED, READS, WRITER, NodeConfig
 from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime
 from runtime.errors import InvalidRequest
 from runtime.simulation import SimulatedWorld, seed_scheduler
@@ -158,7 +158,7 @@ async def node(
     """
     _check_clock()
     begin = from_datetime(aware(datetime.fromisoformat(start) if isinstance(start, str) else start))
-    world = SimulatedWorld(seed, begin, threaded=lambda lane: lane not in (WRITER, READS, INLINE))
+    world = SimulatedWorld(seed, begin, threaded=lambda lane: lane not in (WRITER, READS, COMPUTED, INLINE))
     home = Path(tempfile.mkdtemp(prefix="tocsin-"))
     config = NodeConfig(
         home,

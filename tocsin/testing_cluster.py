@@ -20,7 +20,7 @@ from actors.cluster_coordinator import LEASES
 from actors.handling.catalogue import Catalogue
 from actors.handling.context import Context
 from actors.handling.hooks import Ended, Hook
-from actors.lanes import READS, WRITER
+from actors.lanes import COMPUTED, READS, WRITER
 from actors.lookout import WAKES
 from actors.model.lifecycle import State
 from actors.node import Node
@@ -47,7 +47,7 @@ from .tasks import DECLARED_TASKS
 from .virtual import Call, Virtual, aware, catalogue_of
 from .vocabulary.fields import whole_number
 
-LOOP_LANES: Final = frozenset({WRITER, READS, INLINE, LEASES, WAKES})
+LOOP_LANES: Final = frozenset({WRITER, READS, COMPUTED, INLINE, LEASES, WAKES})
 """What a node does itself runs in the loop; handlers that are plain functions need a thread."""
 
 MOST_NODES: Final = 20

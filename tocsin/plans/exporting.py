@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from actors.model.calendar import Calendar
 from actors.model.invocation import is_for_invocations
 from actors.model.lifecycle import Phase
@@ -43,7 +43,7 @@ async def export_text(node: Node, form: Format) -> dict[str, Any]:
     tasks = [task async for task in all_tasks(node) if not _is_made_anew(task)]
     calendars = await node.calendars.all(node.scope.home)
     # Thousands of tasks take seconds to write.
-    return await node.world.blocking(partial(_export, tasks, calendars, form), lane=READS)
+    return await node.world.blocking(partial(_export, tasks, calendars, form), lane=COMPUTED)
 
 
 def _export(tasks: Sequence[Task], calendars: Sequence[Calendar], form: Format) -> dict[str, Any]:

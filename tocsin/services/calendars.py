@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from runtime.errors import InvalidRequest
 
 from ..operations.calls import Call
@@ -37,7 +37,7 @@ async def put_calendar(node: Node, call: Call) -> Json:
         drop_version(body)
     # Recurring events of a file take up to seconds.
     read = partial(calendar_from_json, call["calendar"], body, node.world.now(), node.scope.home)
-    calendar = await node.world.blocking(read, lane=READS)
+    calendar = await node.world.blocking(read, lane=COMPUTED)
     return calendar_json(await node.calendars.put(calendar, call.actor))
 
 

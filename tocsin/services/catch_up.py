@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from actors.command_messages import CancelExecution
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from actors.model.execution import Execution, WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.task import Task
@@ -150,7 +150,7 @@ async def preview_catch_up(node: Node, call: Call) -> Json:
     found: list[Json] = []
     for start in range(0, min(len(tasks), TASKS_SHOWN), SLICE):
         some = tasks[start : min(start + SLICE, TASKS_SHOWN)]
-        found += await node.world.blocking(partial(_decided, some, now, names), lane=READS)
+        found += await node.world.blocking(partial(_decided, some, now, names), lane=COMPUTED)
     return {"list": found, "runs": sum(one["runs"] for one in found), "more": more or len(tasks) > TASKS_SHOWN}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from actors.model.lifecycle import Phase
 from actors.model.system import is_system
 from actors.model.task import Task, partition_of, spread_offset
@@ -157,7 +157,7 @@ async def _look(node: Node, window: Window) -> tuple[list[Expanded], bool]:
 
 
 async def _expanded(node: Node, tasks: Sequence[Task], window: Window) -> list[Expanded]:
-    return await node.world.blocking(partial(_expand_all, tasks, window), lane=READS)
+    return await node.world.blocking(partial(_expand_all, tasks, window), lane=COMPUTED)
 
 
 def _expand_all(tasks: Sequence[Task], window: Window) -> list[Expanded]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 import trio
 
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from actors.model.task import Task
 from runtime.clock import MINUTE, Instant, Micros
 from runtime.errors import InvalidRequest
@@ -73,7 +73,7 @@ async def show_load(node: Node, call: Call) -> Json:
     number = call["days"] * 1_440
     load = await count_load(node, begin, number)
     counts = load.minutes.counts()
-    peaks = await node.world.blocking(partial(_peaks, load, counts), lane=READS)
+    peaks = await node.world.blocking(partial(_peaks, load, counts), lane=COMPUTED)
     return {
         "from": show_instant(begin),
         "until": show_instant(load.minutes.end),
@@ -103,7 +103,7 @@ async def count_load(node: Node, begin: Instant, number: int) -> Load:
             if (group := group_of(task)) is not None:
                 load.groups.setdefault(group, []).append(task)
     for groups in _in_time(list(load.groups.items()), stop, load, "triggers"):
-        await node.world.blocking(partial(_count, load, groups), lane=READS)
+        await node.world.blocking(partial(_count, load, groups), lane=COMPUTED)
     return load
 
 
@@ -166,13 +166,13 @@ async def spread_load(node: Node, call: Call) -> Json:
     begin = _whole_minute(node.world.now() if at is None else at)
     load = await count_load(node, begin, within // MINUTE + 1)
     if references is None:
-        among = await node.world.blocking(partial(tasks_in, load, begin), lane=READS)
+        among = await node.world.blocking(partial(tasks_in, load, begin), lane=COMPUTED)
         tasks = [task for _, task in among]
     else:
         tasks = await _named(node, references)
-    moves, left = await node.world.blocking(partial(propose, tasks[:MAX_SPREAD], begin, within), lane=READS)
+    moves, left = await node.world.blocking(partial(propose, tasks[:MAX_SPREAD], begin, within), lane=COMPUTED)
     left += [Left(task, f"at most {MAX_SPREAD} tasks are moved at a time") for task in tasks[MAX_SPREAD:]]
-    after = await node.world.blocking(partial(_counts_after, load, moves), lane=READS)
+    after = await node.world.blocking(partial(_counts_after, load, moves), lane=COMPUTED)
     document = {"tocsin": FORM, "tasks": [_moved_json(move) for move in moves]}
     return {
         "minute": show_instant(begin),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from actors.model.task import Task, assigned
 from actors.model.trigger import UNBOUNDED, Bounds, Cron, Interval, Trigger
 from actors.when.calendars import excluded_by
@@ -133,7 +133,7 @@ async def next_of(node: Node, task: Task, count: int) -> Json:
         # What a calendar excludes between now and the next fire is told too.
         after = max(state.settled_through, now if paused else min(now, Instant(following - 1)))
         plan = Plan(trigger, bounds, after, count, now, task, left)
-    shown = await node.world.blocking(partial(preview, plan), lane=READS)
+    shown = await node.world.blocking(partial(preview, plan), lane=COMPUTED)
     return shown | {"phase": state.phase.value, "schedulerPaused": paused}
 
 
@@ -153,7 +153,7 @@ async def preview_trigger(node: Node, call: Call) -> Json:
     trigger = seeded(trigger, node.world.new_id() if task is None else task.id)
     check_when(trigger, bounds, now)
     plan = Plan(trigger, bounds, now if after is None else after, count or USUAL_PREVIEW, now, task, bounds.max_runs)
-    shown = await node.world.blocking(partial(preview, plan), lane=READS)
+    shown = await node.world.blocking(partial(preview, plan), lane=COMPUTED)
     return shown | {"parsed": trigger_json(trigger, bounds)}
 
 
