@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
@@ -15,6 +15,9 @@ from runtime.errors import InvocationFailed, NoSuchRoute
 from ..access.limits_core import TooManyRequests, retry_after
 from ..operations.error_table import ErrorRow, row_of, title_of_status
 from .openapi import DOCS_PATH
+
+ENCODED_AT_ONCE: Final = 100
+"""Members of a list that are made JSON in one turn of the loop: a millisecond, as most are objects of a few hundred bytes."""
 
 _log = logging.getLogger("tocsin.api")
 
@@ -29,6 +32,30 @@ def error_body(title: str, status: int, message: str) -> bytes:
 def encoded(value: object) -> bytes:
     """A value as JSON in UTF-8. Half of a surrogate pair, which UTF-8 does not have, stays the escape that JSON has for it."""
     return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+async def encoded_in_turns(value: object, turn: Callable[[], Awaitable[None]]) -> bytes:
+    """The same of an answer that may be long: its lists are encoded in pieces, each of which waits for its turn."""
+    await turn()
+    if not isinstance(value, dict) or not any(_is_long(item) for item in value.values()):
+        return encoded(value)
+    parts = [
+        encoded(str(key)) + b": " + (await _list_in_turns(item, turn) if _is_long(item) else encoded(item))
+        for key, item in value.items()
+    ]
+    return b"{" + b", ".join(parts) + b"}"
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, list) and len(value) > ENCODED_AT_ONCE and not isinstance(value[0], str)
+
+
+async def _list_in_turns(items: list[Any], turn: Callable[[], Awaitable[None]]) -> bytes:
+    texts: list[bytes] = []
+    for start in range(0, len(items), ENCODED_AT_ONCE):
+        await turn()
+        texts.append(encoded(items[start : start + ENCODED_AT_ONCE])[1:-1])
+    return b"[" + b", ".join(texts) + b"]"
 
 
 def error_response(error: Exception, where: str) -> Response[bytes]:

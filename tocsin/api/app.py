@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
@@ -20,11 +21,11 @@ from ..operations.calls import Answer, Call
 from ..operations.dispatch import Dispatcher
 from ..operations.table import BY_NAME, OPERATIONS, Operation
 from . import seed
-from .answering import AnyRequest, encoded, error_response, failed, refused_route
+from .answering import AnyRequest, encoded_in_turns, error_response, failed, refused_route
 from .entrance import ApiSettings, Entrance, actor_of, channel_of
 from .events import Events
 from .exposition import CONTENT_TYPE
-from .guard import Application, Guard
+from .guard import Application, Guard, kind_of
 from .hosts import HostCheck
 from .metrics import metrics_text
 from .pages import page_routes
@@ -103,6 +104,7 @@ class Api:
         return HTTPRouteHandler("/metrics", http_method="GET", status_code=200, name="metrics")(metrics)
 
     def _handler(self, prefix: str, operation: Operation) -> Callable[[AnyRequest], Awaitable[Response[bytes]]]:
+        turns = partial(self._node.turns.take, kind_of(operation.method))
         carry_out = self._by_the_letter if prefix == seed.PREFIX else self._dispatch
 
         async def handle(request: AnyRequest) -> Response[bytes]:
@@ -120,8 +122,7 @@ class Api:
                     await self._entrance.refused(error, request, caller)
                 return error_response(error, f"{operation.method} {prefix}{operation.path}")
             told = answer if isinstance(answer, Answer) else Answer(answer, operation.status)
-            await self._node.turns.take()
-            content = b"" if told.status == 204 else encoded(told.value)
+            content = b"" if told.status == 204 else await encoded_in_turns(told.value, turns)
             headers = dict(told.headers)
             return Response(content, status_code=told.status, media_type="application/json", headers=headers)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from runtime.log_context import logged_with
-from runtime.turns import Turns
+from runtime.turns import ASKS, CHANGES, Kind, Turns
 
 from .entrance import TENANT_HEADER, ApiSettings
 from .request_counts import RequestCounts
@@ -76,7 +76,7 @@ class Guard:
             await self._application(scope, receive, send)
             return
         given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        await self._turns.take()
+        await self._turns.take(kind_of(scope["method"]))
         origin = given.get("origin")
         allowed = origin if origin in self._origins else None
         if scope["method"] == "OPTIONS" and allowed is not None and "access-control-request-method" in given:
@@ -107,6 +107,11 @@ class Guard:
         if self._origins:
             added = {"vary": "Origin"} | added
         return [*headers, *(pair for pair in _encoded(added) if pair[0] not in there)]
+
+
+def kind_of(method: str) -> Kind:
+    """Whose turns a request of this method takes."""
+    return ASKS if method in ("GET", "HEAD", "OPTIONS") else CHANGES
 
 
 def _leave(origin: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from actors.model.peer import Peer
 from actors.model.scope import EVERYTHING
 from runtime.clock import SECOND, Instant, Micros
 from runtime.errors import StoreUnavailable, TocsinError
+from runtime.turns import TELLS
 
 from ..access.caller import FIRST_ADMINISTRATOR
 from ..access.limits_core import TooManyRequests
@@ -152,7 +153,7 @@ class Hub:
 
     async def take_turn(self) -> None:
         """Wait until it is this follower's turn to be told something: see `Turns`."""
-        await self._node.turns.take()
+        await self._node.turns.take(TELLS)
 
     def position(self) -> Position:
         """Where the end of the ring is."""

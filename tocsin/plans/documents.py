@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -21,7 +21,7 @@ from ..vocabulary.calendar_json import drop_version
 from ..vocabulary.checks import check_name
 from ..vocabulary.fields import proper_text, show
 from ..vocabulary.words import TASK
-from .yaml_text import Piece, read_yaml
+from .yaml_text import Piece, finished, reading_yaml
 
 FORM: Final = 1
 """The version of the form of a file."""
@@ -119,18 +119,23 @@ def read_sources(value: object) -> list[Source]:
 
 
 def read_files(sources: Iterable[Source]) -> FileSet:
-    """What the files say. Raises InvalidRequest with every problem by file and line, TooLarge."""
+    """What the files say, read at one go: see `reading_files`."""
+    return finished(reading_files(sources))
+
+
+def reading_files(sources: Iterable[Source]) -> Generator[None, None, FileSet]:
+    """What the files say, read with many pauses. Raises InvalidRequest with every problem by file and line, TooLarge."""
     problems = Problems()
     tasks: list[Entry] = []
     calendars: list[Entry] = []
     for source in sources:
         try:
-            documents = _documents(source)
+            documents = yield from _documents(source)
         except InvalidRequest as error:
             problems.add(str(error))
             continue
         for document in documents:
-            _read_document(source.name, document, tasks, calendars, problems)
+            yield from _read_document(source.name, document, tasks, calendars, problems)
     if len(tasks) > MAX_TASKS:
         raise TooLarge(f"{len(tasks)} tasks, at most {MAX_TASKS} in one file set")
     _check_once(tasks, "task", problems)
@@ -140,11 +145,11 @@ def read_files(sources: Iterable[Source]) -> FileSet:
     return FileSet(tuple(tasks), tuple(calendars))
 
 
-def _documents(source: Source) -> list[Piece]:
+def _documents(source: Source) -> Generator[None, None, list[Piece]]:
     if source.text.lstrip("\ufeff \t\r\n")[:1] != "{":
-        return read_yaml(source.text, source.name)
+        return (yield from reading_yaml(source.text, source.name))
     try:
-        return read_yaml(source.text, source.name)
+        return (yield from reading_yaml(source.text, source.name))
     except InvalidRequest as refused:
         # JSON indented by tabs is no YAML: it is read without lines.
         try:
@@ -169,7 +174,9 @@ def _unplaced(value: object) -> Piece:
     return Piece(value, 1, parts)
 
 
-def _read_document(name: str, document: Piece, tasks: list[Entry], calendars: list[Entry], problems: Problems) -> None:
+def _read_document(
+    name: str, document: Piece, tasks: list[Entry], calendars: list[Entry], problems: Problems
+) -> Iterator[None]:
     if document.value is None:
         return
     if not isinstance(document.value, dict):
@@ -188,6 +195,7 @@ def _read_document(name: str, document: Piece, tasks: list[Entry], calendars: li
             problems.add(f"{name}:{document.line_of(key)}: {key}: a list, not {show(listed.value)}")
             continue
         for piece in listed.parts.values():
+            yield
             try:
                 found.append(_task(name, piece) if key == "tasks" else _calendar(name, piece))
             except InvalidRequest as error:

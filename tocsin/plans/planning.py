@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from actors.lanes import READS
 from actors.model.lifecycle import Phase
 from actors.model.task import Definition, Task
 from actors.model.trigger import Bounds, Interval, Once, Trigger
@@ -24,6 +22,7 @@ from ..vocabulary.calendar_json import calendar_json
 from ..vocabulary.fields import show, show_instant
 from .documents import FileSet, Problems
 from .fires import FireDiff, compare_fires
+from .pieces import computed
 from .targets import OWNERSHIP, CalendarTarget, Target, Wanted, read_targets, shown
 
 if TYPE_CHECKING:
@@ -73,33 +72,19 @@ class Plan:
         """Whether nothing would be written."""
         return not self.calendars and not any(change.actions for change in self.changes)
 
-    def digest(self) -> str:
-        """A short text that is the same for the same plan on the same definitions."""
-        parts: list[Any] = [calendar_json(target.calendar) for target in self.calendars]
-        for change in self.changes:
-            stored = None if change.task is None else [change.task.id, shown(change.task.definition)]
-            wish = None if change.target is None else [change.definition.name, dict(change.target.entry.body)]
-            parts.append([change.actions, stored, wish])
-        text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
 
 async def make_plan(node: Node, files: FileSet, *, owner: str, label: str | None, prune: bool) -> Plan:
     """Compare the files with what is stored. Raises InvalidRequest with every problem that would stand in the way."""
     if prune and label is None:
         raise InvalidRequest("prune: needs an owner, whose tasks are removed that the files do not have")
     wanted = await read_targets(node, files, owner=owner, label=label)
-    changes = await node.world.blocking(partial(_changes, wanted), lane=READS)
+    changes = [change for change in await computed(node, _change, wanted.tasks) if change is not None]
     if prune:
         changes += await _pruned(node, wanted, str(label))
     changes += _followers(wanted, changes)
     calendars = tuple(target for target in wanted.calendars if not target.same)
     touched = sum(change.target is not None and bool(change.actions) for change in changes)
     return Plan(calendars, tuple(changes), len(wanted.tasks) - touched, wanted)
-
-
-def _changes(wanted: Wanted) -> list[TaskChange]:
-    return [change for target in wanted.tasks if (change := _change(target)) is not None]
 
 
 def _change(target: Target) -> TaskChange | None:
@@ -178,26 +163,45 @@ def _followers(wanted: Wanted, changes: Sequence[TaskChange]) -> Iterator[TaskCh
             yield TaskChange((), target, target.task, (f"follows the calendar {', '.join(used)}",))
 
 
+async def digest_of(node: Node, plan: Plan) -> str:
+    """A short text that is the same for the same plan on the same definitions."""
+    return _digest(plan, await computed(node, _digested, plan.changes))
+
+
+def _digest(plan: Plan, changes: Sequence[str]) -> str:
+    parts = [*(_text(calendar_json(target.calendar)) for target in plan.calendars), *changes]
+    return hashlib.sha256(f"[{', '.join(parts)}]".encode()).hexdigest()[:16]
+
+
+def _digested(change: TaskChange) -> str:
+    stored = None if change.task is None else [change.task.id, shown(change.task.definition)]
+    wish = None if change.target is None else [change.definition.name, dict(change.target.entry.body)]
+    return _text([change.actions, stored, wish])
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
 # ---- as JSON
 
 
 async def plan_json(node: Node, plan: Plan, count: int) -> dict[str, Any]:
     """A plan as people and programs read it, with the diff of the next `count` fire times of each task."""
-    # Thousands of tasks take seconds.
-    return await node.world.blocking(partial(_plan_view, plan, node.world.now(), count), lane=READS)
+    now = node.world.now()
 
+    def view(change: TaskChange) -> tuple[str, dict[str, Any]]:
+        diff = compare_fires(_before(change, now, count), _after(change, now, count), count)
+        return _digested(change), change_view(change) | {"fires": fires_view(diff)}
 
-def _plan_view(plan: Plan, now: Instant, count: int) -> dict[str, Any]:
-    diffs = _diffs(plan, now, count)
+    views = await computed(node, view, plan.changes)
     return {
-        "digest": plan.digest(),
+        "digest": _digest(plan, [digested for digested, _ in views]),
         "empty": plan.empty,
         "now": show_instant(now),
         "unchanged": plan.unchanged,
         "calendars": [_calendar_view(target) for target in plan.calendars],
-        "changes": [
-            change_view(change) | {"fires": fires_view(diff)} for change, diff in zip(plan.changes, diffs, strict=True)
-        ],
+        "changes": [shown for _, shown in views],
     }
 
 
@@ -216,8 +220,6 @@ def _calendar_view(target: CalendarTarget) -> dict[str, Any]:
 def change_view(change: TaskChange) -> dict[str, Any]:
     """One change, field by field."""
     entry = None if change.target is None else change.target.entry
-    before = {} if change.task is None else shown(change.task.definition)
-    after = {} if change.target is None else shown(change.target.definition)
     return {
         "actions": list(change.actions),
         "name": change.definition.name,
@@ -225,9 +227,15 @@ def change_view(change: TaskChange) -> dict[str, Any]:
         "taskType": change.definition.type,
         "file": entry and entry.file,
         "line": entry and entry.line,
-        "fields": list(field_changes(before, after)) if "edit" in change.actions else [],
+        "fields": _fields(change) if "edit" in change.actions else [],
         "notes": list(change.notes),
     }
+
+
+def _fields(change: TaskChange) -> list[dict[str, Any]]:
+    before = {} if change.task is None else shown(change.task.definition)
+    after = {} if change.target is None else shown(change.target.definition)
+    return list(field_changes(before, after))
 
 
 def field_changes(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> Iterator[dict[str, Any]]:
@@ -253,10 +261,6 @@ def fires_view(diff: FireDiff) -> dict[str, Any]:
         "disappear": [show_instant(at) for at in diff.disappear],
         "moved": [{"from": show_instant(one), "to": show_instant(other)} for one, other in diff.moved],
     }
-
-
-def _diffs(plan: Plan, now: Instant, count: int) -> list[FireDiff]:
-    return [compare_fires(_before(change, now, count), _after(change, now, count), count) for change in plan.changes]
 
 
 def _before(change: TaskChange, now: Instant, count: int) -> list[Instant]:

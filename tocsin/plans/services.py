@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
-from actors.lanes import READS
 from runtime.errors import InvalidRequest, StaleVersion
 
 from ..access.commands import check_commands
@@ -16,9 +14,10 @@ from ..vocabulary.fields import Fields, one_of, show
 from ..vocabulary.views import Json
 from ..vocabulary.words import MAX_LABEL
 from .applying import carry_out
-from .documents import FileSet, read_files, read_sources
+from .documents import FileSet, read_sources, reading_files
 from .exporting import FORMATS, export_text
-from .planning import MOST_FIRES, USUAL_FIRES, Plan, make_plan, plan_json
+from .pieces import worked
+from .planning import MOST_FIRES, USUAL_FIRES, Plan, digest_of, make_plan, plan_json
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -43,7 +42,7 @@ async def _read(node: Node, call: Call) -> _Request:
     if label is not None and not (1 <= len(label) <= MAX_LABEL and label.isprintable() and label == label.strip()):
         raise InvalidRequest(f"owner: 1 to {MAX_LABEL} printable characters, not {show(label)}")
     # Megabytes of YAML take seconds.
-    files = await node.world.blocking(partial(read_files, sources), lane=READS)
+    files = await worked(node, reading_files(sources))
     return _Request(files, label, prune, USUAL_FIRES if fires is None else fires, digest)
 
 
@@ -66,7 +65,7 @@ async def apply_plan(node: Node, call: Call) -> Json:
     """Make it so. With a `digest`, only if the plan is still the one that was shown."""
     request = await _read(node, call)
     found = await _plan(node, call, request)
-    if request.digest is not None and request.digest != await node.world.blocking(found.digest, lane=READS):
+    if request.digest is not None and request.digest != await digest_of(node, found):
         raise StaleVersion("digest: definitions were changed since the plan was made: look at it anew")
     shown = await plan_json(node, found, request.fires)
     done = await carry_out(node, request.files, found, actor=call.actor, owner=call.owner, label=request.label)

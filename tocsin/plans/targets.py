@@ -7,15 +7,14 @@ rest of the trigger does; `after` and a relative start or end are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import trio
 
 from actors.handling.catalogue import Catalogue, TaskType
-from actors.lanes import READS
+from actors.lanes import COMPUTED
 from actors.model.calendar import EPOCH_DAY, Calendar
 from actors.model.lifecycle import Phase
 from actors.model.system import is_system
@@ -26,13 +25,15 @@ from actors.when.zones import zone
 from runtime.clock import DAY, SECOND, Instant
 from runtime.errors import InvalidRequest, NotFound, TocsinError
 from runtime.records import evolve
+from runtime.turns import CHANGES
 
 from ..vocabulary.calendar_json import calendar_from_json
 from ..vocabulary.checks import check_note, check_when, known_type
 from ..vocabulary.definitions import definition_from_json, definition_json
 from ..vocabulary.fields import parse_instant, show
-from ..vocabulary.references import CalendarName, Known, references_in, resolve
+from ..vocabulary.references import CalendarName, Known, References, references_in, resolve
 from .documents import Entry, FileSet, Problems
+from .pieces import COMPARED_AT_ONCE, LOOKED_THROUGH_AT_ONCE, in_turns
 
 if TYPE_CHECKING:
     from actors.node import Node
@@ -95,19 +96,25 @@ async def read_targets(node: Node, files: FileSet, *, owner: str, label: str | N
     """
     problems = Problems()
     calendars = await _calendars(node, files.calendars, problems)
-    there = await node.control.names_there([entry.name for entry in files.tasks])
+    there: set[str] = set()
+    for start in range(0, len(files.tasks), COMPARED_AT_ONCE):
+        await node.turns.take(CHANGES)
+        there |= await node.control.names_there([one.name for one in files.tasks[start : start + COMPARED_AT_ONCE]])
     stored = [await _stored(node, entry, entry.name in there, problems) for entry in files.tasks]
     known = await _known(node, files.tasks, stored, calendars)
     reading = _Reading(node, known, owner, label)
-    tasks: list[Target] = []
-    for entry, task in zip(files.tasks, stored, strict=True):
-        # Each takes some tenths of a millisecond, and there may be thousands.
-        await trio.lowlevel.checkpoint()
+
+    def read(place: int) -> Target | None:
+        entry, task = files.tasks[place], stored[place]
         try:
-            tasks.append(reading.target(entry, task, known.tasks[entry.name].id))
+            return reading.target(entry, task, known.tasks[entry.name].id)
         except TocsinError as error:
             problems.add(entry.problem(error))
+            return None
+
+    found = await in_turns(node, read, range(len(stored)))
     problems.refuse()
+    tasks = [target for target in found if target is not None]
     await _check_cycles(node, tasks, problems)
     problems.refuse()
     return Wanted(tuple(tasks), tuple(calendars))
@@ -118,7 +125,7 @@ async def _calendars(node: Node, entries: Iterable[Entry], problems: Problems) -
     for entry in entries:
         read = partial(calendar_from_json, entry.name, entry.body, node.world.now(), node.scope.home)
         try:
-            calendar = await node.world.blocking(read, lane=READS)
+            calendar = await node.world.blocking(read, lane=COMPUTED)
         except TocsinError as error:
             problems.add(entry.problem(error))
         else:
@@ -151,10 +158,12 @@ async def _of_id(node: Node, task_id: str) -> Task | None:
 
 
 async def _known(
-    node: Node, entries: Iterable[Entry], stored: Iterable[Task | None], calendars: Iterable[CalendarTarget]
+    node: Node, entries: Sequence[Entry], stored: Sequence[Task | None], calendars: Iterable[CalendarTarget]
 ) -> Known:
     own: dict[str, Task] = {}
-    for entry, task in zip(entries, stored, strict=True):
+
+    def name(place: int) -> References:
+        entry, task = entries[place], stored[place]
         task_id = task.id if task is not None else entry.id or node.world.new_id()
         stands_for = Definition(
             task_id, entry.name, str(entry.body.get("taskType")), Once(Instant(0)),
@@ -163,9 +172,12 @@ async def _known(
         own[entry.name] = own[task_id] = Task(stands_for, TaskState())
         if entry.id is not None:
             own[entry.id] = own[entry.name]
+        return references_in(entry.body)
+
+    named_there = await in_turns(node, name, range(len(entries)), LOOKED_THROUGH_AT_ONCE)
     found = [
-        await resolve(node, attrs.evolve(one, tasks=one.tasks - own.keys()), node.scope.home)
-        for one in (references_in(entry.body) for entry in entries)
+        await resolve(node, References(one.calendars, one.tasks - own.keys()), node.scope.home)
+        for one in dict.fromkeys(named_there)
     ]
     named: dict[CalendarName, Calendar] = {}
     for one in found:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 import yaml
@@ -21,6 +21,8 @@ import yaml
 from runtime.errors import InvalidRequest, TooLarge
 
 from ..shown import show
+
+T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
 """Levels of nesting: a definition has eight, and parameters some more."""
@@ -64,9 +66,26 @@ class Piece:
 
 
 def read_yaml(text: str, name: str) -> list[Piece]:
-    """The documents of a YAML text. Raises InvalidRequest with name and line, TooLarge."""
+    """The documents of a YAML text, read at one go: see `reading_yaml`."""
+    return finished(reading_yaml(text, name))
+
+
+def finished(work: Generator[None, None, T]) -> T:
+    """What comes out of work when it is done without its pauses."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+
+def reading_yaml(text: str, name: str) -> Generator[None, None, list[Piece]]:
+    """The documents of a YAML text, read with a pause after each list and object.
+
+    Raises InvalidRequest with name and line, TooLarge.
+    """
     try:
-        return _Reader(name, _events(text)).documents()
+        return (yield from _Reader(name, _events(text)).documents())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f":{mark.line + 1}"
@@ -87,15 +106,15 @@ class _Reader:
         self._events = events
         self._anchors: dict[str, Piece | None] = {}
 
-    def documents(self) -> list[Piece]:
+    def documents(self) -> Generator[None, None, list[Piece]]:
         found: list[Piece] = []
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 self._anchors = {}
-                found.append(self._piece(next(self._events), 0))
+                found.append((yield from self._piece(next(self._events), 0)))
         return found
 
-    def _piece(self, event: Any, depth: int) -> Piece:
+    def _piece(self, event: Any, depth: int) -> Generator[None, None, Piece]:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         line = event.start_mark.line + 1
@@ -108,9 +127,11 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             piece = Piece(self._scalar(event, line), line)
         elif isinstance(event, yaml.SequenceStartEvent):
-            piece = self._list(line, depth)
+            piece = yield from self._list(line, depth)
+            yield
         else:
-            piece = self._object(line, depth)
+            piece = yield from self._object(line, depth)
+            yield
         if piece.size > MAX_VALUES:
             raise TooLarge(f"{self._name}:{line}: more than {MAX_VALUES} values, aliases written out")
         if event.anchor is not None:
@@ -142,15 +163,15 @@ class _Reader:
             raise self._refuse(line, f"the number {show(text)} is too large")
         return number
 
-    def _list(self, line: int, depth: int) -> Piece:
+    def _list(self, line: int, depth: int) -> Generator[None, None, Piece]:
         parts: dict[str | int, Piece] = {}
         size = 1
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            part = parts[len(parts)] = self._piece(event, depth + 1)
+            part = parts[len(parts)] = yield from self._piece(event, depth + 1)
             size += part.size
         return Piece([part.value for part in parts.values()], line, parts, size=size)
 
-    def _object(self, line: int, depth: int) -> Piece:
+    def _object(self, line: int, depth: int) -> Generator[None, None, Piece]:
         parts: dict[str | int, Piece] = {}
         keys: dict[str, int] = {}
         merged: list[Piece] = []
@@ -162,7 +183,7 @@ class _Reader:
             key = event.value
             if key in keys:
                 raise self._refuse(where, f"the key {show(key)} is there twice, first in line {keys[key]}")
-            part = self._piece(next(self._events), depth + 1)
+            part = yield from self._piece(next(self._events), depth + 1)
             keys[key] = where
             size += part.size
             if key == "<<" and event.implicit[0]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -20,6 +21,8 @@ from ..shown import show as show
 E = TypeVar("E")
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+
+_IMPROPER: Final = re.compile("[\0\ud800-\udfff]")
 
 _LONGEST_TIME: Final = 80
 """Characters of a time; anything longer is something else."""
@@ -140,7 +143,7 @@ def proper_text(value: object, field: str) -> str:
     """The value, if it is a text that every store and terminal can hold: no NUL, no half of a surrogate pair."""
     if not isinstance(value, str):
         raise InvalidRequest(f"{field}: a text, not {show(value)}")
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if _IMPROPER.search(value) is not None:
         raise InvalidRequest(f"{field}: a text without NUL and lone surrogates, not {show(value)}")
     return value
 
