@@ -36,10 +36,10 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def add(self, value: float) -> None:
-        """Count a value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def add(self, value: float, times: int = 1) -> None:
+        """Count a value that came so many times."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
 
 class CommitFigures:
@@ -68,12 +68,11 @@ class Figures:
 
     def executions(self, executions: Iterable[Execution]) -> None:
         """Count what has become of executions."""
-        add = self.lateness.add
         # What was committed together mostly went the same way, so runs of the same are counted and not each one.
         ended: State | None = None
         outcome: Outcome | None = None
         reason: Reason | None = None
-        ends = outcomes = 0
+        late = ends = outcomes = lates = 0
         for execution in executions:
             state = execution.state
             if state is _RUNNING:
@@ -84,7 +83,12 @@ class Figures:
                 nominal, started = execution.nominal, execution.started_at
                 if nominal is None or started is None or execution.kind is not _OCCURRENCE:
                     continue
-                add(max(0, started - (execution.assigned or nominal)) / SECOND)
+                by = started - (execution.assigned or nominal)
+                if by != late:
+                    if lates:
+                        self.lateness.add(max(0, late) / SECOND, lates)
+                    late, lates = by, 0
+                lates += 1
             elif state is not _WAITING:
                 if state is not ended:
                     if ended is not None:
@@ -100,6 +104,8 @@ class Figures:
                     self._outcome(outcome, reason, outcomes)
                 outcome, reason, outcomes = execution.outcome, execution.reason, 0
             outcomes += 1
+        if lates:
+            self.lateness.add(max(0, late) / SECOND, lates)
         if ended is not None:
             self.ended[ended._value_] += ends
         if outcome is not None:

@@ -186,7 +186,10 @@ def _definitions(event: Happened) -> Sequence[Definition | None]:
     if len(executions) == len(tasks) == 1 and executions[0].task_id == tasks[0].id:
         return (tasks[0].definition,)
     # The common kind: each task has one execution, in their order.
-    if [execution.task_id for execution in executions] == [task.id for task in tasks]:
-        return [task.definition for task in tasks]
+    if len(executions) == len(tasks):
+        pairs = zip(executions, tasks, strict=True)
+        definitions = [task.definition for execution, task in pairs if execution.task_id == task.id]
+        if len(definitions) == len(executions):
+            return definitions
     found = {task.id: task.definition for task in tasks}
     return [found.get(execution.task_id) for execution in executions]
