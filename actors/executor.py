@@ -57,8 +57,9 @@ from .handling.runners.thread import lane_of, run_in_thread
 from .handling.tools import Tools
 from .keeper_messages import AttemptEnd, AttemptsEnded, Checkpoint, Logged, Progress, Recorded, Start
 from .keeper_messages import Event as KeeperEvent
-from .model.execution import Failure
+from .model.execution import Execution, Failure
 from .model.outside import is_outside
+from .model.task import Definition
 from .outside import GivenBack, Outside, WorkerLost
 from .tracing import Tracer
 
@@ -202,9 +203,11 @@ class Executor(Actor[Message]):
         """The common case in one step; False leaves it to the general way."""
         definition, execution = start.definition, start.execution
         entry = self._catalogue.get(definition.type)
-        if entry is None or (key := self.core.start_plain(definition, execution, now)) is None:
+        if entry is None or (alarms := self.core.start_plain(definition, execution, now, self._at)) is None:
             return False
-        self._run_job(key, Context(definition, execution, now, self._node, self, None, self._at), entry)
+        self._run_job(definition, execution, now, entry)
+        for alarm in alarms:
+            self._perform(alarm)
         return True
 
     def _perform(self, directive: Directive) -> None:
@@ -240,17 +243,16 @@ class Executor(Actor[Message]):
             failure = Failure("UnknownTaskType", text)
             self._apply(HandlerEnded(execution.id, execution.fence, "failed", None, failure, ("UnknownTaskType",)))
             return
-        key = (execution.id, execution.fence)
-        self._run_job(
-            key, Context(definition, execution, directive.started_at, self._node, self, None, self._at), entry
-        )
+        self._run_job(definition, execution, directive.started_at, entry)
         if entry.isolation != "outside" and is_outside(definition.type):
             # A handler of the node itself stands in for the workers.
-            self._apply(Begun(*key))
+            self._apply(Begun(execution.id, execution.fence))
 
-    def _run_job(self, key: tuple[str, int], context: Context, entry: TaskType) -> None:
+    def _run_job(self, definition: Definition, execution: Execution, at: Instant, entry: TaskType) -> None:
         assert self._pool is not None
-        self._jobs[key] = job = Job(context, entry, key)
+        key = (execution.id, execution.fence)
+        job = Job(Context(definition, execution, at, self._node, self, None, self._at), entry, key)
+        self._jobs[key] = job
         self._pool.start(job)
 
     def _cancel(self, key: tuple[str, int], reason: str) -> None:
@@ -341,9 +343,11 @@ class Executor(Actor[Message]):
         if context in self._unsent:
             self._send_on(context)
         if error is None:
-            if how == "completed" and (end := self.core.completed_plain(key, result, self._world.now())) is not None:
-                self._report_end(end)
-                return
+            if how == "completed":
+                end = self.core.completed_plain(key, result, self._world.now(), self.monotonic)
+                if end is not None:
+                    self._report_end(end)
+                    return
             self._apply(HandlerEnded(*key, how, result))
         elif isinstance(error, GivenBack):
             self._apply(HandlerEnded(*key, "interrupted"))

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, assert_never
 
 import attrs
@@ -204,17 +205,16 @@ class ExecutorCore:
                 assert_never(event)
         return directives
 
-    def start_plain(self, definition: Definition, execution: Execution, now: Instant) -> Key | None:
-        """Count a `Start` that asks for nothing but its handler: as `handle`, which would spawn it and set no alarm.
+    def start_plain(
+        self, definition: Definition, execution: Execution, now: Instant, monotonic: float
+    ) -> list[Directive] | None:
+        """Count a `Start` that only spawns its handler: as `handle`. The alarm that is to be set for it, if there is one.
 
-        None, and nothing has changed, if more follows from it or it may not run.
+        None, and nothing has changed, if it may not run, is held for a worker, or supersedes another one.
         """
         key = (execution.id, execution.fence)
-        policies = policies_of(definition, execution)
         if (
-            policies.timeout is not None
-            or policies.heartbeat_timeout is not None
-            or execution.id in self._newest
+            execution.id in self._newest
             or key in self._running
             or key in self._unrecorded
             or key in self._abandoned
@@ -223,17 +223,30 @@ class ExecutorCore:
             or is_outside(definition.type)
         ):
             return None
-        self._running[key] = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
+        policies = policies_of(definition, execution)
+        attempt = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
+        self._running[key] = attempt
         self._newest[execution.id] = execution.fence
-        return key
+        directives: list[Directive] = []
+        if policies.timeout is not None or policies.heartbeat_timeout is not None:
+            self._set_timeouts(attempt, policies, monotonic, directives)
+        return directives
 
-    def completed_plain(self, key: Key, result: str | None, now: Instant) -> AttemptEnd | None:
+    def completed_plain(
+        self, key: Key, result: str | None, now: Instant, monotonic: Callable[[], float]
+    ) -> AttemptEnd | None:
         """The end of an attempt that nothing else has ended and whose handler returned: as `handle`, which would report it.
 
         None, and nothing has changed, if it is not for the handler alone to say how it ended, or more follows from it.
+        monotonic: the clock of deadlines, which is read only if there is one.
         """
         attempt = self._running.get(key)
-        if attempt is None or attempt.ending is not None or attempt.times_out_at != math.inf or self._draining:
+        if (
+            attempt is None
+            or attempt.ending is not None
+            or (attempt.times_out_at != math.inf and attempt.times_out_at <= monotonic())
+            or self._draining
+        ):
             return None
         end = AttemptEnd(
             attempt.task_id, attempt.execution_id, attempt.fence, State.COMPLETED, attempt.started_at, now, None, result

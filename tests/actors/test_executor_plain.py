@@ -74,10 +74,12 @@ events = st.lists(st.tuples(common, st.sampled_from([0.0, 0.0, 1.0, 6.0, 11.0]))
 
 def directly(core: ExecutorCore, event: Any, now: Instant, at: float) -> list[Directive]:
     """As the executor does it: the direct way where that is possible."""
-    if isinstance(event, Start) and core.start_plain(event.definition, event.execution, now) is not None:
-        return [Spawn(event.definition, event.execution, now)]
+    if isinstance(event, Start):
+        alarms = core.start_plain(event.definition, event.execution, now, at)
+        if alarms is not None:
+            return [Spawn(event.definition, event.execution, now), *alarms]
     if isinstance(event, HandlerEnded) and event.how == "completed":
-        end = core.completed_plain((event.execution_id, event.fence), event.result, now)
+        end = core.completed_plain((event.execution_id, event.fence), event.result, now, lambda: at)
         if end is not None:
             return [ReportEnd(end)]
     return core.handle(event, now, at)
@@ -98,7 +100,7 @@ def test_an_attempt_that_was_superseded_and_still_runs_is_not_started_again() ->
     for event in (start(fence=1), start(fence=2, attempt=2), HandlerEnded("e1", 2, "completed")):
         core.handle(event, Instant(1), 0.0)
     again = start(fence=1)
-    assert core.start_plain(again.definition, again.execution, Instant(2)) is None
+    assert core.start_plain(again.definition, again.execution, Instant(2), 0.0) is None
     assert core.running == 1
 
 
@@ -108,14 +110,27 @@ def test_an_attempt_that_was_abandoned_and_still_runs_is_not_started_again() -> 
         core.handle(event, Instant(1), at)
     for known in (Recorded((("e1", 1),)), Release("e1", 1)):
         core.handle(known, Instant(1), late)
-        assert core.start_plain(again.definition, again.execution, Instant(2)) is None
+        assert core.start_plain(again.definition, again.execution, Instant(2), 0.0) is None
     assert (core.running, core.stuck) == (0, 1)
 
 
-def test_the_common_attempt_takes_the_direct_way() -> None:
-    core, message = ExecutorCore(4), start()
-    assert core.start_plain(message.definition, message.execution, Instant(1)) == ("e1", 1)
-    assert core.completed_plain(("e1", 1), "1", Instant(2)) is not None
+@pytest.mark.parametrize("policies", POLICIES)
+def test_the_common_attempt_takes_the_direct_way(policies: Policies) -> None:
+    core, message = ExecutorCore(4), start(policies=policies)
+    assert core.start_plain(message.definition, message.execution, Instant(1), 0.0) is not None
+    assert core.completed_plain(("e1", 1), "1", Instant(2), lambda: 0.1) is not None
+
+
+def test_the_clock_is_not_read_for_an_attempt_without_a_timeout() -> None:
+    core, message, read = ExecutorCore(4), start(), list[float]()
+
+    def monotonic() -> float:
+        read.append(0.0)
+        return 0.0
+
+    core.start_plain(message.definition, message.execution, Instant(1), 0.0)
+    assert core.completed_plain(("e1", 1), "1", Instant(2), monotonic) is not None
+    assert not read
 
 
 async def test_a_handler_may_end_after_its_attempt_was_told_to_end(autojump_clock: trio.testing.MockClock) -> None:
@@ -143,10 +158,10 @@ async def test_a_crash_on_a_message_loses_that_one_of_its_batch(
     executor = Executor(SimulatedWorld(), Catalogue([task_type("work", handler)]), mailbox, no_checkpoint)
     usual = executor.core.start_plain
 
-    def crashes(definition: Any, execution: Any, now: Instant) -> tuple[str, int] | None:
+    def crashes(definition: Any, execution: Any, now: Instant, at: float) -> list[Directive] | None:
         if execution.id == "e2":
             raise ZeroDivisionError
-        return usual(definition, execution, now)
+        return usual(definition, execution, now, at)
 
     monkeypatch.setattr(executor.core, "start_plain", crashes)
     for number in (1, 2, 3):
