@@ -47,7 +47,7 @@ from .keeper_messages import (
 )
 from .keeper_needs import Needs
 from .keeper_notes import noted
-from .keeper_slices import slices
+from .keeper_slices import slices, weight
 from .keeper_staging import Plan
 from .live.figures import CommitFigures
 from .model.lifecycle import State
@@ -67,6 +67,14 @@ BATCH: Final = 1_024
 
 SLICE: Final = 512
 """Tasks in one transaction at the most. More gains little on the commit and makes those who ask wait longer."""
+
+GATHERED: Final = 64
+"""Tasks from which a batch is decided while a commit is under way. Fewer wait for it, and for what else comes meanwhile: a
+transaction of a few tasks takes as long as one of a hundred, and what comes next would have to wait for both."""
+
+TURNS: Final = 3
+"""Turns of the loop between what a commit lets begin and the next decision: through executor and pool to the handlers, which
+start that much earlier, and whose ends may come with the next transaction."""
 
 MAILBOX: Final = 20_000
 """Messages that may wait: the ends of all slots' attempts and as many askers, a few megabytes."""
@@ -237,6 +245,11 @@ class Keeper(Actor[Event]):
 
     async def receive_batch(self, messages: list[Event]) -> None:
         """Decide, commit, tell. The next slice is decided while the one before it is being committed."""
+        if self._flights and sum(map(weight, messages)) < GATHERED:
+            await self._land()
+            for _ in range(TURNS):
+                await trio.lowlevel.checkpoint()
+            messages += self.mailbox.more(BATCH - len(messages))
         self._remember(messages)
         for piece in slices(messages, SLICE):
             await self._take(piece)

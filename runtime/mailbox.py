@@ -156,6 +156,10 @@ class Mailbox(Generic[M]):
             return []
         return self._take(budget)
 
+    def more(self, budget: int) -> list[M]:
+        """What has come since `receive`, oldest first, at most `budget` messages; empty if nothing has. No checkpoint."""
+        return self._take(budget)
+
     def _reader_cancelled(self, _: object) -> Abort:
         self._reader = None
         return Abort.SUCCEEDED

@@ -15,7 +15,7 @@ import trio.testing
 from actors.command_messages import PauseTask
 from actors.executor_messages import Resync
 from actors.herald_messages import Noted
-from actors.keeper import MAX_REDECISIONS, RETRY_SECONDS, Keeper
+from actors.keeper import MAX_REDECISIONS, RETRY_SECONDS, SLICE, Keeper
 from actors.keeper_core import KeeperCore
 from actors.keeper_messages import (
     AttemptsEnded,
@@ -42,6 +42,7 @@ from runtime.records import evolve
 from runtime.simulation import SimulatedWorld
 
 from .keeper_kit import definition
+from .lane_kit import SlowWorld
 
 
 class Store(MemoryStore):
@@ -82,8 +83,8 @@ class Store(MemoryStore):
 class Around:
     """A keeper with its neighbours as bare mailboxes."""
 
-    def __init__(self) -> None:
-        self.world = SimulatedWorld()
+    def __init__(self, world: SimulatedWorld | None = None) -> None:
+        self.world = world or SimulatedWorld()
         self.store = Store()
         self.store.open(new_cluster_id="c", partitions=1, timezone_database="x")
         self.executor, self.timer, self.herald = Mailbox("executor"), Mailbox("timer"), Mailbox("herald")
@@ -118,12 +119,12 @@ class Around:
 
 
 @asynccontextmanager
-async def working() -> AsyncIterator[Around]:
-    around = Around()
+async def working(world: SimulatedWorld | None = None, slots: int = 4) -> AsyncIterator[Around]:
+    around = Around(world)
     async with trio.open_nursery() as nursery:
         await nursery.start(around.keeper.run)
         await around.mailbox.tell(Own(around.store.raise_epochs({0: 1}, "b")))
-        await around.synchronise()
+        await around.synchronise(slots)
         yield around
         around.keeper.stop()
 
@@ -145,6 +146,44 @@ async def test_a_due_task_is_started_and_everybody_is_told(autojump_clock):
             Happened,
             Happened,
         ]
+
+
+class Counted(SlowWorld):
+    """A writer that takes a second for each call; `begun` says when they were handed over."""
+
+    def __init__(self) -> None:
+        super().__init__(w=1.0)
+        self.begun: list[float] = []
+
+    def begin(self, *arguments: Any, **named: Any) -> None:
+        self.begun.append(trio.current_time())
+        super().begin(*arguments, **named)
+
+
+async def test_what_comes_while_a_few_are_committed_is_one_transaction(autojump_clock):
+    async with working(Counted()) as around:
+        await around.create("a", "b", "c", "d")
+        around.world.begun.clear()
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for name in "abcd":
+                nursery.start_soon(around.pause, name)
+                await trio.sleep(0.2)
+        assert [at - began for at in around.world.begun] == pytest.approx([0, 1])
+        assert trio.current_time() - began == pytest.approx(2)
+
+
+async def test_a_crowd_is_decided_while_the_one_before_it_is_committed(autojump_clock):
+    names = [f"t{number}" for number in range(3 * SLICE)]
+    async with working(Counted(), slots=len(names)) as around:
+        await around.create(*names)
+        await trio.sleep(10)
+        around.world.begun.clear()
+        began = trio.current_time()
+        await around.mailbox.tell(Settle(tuple(names)))
+        await trio.sleep(5)
+        # The third waits for the first: two are on the way at the most.
+        assert [at - began for at in around.world.begun] == pytest.approx([0, 0, 1])
 
 
 async def test_a_row_that_never_rests_is_decided_until_it_does(autojump_clock):

@@ -440,3 +440,14 @@ async def test_answered_deadlines_do_not_pile_up(autojump_clock: object) -> None
 
 async def test_there_is_one_set_of_deadlines_per_run() -> None:
     assert deadlines() is deadlines()
+
+
+async def test_what_has_come_since_is_taken_without_waiting():
+    mailbox = Mailbox[int]("m", 10)
+    assert mailbox.more(5) == []
+    for number in range(4):
+        mailbox.tell_nowait(number)
+    assert await mailbox.receive(1) == [0]
+    assert mailbox.more(2) == [1, 2]
+    assert mailbox.more(2) == [3]
+    assert (mailbox.statistics().received, mailbox.statistics().depth) == (4, 0)
