@@ -8,6 +8,9 @@ as long for it. Whoever finds the case not to be the common one answers None.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
+
+import attrs
 
 from runtime.clock import Instant
 
@@ -25,6 +28,9 @@ from .rules.settling import newest_start, outcome_of_start
 from .store.port import ExecutionWrite, Step, Update
 from .when.triggers import next_after
 
+CHANNEL: Final[str] = attrs.fields(Execution).channel.default or ""
+"""Through which executions come that the trigger has made."""
+
 
 def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], now: Instant) -> Stepped | None:
     """The task owes exactly one slot, nothing of it is open, nothing limits it, and a slot of the executor is free."""
@@ -35,24 +41,11 @@ def fire(task: Task, partition: int, claims: Claims, new_id: Callable[[], str], 
     nominal, due, following = found
     fence = state.fence + 1
     outcome, reason = outcome_of_start(due, now, now)
+    boot, node = claims.boot, claims.node
     execution = Execution(
-        new_id(),
-        task.id,
-        Kind.OCCURRENCE,
-        State.RUNNING,
-        now,
-        nominal,
-        outcome,
-        reason,
-        attempt=1,
-        fence=fence,
-        boot=claims.boot,
-        node=claims.node,
-        first_started_at=now,
-        started_at=now,
-        revision=state.revision,
-        assigned=due if due != nominal else None,
-    )
+        new_id(), definition.id, Kind.OCCURRENCE, State.RUNNING, now, nominal, outcome, reason, None, None, 1, 0, 0, fence, boot,
+        node, CHANNEL, None, now, now, None, None, None, None, 0, state.revision, due if due != nominal else None,
+    )  # fmt: skip
     fired = TaskState(
         state.version + 1,
         state.revision,
@@ -101,6 +94,8 @@ def _owed_slot(task: Task, claims: Claims, now: Instant) -> tuple[Instant, Insta
     following = next_after(definition.trigger, bounds, nominal)
     if following is not None and following - nominal <= late:
         return None
+    if bounds.max_runs is not None and state.runs + 1 == bounds.max_runs:
+        following = None
     return nominal, due, following
 
 
@@ -113,7 +108,7 @@ def _is_common(task: Task, claims: Claims) -> bool:
         or state.next_fire <= state.settled_through
         or state.phase is not Phase.ACTIVE
         or state.catching_up is not None
-        or (definition.bounds.max_runs is not None and state.runs + 1 >= definition.bounds.max_runs)
+        or (definition.bounds.max_runs is not None and state.runs >= definition.bounds.max_runs)
         or definition.bounds.calendars
         or definition.dependencies is not None
         or definition.policies.lateness_limit is not None
