@@ -6,6 +6,7 @@ The arrays are sent as texts made here. The driver's way, an object for each val
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from .postgres_link import Connection
@@ -23,6 +24,8 @@ _NUMBERS: Final = frozenset(
 
 _BYTES: Final = frozenset({"extra"})
 """Columns of bytes."""
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _UNSTORABLE: Final = "\x00"
 """The one character that PostgreSQL does not store in a text."""
@@ -75,10 +78,13 @@ def _quoted(value: str) -> str:
 _LITERALS: Final[Mapping[str, Any]] = {"bigint": numbers, "text": texts, "bytea": list}
 
 
-def insert(table: str, columns: Sequence[str], tail: str = "") -> Bulk:
-    """Insert rows of these columns; `tail` says what becomes of duplicates, which else raise an error."""
-    names = ", ".join(columns)
-    chosen = ", ".join(f"v.{column}" for column in columns)
+def insert(table: str, columns: Sequence[str], tail: str = "", *, others: Mapping[str, str] = _NOTHING) -> Bulk:
+    """Insert rows of these columns; `tail` says what becomes of duplicates, which else raise an error.
+
+    others: SQL for further columns, which may name those of the rows.
+    """
+    names = ", ".join((*columns, *others))
+    chosen = ", ".join((*(f"v.{column}" for column in columns), *others.values()))
     return Bulk(f"INSERT INTO {table} ({names}) SELECT {chosen} FROM {{values}} {tail}", columns)
 
 

@@ -27,9 +27,14 @@ from .postgres_bulk import Cursor
 from .postgres_link import Connection
 from .rows import (
     ATTEMPT_COLUMNS,
+    COMPLETED_COLUMNS,
+    ENDED_COLUMNS,
     EXECUTION_FIXED,
     EXECUTION_MUTABLE,
+    FIRED_COLUMNS,
     SETTLED_COLUMNS,
+    STARTED_COLUMNS,
+    STARTED_OTHERS,
     STATE_COLUMNS,
     Row,
     execution_row,
@@ -68,6 +73,11 @@ _INSERT_DEFINITIONS: Final = bulk.insert("definitions", _DEFINITION_COLUMNS)
 _UPDATE_TASKS: Final = bulk.update("tasks", ("id", "version"), ("due", *STATE_COLUMNS), "id")
 _INSERT_EXECUTIONS: Final = bulk.insert("executions", (*EXECUTION_FIXED, *EXECUTION_MUTABLE))
 _UPDATE_EXECUTIONS: Final = bulk.update("executions", ("id", "fence", "state"), EXECUTION_MUTABLE, "id")
+# Of what fires all the time only what changes is sent: to make and to read the arrays is the larger part of the work.
+_FIRE_TASKS: Final = bulk.update("tasks", ("id", "version"), FIRED_COLUMNS, "id")
+_START_EXECUTIONS: Final = bulk.insert("executions", STARTED_COLUMNS, others=STARTED_OTHERS)
+_COMPLETE_TASKS: Final = bulk.update("tasks", ("id", "version"), COMPLETED_COLUMNS, "id")
+_END_EXECUTIONS: Final = bulk.update("executions", ("id", "fence", "state"), ENDED_COLUMNS, "id")
 _COUNT_CHECKPOINTS: Final = bulk.Bulk(
     "UPDATE executions AS o SET crashes = 0, checkpoints = o.checkpoints + v.count FROM {values} "
     "WHERE o.id = v.id AND o.fence = v.fence AND o.state = 'RUNNING' RETURNING o.id, o.fence",
@@ -202,22 +212,31 @@ def _definition_row(definition: Definition, began_at: int) -> Row:
 
 
 def _update(connection: Connection, updates: Sequence[Update], sent: Sent, *, exact: bool) -> None:
-    rows = rows_of(updates)
+    # One statement for all tasks, in the order of their ids: a batch of both steps would lock some behind others.
+    steps = {update.step for update in updates}
+    rows = rows_of(updates, steps=len(steps) == 1)
     if rows.checkpoints:
         _checkpoint(connection, rows, updates, sent)
     for update in rows.edits:
         _edit(connection, update)
-    if rows.tasks:
-        changed = _UPDATE_TASKS.run(connection, sorted(rows.tasks, key=itemgetter(0)))
-        sent.ask(partial(_stale_versions, changed, rows.tasks))
+    for statement, guarded in (
+        (_UPDATE_TASKS, rows.tasks),
+        (_FIRE_TASKS, rows.fired),
+        (_COMPLETE_TASKS, rows.completed),
+    ):
+        if guarded:
+            changed = statement.run(connection, sorted(guarded, key=itemgetter(0)))
+            sent.ask(partial(_stale_versions, changed, guarded))
     if rows.deletes:
         changed = _delete(connection, rows.deletes)
         sent.ask(partial(_stale_versions, changed, rows.deletes))
-    if rows.updates:
-        changed = _UPDATE_EXECUTIONS.run(connection, sorted(rows.updates, key=itemgetter(0)))
-        sent.ask(partial(_stale_fences, changed, updates, exact or len(updates) == 1))
+    for statement, guarded in ((_UPDATE_EXECUTIONS, rows.updates), (_END_EXECUTIONS, rows.ended)):
+        if guarded:
+            changed = statement.run(connection, sorted(guarded, key=itemgetter(0)))
+            sent.ask(partial(_stale_fences, changed, updates, exact or len(updates) == 1))
     for statement, some in (
         (_INSERT_EXECUTIONS, rows.inserts),
+        (_START_EXECUTIONS, rows.started),
         (_PUT_ATTEMPTS, bulk.last_of(rows.attempts, 2)),
         (_PUT_RESULTS, bulk.last_of(rows.results, 1)),
         (_DROP_CHECKPOINTS, rows.dropped),
