@@ -340,7 +340,7 @@ class KeeperCore:
     def _plan(self, now: Instant) -> tuple[Plan, Commit]:
         if self._sharing is not None:
             # Whom a change wakes on other nodes is found with the working copies.
-            self._tasks.stage_stepped()
+            self._tasks.stage_stepped(but=partial(self._sharing.tells_nobody, self.waits, self._epochs))
         planned: dict[str, tuple[Staged, Task]] = {}
         stepped = self._tasks.stepped
         creates: list[Create] = []

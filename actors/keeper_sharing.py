@@ -32,7 +32,7 @@ from .keeper_messages import Directive, Interrupt, Reconsider, Reschedule, Sched
 from .keeper_places import ClusterPlaces
 from .keeper_progression import Progression
 from .keeper_queues import Key
-from .keeper_staging import Staged
+from .keeper_staging import Staged, Stepped
 from .keeper_standing import StandingOffers
 from .keeper_tasks import Tasks
 from .model.execution import Execution, WaitsFor
@@ -233,6 +233,11 @@ class Sharing:
         ):
             woken.append(task.id)
         return woken
+
+    def tells_nobody(self, waits: Waits, epochs: Mapping[int, int], stepped: Stepped) -> bool:
+        """Whether `wakes` would find nobody because of a common step, and nothing to remember."""
+        execution, owned = stepped.execution, stepped.update.partition in epochs
+        return waits.is_idle and owned and execution.key is None and execution.boot == self._claims.boot
 
     def write(self, commit: Commit, wakes: Iterable[str]) -> Commit:
         """The commit with what guards it where others write too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from .keeper_staging import Staged, Stepped, as_staged
@@ -74,10 +74,11 @@ class Tasks:
         else:
             self.stepped[task_id] = stepped
 
-    def stage_stepped(self) -> None:
-        """From here on every task of the batch is looked for among the working copies."""
-        for task_id in list(self.stepped):
-            self._stepped_so_far(task_id)
+    def stage_stepped(self, but: Callable[[Stepped], bool] | None = None) -> None:
+        """From here on every task of the batch is looked for among the working copies, but for those that may stay apart."""
+        for task_id, stepped in list(self.stepped.items()):
+            if but is None or not but(stepped):
+                self._stepped_so_far(task_id)
 
     def as_staged(self, task_ids: Iterable[str]) -> Iterator[Task]:
         """Tasks as they are by now, to be looked at only."""

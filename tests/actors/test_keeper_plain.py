@@ -22,7 +22,7 @@ from actors.model.execution import Execution, Kind, WaitsFor
 from actors.model.lifecycle import Phase, State
 from actors.model.occurrence import Outcome, Reason, Settled
 from actors.model.policy import DEFAULT_POLICIES
-from actors.model.task import Definition, Task, TaskState, status_of
+from actors.model.task import Definition, Task, TaskState, partition_of, status_of
 from actors.model.trigger import UNBOUNDED, Interval
 from actors.store.port import Commit, CommitResult, ExecutionWrite, Step
 from actors.store.rows import (
@@ -43,6 +43,7 @@ from runtime.clock import SECOND, Instant, Micros
 from runtime.records import evolve
 from runtime.simulation import DEFAULT_START
 from tests.actors.keeper_kit import Rig, definition
+from tests.actors.sharing_kit import PARTITIONS, Nodes
 from tests.strategies import definitions
 
 NOW = DEFAULT_START
@@ -297,3 +298,24 @@ def test_steps_that_could_not_be_committed_leave_their_slots() -> None:
     rig.send(Settle(()))
     assert (rig.unrecorded, rig.task("a").state.completed) == ({}, 1)
     rig.check_slots()
+
+
+def test_a_step_of_which_no_other_node_has_to_hear_needs_no_working_copy_there_either() -> None:
+    nodes = Nodes(2, slots=50, owners=[0, 0, 0, 1])
+    rig = nodes[0]
+    rig.create(*(definition(f"t{number}") for number in range(20)))
+    mine = {f"t{number}" for number in range(20) if partition_of(f"t{number}", PARTITIONS) != 3}
+    nodes.advance(10)
+    nodes.woken.clear()
+    for message in (
+        lambda: Settle(tuple(sorted(mine))),
+        lambda: AttemptsEnded(tuple(rig._end_of(one, State.COMPLETED) for one in rig.running.values())),
+    ):
+        told = message()
+        assert not rig.core.needs([told]).task_ids
+        plan, commit = rig.core.decide([told], [], rig.now)
+        assert (set(plan.stepped), plan.staged, commit.wakes) == (mine, {}, ())
+        sharing, waits = rig.core._sharing, rig.core.waits
+        assert sharing is not None
+        assert [sharing.wakes(one.staged(), one.task, waits, owned=True) for one in plan.stepped.values()] == [[]] * len(mine)
+        rig._land(plan, commit)
