@@ -317,5 +317,5 @@ def test_a_step_of_which_no_other_node_has_to_hear_needs_no_working_copy_there_e
         assert (set(plan.stepped), plan.staged, commit.wakes) == (mine, {}, ())
         sharing, waits = rig.core._sharing, rig.core.waits
         assert sharing is not None
-        assert [sharing.wakes(one.staged(), one.task, waits, owned=True) for one in plan.stepped.values()] == [[]] * len(mine)
+        assert not any(sharing.wakes(one.staged(), one.task, waits, owned=True) for one in plan.stepped.values())
         rig._land(plan, commit)
