@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import trio
-from outcome import Outcome
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 How = Literal["completed", "failed", "interrupted"]
@@ -125,7 +124,7 @@ class _GoOn:
         """Nothing."""
 
 
-_GO_ON: Final = cast("Outcome[None]", _GoOn())
+_GO_ON: Final[Any] = _GoOn()
 
 
 def _scopes(task: Task) -> object:
