@@ -245,12 +245,9 @@ class Keeper(Actor[Event]):
 
     async def receive_batch(self, messages: list[Event]) -> None:
         """Decide, commit, tell. The next slice is decided while the one before it is being committed."""
-        if self._flights and sum(map(weight, messages)) < GATHERED:
-            await self._land()
-            for _ in range(TURNS):
-                await trio.lowlevel.checkpoint()
-            messages += self.mailbox.more(BATCH - len(messages))
         self._remember(messages)
+        if self._flights and sum(map(weight, messages)) < GATHERED:
+            await self._gather(messages)
         for piece in slices(messages, SLICE):
             await self._take(piece)
             await self._land(but=1)
@@ -266,6 +263,15 @@ class Keeper(Actor[Event]):
         if self._sweeping is None and self._core.waits.anybody:
             self._sweeping = trio.CancelScope()
             self._nursery.start_soon(self._sweep, self._sweeping)
+
+    async def _gather(self, messages: list[Event]) -> None:
+        """Wait for what is being committed, let begin what follows from it, and add what has come meanwhile."""
+        await self._land()
+        for _ in range(TURNS):
+            await trio.lowlevel.checkpoint()
+        more = self.mailbox.more(BATCH - len(messages))
+        self._remember(more)
+        messages += more
 
     async def _walk(self) -> None:
         """Have the next of the tasks looked at whose times may have changed."""
@@ -327,7 +333,7 @@ class Keeper(Actor[Event]):
             return
         plan, commit = self._core.decide(batch, running, self._world.now())
         self._flights.append(flight := Flight(plan, commit))
-        if is_empty(commit):
+        if commit.is_empty:
             flight.landed(CommitResult())
         else:
             self._world.failpoint("keeper.committing")
@@ -374,7 +380,7 @@ class Keeper(Actor[Event]):
                 await self._purge(directive)
 
     def _note(self, flight: Flight, answer: CommitResult | BaseException) -> None:
-        if is_empty(flight.commit):
+        if flight.commit.is_empty:
             return
         if not isinstance(answer, CommitResult):
             self.figures.failed += 1
@@ -490,9 +496,3 @@ class Keeper(Actor[Event]):
         except ActorStopped:
             # The node is stopping: what was claimed runs again under the next boot, at no cost.
             logger.debug("the executor has stopped before %s", type(directive).__name__)
-
-
-def is_empty(commit: Commit) -> bool:
-    """Whether there is nothing to write."""
-    rows = commit.creates or commit.updates or commit.progress or commit.logs or commit.audits or commit.calendars
-    return not (rows or commit.counts or commit.pause or commit.outbox or commit.deliveries or commit.event_states)

@@ -271,6 +271,12 @@ class Commit:
     wakes: tuple[str, ...] = ()
     graph: int | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        rows = self.creates or self.updates or self.progress or self.logs or self.audits or self.calendars
+        return not (rows or self.counts or self.pause or self.outbox or self.deliveries or self.event_states)
+
 
 @record
 class CommitResult:

@@ -16,7 +16,7 @@ from unittest.mock import patch
 import attrs
 import trio
 
-from actors import keeper_core, keeper_progression
+from actors import keeper_attempts, keeper_progression
 from actors.cluster_coordinator_core import ClusterCoordinatorCore
 from actors.cluster_coordinator_messages import Renew
 from actors.executor_core import ExecutorCore
@@ -87,14 +87,14 @@ def _no_version_check() -> Iterator[None]:
 @contextmanager
 def _no_fence_check() -> Iterator[None]:
     """What an attempt writes is taken for the newest one's."""
-    usual = keeper_core.take_checkpoint
+    usual = keeper_attempts.take_checkpoint
 
     def take(staged: Any, message: Any) -> Any:
         execution = None if staged is None else staged.executions.get(message.execution_id)
         fence = message.fence if execution is None else execution.fence
         return usual(staged, evolve(message, fence=fence, sequence=0))
 
-    with patch.object(keeper_core, "take_checkpoint", take):
+    with patch.object(keeper_attempts, "take_checkpoint", take):
         yield
 
 
