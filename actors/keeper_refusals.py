@@ -16,9 +16,14 @@ from .keeper_staging import Staged
 def what_follows(
     staged: Staged, error: TocsinError, ends: tuple[AttemptEnd, ...]
 ) -> tuple[list[Directive], list[Event]]:
-    """What is told, and what is decided again on fresh rows: all of it if a row was stale, else what did not cause it."""
+    """What is told, and what is decided again on fresh rows: all of it if a row was stale, else what did not cause it.
+
+    Who made a task that is there already is told by itself; what others wanted of it in the same batch is meant for the one that
+    is there.
+    """
     carried: list[Event] = [AttemptsEnded(ends)] if ends else []
-    if isinstance(error, StaleVersion | StaleEpoch | LimitReached | LeaseLost):
+    made_again = staged.original is None and isinstance(error, Conflict)
+    if made_again or isinstance(error, StaleVersion | StaleEpoch | LimitReached | LeaseLost):
         return [], [*carried, *staged.messages]
     if causes := [message for message in staged.messages if can_cause(message, error)]:
         rest = [message for message in staged.messages if not can_cause(message, error)]

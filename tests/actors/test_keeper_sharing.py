@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from actors.command_messages import RunTask
+from actors.keeper_messages import CreateTasks
 from actors.model.lifecycle import State
 from actors.model.placement import Placement, Where
 from actors.model.policy import Concurrency, Overlap, Policies, Retry
@@ -483,3 +485,16 @@ def test_what_runs_of_a_task_that_another_node_deletes_is_ended():
     nodes[0].delete()
     nodes.deliver()
     assert EndTasks(("t1",)) in nodes[1].told
+
+
+def test_who_runs_a_task_that_was_made_elsewhere_is_not_refused_for_one_who_makes_it_again():
+    nodes = Nodes(2, owners=[0, 0, 0, 0])
+    nodes[0].create(definition("t1"))
+    making, running = nodes[1].reply(), nodes[1].reply()
+    nodes[1].send(
+        CreateTasks((definition("t1"),), "me", making), RunTask("t1", None, "rest", None, "me", running, "chosen")
+    )
+    (refused,) = making.result()
+    assert isinstance(refused, Conflict)
+    assert running.result().id == "chosen"
+    assert [one.id for one in nodes[1].started] == ["chosen"]
