@@ -8,6 +8,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from re import _constants as opcodes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -48,7 +49,11 @@ def test_the_checklist_has_no_other_items() -> None:
 
 def listening(pid: int) -> Iterator[str]:
     """The addresses on which a process listens, as the kernel writes them."""
-    own = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    own = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        # What a request needed may be closed by now.
+        with suppress(FileNotFoundError):
+            own.add(str(entry.readlink()))
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text("ascii").splitlines()[1:]:
             parts = line.split()
