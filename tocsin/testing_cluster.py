@@ -55,8 +55,8 @@ MOST_NODES: Final = 20
 
 
 SAME_INSTANT: Final = 4e-7
-"""Seconds, less than half of the clock's unit: deadlines of one instant may differ by what floating point leaves, and what is due at
-the very end of a time happens in it."""
+"""Seconds, less than half of the clock's unit: deadlines of one instant may differ by what floating point leaves, and what is due
+at the very end of a time happens in it."""
 
 
 class TestStage(UserStage):
