@@ -1,6 +1,6 @@
 // One execution: how it stands, how far it is, what it logs, what it came to and why; and what to do about it.
 
-import { html, useEffect, useState } from "../lib.js";
+import { html, useEffect, useLayoutEffect, useState } from "../lib.js";
 import { get, path } from "../api.js";
 import { duration, many, millis, short } from "../format.js";
 import { onKey } from "../keys.js";
@@ -114,7 +114,8 @@ function Around({ execution, around }) {
   const at = rows.findIndex((one) => one.id === execution.id);
   const before = at > 0 ? rows[at - 1] : null;
   const next = at >= 0 && at < rows.length - 1 ? rows[at + 1] : null;
-  useEffect(() => {
+  // The keys go where the links do, from the moment that these can be seen.
+  useLayoutEffect(() => {
     const undo = [onKey("[", () => before && go(executionLink(before))), onKey("]", () => next && go(executionLink(next)))];
     return () => undo.forEach((one) => one());
   }, [before?.id, next?.id]);

@@ -219,7 +219,8 @@ export function TimeAxis({ model, span, nodes, words }) {
     dark.addEventListener("change", recolour);
     const tick = (time) => {
       frame = requestAnimationFrame(tick);
-      if (time - last < 1_000 / (still ? 1 : FRAMES)) return;
+      // Between the page's going and the end of this effect there may be a frame more.
+      if (!canvas.current || time - last < 1_000 / (still ? 1 : FRAMES)) return;
       last = time;
       hits.current = draw(canvas.current, model, { span, now: Date.now(), nodes, colour });
     };
