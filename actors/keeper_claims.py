@@ -191,10 +191,10 @@ class Claims:
     def undo(self, staged: Staged) -> None:
         """What was staged about a task was not committed: what it took is free again, and who waited waits again."""
         self.slots += staged.starts
-        for holder in staged.claimed:
-            self.queues.release(holder.execution_id, holder.fence)
         for holder in staged.unlocked:
             self.queues.replace(holder)
+        for holder in staged.claimed:  # After those: some were given a key and lost it in the same batch.
+            self.queues.release(holder.execution_id, holder.fence)
         if staged.original is not None:
             self._wait_again(staged.original)
 

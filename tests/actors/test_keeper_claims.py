@@ -309,6 +309,19 @@ def test_a_lock_that_could_not_be_released_is_held() -> None:
     assert [one.task_id for one in lock.holders] == ["a"]
 
 
+def test_who_was_given_a_lock_and_lost_it_in_vain_does_not_hold_it() -> None:
+    rig = Rig(slots=10)
+    tasks(rig, "t1", concurrency=ALONE, overlap=Overlap.QUEUE, catch_up=CatchUp.ALL)
+    rig.settle("t1", after=20)
+    rig.broken = True
+    rig.end()
+    with pytest.raises(StoreUnavailable):
+        rig.release_lock("k")
+    rig.broken = False
+    rig.send(rig.own)
+    assert running(rig) == ["t1"]
+
+
 # -- the whole scheduler's pause
 
 

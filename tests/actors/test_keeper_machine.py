@@ -70,6 +70,7 @@ class Segment:
     begin: int
     through: int
     closed: bool = False
+    finished: bool = False
 
     def nominal(self) -> list[int]:
         """By counting up from the anchor, one by one."""
@@ -96,6 +97,7 @@ class KeeperMachine(RuleBasedStateMachine):
         self.rig = Rig(slots=slots, limits=LIMITS)
         self.segments: dict[str, list[Segment]] = {}
         self.through: dict[str, int] = {}
+        self.activated: set[str] = set()
         self.fences: dict[str, int] = {}
         self.seen = 0
         self.boots = 1
@@ -121,11 +123,16 @@ class KeeperMachine(RuleBasedStateMachine):
         state, trigger = tasks[0].state, tasks[0].definition.trigger
         assert isinstance(trigger, Interval)
         segments = self.segments.setdefault(task_id, [])
+        revived = segments and segments[-1].finished and task_id not in self.activated
+        self.activated.discard(task_id)
         if segments and not segments[-1].closed:
             segments[-1].through = state.settled_through
+            segments[-1].finished = state.phase is Phase.FINISHED
             segments[-1].closed = segments[-1].trigger != trigger or state.phase in (Phase.FINISHED, Phase.CANCELLED)
         if (not segments or segments[-1].closed) and state.phase in (Phase.ACTIVE, Phase.PAUSED):
-            segments.append(Segment(trigger, state.settled_through, state.settled_through))
+            # Where a run that never started was given back, what came due since the task finished has its outcome too.
+            begin = segments[-1].through if revived else state.settled_through
+            segments.append(Segment(trigger, begin, state.settled_through))
 
     @rule(definition=definitions)
     def create(self, definition: Definition) -> None:
@@ -149,7 +156,8 @@ class KeeperMachine(RuleBasedStateMachine):
 
     @rule(task_id=ids, trigger=st.none() | intervals)
     def activate(self, task_id: str, trigger: Interval | None) -> None:
-        self.attempt(lambda: self.rig.activate(task_id, trigger))
+        if self.attempt(lambda: self.rig.activate(task_id, trigger)):
+            self.activated.add(task_id)
 
     @rule(task_id=ids)
     def cancel(self, task_id: str) -> None:
