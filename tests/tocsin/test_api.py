@@ -429,8 +429,10 @@ def test_why_explains_a_fired_occurrence(client: Client) -> None:
     text = "\n".join(found["lines"])
     assert "every 1s" in text
     assert "under fence 1 ended COMPLETED" in text
-    [row] = client.call("list_outcomes", task="explained")["list"]
-    assert row["first"] == found["nominal"]
+    # A machine that held the node up for seconds let more nominal times pass than the one that ran.
+    rows = client.call("list_outcomes", task="explained")["list"]
+    [row] = [row for row in rows if row["first"] == found["nominal"]]
+    assert [row for row in rows if row["executionId"] is not None] == [row]
     assert client.call("why", task="explained", at=row["first"]) == found
     assert client.call("why", task="explained", at="2001-01-01T00:00:00Z")["verdict"] == "before"
 
@@ -444,7 +446,8 @@ def test_cron_is_previewed_without_a_trace(client: Client) -> None:
 
 def test_the_node_shows_itself(client: Client) -> None:
     tree = client.call("show_node")
-    assert tree["health"] == []
+    # A machine that held this process up for a second is told of too, and rightly.
+    assert [complaint for complaint in tree["health"] if not complaint.startswith("loop late")] == []
     assert "keeper" in json.dumps(tree["tree"])
     assert client.call("ready") == {"status": "ok"}
     assert client.call("version")["timezoneDatabase"]
