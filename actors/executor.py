@@ -286,7 +286,7 @@ class Executor(Actor[Message]):
             # Nothing but the handler, as in `_run_handler`: each frame in between is passed by whatever the handler awaits.
             log_from_here_with(context.log_facts)
             value = await entry.function(context, **entry.arguments(context.parameters))
-            return None if value is None else encode_json(value, MAX_RESULT, "the result")
+            return _encoded(value)
         if context.has_checkpoint:
             context.resume_from(await self._checkpoint_of(context.execution_id))
         if self.tracer is None:
@@ -321,7 +321,7 @@ class Executor(Actor[Message]):
                 value = await self._outside.run(context, partial(self._apply, Begun(*job.key)))
             case _:
                 assert_never(entry.isolation)
-        return None if value is None else encode_json(value, MAX_RESULT, "the result")
+        return _encoded(value)
 
     async def _checkpoint_of(self, execution_id: str) -> str | None:
         """The last checkpoint. A store that does not answer for a while costs no attempt."""
@@ -463,6 +463,10 @@ class Executor(Actor[Message]):
                 await trio.sleep_forever()
             self._alarm_at = math.inf
             self._apply(AlarmRang())
+
+
+def _encoded(value: Any) -> str | None:
+    return None if value is None else encode_json(value, MAX_RESULT, "the result")
 
 
 def _message(entry: KeeperEvent | list[AttemptEnd]) -> KeeperEvent:

@@ -215,10 +215,7 @@ class ExecutorCore:
         key = (execution.id, execution.fence)
         if (
             execution.id in self._newest
-            or key in self._running
-            or key in self._unrecorded
-            or key in self._abandoned
-            or key in self._stuck
+            or self._is_known(key)
             or self._refusal(execution.boot) is not None
             or is_outside(definition.type)
         ):
@@ -257,7 +254,7 @@ class ExecutorCore:
     def _start(self, event: Start, now: Instant, monotonic: float, directives: list[Directive]) -> None:
         definition, execution = event.definition, event.execution
         key = (execution.id, execution.fence)
-        if key in self._running or key in self._unrecorded or key in self._abandoned or key in self._stuck:
+        if self._is_known(key):
             return
         attempt = Running(definition.id, execution.id, execution.fence, definition.policies.retry, now)
         if (refusal := self._refusal(execution.boot)) is not None:
@@ -274,6 +271,10 @@ class ExecutorCore:
         if former is not None:
             # A newer attempt fences the former one, whatever that is doing.
             self._interrupt((execution.id, former), State.WAITING, "superseded", monotonic, directives)
+
+    def _is_known(self, key: Key) -> bool:
+        """Whether an attempt was started here, and something of it is still to be done."""
+        return key in self._running or key in self._unrecorded or key in self._abandoned or key in self._stuck
 
     def _set_timeouts(
         self, attempt: Running, policies: Policies, monotonic: float, directives: list[Directive]

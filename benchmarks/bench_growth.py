@@ -25,6 +25,7 @@ from actors.model.task import Definition
 from actors.model.trigger import Once
 from actors.node import Node
 from benchmarks.bench_adds import ADDED, add_calls, one_by_one
+from benchmarks.bench_fires import LEAD, MAKING
 from benchmarks.bench_lateness import TICK, ticks
 from benchmarks.bench_pages import PAGES, ask, fill, serving_config
 from benchmarks.process import measured, percentile, resident_megabytes
@@ -33,9 +34,6 @@ from tests.source import ROOT
 from tocsin.serving import Serving, open_serving
 
 FIRED_TYPE: Final = "bench.nothing"
-LEAD: Final = SECOND
-"""Between the last task's creation and the common nominal time."""
-
 POLL_SECONDS: Final = 0.002
 PATIENCE_SECONDS: Final = 60.0
 
@@ -79,7 +77,7 @@ class _Handlers:
 async def _fire(node: Node, count: int) -> tuple[float, float]:
     """Seconds by the clock and of processor time for so many tasks that are due at one instant."""
     now = node.world.now()
-    at = Instant(now + LEAD + count * 100)
+    at = Instant(now + LEAD + count * MAKING)
     for start in range(0, count, 1_000):
         names = [f"fire {now} {number}" for number in range(start, min(start + 1_000, count))]
         definitions = [Definition(node.world.new_id(), one, FIRED_TYPE, Once(at), created_at=now) for one in names]

@@ -154,17 +154,14 @@ class Mailbox(Generic[M]):
         if self._woken:
             self._woken = False
             return []
-        return self._take(budget)
-
-    def more(self, budget: int) -> list[M]:
-        """What has come since `receive`, oldest first, at most `budget` messages; empty if nothing has. No checkpoint."""
-        return self._take(budget)
+        return self.more(budget)
 
     def _reader_cancelled(self, _: object) -> Abort:
         self._reader = None
         return Abort.SUCCEEDED
 
-    def _take(self, budget: int) -> list[M]:
+    def more(self, budget: int) -> list[M]:
+        """What has come since `receive`, oldest first, at most `budget` messages; empty if nothing has. No checkpoint."""
         queue = self._queue
         # Between two takes the queue only grows, so looking here alone sees every peak.
         depth = len(queue)

@@ -28,18 +28,17 @@ import trio.testing
 
 from actors.composition import open_node as open_inner
 from actors.handling.catalogue import Catalogue
-from actors.lanes import COMPUTED, READS, WRITER, NodeConfig
+from actors.lanes import NodeConfig
 from runtime.clock import DAY, SECOND, Instant, Micros, from_datetime
 from runtime.errors import InvalidRequest
 from runtime.simulation import SimulatedWorld, seed_scheduler
-from runtime.world import INLINE
 
 from .durations import Duration, parse_duration
 from .node import make_declared, single_error
 from .operations.context_tools import ContextTools
 from .tasks import DECLARED_TASKS
 from .testing_cluster import VirtualCluster, open_cluster, takes
-from .virtual import Call, Run, Slot, Virtual, aware, catalogue_of
+from .virtual import NODE_LANES, Call, Run, Slot, Virtual, aware, catalogue_of
 
 __all__ = ["Call", "Run", "Slot", "VirtualCluster", "VirtualNode", "cluster", "node", "run", "simulated", "takes"]
 
@@ -158,7 +157,7 @@ async def node(
     """
     _check_clock()
     begin = from_datetime(aware(datetime.fromisoformat(start) if isinstance(start, str) else start))
-    world = SimulatedWorld(seed, begin, threaded=lambda lane: lane not in (WRITER, READS, COMPUTED, INLINE))
+    world = SimulatedWorld(seed, begin, threaded=lambda lane: lane not in NODE_LANES)
     home = Path(tempfile.mkdtemp(prefix="tocsin-"))
     config = NodeConfig(
         home,

@@ -20,14 +20,12 @@ from actors.cluster_coordinator import LEASES
 from actors.handling.catalogue import Catalogue
 from actors.handling.context import Context
 from actors.handling.hooks import Ended, Hook
-from actors.lanes import COMPUTED, READS, WRITER
 from actors.lookout import WAKES
 from actors.model.lifecycle import State
 from actors.node import Node
 from runtime.clock import SECOND, Instant, Micros, from_datetime
 from runtime.errors import InvalidRequest, NotFound
 from runtime.simulated_process import current_process
-from runtime.world import INLINE
 
 from .checker.history import Span
 from .checker.verdict import Verdict
@@ -44,11 +42,11 @@ from .rehearsal.world import NodeWorld
 from .settings.config import Config
 from .shown import show
 from .tasks import DECLARED_TASKS
-from .virtual import Call, Virtual, aware, catalogue_of
+from .virtual import NODE_LANES, Call, Virtual, aware, catalogue_of
 from .vocabulary.fields import whole_number
 
-LOOP_LANES: Final = frozenset({WRITER, READS, COMPUTED, INLINE, LEASES, WAKES})
-"""What a node does itself runs in the loop; handlers that are plain functions need a thread."""
+LOOP_LANES: Final = frozenset({*NODE_LANES, LEASES, WAKES})
+"""`NODE_LANES`, of a node in a cluster."""
 
 MOST_NODES: Final = 20
 """Of a test's cluster: all of them run in one loop."""

@@ -12,13 +12,14 @@ import attrs
 
 from actors.handling.catalogue import DEFAULT_POOL, Catalogue, TaskType, is_async, outside_type
 from actors.handling.context import Context
+from actors.lanes import COMPUTED, READS, WRITER
 from actors.model.execution import Execution
 from actors.model.outside import is_outside
 from actors.store.answers import OutcomeRow
 from actors.when.triggers import upcoming
 from runtime.clock import Instant, from_datetime, to_datetime
 from runtime.errors import InvalidRequest
-from runtime.world import World
+from runtime.world import INLINE, World
 
 from .loading import load_catalogue
 from .node import LocalNode
@@ -27,6 +28,9 @@ from .shown import show
 
 OUTSIDE: Final = ("command", "http")
 """Built-in task types that act on the world outside, and are stood in for."""
+
+NODE_LANES: Final = frozenset({WRITER, READS, COMPUTED, INLINE})
+"""What a node does itself runs in the loop; handlers that are plain functions need a thread."""
 
 MAX_SLOTS: Final = 1_000_000
 """Slots that `slots` counts at the most; more are not looked at by a person, and should be asked for in parts."""
