@@ -108,7 +108,7 @@ async def open_node(
         if surroundings is not None:
             store = surroundings.store
         elif store is None:
-            store = sqlite_store(config)
+            store = sqlite_store(config, world)
         stack.callback(store.close)
         identity = await world.blocking(_open, store, config, world, lane=WRITER)
         paused = await world.blocking(store.scheduler_pause, lane=READS)
@@ -146,7 +146,7 @@ async def _running(node: Node) -> AsyncIterator[None]:
                 await ended.wait()
 
 
-def sqlite_store(config: NodeConfig) -> SqliteStore:
+def sqlite_store(config: NodeConfig, world: World) -> SqliteStore:
     """The store of a node that is alone, in its data directory."""
     path = config.data / "tocsin.db"
     return SqliteStore(
@@ -154,6 +154,7 @@ def sqlite_store(config: NodeConfig) -> SqliteStore:
         synchronous=config.synchronous,
         deliveries_kept=config.deliveries_kept,
         secure_delete=config.secure_delete,
+        companion=world.companion,
     )
 
 

@@ -337,7 +337,7 @@ class Keeper(Actor[Event]):
             flight.landed(CommitResult())
         else:
             self._world.failpoint("keeper.committing")
-            self._world.begin(self._nursery, self._store.commit, commit, lane=self._writer, landed=flight.landed)
+            self._world.begin(self._nursery, self._store.prepared(commit), lane=self._writer, landed=flight.landed)
             await trio.lowlevel.checkpoint()
 
     async def _land(self, but: int = 0) -> None:

@@ -164,6 +164,9 @@ class SimulatedWorld:
     async def open_process(self, argv: Sequence[str], **options: Any) -> trio.Process:
         raise NotImplementedError(f"no processes in a simulated world: {list(argv)!r} {options!r}")
 
+    def companion(self, module: Path, arguments: Sequence[str]) -> None:
+        """What it would do is done in the loop."""
+
     def environment(self) -> Mapping[str, str]:
         return {}
 

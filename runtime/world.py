@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import gc
+import logging
 import os
 import random
 import secrets
@@ -20,14 +21,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TextIO, TypeVar
 
 import trio
 
 from .clock import SECOND, Instant, Micros
+from .companion import Companion
 from .errors import AlreadyRunning
 from .ids import IdSource
 from .line import Landed, Line, returned_or_raised
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -46,6 +50,12 @@ COLLECT_AFTER: Final = (5_000, 80, 50)
 """Thresholds of the garbage collector. Records hold no cycles, so looking at the young ones every 700 finds nothing and costs a
 third of the time of a fire. What is freed meanwhile is taken off the count, whatever its age: where a ring gives up an old record
 for each new one the young are many times as many, and with 20,000 one look took up to 50 ms."""
+
+LEFT_BEHIND_SECONDS: Final = 2.0
+"""How long a directory may stay locked when the process that held it is no more: its companion finishes what it was asked for."""
+
+LOOK_AGAIN_SECONDS: Final = 0.01
+"""Between two looks whether it is free."""
 
 INLINE: Final = "inline"
 """The lane of work that is short and touches no disk: it is called in the loop itself."""
@@ -126,6 +136,10 @@ class World(Protocol):
         """Start a child process; options as `subprocess.Popen`'s."""
         ...
 
+    def companion(self, module: Path, arguments: Sequence[str]) -> Companion | None:
+        """Start a process beside this one that answers questions; None where there are none. See `companion.py`."""
+        ...
+
     def environment(self) -> Mapping[str, str]:
         """The environment variables of this process."""
         ...
@@ -153,6 +167,7 @@ class RealWorld:
         self._limiters: dict[str, trio.CapacityLimiter] = {}
         self._token: trio.lowlevel.TrioToken | None = None
         self._ids = IdSource(random.Random(secrets.randbits(128)))
+        self._held: set[int] = set()
         self._failpoints = _parse_failpoints(os.environ.get("TOCSIN_FAILPOINTS", ""))
 
     def now(self) -> Instant:
@@ -225,6 +240,13 @@ class RealWorld:
     async def open_process(self, argv: Sequence[str], **options: Any) -> trio.Process:
         return await trio.lowlevel.open_process(list(argv), **options)
 
+    def companion(self, module: Path, arguments: Sequence[str]) -> Companion | None:
+        try:
+            return Companion(module, arguments, self._held)
+        except OSError as error:
+            logger.warning("no process can be started for %s, its work is done in this one: %s", module.stem, error)
+            return None
+
     def environment(self) -> Mapping[str, str]:
         return os.environ
 
@@ -238,16 +260,33 @@ class RealWorld:
         # Whoever can open the file can hold the lock.
         (path / "lock").touch(mode=0o600)
         with (path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise AlreadyRunning(f"another node (process {holder}) holds the data directory {path}") from None
+            _lock(file, path)
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
-            yield
+            self._held.add(file.fileno())
+            try:
+                yield
+            finally:
+                self._held.discard(file.fileno())
+
+
+def _lock(file: TextIO, path: Path) -> None:
+    deadline = time.monotonic() + LEFT_BEHIND_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            if _lives(holder) or time.monotonic() > deadline:
+                raise AlreadyRunning(f"another node (process {holder}) holds the data directory {path}") from None
+            time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _lives(process: str) -> bool:
+    """Whether there is such a process; one that is unknown may be."""
+    return not process.isdecimal() or Path("/proc", process).exists() or not Path("/proc/self").exists()
 
 
 async def call_and_tell(call: Callable[[], Awaitable[Any]], landed: Landed) -> None:

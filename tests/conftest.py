@@ -6,6 +6,7 @@ and its own name, so one test alone sees what it saw in the whole run.
 
 from __future__ import annotations
 
+import gc
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,15 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     seed_scheduler(f"{item.config.stash[_SEED]}:{item.nodeid}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    # What a run of thousands of tests keeps would be looked through again at each full collection, for seconds in the end, which
+    # nodes on real time take for a loop that does not give way.
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
@@ -128,6 +129,9 @@ class MemoryStore(MemoryActivity):
 
     def last_grants(self) -> Mapping[int, int]:
         return dict(self._grants)
+
+    def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
+        return partial(self.commit, commit)
 
     def commit(self, commit: Commit) -> CommitResult:
         refused: dict[str, TocsinError] = {}

@@ -25,7 +25,7 @@ The contract of `commit`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final, Literal, Protocol
 
@@ -318,6 +318,10 @@ class Store(Protocol):
 
     def commit(self, commit: Commit) -> CommitResult:
         """See the module's docstring."""
+        ...
+
+    def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
+        """A commit to be carried out in the writer's lane. What needs no disk is done now, in the loop that made the records."""
         ...
 
     def occupied(self) -> list[str]:

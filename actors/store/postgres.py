@@ -9,6 +9,7 @@ call. No call waits longer than its limits: it raises StoreUnavailable.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -119,6 +120,9 @@ class PostgresStore:
 
     def last_grants(self) -> Mapping[int, int]:
         return self._read(postgres_read.last_grants)
+
+    def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
+        return partial(self.commit, commit)
 
     def commit(self, commit: Commit) -> CommitResult:
         self._require_open()

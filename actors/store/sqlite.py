@@ -6,12 +6,13 @@ one thread at a time; reads may come from several threads, each has a connection
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from runtime.clock import Instant
+from runtime.companion import StartCompanion
 from runtime.errors import StoreUnavailable
 
 from ..model.calendar import Calendar
@@ -37,8 +38,9 @@ from .answers import (
 from .handovers import Handover, HandoverFilter
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .shared import Shared
+from .sqlite_link import Apart, Connection, Link
 from .sqlite_schema import door
-from .sqlite_write import Writer
+from .sqlite_write import Whole, Writer
 
 T = TypeVar("T")
 
@@ -49,6 +51,7 @@ class SqliteStore:
     `synchronous`: FULL (a commit survives a power cut) or NORMAL (it survives the process only; for measurements).
     `secure_delete`: what is deleted is overwritten in the file, and after a purge in no log either.
     `deliveries_kept`: see `DELIVERIES_KEPT`. `clock`: the store's clock, which leases are measured by; None: SQLite's own.
+    `companion`: starts a process for the connection that writes; without one it is in this process.
     """
 
     def __init__(
@@ -59,52 +62,75 @@ class SqliteStore:
         deliveries_kept: int = DELIVERIES_KEPT,
         secure_delete: bool = False,
         clock: Callable[[], Instant] | None = None,
+        companion: StartCompanion | None = None,
     ) -> None:
         self._path = path
         self._clock = clock
         self._synchronous = synchronous
         self._secure_delete = secure_delete
         self._deliveries_kept = deliveries_kept
-        self._connection: sqlite3.Connection | None = None
+        self._companion = companion
+        self._link: Link | None = None
         self._writer: Writer | None = None
         self._idle: list[sqlite_schema.Reader] = []
 
     def open(self, *, new_cluster_id: str, partitions: int, timezone_database: str) -> Identity:
+        self.close()
         with door():
-            connection = sqlite_schema.connect_writer(self._path, self._synchronous, self._secure_delete)
+            link = self._connect()
             try:
-                version = sqlite_schema.migrate(connection)
+                version = sqlite_schema.migrate(link)
                 fresh = {
                     "cluster_id": new_cluster_id,
                     "partitions": str(partitions),
                     "timezone_database": timezone_database,
                 }
-                identity = sqlite_schema.found(connection, version, fresh)
+                identity = sqlite_schema.found(link, version, fresh)
             except BaseException:
-                connection.close()
+                link.close()
                 raise
-        self._connection, self._writer = connection, Writer(connection, self._deliveries_kept)
+        self._begin(link)
         return identity
+
+    def _connect(self) -> Link:
+        return sqlite_schema.connect_writer(self._path, self._synchronous, self._secure_delete, self._companion)
+
+    def _begin(self, link: Link) -> Writer:
+        self._link = link
+        self._writer = writer = Writer(link, self._deliveries_kept)
+        return writer
 
     def close(self) -> None:
         with door():
             while self._idle:
                 self._idle.pop().close()
-            if self._connection is not None:
-                self._connection.close()
-        self._connection = self._writer = None
+            if self._link is not None:
+                self._link.close()
+        self._link = self._writer = None
 
     # -- the writer's lane
 
     def raise_epochs(self, grants: Mapping[int, int], boot: str) -> Mapping[int, int]:
-        with door():
+        with door(unchanged=False):
             return self._writing().raise_epochs(grants, boot, self._now)
 
     def last_grants(self) -> Mapping[int, int]:
         return self._read(sqlite_read.last_grants)
 
+    def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
+        if isinstance(self._link, Apart) and self._writer is not None:
+            return partial(self._carry_out, self._writer.prepared(commit), commit)
+        return partial(self.commit, commit)
+
+    def _carry_out(self, whole: Whole | None, commit: Commit) -> CommitResult:
+        if whole is not None:
+            with door(unchanged=False):
+                if whole():
+                    return CommitResult()
+        return self.commit(commit)
+
     def commit(self, commit: Commit) -> CommitResult:
-        with door():
+        with door(unchanged=False):
             return self._writing().commit(commit)
 
     def purge(self, wanted: Slice) -> Purged:
@@ -139,13 +165,19 @@ class SqliteStore:
         with door():
             self._writing().raise_floor(above)
 
-    def _now(self, connection: sqlite3.Connection) -> Instant:
+    def _now(self, connection: Connection) -> Instant:
         return sqlite_shared.clock(connection) if self._clock is None else self._clock()
 
-    def _writing(self) -> Writer:
+    def _check_open(self) -> Writer:
         if self._writer is None:
             raise StoreUnavailable(f"the store {self._path} is not open")
         return self._writer
+
+    def _writing(self) -> Writer:
+        writer = self._check_open()
+        if isinstance(self._link, Apart) and self._link.is_gone:
+            return self._begin(self._connect())
+        return writer
 
     # -- reads
 
@@ -306,7 +338,7 @@ class SqliteStore:
 
     def _read(self, question: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Ask on a connection that nobody else uses meanwhile; there are as many as there were readers at once."""
-        self._writing()
+        self._check_open()
         with door():
             try:
                 connection = self._idle.pop()

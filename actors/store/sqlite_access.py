@@ -26,6 +26,7 @@ from .access_rows import (
 from .answers import Counts
 from .port import Audit
 from .reading import OWN
+from .sqlite_link import Connection, Link, Step
 
 _INSERT: Final = bulk.insert("audit", AUDIT_COLUMNS[1:])
 _CHAIN: Final = 1
@@ -34,7 +35,7 @@ _TOKEN: Final = f"SELECT {', '.join(TOKEN_COLUMNS)} FROM tokens"
 _AUDIT: Final = f"SELECT {', '.join(AUDIT_COLUMNS)} FROM audit"
 
 
-def append(connection: sqlite3.Connection, audits: Sequence[Audit]) -> None:
+def append(connection: Link, audits: Sequence[Audit]) -> None:
     """Add records to the end of the chain, in the transaction that there is."""
     number, last = connection.execute("SELECT number, hash FROM audit_chains WHERE chain = ?", (_CHAIN,)).fetchone()
     rows = []
@@ -43,11 +44,11 @@ def append(connection: sqlite3.Connection, audits: Sequence[Audit]) -> None:
         last = digest(last, _CHAIN, number, audit)
         texts = (audit.actor, audit.action, audit.task_id, audit.detail, audit.tenant, audit.origin, audit.change)
         rows.append((audit.at, *texts, _CHAIN, number, last))
-    _INSERT.run(connection, rows)
-    connection.execute("UPDATE audit_chains SET number = ?, hash = ? WHERE chain = ?", (number, last, _CHAIN))
+    moved = Step("UPDATE audit_chains SET number = ?, hash = ? WHERE chain = ?", (number, last, _CHAIN))
+    connection.run([*_INSERT.steps(rows), moved])
 
 
-def drop_audits(connection: sqlite3.Connection, kept: int, limit: int) -> int:
+def drop_audits(connection: Connection, kept: int, limit: int) -> int:
     """Remove the oldest records beyond a number; the chain begins after the last of them from now on."""
     doomed = connection.execute(
         "SELECT sequence, number, hash FROM audit WHERE sequence <= (SELECT max(sequence) FROM audit) - ? "
@@ -65,7 +66,7 @@ def drop_audits(connection: sqlite3.Connection, kept: int, limit: int) -> int:
     return len(doomed)
 
 
-def add_token(connection: sqlite3.Connection, token: Token, audit: Audit | None) -> None:
+def add_token(connection: Link, token: Token, audit: Audit | None) -> None:
     """See the port."""
     marks = ", ".join("?" for _ in TOKEN_COLUMNS)
     try:
@@ -76,7 +77,7 @@ def add_token(connection: sqlite3.Connection, token: Token, audit: Audit | None)
         append(connection, [audit])
 
 
-def revoke_token(connection: sqlite3.Connection, token_id: str, at: Instant, audit: Audit | None) -> None:
+def revoke_token(connection: Link, token_id: str, at: Instant, audit: Audit | None) -> None:
     """See the port."""
     connection.execute(
         "UPDATE tokens SET revoked_at = ? WHERE (id = ? OR parent = ?) AND revoked_at IS NULL",
@@ -86,7 +87,7 @@ def revoke_token(connection: sqlite3.Connection, token_id: str, at: Instant, aud
         append(connection, [audit])
 
 
-def end_sessions(connection: sqlite3.Connection, parent: str, at: Instant, audit: Audit | None) -> None:
+def end_sessions(connection: Link, parent: str, at: Instant, audit: Audit | None) -> None:
     """See the port."""
     connection.execute(
         "UPDATE tokens SET revoked_at = ? WHERE parent = ? AND kind = 'session' AND revoked_at IS NULL", (at, parent)
@@ -95,17 +96,17 @@ def end_sessions(connection: sqlite3.Connection, parent: str, at: Instant, audit
         append(connection, [audit])
 
 
-def use_token(connection: sqlite3.Connection, token_id: str, at: Instant) -> None:
+def use_token(connection: Connection, token_id: str, at: Instant) -> None:
     """See the port."""
     connection.execute("UPDATE tokens SET used_at = ? WHERE id = ?", (at, token_id))
 
 
-def drop_tokens(connection: sqlite3.Connection, before: Instant) -> int:
+def drop_tokens(connection: Connection, before: Instant) -> int:
     """See the port."""
     return connection.execute("DELETE FROM tokens WHERE expires_at < ? OR revoked_at < ?", (before, before)).rowcount
 
 
-def counts_of(connection: sqlite3.Connection, tenant: str, owner: str | None) -> Counts:
+def counts_of(connection: Connection, tenant: str, owner: str | None) -> Counts:
     """See the port."""
     among, values = f"tenant = ? AND type NOT IN {OWN}", (tenant,) if owner is None else (tenant, owner)
     if owner is not None:
@@ -117,20 +118,20 @@ def counts_of(connection: sqlite3.Connection, tenant: str, owner: str | None) ->
     return counts_from(statuses, connection.execute(KEPT_OUTCOMES.format(ids=ids), values))
 
 
-def token(connection: sqlite3.Connection, token_id: str) -> Token | None:
+def token(connection: Connection, token_id: str) -> Token | None:
     """See the port."""
     row = connection.execute(f"{_TOKEN} WHERE id = ?", (token_id,)).fetchone()
     return None if row is None else read_token(row)
 
 
-def tokens(connection: sqlite3.Connection, tenant: str | None) -> list[Token]:
+def tokens(connection: Connection, tenant: str | None) -> list[Token]:
     """See the port."""
     among, values = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
     order = f"ORDER BY created_at DESC, id DESC LIMIT {TOKENS_AT_MOST}"
     return [read_token(row) for row in connection.execute(f"{_TOKEN} WHERE kind = 'token'{among} {order}", values)]
 
 
-def audit_page(connection: sqlite3.Connection, wanted: AuditFilter) -> tuple[list[AuditRow], int]:
+def audit_page(connection: Connection, wanted: AuditFilter) -> tuple[list[AuditRow], int]:
     """See the port."""
     where, values = audit_conditions(wanted, "?")
     rows = connection.execute(
@@ -140,18 +141,18 @@ def audit_page(connection: sqlite3.Connection, wanted: AuditFilter) -> tuple[lis
     return list(map(read_audit, rows)), int(total)
 
 
-def audit_heads(connection: sqlite3.Connection) -> list[ChainHead]:
+def audit_heads(connection: Connection) -> list[ChainHead]:
     """See the port."""
     return list(map(read_head, connection.execute(_HEADS)))
 
 
-def audit_chain(connection: sqlite3.Connection, chain: int, *, after: int, limit: int) -> list[AuditRow]:
+def audit_chain(connection: Connection, chain: int, *, after: int, limit: int) -> list[AuditRow]:
     """See the port."""
     rows = connection.execute(f"{_AUDIT} WHERE chain = ? AND number > ? ORDER BY number LIMIT ?", (chain, after, limit))
     return list(map(read_audit, rows))
 
 
-def unchained(connection: sqlite3.Connection) -> int:
+def unchained(connection: Connection) -> int:
     """See the port."""
     (number,) = connection.execute(
         "SELECT count(*) FROM audit WHERE (chain IS NULL "

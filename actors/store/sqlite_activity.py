@@ -7,7 +7,6 @@ by hand may choose them.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from .handovers import (
 )
 from .reading import look
 from .rows import EXECUTION_COLUMNS, SETTLED_COLUMNS, read_execution, read_settled
+from .sqlite_link import Connection, Found, Link, Step
 
 _OPEN: Final = "(state IN ('WAITING', 'RUNNING', 'CRASHED') OR lingers)"
 """Written as in the partial index: SQLite uses it only for the same words."""
@@ -36,7 +36,7 @@ _ROW: Final = f"json_array({', '.join('e.' + column for column in EXECUTION_COLU
 _OF_TASK: Final = "CROSS JOIN tasks ON tasks.id = e.task_id"
 
 
-def activity(connection: sqlite3.Connection, wanted: ActivityFilter) -> Activity:
+def activity(connection: Connection, wanted: ActivityFilter) -> Activity:
     """See the port."""
     conditions, values = _conditions(wanted)
     ended, bounds = _ended(wanted)
@@ -91,7 +91,7 @@ def _conditions(wanted: ActivityFilter) -> tuple[str, list[str]]:
     return (f"WHERE {' AND '.join(given)} " if given else ""), list(given.values())
 
 
-def _read(rows: sqlite3.Cursor) -> list[Active]:
+def _read(rows: Found) -> list[Active]:
     return [Active(read_execution(json.loads(text)), name, type_) for text, name, type_ in rows]
 
 
@@ -100,7 +100,7 @@ _NEWEST: Final = f"SELECT {_EXECUTION} FROM executions WHERE task_id = ? ORDER B
 _SETTLED: Final = f"SELECT {', '.join(SETTLED_COLUMNS)} FROM settled WHERE task_id = ? ORDER BY first DESC LIMIT ?"
 
 
-def newest(connection: sqlite3.Connection, ids: Sequence[str], count: int) -> Mapping[str, Newest]:
+def newest(connection: Connection, ids: Sequence[str], count: int) -> Mapping[str, Newest]:
     """See the port."""
     known = connection.execute(
         "SELECT id FROM tasks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
@@ -117,25 +117,21 @@ def newest(connection: sqlite3.Connection, ids: Sequence[str], count: int) -> Ma
 # -- who took partitions from whom
 
 
-def note_handovers(
-    connection: sqlite3.Connection, raised: Mapping[int, int], former: Mapping[int, str], boot: str, now: Instant
-) -> None:
+def note_handovers(link: Link, raised: Mapping[int, int], former: Mapping[int, str], boot: str, now: Instant) -> None:
     """Write down what a raising of epochs was, in its transaction; the oldest rows beyond what is kept go."""
     leases = {
         one: LeaseRow(node, until, bool(buried))
-        for one, node, until, buried in connection.execute("SELECT boot, node, until, buried FROM leases")
+        for one, node, until, buried in link.execute("SELECT boot, node, until, buried FROM leases")
     }
-    marks = ", ".join("?" for _ in HANDOVER_COLUMNS)
-    connection.executemany(
-        f"INSERT INTO handovers ({', '.join(HANDOVER_COLUMNS)}) VALUES ({marks})",
-        [row_of(one) for one in handovers_of(raised, former, leases, boot, now)],
+    insert = (
+        f"INSERT INTO handovers ({', '.join(HANDOVER_COLUMNS)}) VALUES ({', '.join('?' for _ in HANDOVER_COLUMNS)})"
     )
-    connection.execute(
-        "DELETE FROM handovers WHERE sequence <= (SELECT max(sequence) FROM handovers) - ?", (HANDOVERS_KEPT,)
-    )
+    cut = "DELETE FROM handovers WHERE sequence <= (SELECT max(sequence) FROM handovers) - ?"
+    steps = [Step(insert, row_of(one)) for one in handovers_of(raised, former, leases, boot, now)]
+    link.run([*steps, Step(cut, (HANDOVERS_KEPT,))])
 
 
-def handovers(connection: sqlite3.Connection, wanted: HandoverFilter) -> list[Handover]:
+def handovers(connection: Connection, wanted: HandoverFilter) -> list[Handover]:
     """See the port."""
     where, values = handover_conditions(wanted, "?")
     rows = connection.execute(

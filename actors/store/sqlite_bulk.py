@@ -1,17 +1,19 @@
 """Statements over many rows at once.
 
-The driver gives the interpreter's lock back at every step of a statement, and beside a busy loop it takes up to a whole
-switch interval (5 ms) to get it again. So a commit must take few steps, however many rows it writes: one statement
-writes up to `SIZES[-1]` of them. The sizes are few, so that every statement stays prepared.
+A statement costs the same to start whatever it writes, and in a thread beside a busy loop the driver gives the interpreter's
+lock back at every step of one. So a commit must take few steps, however many rows it writes: one statement writes up to
+`SIZES[-1]` of them. The sizes are few, so that every statement stays prepared.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final
+
+from .sqlite_link import Link, Step
+from .sqlite_process import ANY
 
 SIZES: Final = (1, 4, 16, 64, 128, 256)
 """Rows of the prepared statements. What is left of a batch goes into the smallest that holds it, filled up with `_FILLER`."""
@@ -37,16 +39,18 @@ class Bulk:
         self._width = width
         self._statements = {size: template.replace("{values}", f"(VALUES {','.join([row] * size)})") for size in SIZES}
 
-    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
-        """Execute for all rows; answers how many rows of the table were changed."""
-        changed = 0
+    def steps(self, rows: Sequence[Row], guard: str = "") -> Iterator[Step]:
+        """The statements for all rows; with a guard each is to change a row of the table for each of its own."""
         for start in range(0, len(rows), SIZES[-1]):
             some = rows[start : start + SIZES[-1]]
             size = next(size for size in SIZES if size >= len(some))
             values = list(chain.from_iterable(some))
             values.extend([_FILLER] * ((size - len(some)) * self._width))
-            changed += connection.execute(self._statements[size], values).rowcount
-        return changed
+            yield Step(self._statements[size], values, len(some) if guard else ANY, guard, some[0])
+
+    def run(self, link: Link, rows: Sequence[Row]) -> None:
+        """Execute for all rows, however many they change."""
+        link.run(list(self.steps(rows)))
 
 
 def insert(table: str, columns: Sequence[str], verb: str = "INSERT", *, others: Mapping[str, str] = _NOTHING) -> Bulk:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from . import purging
 from . import sqlite_access as access
 from .port import Audit
 from .purging import Limits, Table
+from .sqlite_link import Link
 
 PARTS_OF_EXECUTION: Final = ("attempts", "results", "checkpoints", "progress", "logs")
 PARTS_OF_TASK: Final = (
@@ -104,14 +104,14 @@ _FREE: Final = (
 )
 
 
-def purge(connection: sqlite3.Connection, wanted: Slice) -> Purged:
+def purge(connection: Link, wanted: Slice) -> Purged:
     """See the port. Runs inside the caller's transaction."""
     return purging.purge(_Tables(connection), wanted)
 
 
 @attrs.frozen
 class _Tables:
-    connection: sqlite3.Connection
+    connection: Link
 
     def old_executions(self, wanted: Slice, limits: Limits, horizon: Instant) -> Sequence[tuple[str, int, bool]]:
         statement = _OLD_EXECUTIONS.format(limits=_cases(limits), one=_one(wanted, "e."))

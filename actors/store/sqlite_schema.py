@@ -10,19 +10,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
+from runtime.companion import CompanionGone, StartCompanion
 from runtime.errors import StoreDamaged, StoreUnavailable, TocsinError
 
 from ..model.calendar import Calendar
 from ..model.document import decode_calendar
+from . import sqlite_link
 from .answers import Identity
+from .sqlite_link import Link, Step
 
 APPLICATION_ID: Final = 0x546F6373
 """`PRAGMA application_id` of our files, "Tocs": tells them from anyone else's."""
-
-BUSY_TIMEOUT_MS: Final = 2_000
-"""How long a statement waits for another process that holds the file (a backup); then the commit is refused and tried again."""
 
 WRITER_CACHE_KIB: Final = 16_384
 """Page cache of the writer: holds the index pages of some 100,000 tasks that fire."""
@@ -35,8 +35,6 @@ CHECKPOINT_PAGES: Final = 4_000
 
 CALENDARS_HELD: Final = 1_000
 """Versions of calendars that a reader keeps decoded; beyond, it forgets all and begins anew."""
-
-C = TypeVar("C", bound=sqlite3.Connection)
 
 _DAMAGED_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 _PRIMARY_CODE: Final = 0xFF
@@ -57,24 +55,35 @@ def translated(error: sqlite3.Error) -> TocsinError:
 
 
 @contextmanager
-def door() -> Iterator[None]:
-    """No error of the driver passes."""
+def door(*, unchanged: bool = True) -> Iterator[None]:
+    """No error of the driver passes.
+
+    unchanged: whoever is told that it failed may take it that nothing was written, or does it again with the same effect.
+    Otherwise the end of the process that writes passes, and ends who asked: he begins anew with what the store holds.
+    """
     try:
         yield
     except sqlite3.Error as error:
         raise translated(error) from error
+    except CompanionGone as error:
+        if not unchanged:
+            raise
+        raise StoreUnavailable(f"the store cannot be used now: {error}") from error
 
 
-def connect_writer(path: Path, synchronous: str, secure_delete: bool = False) -> sqlite3.Connection:
+def connect_writer(
+    path: Path, synchronous: str, secure_delete: bool = False, start: StartCompanion | None = None
+) -> Link:
     """The connection that writes. `synchronous` as SQLite's pragma: FULL makes a commit durable before it returns.
 
-    secure_delete: what is deleted is overwritten.
+    secure_delete: what is deleted is overwritten. start: makes a process that writes, see `sqlite_link`.
     """
     # Parameters and results are for nobody else on the machine; what SQLite makes beside the file has the file's mode.
     with suppress(OSError):
         path.touch(mode=0o600)
-    connection = _connect(path, WRITER_CACHE_KIB, sqlite3.Connection)
+    connection = sqlite_link.connect(path, start)
     try:
+        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
         _refuse_foreign(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -88,7 +97,7 @@ def connect_writer(path: Path, synchronous: str, secure_delete: bool = False) ->
     return connection
 
 
-def empty_log(connection: sqlite3.Connection) -> None:
+def empty_log(connection: Link) -> None:
     """Take what the write-ahead log holds into the file and cut it to nothing: it still has what was deleted since.
 
     While somebody reads it may not be possible; then the next time.
@@ -122,27 +131,14 @@ class Reader(sqlite3.Connection):
 
 def connect_reader(path: Path) -> Reader:
     """A connection that only reads."""
-    connection = _connect(path, READER_CACHE_KIB, Reader)
+    connection = sqlite_link.open_here(path, Reader)
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
     connection.calendars = {}
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _connect(path: Path, cache_kib: int, kind: type[C]) -> C:
-    # Connections are handed from thread to thread, never shared by two at a time.
-    connection: C = sqlite3.connect(
-        path,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=256,
-        timeout=BUSY_TIMEOUT_MS / 1000,
-        factory=kind,
-    )
-    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-    return connection
-
-
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+def _refuse_foreign(connection: Link, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
@@ -151,7 +147,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection) -> int:
+def migrate(connection: Link) -> int:
     """Bring the schema up to date; answers its version. Raises StoreDamaged for a newer one."""
     known = _migrations()
     present, newest = _version(connection), max(known)
@@ -168,7 +164,7 @@ def _migrations() -> Mapping[int, str]:
     return {int(file.name.partition("_")[0]): file.read_text(encoding="utf-8") for file in files}
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _version(connection: Link) -> int:
     (founded,) = connection.execute("PRAGMA application_id").fetchone()
     if not founded:
         return 0
@@ -178,7 +174,7 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
-def _apply(connection: sqlite3.Connection, version: int, script: str) -> None:
+def _apply(connection: Link, version: int, script: str) -> None:
     try:
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
@@ -190,11 +186,9 @@ def _apply(connection: sqlite3.Connection, version: int, script: str) -> None:
         raise
 
 
-def found(connection: sqlite3.Connection, schema_version: int, fresh: Mapping[str, str]) -> Identity:
+def found(connection: Link, schema_version: int, fresh: Mapping[str, str]) -> Identity:
     """Write the identity in `fresh` where the store has none yet, and answer the one it has."""
-    connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(fresh.items()))
-    connection.execute("COMMIT")
+    connection.transact([Step("INSERT OR IGNORE INTO meta VALUES (?, ?)", one) for one in fresh.items()])
     held = dict(connection.execute("SELECT key, value FROM meta"))
     return Identity(
         cluster_id=held["cluster_id"],

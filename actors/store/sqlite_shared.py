@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from runtime.errors import Conflict, LeaseLost, LimitReached, StaleVersion, Tocs
 from .batch import Change, task_id_of
 from .port import Commit
 from .shared import LEASES_KEPT, Shared, has_claim, needs_graph, until
+from .sqlite_link import Connection, Link, Step
 from .sqlite_side import scheduler_pause
 
 _IDS: Final = "(SELECT value FROM json_each(?))"
@@ -21,13 +21,13 @@ _IDS: Final = "(SELECT value FROM json_each(?))"
 # -- leases
 
 
-def clock(connection: sqlite3.Connection) -> Instant:
+def clock(connection: Connection) -> Instant:
     """The time of day as SQLite reads it, to the millisecond."""
     (milliseconds,) = connection.execute("SELECT round((julianday('now') - 2440587.5) * 86400000)").fetchone()
     return Instant(int(milliseconds) * 1_000)
 
 
-def enrol(connection: sqlite3.Connection, boot: str, node: str, now: Instant, seconds: float) -> None:
+def enrol(connection: Connection, boot: str, node: str, now: Instant, seconds: float) -> None:
     """See the port."""
     taken = connection.execute(
         "SELECT boot FROM leases WHERE node = ? AND boot <> ? AND NOT buried AND until > ?", (node, boot, now)
@@ -43,7 +43,7 @@ def enrol(connection: sqlite3.Connection, boot: str, node: str, now: Instant, se
         raise LeaseLost(f"the lease of boot {boot} has ended for ever")
 
 
-def renew(connection: sqlite3.Connection, boot: str, now: Instant, seconds: float) -> bool:
+def renew(connection: Connection, boot: str, now: Instant, seconds: float) -> bool:
     """See the port."""
     changed = connection.execute(
         "UPDATE leases SET until = ? WHERE boot = ? AND NOT buried", (until(now, seconds), boot)
@@ -51,12 +51,12 @@ def renew(connection: sqlite3.Connection, boot: str, now: Instant, seconds: floa
     return changed.rowcount == 1
 
 
-def leave(connection: sqlite3.Connection, boot: str) -> None:
+def leave(connection: Connection, boot: str) -> None:
     """See the port."""
     connection.execute("UPDATE leases SET buried = 1 WHERE boot = ?", (boot,))
 
 
-def bury(connection: sqlite3.Connection, members: Sequence[str], now: Instant) -> tuple[str, ...]:
+def bury(connection: Connection, members: Sequence[str], now: Instant) -> tuple[str, ...]:
     """See the port."""
     connection.execute(
         f"UPDATE leases SET buried = 1 WHERE NOT buried AND until <= ? AND boot NOT IN {_IDS}",
@@ -69,16 +69,14 @@ def bury(connection: sqlite3.Connection, members: Sequence[str], now: Instant) -
 # -- epochs
 
 
-def raise_floor(connection: sqlite3.Connection, above: Mapping[int, int]) -> None:
+def raise_floor(link: Link, above: Mapping[int, int]) -> None:
     """See the port. A partition that nobody has taken yet gets the floor with grant 0, which every grant is higher than."""
-    connection.executemany(
-        "INSERT INTO partitions VALUES (?, ?, 0, '') ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)",
-        [(partition, epoch + 1) for partition, epoch in above.items()],
-    )
-    connection.execute("UPDATE totals SET takeovers = takeovers + 1")
+    raised = "INSERT INTO partitions VALUES (?, ?, 0, '') ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)"
+    steps = [Step(raised, (partition, epoch + 1)) for partition, epoch in above.items()]
+    link.run([*steps, Step("UPDATE totals SET takeovers = takeovers + 1", ())])
 
 
-def epochs(connection: sqlite3.Connection) -> Mapping[int, int]:
+def epochs(connection: Connection) -> Mapping[int, int]:
     """See the port."""
     return dict(connection.execute("SELECT id, epoch FROM partitions"))
 
@@ -86,7 +84,7 @@ def epochs(connection: sqlite3.Connection) -> Mapping[int, int]:
 # -- what holds for all
 
 
-def shared(connection: sqlite3.Connection, now: Instant) -> Shared:
+def shared(connection: Connection, now: Instant) -> Shared:
     """See the port."""
     graph, calendars, database, live = connection.execute(
         "SELECT graph, (SELECT count(*) FROM calendars), (SELECT value FROM meta WHERE key = 'timezone_database'), "
@@ -97,7 +95,7 @@ def shared(connection: sqlite3.Connection, now: Instant) -> Shared:
     return Shared(scheduler_pause(connection), graph, calendars, database, tuple(json.loads(live)))
 
 
-def dead_boots(connection: sqlite3.Connection) -> list[str]:
+def dead_boots(connection: Connection) -> list[str]:
     """See the port."""
     rows = connection.execute(
         "SELECT DISTINCT boot FROM executions INDEXED BY executions_open "
@@ -107,7 +105,7 @@ def dead_boots(connection: sqlite3.Connection) -> list[str]:
     return [boot for (boot,) in rows]
 
 
-def told_to_stop(connection: sqlite3.Connection, boot: str, limit: int) -> list[str]:
+def told_to_stop(connection: Connection, boot: str, limit: int) -> list[str]:
     """See the port."""
     rows = connection.execute(
         "SELECT DISTINCT task_id FROM executions INDEXED BY executions_open "
@@ -121,7 +119,7 @@ def told_to_stop(connection: sqlite3.Connection, boot: str, limit: int) -> list[
 # -- guards of a commit
 
 
-def refusals(connection: sqlite3.Connection, commit: Commit, changes: Iterable[Change]) -> dict[str, TocsinError]:
+def refusals(connection: Connection, commit: Commit, changes: Iterable[Change]) -> dict[str, TocsinError]:
     """The changes that the lease of the commit's boot or the number of its graph do not allow."""
     refused: dict[str, TocsinError] = {}
     dead = commit.boot is not None and not _lives(connection, commit.boot)
@@ -134,17 +132,17 @@ def refusals(connection: sqlite3.Connection, commit: Commit, changes: Iterable[C
     return refused
 
 
-def _lives(connection: sqlite3.Connection, boot: str) -> bool:
+def _lives(connection: Connection, boot: str) -> bool:
     found = connection.execute("SELECT 1 FROM leases WHERE boot = ? AND NOT buried", (boot,)).fetchone()
     return found is not None
 
 
-def _graph(connection: sqlite3.Connection) -> int:
+def _graph(connection: Connection) -> int:
     (graph,) = connection.execute("SELECT graph FROM totals").fetchone()
     return int(graph)
 
 
-def reached(connection: sqlite3.Connection, task_id: str, limits: Mapping[str, int]) -> LimitReached | None:
+def reached(connection: Connection, task_id: str, limits: Mapping[str, int]) -> LimitReached | None:
     """Why an update of a task, which has just been written, claims too much, if it does."""
     for key, limit in limits.items():
         (holders,) = connection.execute(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attrs
@@ -17,6 +16,7 @@ from ..model.document import decode_calendar, encode_calendar
 from ..model.task import Definition
 from . import sqlite_bulk as bulk
 from .port import RETRY, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
+from .sqlite_link import Connection, Step
 
 _PAUSE: Final = "pause"
 """The key of `meta` under which the scheduler's pause is kept."""
@@ -43,7 +43,7 @@ _DELETE_USES: Final = bulk.delete("calendar_uses", "task_id IN {values}")
 # -- what a definition refers to
 
 
-def put_references(connection: sqlite3.Connection, definitions: Iterable[Definition]) -> None:
+def references(definitions: Iterable[Definition]) -> Iterator[Step]:
     """The edges and the uses of calendars of new definitions."""
     edges: list[tuple[str, str]] = []
     uses: list[tuple[str, str, str]] = []
@@ -53,22 +53,22 @@ def put_references(connection: sqlite3.Connection, definitions: Iterable[Definit
         rules = definition.bounds.calendars
         uses += [(rule.calendar.tenant, rule.calendar.name, definition.id) for rule in rules]
     if edges:
-        _INSERT_EDGES.run(connection, edges)
+        yield from _INSERT_EDGES.steps(edges)
     if uses:
-        _INSERT_USES.run(connection, uses)
+        yield from _INSERT_USES.steps(uses)
 
 
-def drop_references(connection: sqlite3.Connection, task_ids: Sequence[str]) -> None:
+def without_references(task_ids: Sequence[str]) -> Iterator[Step]:
     """The edges from these tasks to their parents, and their uses of calendars. Their children keep their edges."""
     rows = [(task_id,) for task_id in task_ids]
-    _DELETE_EDGES.run(connection, rows)
-    _DELETE_USES.run(connection, rows)
+    yield from _DELETE_EDGES.steps(rows)
+    yield from _DELETE_USES.steps(rows)
 
 
 # -- calendars
 
 
-def put_calendars(connection: sqlite3.Connection, calendars: Iterable[Calendar]) -> dict[str, TocsinError]:
+def put_calendars(connection: Connection, calendars: Iterable[Calendar]) -> dict[str, TocsinError]:
     """New versions; answers the refused ones, as `tenant/name`: those of which there is another content."""
     refused: dict[str, TocsinError] = {}
     for calendar in calendars:
@@ -86,7 +86,7 @@ def put_calendars(connection: sqlite3.Connection, calendars: Iterable[Calendar])
     return refused
 
 
-def calendars(connection: sqlite3.Connection, tenant: str | None) -> list[Calendar]:
+def calendars(connection: Connection, tenant: str | None) -> list[Calendar]:
     """See the port."""
     among = "" if tenant is None else "WHERE tenant = ? "
     rows = connection.execute(
@@ -96,7 +96,7 @@ def calendars(connection: sqlite3.Connection, tenant: str | None) -> list[Calend
     return [decode_calendar(*row) for row in rows]
 
 
-def calendar(connection: sqlite3.Connection, tenant: str, name: str, version: int | None) -> Calendar | None:
+def calendar(connection: Connection, tenant: str, name: str, version: int | None) -> Calendar | None:
     """See the port."""
     one = "" if version is None else "AND version = ? "
     row = connection.execute(
@@ -107,7 +107,7 @@ def calendar(connection: sqlite3.Connection, tenant: str, name: str, version: in
     return None if row is None else decode_calendar(*row)
 
 
-def calendar_users(connection: sqlite3.Connection, tenant: str, name: str, *, after: str, limit: int) -> list[str]:
+def calendar_users(connection: Connection, tenant: str, name: str, *, after: str, limit: int) -> list[str]:
     """See the port."""
     rows = connection.execute(
         "SELECT task_id FROM calendar_uses WHERE tenant = ? AND name = ? AND task_id > ? ORDER BY task_id LIMIT ?",
@@ -119,14 +119,14 @@ def calendar_users(connection: sqlite3.Connection, tenant: str, name: str, *, af
 # -- the outbox
 
 
-def put_outbox(connection: sqlite3.Connection, entries: Iterable[OutboxEntry]) -> None:
+def outbox(entries: Iterable[OutboxEntry]) -> Iterator[Step]:
     """New entries of tasks that exist; one that is there already stays as it is."""
     rows = [attrs.astuple(entry) for entry in entries]
     if rows:
-        _INSERT_OUTBOX.run(connection, rows)
+        yield from _INSERT_OUTBOX.steps(rows)
 
 
-def put_deliveries(connection: sqlite3.Connection, writes: Iterable[DeliveryWrite], kept: int) -> None:
+def put_deliveries(connection: Connection, writes: Iterable[DeliveryWrite], kept: int) -> None:
     """What became of entries that are still there; of each task the newest `kept` stay."""
     touched: set[str] = set()
     for write in writes:
@@ -144,25 +144,25 @@ def put_deliveries(connection: sqlite3.Connection, writes: Iterable[DeliveryWrit
         )
 
 
-def _moved(connection: sqlite3.Connection, write: DeliveryWrite) -> bool:
+def _moved(connection: Connection, write: DeliveryWrite) -> bool:
     if write.state != RETRY:
         return connection.execute("DELETE FROM outbox WHERE id = ?", (write.entry_id,)).rowcount == 1
     again = "UPDATE outbox SET due = coalesce(?, due), tries = tries + 1 WHERE id = ?"
     return connection.execute(again, (write.due, write.entry_id)).rowcount == 1
 
 
-def put_event_states(connection: sqlite3.Connection, states: Iterable[EventState]) -> None:
+def remembered(states: Iterable[EventState]) -> Iterator[Step]:
     """What the triggers of tasks that exist remember from now on."""
     rows = [
         (state.task_id, state.event, None if state.held is None else int(state.held), state.delivered_at)
         for state in states
     ]
     if rows:
-        _PUT_EVENT_STATES.run(connection, rows)
+        yield from _PUT_EVENT_STATES.steps(rows)
 
 
 def outbox_due(
-    connection: sqlite3.Connection, until: Instant, limit: int, partitions: Sequence[int] | None
+    connection: Connection, until: Instant, limit: int, partitions: Sequence[int] | None
 ) -> list[OutboxEntry]:
     """See the port."""
     among = "" if partitions is None else f"AND (SELECT partition FROM tasks AS t WHERE t.id = task_id) IN {_IDS} "
@@ -174,9 +174,7 @@ def outbox_due(
     return [OutboxEntry(*row) for row in rows]
 
 
-def deliveries(
-    connection: sqlite3.Connection, task_id: str, *, offset: int, limit: int
-) -> tuple[list[DeliveryWrite], int]:
+def deliveries(connection: Connection, task_id: str, *, offset: int, limit: int) -> tuple[list[DeliveryWrite], int]:
     """See the port."""
     rows = connection.execute(
         f"SELECT {', '.join(_DELIVERY_COLUMNS)} FROM deliveries WHERE task_id = ? ORDER BY sequence DESC LIMIT ? OFFSET ?",
@@ -187,7 +185,7 @@ def deliveries(
     return found, int(total)
 
 
-def event_states(connection: sqlite3.Connection, task_ids: Sequence[str]) -> list[EventState]:
+def event_states(connection: Connection, task_ids: Sequence[str]) -> list[EventState]:
     """See the port."""
     rows = connection.execute(
         f"SELECT task_id, event, held, delivered_at FROM event_states WHERE task_id IN {_IDS} ORDER BY task_id, event",
@@ -202,7 +200,7 @@ def event_states(connection: sqlite3.Connection, task_ids: Sequence[str]) -> lis
 # -- the pause of the whole scheduler
 
 
-def put_pause(connection: sqlite3.Connection, pause: SchedulerPause | Literal["resume"]) -> None:
+def put_pause(connection: Connection, pause: SchedulerPause | Literal["resume"]) -> None:
     """Keep it, or forget it."""
     if pause == "resume":
         connection.execute("DELETE FROM meta WHERE key = ?", (_PAUSE,))
@@ -210,7 +208,7 @@ def put_pause(connection: sqlite3.Connection, pause: SchedulerPause | Literal["r
         connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PAUSE, json.dumps(attrs.asdict(pause))))
 
 
-def scheduler_pause(connection: sqlite3.Connection) -> SchedulerPause | None:
+def scheduler_pause(connection: Connection) -> SchedulerPause | None:
     """See the port."""
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (_PAUSE,)).fetchone()
     document: Mapping[str, Any] | None = None if row is None else json.loads(row[0])

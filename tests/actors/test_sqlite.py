@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,18 @@ import pytest
 from actors.store.answers import Identity, TaskFilter
 from actors.store.port import Commit, Create
 from actors.store.sqlite import SqliteStore
+from runtime.companion import Companion
 from runtime.errors import StaleEpoch, StoreDamaged, StoreUnavailable
 from tests.actors.records import create, update
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True, params=["here", "apart"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes in this process, or in one of its own."""
+    if request.param == "apart":
+        monkeypatch.setattr(sys.modules[__name__], "SqliteStore", partial(SqliteStore, companion=Companion))
 
 
 def opened(path: Path) -> SqliteStore:
@@ -122,7 +131,7 @@ def test_a_takeover_through_another_connection_is_noticed(tmp_path: Path) -> Non
 def test_a_writer_elsewhere_makes_it_unavailable_and_nothing_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.store.sqlite_schema.BUSY_TIMEOUT_MS", 10)
+    monkeypatch.setattr("actors.store.sqlite_link.BUSY_TIMEOUT_MS", 10)
     store = opened(tmp_path / "store.db")
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

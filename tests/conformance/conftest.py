@@ -11,6 +11,7 @@ from actors.store.memory import MemoryStore
 from actors.store.postgres import PostgresStore
 from actors.store.shared import SharedStore
 from actors.store.sqlite import SqliteStore
+from runtime.companion import Companion
 from tests.conformance.registry_kit import Servers
 from tests.conformance.store_kit import SteppedClock, emptied, founded
 from tocsin.embedded.postgres import EmbeddedPostgres
@@ -29,13 +30,15 @@ def conformance_database(postgres_server: EmbeddedPostgres) -> str:
     return postgres_server.create_database("conformance")
 
 
-@pytest.fixture(params=["sqlite", "memory", "postgres"])
+@pytest.fixture(params=["sqlite", "sqlite apart", "memory", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock) -> Iterator[SharedStore]:
     if request.param == "postgres":
         made: SharedStore = PostgresStore(emptied(request.getfixturevalue("conformance_database")), clock=clock)
+    elif request.param == "memory":
+        made = MemoryStore(clock=clock)
     else:
-        on_disk = request.param == "sqlite"
-        made = SqliteStore(tmp_path / "store.db", clock=clock) if on_disk else MemoryStore(clock=clock)
+        companion = Companion if request.param == "sqlite apart" else None
+        made = SqliteStore(tmp_path / "store.db", clock=clock, companion=companion)
     founded(made)
     yield made
     made.close()

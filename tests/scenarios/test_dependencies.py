@@ -73,6 +73,7 @@ async def test_case_74_dependencies_block_until_both_have_completed(
         assert "parent 'first' has not run since" in (await node.held_by(waiting) or "")
         await run(node, first)
         await run(node, second)
+        await trio.sleep(0.1)
         assert await node.held_by(await node.task(child.id)) == "parent 'second' has not completed yet"
         assert await node.held_by(first) is None
         await trio.sleep(4)

@@ -16,8 +16,8 @@ NORMAL, FULL = 1, 2
 
 
 def pragma(store: SqliteStore, name: str) -> object:
-    assert store._connection is not None
-    return store._connection.execute(f"PRAGMA {name}").fetchone()[0]
+    assert store._link is not None
+    return store._link.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 @pytest.mark.parametrize(("named", "level"), [({}, FULL), ({"synchronous": "NORMAL"}, NORMAL)])

@@ -1,0 +1,226 @@
+"""The connection that writes an SQLite file: in this process, or in one of its own.
+
+A thread that writes beside a busy loop costs both dearly: they share the interpreter's lock, and what one has touched is in the
+cache of the wrong processor. So a node has a process that carries out its statements (`sqlite_process`): what a commit writes
+is sent there in one piece, and the thread that sent it waits without the lock. Simulations and tools write in their own process.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from runtime.companion import Companion, StartCompanion
+from runtime.companion_process import frame
+
+from . import sqlite_process
+from .sqlite_process import ANY, STATEMENTS
+
+BUSY_TIMEOUT_MS: Final = 2_000
+"""How long a statement waits for another process that holds the file (a backup); then the commit is refused and tried again."""
+
+LONG: Final = 100
+"""A text of so many characters is sent once, and its number from then on."""
+
+C = TypeVar("C", bound=sqlite3.Connection)
+
+MODULE: Final = Path(sqlite_process.__file__)
+
+
+Values = Sequence[Any] | Mapping[str, Any]
+"""In the order of the statement's marks, or by their names."""
+
+
+class Step(NamedTuple):
+    """A statement with its values, and how many rows it is to change.
+
+    `guard`: what it means if it changes another number, and `row`: the first of what it was to change.
+    """
+
+    text: str
+    values: Sequence[Any]
+    wanted: int = ANY
+    guard: str = ""
+    row: Sequence[Any] = ()
+
+
+class Found(Protocol):
+    """What a statement found and changed."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row; None if there is none."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """One that reads or writes, as the driver's."""
+
+    def execute(self, text: str, values: Values = (), /) -> Found:
+        """One statement."""
+        ...
+
+
+class Link(Connection, Protocol):
+    """A connection that writes. Used by one thread at a time."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        ...
+
+    def executescript(self, text: str, /) -> object:
+        """Many in one text."""
+        ...
+
+    def run(self, steps: Sequence[Step]) -> int:
+        """Many with values of their own: the place of the first that did not change what it was to, else DONE."""
+        ...
+
+    def transact(self, steps: Sequence[Step]) -> int:
+        """The same in one transaction: all of it or nothing."""
+        ...
+
+    def prepared(self, steps: Sequence[Step]) -> Callable[[], int]:
+        """`transact`, of which everything but the writing is done now, also while somebody else writes."""
+        ...
+
+    def close(self) -> None:
+        """What is not committed is gone."""
+        ...
+
+
+class Local(sqlite3.Connection):
+    """In this process."""
+
+    def run(self, steps: Sequence[Step]) -> int:
+        """See `Link`."""
+        return sqlite_process.run(self, steps)
+
+    def transact(self, steps: Sequence[Step]) -> int:
+        """See `Link`."""
+        return sqlite_process.transact(self, steps)
+
+    def prepared(self, steps: Sequence[Step]) -> Callable[[], int]:
+        """See `Link`."""
+        return partial(self.transact, steps)
+
+
+class Apart:
+    """In a process of its own."""
+
+    def __init__(self, companion: Companion) -> None:
+        self._companion = companion
+        self._numbers: dict[str, int] = {}
+        self._told: set[int] = set()
+        self.in_transaction = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has ended, with what was not committed."""
+        return self._companion.is_gone
+
+    def execute(self, text: str, values: Values = (), /) -> Found:
+        """See `Link`."""
+        return _Answer(*self._ask(("execute", {}, text, _plain(values))))
+
+    def executescript(self, text: str, /) -> object:
+        """See `Link`."""
+        return self._ask(("executescript", {}, text, ()))
+
+    def run(self, steps: Sequence[Step]) -> int:
+        """See `Link`."""
+        return int(self._ask(self._short("run", steps)))
+
+    def transact(self, steps: Sequence[Step]) -> int:
+        """See `Link`."""
+        return int(self._ask(self._short("transact", steps)))
+
+    def prepared(self, steps: Sequence[Step]) -> Callable[[], int]:
+        """See `Link`."""
+        question = self._short("transact", steps)
+        return partial(self._ask, question, frame(question))
+
+    def close(self) -> None:
+        """See `Link`."""
+        self._companion.close()
+
+    def _short(self, name: str, steps: Sequence[Step]) -> tuple[Any, ...]:
+        untold: dict[int, str] = {}
+        return name, untold, [(self._name(step.text, untold), step.values, step.wanted) for step in steps], ()
+
+    def _name(self, text: str, untold: dict[int, str]) -> str | int:
+        if len(text) < LONG:
+            return text
+        number = self._numbers.setdefault(text, len(self._numbers))
+        if number not in self._told:
+            untold[number] = text
+        return number
+
+    def _ask(self, question: tuple[Any, ...], framed: bytes | None = None) -> Any:
+        good, self.in_transaction, found = self._companion.ask(frame(question) if framed is None else framed)
+        self._told.update(question[1])
+        if good:
+            return found
+        kind, text, code, label = found
+        # A value that cannot be stored is the driver's matter in there, as one that it refuses itself.
+        error = getattr(sqlite3, kind, sqlite3.DataError)(text)
+        error.sqlite_errorcode, error.sqlite_errorname = code, label
+        raise error
+
+
+class _Answer:
+    __slots__ = ("_rows", "rowcount")
+
+    def __init__(self, rows: list[Any], rowcount: int) -> None:
+        self._rows = iter(rows)
+        self.rowcount = rowcount
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+
+def connect(path: Path, start: StartCompanion | None) -> Link:
+    """A connection that writes. start: makes the process for it; None: in this one, as where it cannot be made."""
+    companion = None if start is None else start(MODULE, (str(path), str(BUSY_TIMEOUT_MS / 1000)))
+    if companion is not None:
+        return Apart(companion)
+    return open_here(path, Local)
+
+
+def open_here(path: Path, kind: type[C]) -> C:
+    """A connection in this process. It may be handed from thread to thread, and is never used by two at a time."""
+    return sqlite3.connect(
+        path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=STATEMENTS,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        factory=kind,
+    )
+
+
+def _plain(values: Values) -> list[Any] | dict[str, Any]:
+    """Texts with a meaning of their own are texts to the store."""
+    if isinstance(values, Mapping):
+        return dict(zip(values, _plain([*values.values()]), strict=True))
+    return [str.__str__(value) if isinstance(value, str) else value for value in values]

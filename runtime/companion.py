@@ -1,0 +1,84 @@
+"""A companion: a process beside this one that answers questions, one after another, and never outlives it for long.
+
+What would hold the interpreter's lock here, in the way of the loop, is done there. It is asked from a thread over a socket,
+and ends when that is closed, which kill -9 does too. It keeps this process's locks of directories with it: they are free when
+both are gone.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from . import companion_process
+from .companion_process import receive
+
+ANSWER_SECONDS: Final = 300.0
+"""The longest that an answer is waited for; a disk may hang for a while. After that the companion is ended."""
+
+END_SECONDS: Final = 5.0
+"""How long it may take to end when its socket is closed, before it is killed."""
+
+BUFFER_BYTES: Final = 1 << 20
+"""Asked for of the socket: a question of usual size is handed over in one piece."""
+
+
+class CompanionGone(Exception):
+    """It has ended. Whether it had carried out what it was asked for is not known."""
+
+
+class Companion:
+    """See the module's docstring. Used by one thread at a time."""
+
+    def __init__(self, module: Path, arguments: Sequence[str], held: Iterable[int] = ()) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+            number = theirs.fileno()
+            argv = [sys.executable, "-I", "-S", companion_process.__file__, str(number), str(module), *arguments]
+            try:
+                self._process = subprocess.Popen(  # noqa: S603
+                    argv, stdin=subprocess.DEVNULL, pass_fds=(number, *held)
+                )
+            except BaseException:
+                ours.close()
+                raise
+        ours.settimeout(ANSWER_SECONDS)
+        self._link: Final = ours
+        self.is_gone = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ask(self, question: bytes) -> Any:
+        """Send a question that `frame` has made, and wait for its answer. Raises CompanionGone."""
+        if self.is_gone:
+            raise CompanionGone(f"process {self.pid} has ended")
+        try:
+            self._link.sendall(question)
+            return receive(self._link)
+        except OSError as error:
+            self.close()
+            raise CompanionGone(f"process {self.pid} has ended: {error}") from error
+
+    def close(self) -> None:
+        """Let it end, and wait for that."""
+        self.is_gone = True
+        self._link.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            with suppress(OSError):
+                self._process.kill()
+            self._process.wait()
+
+
+StartCompanion = Callable[[Path, Sequence[str]], Companion | None]
+"""From the path of a module with a `begin`, and its arguments; None where there are no companions."""
