@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
@@ -55,6 +54,7 @@ from .port import (
     ExecutionWrite,
     OutboxEntry,
     SchedulerPause,
+    Unprepared,
     Update,
     writes_task,
 )
@@ -64,7 +64,7 @@ _SLACK: Final = 64
 """Outdated entries of the due heap that are always allowed; beyond, half of it may be outdated before it is built anew."""
 
 
-class MemoryStore(MemoryActivity):
+class MemoryStore(MemoryActivity, Unprepared):
     """The port's adapter over dictionaries. For one thread. `deliveries_kept`: see `DELIVERIES_KEPT`.
 
     `clock`: what leases are measured by; None: they do not lapse.
@@ -129,9 +129,6 @@ class MemoryStore(MemoryActivity):
 
     def last_grants(self) -> Mapping[int, int]:
         return dict(self._grants)
-
-    def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
-        return partial(self.commit, commit)
 
     def commit(self, commit: Commit) -> CommitResult:
         refused: dict[str, TocsinError] = {}

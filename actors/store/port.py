@@ -21,12 +21,14 @@ The contract of `commit`:
 - Audit records of refused tasks, and progress and log lines of executions that are gone, are left out.
 - When it returns, what it wrote survives kill -9 and power loss (the memory adapter's promises hold for its process).
 - It raises `StoreUnavailable` when nothing could be written (disk full, locked, gone); then nothing was.
+- An error that is not one of ours ends whoever asked: whether anything was written is not known, and he reads what there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
+from functools import partial
 from typing import Final, Literal, Protocol
 
 import attrs
@@ -468,3 +470,15 @@ class Store(Protocol):
     def counts(self) -> Counts:
         """Totals, from counters or indexes."""
         ...
+
+
+class Unprepared:
+    """A store that does all of a commit in the writer's lane."""
+
+    def commit(self, commit: Commit) -> CommitResult:
+        """See the port."""
+        raise NotImplementedError
+
+    def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
+        """See the port."""
+        return partial(self.commit, commit)

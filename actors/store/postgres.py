@@ -9,7 +9,6 @@ call. No call waits longer than its limits: it raises StoreUnavailable.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -46,7 +45,17 @@ from .answers import (
     TaskPage,
 )
 from .handovers import Handover, HandoverFilter
-from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
+from .port import (
+    DELIVERIES_KEPT,
+    Audit,
+    Commit,
+    CommitResult,
+    DeliveryWrite,
+    EventState,
+    OutboxEntry,
+    SchedulerPause,
+    Unprepared,
+)
 from .postgres_link import Connection, PostgresLimits, connect, door
 from .postgres_shared import Listener
 from .postgres_transaction import Stamp, Transactions
@@ -56,7 +65,7 @@ from .shared import Shared
 T = TypeVar("T")
 
 
-class PostgresStore:
+class PostgresStore(Unprepared):
     """The port's adapter over a database.
 
     `dsn`: as libpq takes it, `postgresql://user@host:port/database` or `host=... dbname=...`; its role must own the schema
@@ -120,9 +129,6 @@ class PostgresStore:
 
     def last_grants(self) -> Mapping[int, int]:
         return self._read(postgres_read.last_grants)
-
-    def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
-        return partial(self.commit, commit)
 
     def commit(self, commit: Commit) -> CommitResult:
         self._require_open()

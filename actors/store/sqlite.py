@@ -118,7 +118,7 @@ class SqliteStore:
         return self._read(sqlite_read.last_grants)
 
     def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
-        if isinstance(self._link, Apart) and self._writer is not None:
+        if isinstance(self._link, Apart) and not self._link.is_gone and self._writer is not None:
             return partial(self._carry_out, self._writer.prepared(commit), commit)
         return partial(self.commit, commit)
 
