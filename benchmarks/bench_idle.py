@@ -32,7 +32,7 @@ from actors.store.sqlite import SqliteStore
 from runtime.clock import DAY, Instant
 from runtime.world import RealWorld
 
-from .process import resident_megabytes
+from .process import cpu_seconds, resident_megabytes
 
 BASE = 1_000
 SMALL, FULL = 5_000, 1_000_000
@@ -88,9 +88,9 @@ async def _hold(directory: Path, seconds: float) -> dict[str, float]:
         ready = time.perf_counter() - began
         total = (await node.page(TaskFilter(limit=50))).total
         await trio.sleep(1.0)
-        used, wall = time.process_time(), time.perf_counter()
+        used, wall = cpu_seconds(), time.perf_counter()
         await trio.sleep(seconds)
-        share = (time.process_time() - used) / (time.perf_counter() - wall)
+        share = (cpu_seconds() - used) / (time.perf_counter() - wall)
         resident = resident_megabytes()
         pages = [await _timed(partial(node.page, TaskFilter(limit=50))) for _ in range(ASKED)]
         coming = [await _timed(partial(node.page, TaskFilter(limit=50, sort="coming"))) for _ in range(ASKED)]

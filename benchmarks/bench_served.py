@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from actors.handling.catalogue import Catalogue, task_type
+from benchmarks.process import cpu_seconds
 from tocsin.serving import Serving, open_serving
 from tocsin.settings.config import Config
 from tocsin.settings.setting_readers import Address
@@ -90,13 +91,13 @@ async def _measure(directory: Path, size: Size, *, loaded: bool) -> tuple[_Late,
         node = serving.node
         definitions = ticks(node.world, size.tasks, size.seconds, spread=True, settle=SETTLE_SECONDS)
         await node.create(definitions, "benchmark")
-        used, began = time.process_time(), time.perf_counter()
+        used, began = cpu_seconds(), time.perf_counter()
         with trio.fail_after(SETTLE_SECONDS + size.seconds + 3 * PATIENCE_SECONDS):
             done = await (_load(serving, size, late) if loaded else _quiet(late))
         seconds = time.perf_counter() - began
         stalls = node.inner.stalls()
         figures = {
-            "core of the node %": (time.process_time() - used) / seconds * 100,
+            "core of the node %": (cpu_seconds() - used) / seconds * 100,
             "longest stall ms": stalls.longest_stall_seconds * 1000,
         }
     return late, done, figures

@@ -21,7 +21,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -43,7 +42,7 @@ from actors.node import Node
 from actors.store.answers import TaskFilter
 from benchmarks.__main__ import report
 from benchmarks.bench_lateness import TICK, ticks
-from benchmarks.process import open_files, resident_megabytes
+from benchmarks.process import cpu_seconds, open_files, resident_megabytes
 from benchmarks.trend import Trend, trend
 from runtime.clock import HOUR, MINUTE, SECOND, Instant, Micros
 from tests.source import ROOT
@@ -88,7 +87,7 @@ class Soak:
     span: float
     fired: int = 0
     samples: list[Sample] = attrs.field(factory=list)
-    used: float = attrs.field(factory=time.process_time)
+    used: float = attrs.field(factory=cpu_seconds)
     """Processor time before the first fire."""
 
     @property
@@ -121,7 +120,7 @@ class Soak:
             "expected": self.tasks * self.runs,
             "fired": self.fired,
             "completed": sum(task.state.completed for task in page.tasks),
-            "cpu": time.process_time() - self.used,
+            "cpu": cpu_seconds() - self.used,
         }
 
 

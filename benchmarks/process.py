@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -17,14 +18,23 @@ _WHOLE_PROCESS: Final = 2
 
 
 def resident_megabytes(pid: int | None = None) -> float:
-    """Memory that a process holds now, this one if no other is named."""
-    pages = int((_PROC / str(pid or "self") / "statm").read_text(encoding="ascii").split()[1])
+    """Memory that a node's process and those beside it hold now; of this process if no other is named."""
+    pid = pid or os.getpid()
+    pages = sum(
+        int((_PROC / str(one) / "statm").read_text(encoding="ascii").split()[1]) for one in (pid, *_beside(pid))
+    )
     return pages * resource.getpagesize() / 1e6
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time that another process has used, in all of its threads."""
-    return time.clock_gettime(~pid << 3 | _WHOLE_PROCESS)
+def cpu_seconds(pid: int | None = None) -> float:
+    """Processor time that a node's process and those beside it have used, in all threads; of this process if no other is named."""
+    pid = pid or os.getpid()
+    return sum(time.clock_gettime(~one << 3 | _WHOLE_PROCESS) for one in (pid, *_beside(pid)))
+
+
+def _beside(pid: int) -> list[int]:
+    """Its companions: a node writes its file in a process of its own. Servers that a benchmark has started are none."""
+    return [one for one in children(pid) if b"companion_process" in (_PROC / str(one) / "cmdline").read_bytes()]
 
 
 def children(pid: int) -> list[int]:
@@ -52,7 +62,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @attrs.define
 class Used:
-    """What this process used for something: seconds by the clock and of processor time, and what it held at the end of it."""
+    """What this process and those beside it used for something: seconds by the clock and of processor time; what they held then."""
 
     seconds: float = 0.0
     cpu: float = 0.0
@@ -67,7 +77,7 @@ class Used:
 def measured() -> Iterator[Used]:
     """What the block used is there at its end."""
     used = Used()
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu = time.perf_counter(), cpu_seconds()
     yield used
-    used.seconds, used.cpu = time.perf_counter() - began, time.process_time() - cpu
+    used.seconds, used.cpu = time.perf_counter() - began, cpu_seconds() - cpu
     used.resident = resident_megabytes()
