@@ -27,7 +27,7 @@ def resident_megabytes(pid: int | None = None) -> float:
 
 
 def cpu_seconds(pid: int | None = None) -> float:
-    """Processor time that a node's process and those beside it have used, in all threads; of this process if no other is named."""
+    """Processor time that a node's process and those beside it have used; of this process if no other is named."""
     pid = pid or os.getpid()
     return sum(time.clock_gettime(~one << 3 | _WHOLE_PROCESS) for one in (pid, *_beside(pid)))
 
@@ -62,7 +62,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @attrs.define
 class Used:
-    """What this process and those beside it used for something: seconds by the clock and of processor time; what they held then."""
+    """What this process and those beside it used: seconds by the clock and of processor time, and what they held at the end."""
 
     seconds: float = 0.0
     cpu: float = 0.0
