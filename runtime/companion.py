@@ -10,22 +10,23 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from . import companion_process
 from .companion_process import receive
-
-ANSWER_SECONDS: Final = 300.0
-"""The longest that an answer is waited for; a disk may hang for a while. After that the companion is ended."""
+from .line import PATIENCE_SECONDS
 
 END_SECONDS: Final = 5.0
 """How long it may take to end when its socket is closed, before it is killed."""
 
 BUFFER_BYTES: Final = 1 << 20
 """Asked for of the socket: a question of usual size is handed over in one piece."""
+
+AT_ONCE_BYTES: Final = 65_536
+"""So much goes into the socket of a companion that has read all there was: a third of what Linux gives without being asked."""
 
 
 class CompanionGone(Exception):
@@ -48,7 +49,7 @@ class Companion:
             except BaseException:
                 ours.close()
                 raise
-        ours.settimeout(ANSWER_SECONDS)
+        ours.settimeout(PATIENCE_SECONDS)
         self._link: Final = ours
         self.is_gone = False
 
@@ -59,14 +60,40 @@ class Companion:
 
     def ask(self, question: bytes) -> Any:
         """Send a question that `frame` has made, and wait for its answer. Raises CompanionGone."""
+        self.send(question)
+        return self.answer()
+
+    def send(self, question: bytes) -> int:
+        """Send a question; answers the descriptor that can be read when its answer is there. Raises CompanionGone.
+
+        It may wait until the companion has read some, unless the question is no longer than AT_ONCE_BYTES.
+        """
         if self.is_gone:
             raise CompanionGone(f"process {self.pid} has ended")
-        try:
+        with self._living():
             self._link.sendall(question)
+        return self._link.fileno()
+
+    def answer(self) -> Any:
+        """Wait for the answer to what was sent. Raises CompanionGone."""
+        with self._living():
             return receive(self._link)
+
+    @contextmanager
+    def _living(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            self.give_up()
         except OSError as error:
             self.close()
             raise CompanionGone(f"process {self.pid} has ended: {error}") from error
+
+    def give_up(self) -> NoReturn:
+        """It has not answered in time: it is ended, as what it was asked for must not happen later. Raises CompanionGone."""
+        self._process.kill()
+        self.close()
+        raise CompanionGone(f"process {self.pid} has not answered for too long, and was ended")
 
     def close(self) -> None:
         """Let it end, and wait for that."""

@@ -29,7 +29,7 @@ from .clock import SECOND, Instant, Micros
 from .companion import Companion
 from .errors import AlreadyRunning
 from .ids import IdSource
-from .line import Landed, Line, returned_or_raised
+from .line import Errand, Landed, Line, returned_or_raised
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +212,10 @@ class RealWorld:
                 landed(value, error)
                 ended.set()
 
-            line.begin(partial(function, *arguments), land)
+            if not isinstance(function, Errand):
+                line.begin(partial(function, *arguments), land)
+            elif (fetch := line.send(function, land)) is not None:
+                nursery.start_soon(fetch)
         else:
             nursery.start_soon(call_and_tell, partial(self.blocking, function, *arguments, lane=lane), landed)
 

@@ -88,7 +88,7 @@ def counted(changes: Iterable[Change]) -> tuple[int, Numbers]:
             _count_outcomes(numbers, map(ExecutionWrite, change.task.open), change.settled)
         elif change.delete:
             tasks -= 1
-        else:
+        elif change.step is not Step.COMPLETED:  # Its outcome was counted when it fired.
             _count_outcomes(numbers, change.executions, change.settled)
     return tasks, numbers
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from runtime.clock import Instant
 from runtime.companion import StartCompanion
 from runtime.errors import StoreUnavailable
+from runtime.line import UNFINISHED, Errand
 
 from ..model.calendar import Calendar
 from ..model.execution import Execution
@@ -38,7 +39,7 @@ from .answers import (
 from .handovers import Handover, HandoverFilter
 from .port import DELIVERIES_KEPT, Audit, Commit, CommitResult, DeliveryWrite, EventState, OutboxEntry, SchedulerPause
 from .shared import Shared
-from .sqlite_link import Apart, Connection, Link
+from .sqlite_link import Apart, Connection, Link, Question
 from .sqlite_schema import door
 from .sqlite_write import Whole, Writer
 
@@ -118,9 +119,12 @@ class SqliteStore:
         return self._read(sqlite_read.last_grants)
 
     def prepared(self, commit: Commit) -> Callable[[], CommitResult]:
-        if isinstance(self._link, Apart) and not self._link.is_gone and self._writer is not None:
-            return partial(self._carry_out, self._writer.prepared(commit), commit)
-        return partial(self.commit, commit)
+        if not isinstance(self._link, Apart) or self._link.is_gone or self._writer is None:
+            return partial(self.commit, commit)
+        whole, ahead = self._writer.prepared(commit), None
+        if whole is not None and isinstance(question := whole.transact, Question) and question.is_small:
+            ahead = _Ahead(whole, question)
+        return Errand(partial(self._carry_out, whole, commit), ahead)
 
     def _carry_out(self, whole: Whole | None, commit: Commit) -> CommitResult:
         if whole is not None:
@@ -348,3 +352,22 @@ class SqliteStore:
                 return question(connection, *arguments, **named)
             finally:
                 self._idle.append(connection)
+
+
+class _Ahead:
+    """A commit that the process which writes has been sent, and nobody here waits for in a thread."""
+
+    def __init__(self, whole: Whole, question: Question) -> None:
+        self._whole = whole
+        self._question = question
+
+    def send(self) -> int:
+        with door(unchanged=False):
+            return self._question.send()
+
+    def receive(self) -> object:
+        with door(unchanged=False):
+            return CommitResult() if self._whole.is_done(self._question.receive) else UNFINISHED
+
+    def give_up(self) -> NoReturn:
+        self._question.give_up()

@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
-from runtime.companion import Companion, StartCompanion
+from runtime.companion import AT_ONCE_BYTES, Companion, StartCompanion
 from runtime.companion_process import frame
 
 from . import sqlite_process
@@ -149,10 +149,9 @@ class Apart:
         """See `Link`."""
         return int(self._ask(self._short("transact", steps)))
 
-    def prepared(self, steps: Sequence[Step]) -> Callable[[], int]:
+    def prepared(self, steps: Sequence[Step]) -> Question:
         """See `Link`."""
-        question = self._short("transact", steps)
-        return partial(self._ask, question, frame(question))
+        return Question(self, self._short("transact", steps))
 
     def close(self) -> None:
         """See `Link`."""
@@ -170,8 +169,21 @@ class Apart:
             untold[number] = text
         return number
 
-    def _ask(self, question: tuple[Any, ...], framed: bytes | None = None) -> Any:
-        good, self.in_transaction, found = self._companion.ask(frame(question) if framed is None else framed)
+    def _ask(self, question: tuple[Any, ...]) -> Any:
+        self.send(frame(question))
+        return self.receive(question)
+
+    def send(self, framed: bytes) -> int:
+        """A question; see `Companion.send`."""
+        return self._companion.send(framed)
+
+    def give_up(self) -> NoReturn:
+        """See `Companion.give_up`."""
+        self._companion.give_up()
+
+    def receive(self, question: tuple[Any, ...]) -> Any:
+        """The answer to the question that was sent."""
+        good, self.in_transaction, found = self._companion.answer()
         self._told.update(question[1])
         if good:
             return found
@@ -180,6 +192,36 @@ class Apart:
         error = getattr(sqlite3, kind, sqlite3.DataError)(text)
         error.sqlite_errorcode, error.sqlite_errorname = code, label
         raise error
+
+
+class Question:
+    """Steps to transact, made up to be sent. A call waits for the answer; or it is sent, and received when it is there."""
+
+    def __init__(self, link: Apart, question: tuple[Any, ...]) -> None:
+        self._link = link
+        self._question = question
+        self._framed = frame(question)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether sending does not wait."""
+        return len(self._framed) <= AT_ONCE_BYTES
+
+    def __call__(self) -> int:
+        self.send()
+        return self.receive()
+
+    def send(self) -> int:
+        """The descriptor that can be read when the answer is there."""
+        return self._link.send(self._framed)
+
+    def give_up(self) -> NoReturn:
+        """See `Companion.give_up`."""
+        self._link.give_up()
+
+    def receive(self) -> int:
+        """As `Link.transact`."""
+        return int(self._link.receive(self._question))
 
 
 class _Answer:

@@ -12,7 +12,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -41,8 +40,21 @@ _UNSTORABLE: Final = (UnicodeEncodeError, OverflowError, sqlite3.DataError)
 """What the driver raises for values that it does not take."""
 
 
-Whole = Callable[[], bool]
-"""Writes a commit in one piece. False if a guard did not hold: then nothing was written."""
+class Whole:
+    """Writes a commit in one piece. False if a guard did not hold: then nothing was written."""
+
+    def __init__(self, transact: Callable[[], int]) -> None:
+        self.transact: Final = transact
+
+    def __call__(self) -> bool:
+        return self.is_done(self.transact)
+
+    def is_done(self, answer: Callable[[], int]) -> bool:
+        """From what the transaction answers, or is answered later."""
+        try:
+            return answer() == DONE
+        except (sqlite3.IntegrityError, *_UNSTORABLE):
+            return False
 
 
 class _Refusal(Exception):
@@ -94,7 +106,7 @@ class Writer:
         if asks or is_guarded(commit):
             return None
         written = steps_of(changes, self._takeovers) if changes else ()
-        return partial(_is_done, self._link.prepared([*progress_of(commit), *written, *notes_of(commit, ())]))
+        return Whole(self._link.prepared([*progress_of(commit), *written, *notes_of(commit, ())]))
 
     def raise_epochs(
         self, grants: Mapping[int, int], boot: str, clock: Callable[[Connection], Instant]
@@ -268,13 +280,6 @@ class Writer:
             if filled is not None:
                 filled_in[tuple(filled)] += write.count
         self._run(growth(0, filled_in, self._takeovers))
-
-
-def _is_done(transact: Callable[[], int]) -> bool:
-    try:
-        return transact() == DONE
-    except (sqlite3.IntegrityError, *_UNSTORABLE):
-        return False
 
 
 def _conflict(error: sqlite3.IntegrityError, change: Change) -> Conflict:

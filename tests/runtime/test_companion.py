@@ -115,6 +115,17 @@ def test_one_that_was_killed_is_gone(made: Callable[..., Companion], tmp_path: P
     assert companion.is_gone
 
 
+def test_one_that_does_not_answer_is_ended(
+    made: Callable[..., Companion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.companion.PATIENCE_SECONDS", 0.2)
+    companion = made(SLOW, "30", str(tmp_path / "done"))
+    with pytest.raises(CompanionGone, match="was ended"):
+        companion.ask(frame("anything"))
+    assert companion.is_gone
+    assert not lives(companion.pid)
+
+
 def test_one_that_fails_is_gone(made: Callable[..., Companion], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CompanionGone):
         made("def begin():\n    return {}.__getitem__\n").ask(frame("nothing"))

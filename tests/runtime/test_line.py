@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any, NoReturn
 
 import pytest
 import trio
 import trio.testing
 
-from runtime.line import Line
+from runtime.line import PATIENCE_SECONDS, UNFINISHED, Errand, Line
 from runtime.simulation import SimulatedWorld
 from runtime.world import INLINE, RealWorld
 
@@ -129,3 +132,115 @@ async def test_the_nursery_waits_for_what_was_begun():
         nursery.cancel_scope.cancel()
         go.set()
     assert ended.is_set()
+
+
+class Elsewhere:
+    """What is done elsewhere: sent at once, answered when somebody writes to the other end."""
+
+    def __init__(self, answer: object, trouble: Exception | None = None) -> None:
+        self.sent = 0
+        self._answer = answer
+        self._trouble = trouble
+        self._here, self.there = socket.socketpair()
+
+    def send(self) -> int:
+        self.sent += 1
+        if self._answer is None and self._trouble is not None:
+            raise self._trouble
+        return self._here.fileno()
+
+    def receive(self) -> object:
+        self._here.recv(1)
+        if self._trouble is not None:
+            raise self._trouble
+        return self._answer
+
+    def give_up(self) -> NoReturn:
+        raise TimeoutError("no answer")
+
+    def close(self) -> None:
+        self._here.close()
+        self.there.close()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Callable[..., Elsewhere]]:
+    made: list[Elsewhere] = []
+
+    def make(*arguments: Any) -> Elsewhere:
+        made.append(Elsewhere(*arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+async def test_what_is_done_elsewhere_is_sent_at_once_and_needs_no_thread(elsewhere: Callable[..., Elsewhere]):
+    line, heard, first = Line("one"), Heard(3), elsewhere("first")
+    fetch = line.send(Errand(lambda: "in a thread", first), heard.landed)
+    assert fetch is not None
+    assert first.sent == 1
+    # Who comes meanwhile keeps his place, whatever he is.
+    line.begin(lambda: "second", heard.landed)
+    assert line.send(Errand(lambda: "third", elsewhere("never")), heard.landed) is None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetch)
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard.told == []
+        first.there.send(b"!")
+    with trio.fail_after(20):
+        await heard.complete.wait()
+    assert heard.told == ["first", "second", "third"]
+
+
+async def test_what_was_not_done_elsewhere_is_done_here_before_all_others(elsewhere: Callable[..., Elsewhere]):
+    line, heard, first = Line("one"), Heard(2), elsewhere(UNFINISHED)
+    fetch = line.send(Errand(lambda: "first, in a thread", first), heard.landed)
+    assert fetch is not None
+    line.begin(lambda: "second", heard.landed)
+    first.there.send(b"!")
+    await fetch()
+    with trio.fail_after(20):
+        await heard.complete.wait()
+    assert heard.told == ["first, in a thread", "second"]
+
+
+@pytest.mark.parametrize("answer", [None, "never"])
+async def test_trouble_elsewhere_is_told(elsewhere: Callable[..., Elsewhere], answer: object):
+    """It comes while it is sent, or with the answer; the next one has his turn."""
+    line, heard = Line("one"), Heard(2)
+    first = elsewhere(answer, OSError("gone"))
+    first.there.send(b"!")
+    fetch = line.send(Errand(lambda: "in a thread", first), heard.landed)
+    if fetch is not None:
+        await fetch()
+    assert line.send(Errand(lambda: "second", None), heard.landed) is None
+    with trio.fail_after(20):
+        await heard.complete.wait()
+    assert heard.told == ["OSError('gone')", "second"]
+
+
+async def test_what_is_done_elsewhere_is_waited_for_to_its_end(elsewhere: Callable[..., Elsewhere]):
+    heard, first = Heard(1), elsewhere("done")
+    world = RealWorld(serial=("one",))
+    with trio.move_on_after(0.02):
+        async with trio.open_nursery() as nursery:
+            world.begin(nursery, Errand(lambda: None, first), lane="one", landed=heard.landed)
+            nursery.cancel_scope.cancel()
+            threading.Timer(0.1, first.there.send, (b"!",)).start()
+    assert heard.told == ["done"]
+
+
+async def test_what_is_never_answered_is_given_up(elsewhere: Callable[..., Elsewhere], autojump_clock: object):
+    line, heard = Line("one"), Heard(1)
+    fetch = line.send(Errand(lambda: None, elsewhere("never")), heard.landed)
+    assert fetch is not None
+    before = trio.current_time()
+    await fetch()
+    assert heard.told == ["TimeoutError('no answer')"]
+    assert trio.current_time() - before == PATIENCE_SECONDS
+
+
+def test_where_there_is_no_line_an_errand_is_a_call(elsewhere: Callable[..., Elsewhere]):
+    assert Errand(lambda: "here", elsewhere("never"))() == "here"
