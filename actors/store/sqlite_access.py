@@ -29,23 +29,42 @@ from .reading import OWN
 from .sqlite_link import Connection, Link, Step
 
 _INSERT: Final = bulk.insert("audit", AUDIT_COLUMNS[1:])
+Head = tuple[int, str]
+"""Number and hash of the last record of a chain."""
+
+CHAIN: Final = "chain"
+"""A guard: somebody else has added to the chain."""
+
 _CHAIN: Final = 1
 _HEADS: Final = "SELECT chain, number, hash, anchor_number, anchor_hash FROM audit_chains ORDER BY chain"
 _TOKEN: Final = f"SELECT {', '.join(TOKEN_COLUMNS)} FROM tokens"
 _AUDIT: Final = f"SELECT {', '.join(AUDIT_COLUMNS)} FROM audit"
 
 
-def append(connection: Link, audits: Sequence[Audit]) -> None:
-    """Add records to the end of the chain, in the transaction that there is."""
+def head(connection: Connection) -> Head:
+    """Where the chain ends."""
     number, last = connection.execute("SELECT number, hash FROM audit_chains WHERE chain = ?", (_CHAIN,)).fetchone()
+    return number, last
+
+
+def appended(audits: Sequence[Audit], after: Head) -> tuple[list[Step], Head]:
+    """What adds records to a chain that ends there, and where it ends then. The last step's guard is CHAIN."""
+    number, last = after
     rows = []
     for audit in audits:
         number += 1
         last = digest(last, _CHAIN, number, audit)
         texts = (audit.actor, audit.action, audit.task_id, audit.detail, audit.tenant, audit.origin, audit.change)
         rows.append((audit.at, *texts, _CHAIN, number, last))
-    moved = Step("UPDATE audit_chains SET number = ?, hash = ? WHERE chain = ?", (number, last, _CHAIN))
-    connection.run([*_INSERT.steps(rows), moved])
+    move = "UPDATE audit_chains SET number = ?, hash = ? WHERE chain = ? AND number = ? AND hash = ?"
+    return [*_INSERT.steps(rows), Step(move, (number, last, _CHAIN, *after), 1, CHAIN)], (number, last)
+
+
+def append(link: Link, audits: Sequence[Audit]) -> Head:
+    """Add records to the end of the chain, in the transaction that there is; where it ends then."""
+    steps, end = appended(audits, head(link))
+    link.run(steps)
+    return end
 
 
 def drop_audits(connection: Connection, kept: int, limit: int) -> int:

@@ -77,6 +77,7 @@ class Writer:
         self._link = link
         self._epochs: dict[int, int] = {}
         self._takeovers = -1
+        self._chain: access.Head | None = None
 
     def commit(self, commit: Commit) -> CommitResult:
         """See the port."""
@@ -102,11 +103,16 @@ class Writer:
         return None if refused else self._whole(commit, changes)
 
     def _whole(self, commit: Commit, changes: Sequence[Change]) -> Whole | None:
-        asks = commit.calendars or commit.deliveries or commit.counts or commit.pause is not None or commit.audits
-        if asks or is_guarded(commit):
+        asks = commit.calendars or commit.deliveries or commit.counts or commit.pause is not None
+        if asks or is_guarded(commit) or (commit.audits and self._chain is None):
             return None
         written = steps_of(changes, self._takeovers) if changes else ()
-        return Whole(self._link.prepared([*progress_of(commit), *written, *notes_of(commit, ())]))
+        steps = [*progress_of(commit), *written, *notes_of(commit, ())]
+        if commit.audits and self._chain is not None:
+            # If this is not written, the next one's guard will not hold.
+            more, self._chain = access.appended(accepted_audits(commit.audits, {}), self._chain)
+            steps += more
+        return Whole(self._link.prepared(steps))
 
     def raise_epochs(
         self, grants: Mapping[int, int], boot: str, clock: Callable[[Connection], Instant]
@@ -271,7 +277,7 @@ class Writer:
             side.put_pause(self._link, commit.pause)
         audits = accepted_audits(commit.audits, refused) if commit.audits else ()
         if audits:
-            access.append(self._link, audits)
+            self._chain = access.append(self._link, audits)
 
     def _fill_counts(self, writes: Iterable[CountWrite]) -> None:
         filled_in: Numbers = Counter()

@@ -18,6 +18,7 @@ from actors.store.port import Audit, Commit
 from actors.store.postgres import PostgresStore
 from actors.store.sqlite import SqliteStore
 from runtime.clock import Instant
+from runtime.companion import Companion
 from runtime.errors import Conflict
 from runtime.records import evolve
 from tests.actors.records import create
@@ -26,12 +27,12 @@ from tests.conformance.store_kit import SteppedClock, emptied, founded
 Databases = SqliteStore | PostgresStore
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "sqlite apart", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock) -> Iterator[Databases]:
     made: Databases = (
         PostgresStore(emptied(request.getfixturevalue("conformance_database")), clock=clock)
         if request.param == "postgres"
-        else SqliteStore(tmp_path / "store.db", clock=clock)
+        else SqliteStore(tmp_path / "store.db", clock=clock, companion=None if request.param == "sqlite" else Companion)
     )
     founded(made)
     yield made
@@ -117,6 +118,24 @@ def test_every_record_is_in_a_chain(store: Databases) -> None:
     assert store.audit_page(AuditFilter(tenant="other")) == ([], 0)
     page, total = store.audit_page(AuditFilter(since=Instant(100), until=Instant(103), limit=2, offset=1))
     assert (total, [row.audit.at for row in page]) == (4, [102, 101])
+
+
+def test_commits_that_were_prepared_together_keep_the_chain(store: Databases) -> None:
+    """Also where one of them is refused, and somebody else adds a record in between."""
+    store.commit(Commit({}, audits=(audit(0),)))
+    ahead = [
+        store.prepared(Commit({}, (create(name),), audits=(evolve(audit(number), task_id=name),)))
+        for number, name in enumerate(("a", "b", "a", "c", "d"), 1)
+    ]
+    refused = []
+    for number, call in enumerate(ahead):
+        refused += list(call().refused)
+        if number in (1, 3):
+            store.add_audit(audit(10 + number))
+    assert refused == ["a"]
+    assert complaints(store) == []
+    found = [one.at for one in store.audits(offset=0, limit=99)]
+    assert sorted(found) == sorted(audit(number).at for number in (0, 1, 2, 4, 5, 11, 13))
 
 
 @pytest.mark.parametrize(
