@@ -5,13 +5,12 @@ these and answers a function, which is called with each question and answers it.
 should not import more, so that a companion is there in a moment and takes little memory: it has neither site packages nor
 Tocsin's own.
 
-Questions and answers are frames: four bytes of length, then `marshal`, which is for one interpreter's own use and the
-fastest there is.
+Questions and answers are frames: four bytes of length, then JSON, of which nothing but data can come.
 """
 
 from __future__ import annotations
 
-import marshal
+import json
 import signal
 import socket
 import struct
@@ -19,24 +18,18 @@ import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 LENGTH = struct.Struct("!I")
 
 
-def frame(message: Any) -> bytes:
-    """A message as it is sent. Raises ValueError for what `marshal` does not know."""
-    data = marshal.dumps(message)
-    return LENGTH.pack(len(data)) + data
+def framed(text: bytes) -> bytes:
+    """A message as it is sent."""
+    return LENGTH.pack(len(text)) + text
 
 
-def receive(link: socket.socket) -> Any:
+def receive(link: socket.socket) -> bytearray:
     """Wait for a message and read it. Raises ConnectionResetError when the socket is closed."""
     (length,) = LENGTH.unpack(_take(link, LENGTH.size))
-    # Whoever can write to this socket is one of the two processes that it was made for.
-    return marshal.loads(_take(link, length))  # noqa: S302
+    return _take(link, length)
 
 
 def _take(link: socket.socket, count: int) -> bytearray:
@@ -65,7 +58,7 @@ def main() -> None:
     with socket.socket(fileno=int(number)) as link:
         try:
             while True:
-                link.sendall(frame(answer(receive(link))))
+                link.sendall(framed(json.dumps(answer(json.loads(receive(link)))).encode()))
         except ConnectionError:
             return
 

@@ -30,7 +30,7 @@ DOORS = {
     "icalendar": ("actors/when/ics.py",),
     "kazoo": ("runtime/zookeeper.py", "runtime/zookeeper_check.py", "runtime/zookeeper_wire.py"),
     "litestar": ("tocsin/api/*", "tocsin/console/routes.py"),
-    "msgspec": ("runtime/codec.py",),
+    "msgspec": ("runtime/codec.py", "runtime/companion.py"),
     "opentelemetry": ("tocsin/tracing/otel.py",),
     "outcome": ("runtime/*",),
     "pika": ("tocsin/channels/amqp_connection.py",),

@@ -32,9 +32,10 @@ class Bulk:
     `template` holds the place as `{values}`; its columns are named column1, column2, and so on.
     """
 
-    __slots__ = ("_statements", "_width")
+    __slots__ = ("_has_bytes", "_statements", "_width")
 
-    def __init__(self, template: str, width: int) -> None:
+    def __init__(self, template: str, width: int, *, has_bytes: bool = False) -> None:
+        self._has_bytes = has_bytes
         row = f"({','.join('?' * width)})"
         self._width = width
         self._statements = {size: template.replace("{values}", f"(VALUES {','.join([row] * size)})") for size in SIZES}
@@ -46,23 +47,30 @@ class Bulk:
             size = next(size for size in SIZES if size >= len(some))
             values = list(chain.from_iterable(some))
             values.extend([_FILLER] * ((size - len(some)) * self._width))
-            yield Step(self._statements[size], values, len(some) if guard else ANY, guard, some[0])
+            yield Step(self._statements[size], values, len(some) if guard else ANY, guard, some[0], self._has_bytes)
 
     def run(self, link: Link, rows: Sequence[Row]) -> None:
         """Execute for all rows, however many they change."""
         link.run(list(self.steps(rows)))
 
 
-def insert(table: str, columns: Sequence[str], verb: str = "INSERT", *, others: Mapping[str, str] = _NOTHING) -> Bulk:
+def insert(
+    table: str,
+    columns: Sequence[str],
+    verb: str = "INSERT",
+    *,
+    others: Mapping[str, str] = _NOTHING,
+    has_bytes: bool = False,
+) -> Bulk:
     """Insert rows of these columns; a duplicate raises IntegrityError unless `verb` says otherwise.
 
-    others: SQL for further columns, which may name those of the rows.
+    others: SQL for further columns, which may name those of the rows. has_bytes: whether some of the values may be bytes.
     """
     names = ", ".join((*columns, *others))
     given = ", ".join(f"column{place} AS {name}" for place, name in enumerate(columns, 1))
     chosen = ", ".join(("*", *others.values()))
     rows = f"(SELECT {given} FROM {{values}} WHERE column1 <> {_FILLER})"
-    return Bulk(f"{verb} INTO {table} ({names}) SELECT {chosen} FROM {rows}", len(columns))
+    return Bulk(f"{verb} INTO {table} ({names}) SELECT {chosen} FROM {rows}", len(columns), has_bytes=has_bytes)
 
 
 def update(table: str, keys: Sequence[str], columns: Sequence[str]) -> Bulk:

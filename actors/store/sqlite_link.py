@@ -8,13 +8,13 @@ is sent there in one piece, and the thread that sent it waits without the lock. 
 from __future__ import annotations
 
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
-from runtime.companion import AT_ONCE_BYTES, Companion, StartCompanion
-from runtime.companion_process import frame
+from runtime.companion import AT_ONCE_BYTES, Companion, StartCompanion, frame
 
 from . import sqlite_process
 from .sqlite_process import ANY, STATEMENTS
@@ -37,7 +37,8 @@ Values = Sequence[Any] | Mapping[str, Any]
 class Step(NamedTuple):
     """A statement with its values, and how many rows it is to change.
 
-    `guard`: what it means if it changes another number, and `row`: the first of what it was to change.
+    `guard`: what it means if it changes another number, and `row`: the first of what it was to change. `has_bytes`: whether
+    any of the values may be bytes.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Step(NamedTuple):
     wanted: int = ANY
     guard: str = ""
     row: Sequence[Any] = ()
+    has_bytes: bool = False
 
 
 class Found(Protocol):
@@ -135,11 +137,11 @@ class Apart:
 
     def execute(self, text: str, values: Values = (), /) -> Found:
         """See `Link`."""
-        return _Answer(*self._ask(("execute", {}, text, _plain(values))))
+        return _Answer(*self._ask(("execute", (), text, values)))
 
     def executescript(self, text: str, /) -> object:
         """See `Link`."""
-        return self._ask(("executescript", {}, text, ()))
+        return self._ask(("executescript", (), text, ()))
 
     def run(self, steps: Sequence[Step]) -> int:
         """See `Link`."""
@@ -159,7 +161,16 @@ class Apart:
 
     def _short(self, name: str, steps: Sequence[Step]) -> tuple[Any, ...]:
         untold: dict[int, str] = {}
-        return name, untold, [(self._name(step.text, untold), step.values, step.wanted) for step in steps], ()
+        short = [
+            (
+                self._name(step.text, untold),
+                _as_text(step.values) if step.has_bytes else step.values,
+                step.wanted,
+                step.has_bytes,
+            )
+            for step in steps
+        ]
+        return name, list(untold.items()), short, ()
 
     def _name(self, text: str, untold: dict[int, str]) -> str | int:
         if len(text) < LONG:
@@ -184,7 +195,7 @@ class Apart:
     def receive(self, question: tuple[Any, ...]) -> Any:
         """The answer to the question that was sent."""
         good, self.in_transaction, found = self._companion.answer()
-        self._told.update(question[1])
+        self._told.update(number for number, _ in question[1])
         if good:
             return found
         kind, text, code, label = found
@@ -261,8 +272,6 @@ def open_here(path: Path, kind: type[C]) -> C:
     )
 
 
-def _plain(values: Values) -> list[Any] | dict[str, Any]:
-    """Texts with a meaning of their own are texts to the store."""
-    if isinstance(values, Mapping):
-        return dict(zip(values, _plain([*values.values()]), strict=True))
-    return [str.__str__(value) if isinstance(value, str) else value for value in values]
+def _as_text(values: Sequence[Any]) -> list[Any]:
+    """Bytes become lists of one text, which nothing else is."""
+    return [[b64encode(value).decode()] if isinstance(value, bytes) else value for value in values]

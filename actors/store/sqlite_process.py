@@ -7,6 +7,7 @@ such process the rest is used as it is.
 from __future__ import annotations
 
 import sqlite3
+from base64 import b64decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ def transact(connection: sqlite3.Connection, steps: Sequence[Sequence[Any]], tex
     return ended
 
 
+def with_bytes(step: Sequence[Any]) -> Sequence[Any]:
+    """A step as it was before it was sent: bytes came as lists of one text."""
+    if not step[3]:
+        return step
+    return step[0], [b64decode(one[0]) if isinstance(one, list) else one for one in step[1]], step[2]
+
+
 def answered(connection: sqlite3.Connection, question: Sequence[Any], texts: dict[Any, str]) -> tuple[Any, ...]:
     """Whether it went well, whether a transaction is open, and what was found or went wrong."""
     name, learned, what, values = question
@@ -61,9 +69,9 @@ def answered(connection: sqlite3.Connection, question: Sequence[Any], texts: dic
     try:
         match name:
             case "run":
-                found = run(connection, what, texts)
+                found = run(connection, [*map(with_bytes, what)], texts)
             case "transact":
-                found = transact(connection, what, texts)
+                found = transact(connection, [*map(with_bytes, what)], texts)
             case "execute":
                 cursor = connection.execute(what, values)
                 found = (cursor.fetchall(), cursor.rowcount)

@@ -49,7 +49,7 @@ FENCE: Final = "fence"
 
 _INSERT_TASKS: Final = bulk.insert("tasks", TASK_COLUMNS)
 _UPDATE_TASKS: Final = bulk.update("tasks", ("id", "version"), ("due", *STATE_COLUMNS))
-_INSERT_PARCELS: Final = bulk.insert("parcels", ("task_id", "definition", "content_type", "extra"))
+_INSERT_PARCELS: Final = bulk.insert("parcels", ("task_id", "definition", "content_type", "extra"), has_bytes=True)
 _INSERT_EXECUTIONS: Final = bulk.insert("executions", (*EXECUTION_FIXED, *EXECUTION_MUTABLE))
 _UPDATE_EXECUTIONS: Final = bulk.update("executions", ("id", "fence", "state"), EXECUTION_MUTABLE)
 # An update rewrites the entry of every index of which it names a column: of what fires all the time it names few.

@@ -112,7 +112,10 @@ class Writer:
             # If this is not written, the next one's guard will not hold.
             more, self._chain = access.appended(accepted_audits(commit.audits, {}), self._chain)
             steps += more
-        return Whole(self._link.prepared(steps))
+        try:
+            return Whole(self._link.prepared(steps))
+        except UnicodeEncodeError:
+            return None
 
     def raise_epochs(
         self, grants: Mapping[int, int], boot: str, clock: Callable[[Connection], Instant]

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.companion import Companion, CompanionGone
-from runtime.companion_process import frame
+from runtime.companion import Companion, CompanionGone, frame
 from runtime.errors import AlreadyRunning
 from runtime.world import RealWorld
 from tests.source import ROOT
@@ -28,6 +27,7 @@ import time
 
 def begin(seconds, done):
     def answer(question):
+        open(done + " soon", "w").close()
         time.sleep(float(seconds))
         open(done, "w").close()
 
@@ -37,7 +37,7 @@ def begin(seconds, done):
 OWNER = """
 import sys
 from pathlib import Path
-from runtime.companion_process import frame
+from runtime.companion import frame
 from runtime.world import RealWorld
 
 world = RealWorld()
@@ -80,7 +80,12 @@ def lives(pid: int) -> bool:
 def test_it_answers_until_it_is_closed(made: Callable[..., Companion]) -> None:
     companion = made(ECHO, "a", "b")
     assert companion.ask(frame(None)) == ["a", "b"]
-    assert companion.ask(frame([1, 2.5, "\udc80", b"\0", (None, {1: 2})])) == [1, 2.5, "\udc80", b"\0", (None, {1: 2})]
+    assert companion.ask(frame([1, 2.5, "\0é\U0001f600", (None, True, 2**70)])) == [
+        1,
+        2.5,
+        "\0é\U0001f600",
+        [None, True, 2**70],
+    ]
     companion.close()
     assert not lives(companion.pid)
     with pytest.raises(CompanionGone, match=str(companion.pid)):
@@ -94,8 +99,9 @@ def test_questions_and_answers_may_be_large(made: Callable[..., Companion]) -> N
 
 def test_what_cannot_be_asked_is_refused_and_changes_nothing(made: Callable[..., Companion]) -> None:
     companion = made()
-    with pytest.raises(ValueError, match="unmarshallable"):
-        companion.ask(frame(object()))
+    for wrong, error in ((object(), TypeError), ("half \udc80", UnicodeEncodeError)):
+        with pytest.raises(error):
+            frame(wrong)
     assert companion.ask(frame("still there")) == "still there"
 
 
@@ -141,7 +147,9 @@ def owner(tmp_path: Path, seconds: str) -> tuple[subprocess.Popen[str], int]:
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:
-        return process, int(process.stdout.readline())
+        pid = int(process.stdout.readline())
+    until((tmp_path / "done soon").exists)
+    return process, pid
 
 
 def test_it_ends_with_its_owner(tmp_path: Path) -> None:

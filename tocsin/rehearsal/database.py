@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from actors.store.port import Commit, CommitResult
+from actors.store.port import Commit, CommitResult, Unprepared
 from actors.store.shared import SharedStore
 from runtime.clock import SECOND, Instant
 from runtime.errors import LeaseLost, StaleEpoch, StaleFence, StoreUnavailable
@@ -129,7 +129,7 @@ def _names(commit: Commit) -> list[tuple[str, int]]:
     return created + [(one.task_id, one.state.version) for one in commit.updates]
 
 
-class Client:
+class Client(Unprepared):
     """A `SharedStore` as one life of a node sees it. What it does not do itself, the store does."""
 
     def __init__(self, database: Database, way: Way, rng: random.Random) -> None:
