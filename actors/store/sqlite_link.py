@@ -11,6 +11,7 @@ import sqlite3
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
@@ -126,7 +127,9 @@ class Apart:
 
     def __init__(self, companion: Companion) -> None:
         self._companion = companion
+        # The loop prepares while the lane's thread asks: no number is given twice.
         self._numbers: dict[str, int] = {}
+        self._next_number = count()
         self._told: set[int] = set()
         self.in_transaction = False
 
@@ -175,7 +178,9 @@ class Apart:
     def _name(self, text: str, untold: dict[int, str]) -> str | int:
         if len(text) < LONG:
             return text
-        number = self._numbers.setdefault(text, len(self._numbers))
+        number = self._numbers.get(text)
+        if number is None:
+            number = self._numbers.setdefault(text, next(self._next_number))
         if number not in self._told:
             untold[number] = text
         return number
