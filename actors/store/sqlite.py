@@ -132,11 +132,10 @@ class SqliteStore:
         return Errand(partial(self._carry_out, whole, commit), ahead)
 
     def _carry_out(self, whole: Whole | None, commit: Commit) -> CommitResult:
-        if whole is not None:
-            with door(unchanged=False):
-                if whole():
-                    return CommitResult()
-        return self.commit(commit)
+        if whole is None:
+            return self.commit(commit)
+        with door(unchanged=False):
+            return CommitResult() if whole() else self._writing().in_pieces(commit)
 
     def commit(self, commit: Commit) -> CommitResult:
         with door(unchanged=False):

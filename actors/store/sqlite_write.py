@@ -81,11 +81,15 @@ class Writer:
 
     def commit(self, commit: Commit) -> CommitResult:
         """See the port."""
+        if self._takeovers < 0:
+            self._read_epochs()
+        whole = self.prepared(commit)
+        return CommitResult() if whole is not None and whole() else self.in_pieces(commit)
+
+    def in_pieces(self, commit: Commit) -> CommitResult:
+        """What could not be written in one."""
         while True:
             changes, refused = self._admitted(commit)
-            whole = None if refused else self._whole(commit, changes)
-            if whole is not None and whole():
-                return CommitResult()
             try:
                 with self.transaction():
                     write = self._write_guarded if is_guarded(commit) else self._write
@@ -166,8 +170,6 @@ class Writer:
 
     def _admitted(self, commit: Commit) -> tuple[list[Change], dict[str, TocsinError]]:
         """The changes whose partition's epoch holds, and the tasks whose epoch does not."""
-        if self._takeovers < 0:
-            self._read_epochs()
         changes = changes_of(commit)
         if commit.epochs == self._epochs:
             return changes, {}
