@@ -109,19 +109,23 @@ class ZooKeeperRegistry:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._monotonic_offset = trio.current_time() - time.monotonic()
+        client: KazooClient | None = None
         try:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._doubt)
                 self._nursery.start_soon(self._miss)
                 task_status.started()
-                while True:
-                    self._over = trio.Event()
-                    self._client = self._begin()
-                    await self._over.wait()
-                    await trio.sleep(self._pause)
+                try:
+                    while True:
+                        self._over = trio.Event()
+                        self._client = self._begin()
+                        await self._over.wait()
+                        await trio.sleep(self._pause)
+                finally:
+                    # Before the nursery has ended: what the client's thread tells from now on is of nobody's.
+                    client, self._client = self._client, None
+                    self._connected, self._session = False, None
         finally:
-            client, self._client = self._client, None
-            self._connected, self._session = False, None
             with trio.CancelScope(shield=True):
                 await self._dispose(client)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
+from kazoo.client import KazooClient
 
 from runtime.errors import InvalidRequest
 from runtime.registry_messages import (
@@ -287,3 +289,21 @@ async def test_servers_that_never_answered_are_told_of(caplog: pytest.LogCapture
         await trio.sleep(1.5)
         assert f"ZooKeeper: no session yet from {address}" in caplog.text
         nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_comes_while_the_client_ends_is_left_alone() -> None:
+    """In each of the first turns of the loop after the cancellation, whatever the order within a turn."""
+
+    def connected(registry: ZooKeeperRegistry, client: KazooClient, turns: int) -> None:
+        if turns:
+            trio.lowlevel.current_trio_token().run_sync_soon(connected, registry, client, turns - 1)
+        else:
+            registry._on_connected(client, 1, 4.0)
+
+    for attempt in range(40):
+        async with trio.open_nursery() as nursery:
+            registry = await begin(nursery, ZooKeeperSettings((f"127.0.0.1:{free_port()}",)))
+            await trio.testing.wait_all_tasks_blocked()
+            client = registry._client
+            nursery.cancel_scope.cancel()
+            connected(registry, client, attempt % 4)
