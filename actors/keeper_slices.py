@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from .calendar_messages import Recalculate
 from .keeper_messages import AttemptsEnded, Backlog, CreateTasks, Event, Reconsider, Settle
 from .sharing_messages import Changed, Observed
+
+NEW: Final = 8
+"""A new task counts as so many that fire. It takes about as much longer to write; and the next slice is decided meanwhile."""
 
 
 def weight(message: Event) -> int:
@@ -34,11 +38,14 @@ def split(message: Event, size: int) -> Iterator[Event]:
 
 
 def slices(messages: Iterable[Event], size: int) -> Iterator[list[Event]]:
-    """The messages in their order, in lists that are about at most `size` tasks each (more if a single message is)."""
+    """The messages in their order, in lists that are about at most `size` tasks each (more if a single message is).
+
+    New tasks count NEW times.
+    """
     piece: list[Event] = []
     filled = 0
     for message in (part for whole in messages for part in split(whole, size)):
-        heavy = weight(message)
+        heavy = weight(message) * (NEW if isinstance(message, CreateTasks) else 1)
         if piece and filled + heavy > size:
             yield piece
             piece, filled = [], 0
