@@ -56,7 +56,7 @@ async def fire(count: int, directory: Path, *, persistent: bool = True, store: S
     async with open_node(config, catalogue, store=store) as node:
         at = await _create(node, count, persistent=persistent)
         await trio.sleep((at - node.world.now()) / SECOND)
-        began, used = time.perf_counter(), cpu_seconds()
+        used, began = cpu_seconds(), time.perf_counter()
         done = 0
         while done < count and time.perf_counter() - began < 120:
             await trio.sleep(0.02)

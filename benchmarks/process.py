@@ -77,7 +77,7 @@ class Used:
 def measured() -> Iterator[Used]:
     """What the block used is there at its end."""
     used = Used()
-    began, cpu = time.perf_counter(), cpu_seconds()
+    cpu, began = cpu_seconds(), time.perf_counter()
     yield used
     used.seconds, used.cpu = time.perf_counter() - began, cpu_seconds() - cpu
     used.resident = resident_megabytes()

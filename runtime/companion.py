@@ -1,8 +1,8 @@
 """A companion: a process beside this one that answers questions, one after another, and never outlives it for long.
 
-What would hold the interpreter's lock here, in the way of the loop, is done there. It is asked from a thread over a socket,
-and ends when that is closed, which kill -9 does too. It keeps this process's locks of directories with it: they are free when
-both are gone.
+What would hold the interpreter's lock here, in the way of the loop, is done there. It is asked over a socket, by a thread or
+by the loop, and ends when that is closed, which kill -9 does too. It keeps this process's locks of directories with it: they
+are free when both are gone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CompanionGone(Exception):
 
 
 class Companion:
-    """See the module's docstring. Used by one thread at a time."""
+    """See the module's docstring. Used by one thread at a time: whoever has sent a question takes its answer."""
 
     def __init__(self, module: Path, arguments: Sequence[str], held: Iterable[int] = ()) -> None:
         ours, theirs = socket.socketpair()
@@ -69,15 +69,10 @@ class Companion:
         """Its process id."""
         return self._process.pid
 
-    def ask(self, question: bytes) -> Any:
-        """Send a question that `frame` has made, and wait for its answer. Raises CompanionGone."""
-        self.send(question)
-        return self.answer()
-
     def send(self, question: bytes) -> int:
-        """Send a question; answers the descriptor that can be read when its answer is there. Raises CompanionGone.
+        """Send a question that `frame` has made; the descriptor that can be read when its answer is there.
 
-        It may wait until the companion has read some, unless the question is no longer than AT_ONCE_BYTES.
+        Raises CompanionGone. It may wait until the companion has read some, unless the question is no longer than AT_ONCE_BYTES.
         """
         if self.is_gone:
             raise CompanionGone(f"process {self.pid} has ended")

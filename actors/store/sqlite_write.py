@@ -70,7 +70,10 @@ class _Moved(Exception):
 
 
 class Writer:
-    """The writing half of the store, over the one connection that writes. Used by one thread at a time."""
+    """The writing half of the store, over the one connection that writes. Used by one thread at a time, but for `prepared`.
+
+    What that takes from here may be old by then: the guards of what it prepares say so, and it is written in pieces.
+    """
 
     def __init__(self, link: Link, deliveries_kept: int) -> None:
         self._deliveries_kept = deliveries_kept

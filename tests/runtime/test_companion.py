@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,8 @@ world = RealWorld()
 with world.lock_directory(Path(sys.argv[1])):
     companion = world.companion(Path(sys.argv[2]), sys.argv[3:])
     print(companion.pid, flush=True)
-    companion.ask(frame("anything"))
+    companion.send(frame("anything"))
+    companion.answer()
 """
 
 
@@ -63,6 +65,11 @@ def made(tmp_path: Path) -> Iterator[Callable[..., Companion]]:
         companion.close()
 
 
+def ask(companion: Companion, question: object) -> Any:
+    companion.send(frame(question))
+    return companion.answer()
+
+
 def until(good: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not good():
@@ -79,8 +86,8 @@ def lives(pid: int) -> bool:
 
 def test_it_answers_until_it_is_closed(made: Callable[..., Companion]) -> None:
     companion = made(ECHO, "a", "b")
-    assert companion.ask(frame(None)) == ["a", "b"]
-    assert companion.ask(frame([1, 2.5, "\0é\U0001f600", (None, True, 2**70)])) == [
+    assert ask(companion, None) == ["a", "b"]
+    assert ask(companion, ([1, 2.5, "\0é\U0001f600", (None, True, 2**70)])) == [
         1,
         2.5,
         "\0é\U0001f600",
@@ -89,12 +96,12 @@ def test_it_answers_until_it_is_closed(made: Callable[..., Companion]) -> None:
     companion.close()
     assert not lives(companion.pid)
     with pytest.raises(CompanionGone, match=str(companion.pid)):
-        companion.ask(frame(1))
+        ask(companion, 1)
 
 
 def test_questions_and_answers_may_be_large(made: Callable[..., Companion]) -> None:
     large = [f"{number:0100d}" for number in range(100_000)]
-    assert made().ask(frame(large)) == large
+    assert ask(made(), large) == large
 
 
 def test_what_cannot_be_asked_is_refused_and_changes_nothing(made: Callable[..., Companion]) -> None:
@@ -102,22 +109,22 @@ def test_what_cannot_be_asked_is_refused_and_changes_nothing(made: Callable[...,
     for wrong, error in ((object(), TypeError), ("half \udc80", UnicodeEncodeError)):
         with pytest.raises(error):
             frame(wrong)
-    assert companion.ask(frame("still there")) == "still there"
+    assert ask(companion, "still there") == "still there"
 
 
 def test_an_interrupt_is_for_the_one_who_asks(made: Callable[..., Companion]) -> None:
     companion = made()
-    assert companion.ask(frame("ready")) == "ready"
+    assert ask(companion, "ready") == "ready"
     for one in (signal.SIGINT, signal.SIGTERM):
         os.kill(companion.pid, one)
-    assert companion.ask(frame("still there")) == "still there"
+    assert ask(companion, "still there") == "still there"
 
 
 def test_one_that_was_killed_is_gone(made: Callable[..., Companion], tmp_path: Path) -> None:
     companion = made(SLOW, "30", str(tmp_path / "done"))
     os.kill(companion.pid, signal.SIGKILL)
     with pytest.raises(CompanionGone):
-        companion.ask(frame("anything"))
+        ask(companion, "anything")
     assert companion.is_gone
 
 
@@ -127,14 +134,14 @@ def test_one_that_does_not_answer_is_ended(
     monkeypatch.setattr("runtime.companion.PATIENCE_SECONDS", 0.2)
     companion = made(SLOW, "30", str(tmp_path / "done"))
     with pytest.raises(CompanionGone, match="was ended"):
-        companion.ask(frame("anything"))
+        ask(companion, "anything")
     assert companion.is_gone
     assert not lives(companion.pid)
 
 
 def test_one_that_fails_is_gone(made: Callable[..., Companion], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CompanionGone):
-        made("def begin():\n    return {}.__getitem__\n").ask(frame("nothing"))
+        ask(made("def begin():\n    return {}.__getitem__\n"), "nothing")
     assert "KeyError: 'nothing'" in capfd.readouterr().err
 
 
